@@ -1,0 +1,122 @@
+/**
+ * The one road in, as types. The CLI, the SDK, drills and a dashboard know the cluster through these shapes and no
+ * other; nothing here needs Node, so a browser can import it. `Status` is a contract with users: fields are added,
+ * never renamed or removed.
+ */
+export interface Status {
+  readonly cluster: string
+  /** Who answered, and when (ISO 8601). What it says of other nodes is what it heard from them. */
+  readonly answeredBy: string
+  readonly at: string
+  readonly store: { readonly kind: string; readonly writable: boolean; readonly why: string }
+  readonly nodes: readonly NodeStatus[]
+  readonly services: readonly ServiceStatus[]
+}
+
+export interface NodeStatus {
+  readonly name: string
+  readonly address: string
+  readonly zone: string
+  readonly region: string
+  readonly alive: boolean
+  /** `alive`, `suspect` (silent for some heartbeats), `lost` (a majority agrees, for long enough) or `unknown` (not heard yet). */
+  readonly state: 'alive' | 'suspect' | 'lost' | 'unknown'
+  readonly drained: boolean
+  readonly agentPid: number | null
+  readonly balancerPid: number | null
+  readonly fencePid: number | null
+}
+
+export interface ServiceStatus {
+  readonly name: string
+  readonly kind: string
+  readonly redundancy: 'active-active' | 'active-passive'
+  readonly term: number
+  readonly primary: string | null
+  readonly healthy: boolean
+  /** One sentence that an operator understands: what is so, and since which rule when something is being done. */
+  readonly why: string
+  /** The rule of the last thing that was done about this service; empty when nothing ever was. */
+  readonly rule: string
+  readonly instances: readonly InstanceStatus[]
+  readonly endpoints: readonly EndpointStatus[]
+}
+
+export interface InstanceStatus {
+  readonly node: string
+  readonly role: 'active' | 'primary' | 'standby' | 'none'
+  readonly state: 'stopped' | 'starting' | 'running' | 'stopping' | 'unknown'
+  readonly healthy: boolean
+  readonly note: string
+  readonly pid: number | null
+  readonly port: number | null
+  readonly failures: number
+  readonly retryInMs: number
+}
+
+export interface EndpointStatus {
+  readonly node: string
+  readonly purpose: 'serving' | 'primary' | 'standby'
+  readonly protocol: 'http' | 'tcp'
+  readonly host: string
+  readonly port: number
+}
+
+/** Something that was noticed, decided or done. `id` is `<node>-<number>`, in order for each node. */
+export interface EventRecord {
+  readonly id: string
+  readonly at: string
+  readonly node: string
+  readonly service: string | null
+  /** The problem's rule, as in docs/rules.md; `agent` for what an agent says of itself. */
+  readonly rule: string
+  readonly kind: 'noticed' | 'done' | 'failed' | 'ended' | 'told'
+  readonly why: string
+}
+
+/** What one failover, switchover or repair did, millisecond by millisecond. */
+export interface Receipt {
+  readonly id: string
+  readonly service: string
+  readonly kind: 'failover' | 'switchover' | 'repair'
+  readonly rule: string
+  readonly why: string
+  /** Who noticed the fault (or was asked), and where the service is since. */
+  readonly from: string | null
+  readonly to: string
+  readonly term: number
+  /** When it was noticed (ISO 8601); marks count in milliseconds from there. */
+  readonly noticedAt: string
+  readonly marks: readonly { readonly name: string; readonly atMs: number }[]
+  /** From noticed to healthy again. */
+  readonly backAfterMs: number
+}
+
+export interface Explanation {
+  readonly service: string
+  readonly now: string
+  readonly problems: readonly {
+    readonly rule: string
+    readonly evidence: string
+    readonly why: string
+    readonly node: string
+  }[]
+  readonly candidates: readonly { readonly node: string; readonly able: boolean; readonly why: string }[]
+  readonly recent: readonly EventRecord[]
+}
+
+export interface SwitchoverRequest {
+  readonly service: string
+  readonly to?: string
+}
+
+/** Accepted means written down: the cluster will do it, or say in events why it called it off. */
+export interface Accepted {
+  readonly id: string
+  readonly what: string
+}
+
+/** Every refused call: `error.code` is one of errors.ts. */
+export interface Refusal {
+  readonly error: { readonly code: string; readonly message: string }
+}

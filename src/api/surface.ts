@@ -1,0 +1,42 @@
+/** What an agent offers to its API server: the server translates HTTP, the agent knows and does. */
+import type { Stop } from '../lib/stop.ts'
+import type { Accepted, EventRecord, Explanation, Receipt, Status, SwitchoverRequest } from './contract.ts'
+
+export interface Surface {
+  status(): Status
+  /** Rejects with UND_UNKNOWN_SERVICE. */
+  why(service: string): Promise<Explanation>
+  /** Oldest first; the last thousand or so, of the whole cluster as far as this node heard. */
+  events(): readonly EventRecord[]
+  onEvent(listener: (event: EventRecord) => void): Stop
+  receipts(): readonly Receipt[]
+  gauges(): Gauges
+  /** Rejects with UND_REFUSED (and the reason), UND_UNKNOWN_SERVICE, UND_UNKNOWN_NODE, UND_STORE_*. */
+  switchover(request: SwitchoverRequest): Promise<Accepted>
+  drain(node: string, drained: boolean): Promise<Accepted>
+  /** Stops every service and every node of the cluster; who is asked stops last of its own node. */
+  stopCluster(): Promise<Accepted>
+}
+
+/** What `/metrics` exposes besides what it derives from status: plain numbers by name and labels. */
+export interface Gauges {
+  readonly loopLagMs: number
+  readonly turns: number
+  readonly stepsDone: number
+  readonly stepsFailed: number
+  readonly storeAgeMs: number
+  readonly rssBytes: number
+  /** Of this node's balancer, as it last said; empty when it is away. */
+  readonly balancer: readonly RouteCounters[]
+}
+
+export interface RouteCounters {
+  readonly service: string
+  readonly purpose: string
+  readonly requests: number
+  readonly connections: number
+  readonly retried: number
+  readonly failed: number
+  readonly held: number
+  readonly open: number
+}

@@ -1,0 +1,175 @@
+/**
+ * The words. Everything that the rest of the program says about a cluster is said in these types, and they mean what the
+ * glossary (docs/glossary.md) says. All of it is plain, frozen, printable data.
+ *
+ * The core never learns a product's name: a driver declares traits, and decisions are made about those.
+ */
+
+export type NodeName = string
+export type ServiceName = string
+
+/** Who leads a service since when: a number that only grows, and the fencing token of whoever holds it. */
+export type Term = number
+
+/** `active-active`: every instance serves. `active-passive`: one serves, the others stand by. */
+export type Redundancy = 'active-active' | 'active-passive'
+
+/** What an instance is for. `none`: nothing runs here. */
+export type Role = 'none' | 'active' | 'standby' | 'primary'
+
+/** What a driver can promise and needs; the core reasons about these and nothing else. */
+export interface Traits {
+  /** At most one instance may ever run as primary; a successor starts only when the old one is certainly dead. */
+  readonly singleWriter: boolean
+  /** Standbys hold copies of the data, so a quorum of them can fence a primary. Then no lease is needed. */
+  readonly replicates: boolean
+  /** Instances report how far their copy of the data is. */
+  readonly reportsPosition: boolean
+  /** A former primary can be brought back without copying everything again. */
+  readonly canRewind: boolean
+}
+
+export interface NodeSpec {
+  readonly name: NodeName
+  readonly address: string
+  /** What fails together: a rack, a power feed, a data centre hall. Instances are spread over zones first. */
+  readonly zone: string
+  readonly region: string
+}
+
+export interface EndpointSpec {
+  /** `serving`: any active instance. `primary`: the primary only. `standby`: standbys only. */
+  readonly purpose: 'serving' | 'primary' | 'standby'
+  readonly protocol: 'http' | 'tcp'
+  readonly port: number
+}
+
+/** How patient the cluster is with one service. All in milliseconds; defaults come from the preset (config/presets). */
+export interface ServiceTiming {
+  /** How long a primary that nobody hears from may still be running. A successor waits at least this long. */
+  readonly leaseMs: number
+  /** From SIGTERM to SIGKILL. */
+  readonly graceMs: number
+  /** From the moment balancers are told to send nothing more until SIGTERM. */
+  readonly settleMs: number
+  /** How long a fresh instance may take to become healthy before it counts as unwell. */
+  readonly startWithinMs: number
+  /** How long an instance may be unhealthy before it is replaced. */
+  readonly unhealthyForMs: number
+  /** Between two health checks. */
+  readonly probeEveryMs: number
+  /** How long one health check may take. */
+  readonly probeTimeoutMs: number
+  /** How long a balancer holds a request when nothing can serve it. */
+  readonly holdMs: number
+}
+
+export interface ServiceSpec {
+  readonly name: ServiceName
+  /** Which driver; the core only passes it on. */
+  readonly kind: string
+  readonly redundancy: Redundancy
+  readonly instances: number
+  readonly traits: Traits
+  /** `warm`: standbys run and are told to take over. `cold`: they are started then. */
+  readonly standby: 'warm' | 'cold'
+  /** Services that must be healthy before an instance of this one is first started. */
+  readonly needs: readonly ServiceName[]
+  /** The only nodes this service may use; empty means all. */
+  readonly nodes: readonly NodeName[]
+  readonly endpoints: readonly EndpointSpec[]
+  readonly timing: ServiceTiming
+  readonly objectives: { readonly rtoMs?: number; readonly rpo?: number }
+  /** The driver's own options, compiled by it, plain JSON. */
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+/** How patient the cluster is with its own nodes. */
+export interface ClusterTiming {
+  /** Between two heartbeats to each peer. */
+  readonly heartbeatMs: number
+  /** Silence that makes a peer suspect: the floor and the ceiling of an adaptive bound. */
+  readonly suspectFloorMs: number
+  readonly suspectCeilingMs: number
+  /** A node condemned for this long is lost: its instances are placed elsewhere. Longer than an agent's restart. */
+  readonly lostAfterMs: number
+  /** How long the next candidate waits for a better one to take a free lead. */
+  readonly staggerMs: number
+}
+
+/** A compiled config: every default filled in, checked, frozen, plain JSON. */
+export interface ClusterSpec {
+  readonly name: string
+  readonly store: { readonly kind: 'embedded' | 'memory' }
+  readonly apiPort: number
+  readonly nodes: readonly NodeSpec[]
+  readonly services: readonly ServiceSpec[]
+  readonly timing: ClusterTiming
+}
+
+/** What a node's own driver sees of its instance, and what its agent tells the others. Ages, not times: clocks differ. */
+export interface InstanceReport {
+  readonly service: ServiceName
+  readonly role: Role
+  /** `stopped`: nothing runs and nothing is left of its process group. */
+  readonly state: 'stopped' | 'starting' | 'running' | 'stopping'
+  readonly health: 'unknown' | 'healthy' | 'unhealthy'
+  /** A sentence: why it is unhealthy, or how it ended. Empty when there is nothing to say. */
+  readonly note: string
+  /** How long `health` has been what it is. */
+  readonly healthForMs: number
+  /** How long `state` has been what it is. */
+  readonly stateForMs: number
+  /** The process is hung beyond doubt (stopped by a signal): no use in asking it politely. */
+  readonly hung: boolean
+  /** The term that this instance was started or promoted with; 0 when it leads nothing. */
+  readonly term: Term
+  /** Ends of this instance in a row without a spell of good health between them. */
+  readonly failures: number
+  /** Until the next start is sensible: back-off after `failures`. 0 when it may start now. */
+  readonly retryInMs: number
+  readonly pid?: number
+  readonly port?: number
+}
+
+/** Written in the store under `service/<name>`: who leads, since when, and what is planned. */
+export interface ServiceRecord {
+  readonly term: Term
+  /** Who led last, or leads now: the key `lead/<name>` exists exactly while its lease lives. */
+  readonly primary: NodeName | null
+  /** Why the lead is free, as told by whoever gave it up. */
+  readonly vacancy?: Vacancy
+  readonly switchover?: Switchover
+}
+
+export interface Vacancy {
+  readonly rule: string
+  readonly why: string
+  readonly by: NodeName
+  /** Wall clock of whoever noticed. For receipts only. */
+  readonly noticedAt: number
+  /** Who should take over, when that was chosen. */
+  readonly successor?: NodeName
+}
+
+export interface Switchover {
+  readonly id: string
+  readonly to: NodeName
+  readonly requestedAt: number
+}
+
+/** The value of the key `lead/<name>`, which lives on a lease: as long as it is there, `node` may lead in `term`. */
+export interface LeadRecord {
+  readonly node: NodeName
+  readonly term: Term
+}
+
+/** Written in the store under `node/<name>`. */
+export interface NodeRecord {
+  readonly drained: boolean
+}
+
+/** Written in the store under `cluster`: whether people want it to run at all. */
+export interface ClusterRecord {
+  readonly desired: 'running' | 'stopped'
+}

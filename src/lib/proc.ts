@@ -1,0 +1,80 @@
+/**
+ * Processes that cannot be mistaken for others. A pid alone is a lie waiting to happen: the kernel hands it out again.
+ * A pid with the moment the process started (field 22 of /proc/PID/stat, in clock ticks since boot) is one process only.
+ * Reading /proc costs some 20 µs, so it may be done often. Linux only, as the package says.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+
+export interface ProcessIdentity {
+  readonly pid: number
+  /** Clock ticks between the machine's boot and the start of the process. */
+  readonly startTime: number
+}
+
+export interface ProcessState extends ProcessIdentity {
+  /** The kernel's letter: R running, S sleeping, D waiting for a disk, T stopped by a signal, Z dead but not reaped, … */
+  readonly letter: string
+  readonly group: number
+}
+
+/** What the kernel says of a pid now; undefined when there is no such process. */
+export function processState(pid: number): ProcessState | undefined {
+  let stat: string
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  } catch {
+    return undefined // no such process: /proc has no other reason that matters to a reader
+  }
+  // The name (field 2) is in parentheses and may itself contain blanks and parentheses: count from the last one.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return { pid, letter: fields[0] ?? '?', group: Number(fields[2]), startTime: Number(fields[19]) }
+}
+
+/** The identity of a live process, to be written down; undefined when it is gone or only waits to be reaped. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const state = processState(pid)
+  return state && !isCorpse(state) ? { pid, startTime: state.startTime } : undefined
+}
+
+/** Is exactly this process still there? A corpse that nobody reaped is not. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  const state = processState(identity.pid)
+  return state !== undefined && state.startTime === identity.startTime && !isCorpse(state)
+}
+
+/** Sends a signal to exactly this process; false when it is gone. */
+export function signal(identity: ProcessIdentity, name: NodeJS.Signals): boolean {
+  return isAlive(identity) && send(identity.pid, name)
+}
+
+/** Sends a signal to a whole process group; false when nothing is left of it. */
+export function signalGroup(group: number, name: NodeJS.Signals): boolean {
+  return send(-group, name)
+}
+
+/** Does anything of the group still run? The kernel counts corpses as members; we do not. */
+export function groupIsAlive(group: number): boolean {
+  if (!send(-group, 0)) return false
+  return livePids().some((pid) => {
+    const state = processState(pid)
+    return state !== undefined && state.group === group && !isCorpse(state)
+  })
+}
+
+function livePids(): number[] {
+  return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []))
+}
+
+function isCorpse(state: ProcessState): boolean {
+  return state.letter === 'Z' || state.letter === 'X'
+}
+
+function send(target: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(target, name)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    throw error // EPERM: it exists and is not ours to signal; hiding that would call a live process dead
+  }
+}
