@@ -129,6 +129,8 @@ export interface InstanceReport {
   /** Until the next start is sensible: back-off after `failures`. 0 when it may start now. */
   readonly retryInMs: number
   readonly pid?: number
+  /** With the pid, who exactly that is (lib/proc.ts). */
+  readonly startTime?: number
   readonly port?: number
 }
 
@@ -162,6 +164,8 @@ export interface Switchover {
 export interface LeadRecord {
   readonly node: NodeName
   readonly term: Term
+  /** The lease it lives on, so that an agent that was restarted can go on renewing it. */
+  readonly lease: string
 }
 
 /** Written in the store under `node/<name>`. */
@@ -172,4 +176,19 @@ export interface NodeRecord {
 /** Written in the store under `cluster`: whether people want it to run at all. */
 export interface ClusterRecord {
   readonly desired: 'running' | 'stopped'
+  /** Which start of the cluster the wish is about: a wish to stop is over when the cluster is started anew. */
+  readonly run?: string
+}
+
+/** What one agent tells the others about its node: sent at every change, at once, and once a second. */
+export interface NodeReport {
+  readonly node: NodeName
+  /** Wall clock at which the agent started: tells a restarted agent from a silent one. */
+  readonly incarnation: number
+  readonly agentPid: number
+  readonly balancerPid: number | null
+  readonly fencePid: number | null
+  readonly instances: readonly InstanceReport[]
+  /** The node is being stopped on purpose: give it nothing new. */
+  readonly stopping: boolean
 }

@@ -3,7 +3,8 @@
  * immutable and has a version; a balancer takes a newer one whole and never an older one. It says nothing about how
  * well an instance answers: balancers find that out on the clients' own path, faster than anyone could tell them.
  */
-import type { EndpointSpec, NodeName, ServiceName, Term } from './model.ts'
+import type { EndpointSpec, InstanceReport, NodeName, Role, ServiceName, ServiceSpec, Term } from './model.ts'
+import { instanceOn, type View } from './view.ts'
 
 export interface Route {
   readonly service: ServiceName
@@ -35,4 +36,55 @@ export interface RoutingTable {
   readonly version: number
   readonly node: NodeName
   readonly routes: readonly Route[]
+}
+
+/** What the balancer of this node should do, from what this node knows. */
+export function routesFor(view: View): Route[] {
+  const own = view.cluster.nodes.find(({ name }) => name === view.self)
+  return view.cluster.services.flatMap((service) =>
+    service.endpoints.map((endpoint) => ({
+      service: service.name,
+      protocol: endpoint.protocol,
+      purpose: endpoint.purpose,
+      host: own?.address ?? '127.0.0.1',
+      port: endpoint.port,
+      holdMs: service.timing.holdMs,
+      probe: {
+        path: probePath(service),
+        everyMs: service.timing.probeEveryMs,
+        timeoutMs: service.timing.probeTimeoutMs,
+      },
+      targets: targetsFor(view, service, endpoint.purpose),
+    })),
+  )
+}
+
+/** Drivers whose instances answer HTTP say so in their options; the core knows no product, only this one field. */
+function probePath(service: ServiceSpec): string | null {
+  const health = service.options.health as { http?: unknown } | null | undefined
+  return typeof health?.http === 'string' ? health.http : null
+}
+
+/**
+ * The agent of a silent node may be dead while its instances serve on, so what it reported last stays in the table;
+ * whether it still answers is for the balancer to find out.
+ */
+function targetsFor(view: View, service: ServiceSpec, purpose: Route['purpose']): Target[] {
+  const role: Role = purpose === 'serving' ? 'active' : purpose
+  const targets = view.cluster.nodes.flatMap((node) => {
+    const instance = instanceOn(view, node.name, service.name)
+    const state = instance && instance.role === role ? targetState(instance) : undefined
+    if (!instance || instance.port === undefined || state === undefined) return []
+    const id = `${service.name}@${node.name}:${instance.pid ?? instance.port}`
+    return [{ id, node: node.name, host: node.address, port: instance.port, state, term: instance.term }]
+  })
+  const newest = Math.max(0, ...targets.map(({ term }) => term))
+  // A primary of an older term is fenced or about to be: nothing of it may be believed any more.
+  return targets.map((target) => (target.term < newest ? { ...target, state: 'dead' } : target))
+}
+
+function targetState(instance: InstanceReport): Target['state'] | undefined {
+  if (instance.state === 'stopped') return undefined
+  if (instance.state === 'stopping' || instance.health === 'unhealthy') return 'draining'
+  return instance.health === 'healthy' ? 'serving' : undefined
 }

@@ -1,0 +1,97 @@
+/**
+ * Performs one decided step. Every step may be said twice; every dangerous one is preceded by another look (loop.ts). What
+ * a step did is a sentence for the journal, or undefined when there was nothing left to do.
+ */
+
+import type { ServiceName, ServiceRecord, ServiceSpec } from '../core/model.ts'
+import { assertLegal } from '../core/roles.ts'
+import type { Step } from '../core/steps.ts'
+import { holdsLead, localInstance, recordOf, type View } from '../core/view.ts'
+import type { Driver } from '../drivers/driver.ts'
+import { assert, assertNever } from '../lib/assert.ts'
+import type { ProcessIdentity } from '../lib/proc.ts'
+import { KEY } from './agreed.ts'
+import type { Leads } from './leads.ts'
+import type { World } from './world.ts'
+
+export interface Hands {
+  readonly world: World
+  readonly leads: Leads
+  exit(): void
+}
+
+export async function perform(step: Step, view: View, hands: Hands): Promise<string | undefined> {
+  switch (step.kind) {
+    case 'start':
+      return start(step, view, hands)
+    case 'promote':
+      return promote(step, view, hands)
+    case 'stop': {
+      const { settleMs, graceMs } = serviceOf(view, step.service).timing
+      // Only balancers need time to look away; what no endpoint leads to can be asked to end at once.
+      const listens = serviceOf(view, step.service).endpoints.length > 0
+      await driverOf(hands, step.service).stop({ settleMs: listens ? settleMs : 0, graceMs })
+      return `${step.service} on ${view.self} was stopped`
+    }
+    case 'kill':
+      await driverOf(hands, step.service).kill()
+      return `${step.service} on ${view.self} was killed`
+    case 'take-lead': {
+      const won = await hands.leads.take(serviceOf(view, step.service), step.term, step.revision)
+      return won ? `${view.self} won term ${step.term} of ${step.service}` : undefined
+    }
+    case 'give-up-lead':
+      await hands.leads.giveUp(step.service, step.term, step.vacancy)
+      return `${view.self} gave up term ${step.term} of ${step.service}${step.vacancy.successor ? ` for ${step.vacancy.successor}` : ''}`
+    case 'call-off':
+      return callOff(step.service, step.id, view, hands)
+    case 'exit':
+      hands.exit()
+      return `the agent of ${view.self} ends`
+    default:
+      return assertNever(step)
+  }
+}
+
+async function start(step: Step & { kind: 'start' }, view: View, { world, leads }: Hands): Promise<string> {
+  const instance = localInstance(view, step.service)
+  assertLegal(instance, step, holdsLead(view, step.service))
+  const covers = step.role === 'primary' && serviceOf(view, step.service).traits.singleWriter
+  const beforeRun = (identity: ProcessIdentity) => leads.cover(step.service, step.term, identity)
+  await driverOf({ world }, step.service).start({ role: step.role, term: step.term, ...(covers && { beforeRun }) })
+  const term = step.term > 0 ? ` in term ${step.term}` : ''
+  return `${step.service} was started on ${view.self} as ${step.role}${term}`
+}
+
+async function promote(step: Step & { kind: 'promote' }, view: View, { world, leads }: Hands): Promise<string> {
+  const instance = localInstance(view, step.service)
+  assertLegal(instance, step, holdsLead(view, step.service))
+  if (serviceOf(view, step.service).traits.singleWriter) {
+    assert(instance.pid !== undefined && instance.startTime !== undefined, `a running ${step.service} has an identity`)
+    await leads.cover(step.service, step.term, { pid: instance.pid, startTime: instance.startTime })
+  }
+  await driverOf({ world }, step.service).promote(step.term)
+  return `the standby of ${step.service} on ${view.self} was promoted in term ${step.term}`
+}
+
+async function callOff(service: ServiceName, id: string, view: View, { world }: Hands): Promise<string | undefined> {
+  const { revision, switchover, ...record } = recordOf(view, service)
+  if (switchover?.id !== id) return undefined
+  const outcome = await world.store.swap(
+    [{ key: KEY.service(service), revision }],
+    [{ key: KEY.service(service), value: record satisfies ServiceRecord }],
+  )
+  return outcome === 'done' ? `the switchover of ${service} to ${switchover.to} was called off` : undefined
+}
+
+function serviceOf(view: View, name: ServiceName): ServiceSpec {
+  const service = view.cluster.services.find((candidate) => candidate.name === name)
+  assert(service, `a step about ${name}, which the config does not name`)
+  return service
+}
+
+function driverOf({ world }: Pick<Hands, 'world'>, name: ServiceName): Driver {
+  const driver = world.drivers.get(name)
+  assert(driver, `no driver stands for ${name}`)
+  return driver
+}

@@ -1,0 +1,106 @@
+/**
+ * The store's snapshot as the core wants it: typed records, who leads, and for how long nobody has. Decoding is tolerant:
+ * a record that makes no sense is treated as absent and left alone, because a newer agent may have written it.
+ */
+import type { ClusterRecord, LeadRecord, NodeName, NodeRecord, ServiceName, ServiceRecord } from '../core/model.ts'
+import type { Revised, StoreFacts } from '../core/view.ts'
+import type { Snapshot } from '../stores/store.ts'
+
+export const KEY = {
+  cluster: 'cluster',
+  service: (name: ServiceName) => `service/${name}`,
+  lead: (name: ServiceName) => `lead/${name}`,
+  node: (name: NodeName) => `node/${name}`,
+} as const
+
+export class Agreed {
+  #snapshot: Snapshot = { revision: 0, entries: new Map() }
+  #everRead = false
+  #away: string | null = 'it has not been read yet'
+  #unwritable: string | null = null
+  #freeSince = new Map<ServiceName, number>()
+
+  /** Takes a snapshot unless a newer one is known. */
+  take(snapshot: Snapshot): void {
+    this.#away = null
+    if (snapshot.revision < this.#snapshot.revision) return
+    this.#snapshot = snapshot
+    this.#everRead = true
+  }
+
+  away(error: Error): void {
+    this.#away = error.message
+  }
+
+  /** The last write failed for a reason that lasts (a full or read-only disk): nothing can be agreed until one works. */
+  wroteBadly(error: Error): void {
+    this.#unwritable = error.message
+  }
+
+  wroteWell(): void {
+    this.#unwritable = null
+  }
+
+  get writable(): boolean {
+    return this.#unwritable === null
+  }
+
+  revisionOf(key: string): number {
+    return this.#snapshot.entries.get(key)?.revision ?? 0
+  }
+
+  facts(now: number, services: readonly ServiceName[]): StoreFacts {
+    const leads = this.#records<LeadRecord>('lead/', isLead)
+    const why = this.#away ?? this.#unwritable
+    this.#countFree(leads, services, now)
+    return {
+      reachable: why === null && this.#everRead,
+      why: why ?? '',
+      cluster: this.#records<ClusterRecord>('cluster', isCluster)[''] ?? { desired: 'running' },
+      services: this.#records<ServiceRecord>('service/', isService),
+      leads,
+      nodes: this.#records<NodeRecord>('node/', isNode),
+      leadFreeForMs: Object.fromEntries([...this.#freeSince].map(([service, since]) => [service, now - since])),
+    }
+  }
+
+  #countFree(leads: Record<ServiceName, unknown>, services: readonly ServiceName[], now: number): void {
+    for (const service of services) {
+      if (leads[service]) this.#freeSince.delete(service)
+      else if (!this.#freeSince.has(service)) this.#freeSince.set(service, now)
+    }
+  }
+
+  #records<T>(prefix: string, isOne: (value: unknown) => value is T): Record<string, Revised<T>> {
+    const found: Record<string, Revised<T>> = {}
+    for (const [key, { value, revision }] of this.#snapshot.entries) {
+      if (key.startsWith(prefix) && isOne(value)) found[key.slice(prefix.length)] = { ...value, revision }
+    }
+    return found
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function isLead(value: unknown): value is LeadRecord {
+  return (
+    isObject(value) &&
+    typeof value.node === 'string' &&
+    typeof value.term === 'number' &&
+    typeof value.lease === 'string'
+  )
+}
+
+function isService(value: unknown): value is ServiceRecord {
+  return isObject(value) && typeof value.term === 'number'
+}
+
+function isNode(value: unknown): value is NodeRecord {
+  return isObject(value) && typeof value.drained === 'boolean'
+}
+
+function isCluster(value: unknown): value is ClusterRecord {
+  return isObject(value) && (value.desired === 'running' || value.desired === 'stopped')
+}

@@ -1,0 +1,106 @@
+/**
+ * A process of our own that stands beside the agent and outlives it: the balancer and the fence. The agent sees that one
+ * is there, finds the one that an earlier agent started, and starts another when it died. Identity files say which
+ * process it is, so that neither a stranger with the same pid nor a second copy is ever taken for it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { backoffMs } from '../lib/backoff.ts'
+import type { Cancel, Clock } from '../lib/clock.ts'
+import { readJson, removeFile, writeFileAtomic } from '../lib/files.ts'
+import { identify, isAlive, type ProcessIdentity, signal } from '../lib/proc.ts'
+
+const POLL_MS = 50
+const RESTART = { firstMs: 100, mostMs: 5_000 }
+/** After this long without dying, earlier deaths are forgotten. */
+const STEADY_MS = 10_000
+
+export interface CompanionOptions {
+  readonly name: string
+  readonly script: string
+  readonly args: readonly string[]
+  readonly nodeArgs: readonly string[]
+  readonly identityFile: string
+  readonly logFile: string
+  readonly clock: Clock
+  /** Told when it was started (again), with a sentence. */
+  onStart(why: string): void
+}
+
+export class Companion {
+  readonly #options: CompanionOptions
+  #identity: ProcessIdentity | null = null
+  #deaths = 0
+  #startedAt = 0
+  #cancel: Cancel = () => undefined
+  #closed = false
+
+  constructor(options: CompanionOptions) {
+    this.#options = options
+  }
+
+  get pid(): number | null {
+    return this.#identity?.pid ?? null
+  }
+
+  /** Adopts the one that is there or starts one; from then on sees that one is there. */
+  start(): void {
+    const saved = readJson(this.#options.identityFile)
+    if (isIdentity(saved) && isAlive(saved)) this.#identity = { pid: saved.pid, startTime: saved.startTime }
+    else this.#spawn(`the ${this.#options.name} was started`)
+    this.#watch()
+  }
+
+  /** Stops watching; the process goes on. */
+  close(): void {
+    this.#closed = true
+    this.#cancel()
+  }
+
+  /** Ends the process for good. */
+  end(): void {
+    this.close()
+    if (this.#identity) signal(this.#identity, 'SIGTERM')
+    removeFile(this.#options.identityFile)
+  }
+
+  #spawn(why: string): void {
+    const log = openSync(this.#options.logFile, 'a', 0o600)
+    const { script, args, nodeArgs, identityFile, clock } = this.#options
+    const child: ChildProcess = spawn(process.execPath, [...nodeArgs, script, ...args], {
+      detached: true,
+      stdio: ['ignore', log, log],
+    })
+    closeSync(log)
+    child.on('error', () => undefined) // no pid then: the next look tries again
+    child.on('exit', () => this.#look())
+    child.unref()
+    this.#startedAt = clock.mono()
+    this.#identity = (child.pid !== undefined && identify(child.pid)) || null
+    if (this.#identity) writeFileAtomic(identityFile, JSON.stringify(this.#identity))
+    this.#options.onStart(why)
+  }
+
+  #watch(): void {
+    if (this.#closed) return
+    this.#cancel = this.#options.clock.after(POLL_MS, () => {
+      this.#look()
+      this.#watch()
+    })
+  }
+
+  #look(): void {
+    if (this.#closed || (this.#identity && isAlive(this.#identity))) return
+    const { clock, name } = this.#options
+    const sinceStartMs = clock.mono() - this.#startedAt
+    if (this.#identity) this.#deaths = sinceStartMs > STEADY_MS ? 1 : this.#deaths + 1
+    this.#identity = null
+    if (this.#deaths > 1 && sinceStartMs < backoffMs(this.#deaths - 1, RESTART)) return
+    this.#spawn(`the ${name} had died and was started again`)
+  }
+}
+
+function isIdentity(value: unknown): value is ProcessIdentity {
+  const { pid, startTime } = (value ?? {}) as Partial<ProcessIdentity>
+  return typeof pid === 'number' && typeof startTime === 'number'
+}

@@ -1,0 +1,95 @@
+/**
+ * What happened, in order, each with its rule and a sentence. Own events get a number and are told to the other agents;
+ * theirs are kept as they come. The last thousand are kept in memory for the API, all own ones in a file by `remember`.
+ */
+import type { EventRecord, Receipt } from '../api/contract.ts'
+import type { NodeName, ServiceName } from '../core/model.ts'
+import type { Problem } from '../core/problems/problem.ts'
+import type { Stop } from '../lib/stop.ts'
+
+export const EVENTS_KEPT = 1_000
+const RECEIPTS_KEPT = 200
+
+export interface Entry {
+  readonly service: ServiceName | null
+  readonly rule: string
+  readonly kind: EventRecord['kind']
+  readonly why: string
+}
+
+export class Journal {
+  readonly #self: NodeName
+  readonly #wall: () => number
+  readonly #publish: (event: EventRecord) => void
+  readonly #events: EventRecord[] = []
+  readonly #known = new Set<string>()
+  readonly #receipts: Receipt[] = []
+  readonly #listeners = new Set<(event: EventRecord) => void>()
+  readonly #run: string
+  #count = 0
+  #standing = new Map<string, Problem>()
+
+  constructor(self: NodeName, wall: () => number, publish: (event: EventRecord) => void) {
+    this.#self = self
+    this.#wall = wall
+    this.#publish = publish
+    this.#run = wall().toString(36) // a restarted agent never repeats an id
+  }
+
+  tell(entry: Entry): void {
+    this.#count += 1
+    const id = `${this.#self}-${this.#run}-${this.#count}`
+    const event: EventRecord = { id, at: new Date(this.#wall()).toISOString(), node: this.#self, ...entry }
+    this.#keep(event)
+    this.#publish(event)
+  }
+
+  /** An event of another agent; said twice it is kept once. */
+  hear(event: EventRecord): void {
+    if (!this.#known.has(event.id)) this.#keep(event)
+  }
+
+  keepReceipt(receipt: Receipt): void {
+    if (this.#receipts.some(({ id }) => id === receipt.id)) return
+    this.#receipts.push(receipt)
+    if (this.#receipts.length > RECEIPTS_KEPT) this.#receipts.shift()
+  }
+
+  /** Tells which problems are new and which are over, once each. `worthTelling`: not what every node sees alike. */
+  compare(problems: readonly Problem[], worthTelling: (problem: Problem) => boolean): void {
+    const now = new Map(problems.map((problem) => [`${problem.rule} ${problem.service ?? ''}`, problem]))
+    for (const [key, problem] of now) {
+      const { service, rule, why } = problem
+      if (this.#standing.has(key)) now.set(key, this.#standing.get(key) ?? problem)
+      else if (worthTelling(problem)) this.tell({ service, rule, kind: 'noticed', why })
+      else now.delete(key)
+    }
+    for (const [key, { service, rule, why }] of this.#standing) {
+      if (!now.has(key)) this.tell({ service, rule, kind: 'ended', why })
+    }
+    this.#standing = now
+  }
+
+  events(): readonly EventRecord[] {
+    return this.#events
+  }
+
+  receipts(): readonly Receipt[] {
+    return this.#receipts
+  }
+
+  onEvent(listener: (event: EventRecord) => void): Stop {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #keep(event: EventRecord): void {
+    this.#events.push(event)
+    this.#known.add(event.id)
+    if (this.#events.length > EVENTS_KEPT) {
+      const oldest = this.#events.shift()
+      if (oldest) this.#known.delete(oldest.id)
+    }
+    for (const listener of this.#listeners) listener(event)
+  }
+}

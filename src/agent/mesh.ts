@@ -1,0 +1,128 @@
+/**
+ * The agents' own network: each agent dials every other one and speaks only on links that it dialled; what it hears comes
+ * on links that others dialled. So a cut in one direction looks like what it is. Links are WebSockets on the API's port,
+ * opened with the cluster's token; they come back by themselves.
+ *
+ * Nothing waits here and nothing is kept for a peer that does not read: a link with too much unsent is cut, and what is
+ * said again later (reports, heartbeats) makes up for what was lost.
+ */
+
+import { timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocket, WebSocketServer } from 'ws'
+import type { NodeName, NodeSpec } from '../core/model.ts'
+import type { Stop } from '../lib/stop.ts'
+import type { Mesh, Message } from './world.ts'
+
+export const MESH_PATH = '/v1/mesh'
+
+const REDIAL = { firstMs: 50, mostMs: 1_000 }
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+const MAX_UNSENT_BYTES = 1024 * 1024
+const HANDSHAKE_MS = 1_000
+
+export interface MeshOptions {
+  readonly self: NodeName
+  readonly peers: readonly NodeSpec[]
+  readonly port: number
+  readonly token: string
+  /** The API's server: the mesh answers its upgrade requests. */
+  readonly server: Server
+}
+
+export class WebSocketMesh implements Mesh {
+  readonly #options: MeshOptions
+  readonly #links = new Map<NodeName, WebSocket>()
+  readonly #listeners = new Set<(from: NodeName, message: Message) => void>()
+  readonly #linkListeners = new Set<(peer: NodeName) => void>()
+  readonly #acceptor = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false })
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #closed = false
+
+  constructor(options: MeshOptions) {
+    this.#options = options
+    options.server.on('upgrade', (request, socket, head) => this.#accept(request, socket, head))
+    for (const peer of options.peers) this.#dial(peer, REDIAL.firstMs)
+  }
+
+  broadcast(message: Message): void {
+    const text = JSON.stringify(message)
+    for (const link of this.#links.values()) {
+      if (link.bufferedAmount > MAX_UNSENT_BYTES) link.terminate()
+      else link.send(text, () => undefined) // a link that fails while sending closes, and is dialled again
+    }
+  }
+
+  onMessage(listener: (from: NodeName, message: Message) => void): Stop {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  onLink(listener: (peer: NodeName) => void): Stop {
+    this.#linkListeners.add(listener)
+    return () => this.#linkListeners.delete(listener)
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const timer of this.#timers) clearTimeout(timer)
+    for (const link of [...this.#links.values(), ...this.#acceptor.clients]) link.terminate()
+    this.#acceptor.close()
+  }
+
+  #dial(peer: NodeSpec, waitMs: number): void {
+    if (this.#closed) return
+    const link = new WebSocket(`ws://${peer.address}:${this.#options.port}${MESH_PATH}`, {
+      headers: { authorization: `Bearer ${this.#options.token}`, 'x-understudy-node': this.#options.self },
+      perMessageDeflate: false,
+      handshakeTimeout: HANDSHAKE_MS,
+    })
+    let opened = false
+    link.on('open', () => {
+      opened = true
+      this.#links.set(peer.name, link)
+      for (const listener of this.#linkListeners) listener(peer.name)
+    })
+    link.on('error', () => undefined) // always followed by `close`
+    link.on('close', () => {
+      if (this.#links.get(peer.name) === link) this.#links.delete(peer.name)
+      const nextMs = opened ? REDIAL.firstMs : Math.min(REDIAL.mostMs, waitMs * 2)
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer)
+        this.#dial(peer, nextMs)
+      }, nextMs)
+      this.#timers.add(timer)
+    })
+  }
+
+  #accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const from = this.#callerOf(request)
+    if (request.url !== MESH_PATH || from === undefined || this.#closed) {
+      socket.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+      return
+    }
+    this.#acceptor.handleUpgrade(request, socket, head, (link) => {
+      link.on('error', () => link.terminate())
+      link.on('message', (data) => this.#heard(from, String(data)))
+    })
+  }
+
+  /** Who calls, when it knows the token and says a name that the config knows. */
+  #callerOf({ headers }: IncomingMessage): NodeName | undefined {
+    const given = Buffer.from(headers.authorization ?? '')
+    const expected = Buffer.from(`Bearer ${this.#options.token}`)
+    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined
+    return this.#options.peers.find(({ name }) => name === headers['x-understudy-node'])?.name
+  }
+
+  #heard(from: NodeName, text: string): void {
+    let message: Message
+    try {
+      message = JSON.parse(text) as Message
+    } catch {
+      return // not ours: only agents of the same cluster know the token, so this is a newer version's or a bug's
+    }
+    for (const listener of this.#listeners) listener(from, message)
+  }
+}

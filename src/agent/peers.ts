@@ -1,0 +1,126 @@
+/**
+ * What this node knows of the others: their heartbeats, their last reports, and what they say of each other. The judging
+ * is core/suspicion.ts; this file only keeps the pieces together.
+ *
+ * A node is condemned when more than half of the observers that this node can hear (itself included) call it silent, and
+ * lost when that has lasted for `lostAfterMs`. An observer that cannot be heard has no voice: otherwise the last node
+ * standing could never conclude anything.
+ */
+import type { ClusterSpec, InstanceReport, NodeName, NodeReport } from '../core/model.ts'
+import { firstSuspicion, heard, isCondemned, isSuspect, LATE_MS, type Suspicion } from '../core/suspicion.ts'
+import type { PeerFacts } from '../core/view.ts'
+
+interface Peer {
+  suspicion: Suspicion
+  everHeard: boolean
+  suspects: readonly NodeName[]
+  abstains: boolean
+  report: NodeReport | null
+  reportedAt: number
+  suspectSince: { readonly mono: number; readonly wall: number } | null
+  condemnedSince: number | null
+}
+
+export class Peers {
+  readonly #cluster: ClusterSpec
+  readonly #peers: Map<NodeName, Peer>
+
+  constructor(cluster: ClusterSpec, self: NodeName, now: number) {
+    this.#cluster = cluster
+    const others = cluster.nodes.filter(({ name }) => name !== self)
+    this.#peers = new Map(others.map(({ name }) => [name, strangerAt(cluster, now)]))
+  }
+
+  beat(from: NodeName, suspects: readonly NodeName[], abstains: boolean, now: number): void {
+    const peer = this.#peers.get(from)
+    if (!peer) return // a node that this config does not know has no voice
+    peer.suspicion = peer.suspectSince ? { ...firstSuspicion(this.#cluster.timing, now) } : heard(peer.suspicion, now)
+    peer.everHeard = true
+    peer.suspects = suspects
+    peer.abstains = abstains
+  }
+
+  report(from: NodeName, report: NodeReport, now: number): void {
+    const peer = this.#peers.get(from)
+    if (!peer || (peer.report && report.incarnation < peer.report.incarnation)) return // from an agent that has died since
+    peer.report = report
+    peer.reportedAt = now
+  }
+
+  /** Judges everybody anew. `ownLagMs`: how late this node's own event loop was lately. */
+  judge(now: number, wall: number, ownLagMs: number): void {
+    for (const peer of this.#peers.values()) {
+      const silent = isSuspect(peer.suspicion, this.#cluster.timing, now, ownLagMs)
+      peer.suspectSince = silent ? (peer.suspectSince ?? { mono: now, wall }) : null
+    }
+    for (const [name, peer] of this.#peers) {
+      const condemned = peer.suspectSince !== null && isCondemned(this.#wordsOn(name, ownLagMs))
+      peer.condemnedSince = condemned ? (peer.condemnedSince ?? now) : null
+    }
+  }
+
+  /** Whom this node calls silent: what it tells the others with each heartbeat. */
+  suspects(): NodeName[] {
+    return [...this.#peers].filter(([, peer]) => peer.suspectSince !== null).map(([name]) => name)
+  }
+
+  /** Wall clock at which the silence of a node was noticed here; null when it is not silent. For receipts. */
+  silentSince(name: NodeName): number | null {
+    return this.#peers.get(name)?.suspectSince?.wall ?? null
+  }
+
+  facts(now: number): Record<NodeName, PeerFacts> {
+    return Object.fromEntries([...this.#peers].map(([name, peer]) => [name, this.#factsOf(peer, now)]))
+  }
+
+  #factsOf(peer: Peer, now: number): PeerFacts {
+    return {
+      state: this.#stateOf(peer, now),
+      heardAgoMs: now - peer.suspicion.lastHeardAt,
+      report: peer.report && aged(peer.report, now - peer.reportedAt),
+    }
+  }
+
+  #stateOf(peer: Peer, now: number): PeerFacts['state'] {
+    if (peer.condemnedSince !== null && now - peer.condemnedSince >= this.#cluster.timing.lostAfterMs) return 'lost'
+    if (!peer.everHeard) return 'unknown'
+    if (peer.condemnedSince !== null) return 'condemned'
+    return peer.suspectSince === null ? 'alive' : 'suspect'
+  }
+
+  /** One word per observer that can be heard: this node's own, then those of its living peers. */
+  #wordsOn(accused: NodeName, ownLagMs: number): (boolean | null)[] {
+    const own = ownLagMs > LATE_MS ? null : true
+    const others = [...this.#peers].filter(
+      ([name, peer]) => name !== accused && peer.everHeard && peer.suspectSince === null,
+    )
+    return [own, ...others.map(([, peer]) => (peer.abstains ? null : peer.suspects.includes(accused)))]
+  }
+}
+
+function strangerAt(cluster: ClusterSpec, now: number): Peer {
+  return {
+    suspicion: firstSuspicion(cluster.timing, now),
+    everHeard: false,
+    suspects: [],
+    abstains: false,
+    report: null,
+    reportedAt: now,
+    suspectSince: null,
+    condemnedSince: null,
+  }
+}
+
+/** A report speaks of the moment it was sent; its ages go on growing here, its waits go on shrinking. */
+function aged(report: NodeReport, ageMs: number): NodeReport {
+  return { ...report, instances: report.instances.map((instance) => agedInstance(instance, ageMs)) }
+}
+
+function agedInstance(instance: InstanceReport, ageMs: number): InstanceReport {
+  return {
+    ...instance,
+    healthForMs: instance.healthForMs + ageMs,
+    stateForMs: instance.stateForMs + ageMs,
+    retryInMs: Math.max(0, instance.retryInMs - ageMs),
+  }
+}

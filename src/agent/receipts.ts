@@ -1,0 +1,99 @@
+/**
+ * Builds receipts: for each change of primary, and each instance that had to be started again, what happened when. The
+ * agent where the service comes back writes it, because only there is everything known: who noticed the fault first-hand
+ * said so in the vacancy, the rest happened here.
+ */
+import type { Receipt } from '../api/contract.ts'
+import type { NodeName, ServiceName, ServiceRecord, Term } from '../core/model.ts'
+import { isWell, localInstance, type View } from '../core/view.ts'
+
+interface Open {
+  readonly kind: Receipt['kind']
+  readonly rule: string
+  readonly why: string
+  readonly from: NodeName | null
+  readonly term: Term
+  readonly noticedAt: number
+  readonly marks: { name: string; atMs: number }[]
+}
+
+const PLANNED = new Set(['switchover-requested', 'node-drained'])
+
+export class Receipts {
+  readonly #self: NodeName
+  readonly #wall: () => number
+  readonly #open = new Map<ServiceName, Open>()
+
+  constructor(self: NodeName, wall: () => number) {
+    this.#self = self
+    this.#wall = wall
+  }
+
+  /** This node won a term. Nothing is written for the first one ever: no service was interrupted. */
+  leadWon(
+    service: ServiceName,
+    term: Term,
+    before: ServiceRecord,
+    silentSince: number | null,
+    freeSince: number,
+  ): void {
+    if (before.term === 0) return
+    const { vacancy } = before
+    const noticedAt = vacancy?.noticedAt ?? Math.min(silentSince ?? freeSince, freeSince)
+    const why = vacancy?.why ?? `${before.primary ?? 'the primary'} was silent until its lease ended`
+    const rule = vacancy?.rule ?? 'primary-lost'
+    const kind = PLANNED.has(rule) ? 'switchover' : 'failover'
+    const marks = [{ name: 'lead free', atMs: freeSince - noticedAt }]
+    this.#open.set(service, { kind, rule, why, from: before.primary, term, noticedAt, marks })
+    this.mark(service, 'term won')
+  }
+
+  /** An instance here ended or hangs. Only the first notice of a fault counts. */
+  instanceFailed(service: ServiceName, rule: string, why: string, noticedAt: number): void {
+    if (this.#open.has(service)) return
+    this.#open.set(service, { kind: 'repair', rule, why, from: this.#self, term: 0, noticedAt, marks: [] })
+  }
+
+  mark(service: ServiceName, name: string): void {
+    const open = this.#open.get(service)
+    open?.marks.push({ name, atMs: this.#wall() - open.noticedAt })
+  }
+
+  /** The receipts that are complete: what failed is well again here. */
+  close(view: View): Receipt[] {
+    const done: Receipt[] = []
+    for (const [service, open] of this.#open) {
+      const instance = localInstance(view, service)
+      const back =
+        isWell(instance) &&
+        (open.kind === 'repair' ? open.marks.length > 0 : instance.role === 'primary' && instance.term >= open.term)
+      if (!back) continue
+      this.#open.delete(service)
+      done.push(this.#receipt(service, open))
+    }
+    return done
+  }
+
+  /** Nothing will come of it here: somebody else leads, or it was stopped on purpose. */
+  forget(service: ServiceName): void {
+    this.#open.delete(service)
+  }
+
+  #receipt(service: ServiceName, open: Open): Receipt {
+    const backAfterMs = this.#wall() - open.noticedAt
+    const { kind, rule, why, from, term } = open
+    return {
+      id: `${service}-${term}-${open.noticedAt.toString(36)}-${this.#self}`,
+      service,
+      kind,
+      rule,
+      why,
+      from,
+      to: this.#self,
+      term,
+      noticedAt: new Date(open.noticedAt).toISOString(),
+      marks: [...open.marks, { name: 'healthy', atMs: backAfterMs }],
+      backAfterMs,
+    }
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * The agent as its API sees it: answers from the last view, and requests that are checked here, written into the store
+ * and then done by whichever agent they concern. A request is refused before it is written when it could not be done.
+ */
+import { randomUUID } from 'node:crypto'
+import type {
+  Accepted,
+  EventRecord,
+  Explanation,
+  InstanceStatus,
+  NodeStatus,
+  Receipt,
+  ServiceStatus,
+  Status,
+  SwitchoverRequest,
+} from '../api/contract.ts'
+import type { Gauges, RouteCounters, Surface } from '../api/surface.ts'
+import { isServing, sentenceFor, standing } from '../core/explain.ts'
+import type { ClusterRecord, NodeName, NodeRecord, NodeSpec, ServiceRecord, ServiceSpec } from '../core/model.ts'
+import { defaultSuccessor, switchoverRefusal } from '../core/switchover.ts'
+import { instanceOn, isDrained, isWell, leadOf, nodeState, recordOf } from '../core/view.ts'
+import { UnderstudyError } from '../errors.ts'
+import type { Stop } from '../lib/stop.ts'
+import type { Store } from '../stores/store.ts'
+import { KEY } from './agreed.ts'
+import type { Agent } from './loop.ts'
+
+const RECENT = 20
+
+export interface SurfaceOptions {
+  readonly agent: Agent
+  readonly store: Store
+  readonly run: string
+  pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
+  balancer(): readonly RouteCounters[]
+}
+
+export class AgentSurface implements Surface {
+  readonly #options: SurfaceOptions
+
+  constructor(options: SurfaceOptions) {
+    this.#options = options
+  }
+
+  status(): Status {
+    const { view, writable } = this.#options.agent
+    const { cluster, store } = view
+    return {
+      cluster: cluster.name,
+      answeredBy: view.self,
+      at: new Date(view.wall).toISOString(),
+      store: { kind: cluster.store.kind, writable: store.reachable && writable, why: store.why },
+      nodes: cluster.nodes.map((node) => this.#node(node)),
+      services: cluster.services.map((service) => this.#service(service)),
+    }
+  }
+
+  async why(name: string): Promise<Explanation> {
+    const { agent } = this.#options
+    const service = this.#serviceNamed(name)
+    const { view, decision, journal } = agent
+    const now = sentenceFor(view, service, decision.problems)
+    const problems = decision.problems
+      .filter((problem) => problem.service === name || problem.service === null)
+      .map(({ rule, evidence, why }) => ({ rule, evidence, why, node: view.self }))
+    const candidates = standing(view, service).map(({ node, able, why }) => ({ node, able, why }))
+    const recent = journal
+      .events()
+      .filter((event) => event.service === name)
+      .slice(-RECENT)
+    return { service: name, now, problems, candidates, recent }
+  }
+
+  events(): readonly EventRecord[] {
+    return this.#options.agent.journal.events()
+  }
+
+  onEvent(listener: (event: EventRecord) => void): Stop {
+    return this.#options.agent.journal.onEvent(listener)
+  }
+
+  receipts(): readonly Receipt[] {
+    return this.#options.agent.journal.receipts()
+  }
+
+  gauges(): Gauges {
+    return { ...this.#options.agent.counts, rssBytes: process.memoryUsage.rss(), balancer: this.#options.balancer() }
+  }
+
+  async switchover({ service: name, to }: SwitchoverRequest): Promise<Accepted> {
+    const service = this.#serviceNamed(name)
+    await this.#options.agent.look()
+    const { view } = this.#options.agent
+    if (to !== undefined) this.#nodeNamed(to)
+    const target = to ?? defaultSuccessor(view, service)
+    if (target === undefined) {
+      const reasons = standing(view, service).map(({ node, why }) => `${node}: ${why}`)
+      throw new UnderstudyError(
+        'UND_REFUSED',
+        `no other node can lead ${name} now (${reasons.join('; ') || 'it has no lead to move'})`,
+      )
+    }
+    const refusal = switchoverRefusal(view, service, target)
+    if (refusal !== undefined) throw new UnderstudyError('UND_REFUSED', refusal)
+    const { revision, ...record } = recordOf(view, name)
+    const switchover = { id: randomUUID(), to: target, requestedAt: Date.now() }
+    await this.#write(KEY.service(name), revision, { ...record, switchover } satisfies ServiceRecord)
+    return { id: switchover.id, what: `${name} moves from ${leadOf(view, name)?.node} to ${target}` }
+  }
+
+  async drain(node: string, drained: boolean): Promise<Accepted> {
+    this.#nodeNamed(node)
+    const revision = this.#revisionOf(this.#options.agent.view.store.nodes[node])
+    await this.#write(KEY.node(node), revision, { drained } satisfies NodeRecord)
+    return { id: randomUUID(), what: drained ? `${node} is being drained` : `${node} takes part again` }
+  }
+
+  async stopCluster(): Promise<Accepted> {
+    const revision = this.#revisionOf(this.#options.agent.view.store.cluster)
+    const wish: ClusterRecord = { desired: 'stopped', run: this.#options.run }
+    await this.#write(KEY.cluster, revision, wish)
+    return { id: randomUUID(), what: 'the cluster stops: every service ends, then every node' }
+  }
+
+  /** Writes one record if nobody else did since; then has everybody look at once. */
+  async #write(key: string, revision: number, value: unknown): Promise<void> {
+    const outcome = await this.#options.store.swap([{ key, revision }], [{ key, value }])
+    if (outcome === 'conflict')
+      throw new UnderstudyError('UND_REFUSED', 'somebody changed the same thing at the same time: look and try again')
+    await this.#options.agent.announce()
+  }
+
+  #revisionOf(record: object | undefined): number {
+    return record && 'revision' in record ? Number(record.revision) : 0
+  }
+
+  #serviceNamed(name: string): ServiceSpec {
+    const { services } = this.#options.agent.view.cluster
+    const service = services.find((candidate) => candidate.name === name)
+    if (service) return service
+    throw new UnderstudyError(
+      'UND_UNKNOWN_SERVICE',
+      `there is no service ${name}; there are ${services.map((one) => one.name).join(', ')}`,
+    )
+  }
+
+  #nodeNamed(name: string): void {
+    const { nodes } = this.#options.agent.view.cluster
+    if (nodes.some((node) => node.name === name)) return
+    throw new UnderstudyError(
+      'UND_UNKNOWN_NODE',
+      `there is no node ${name}; there are ${nodes.map((one) => one.name).join(', ')}`,
+    )
+  }
+
+  #node({ name, address, zone, region }: NodeSpec): NodeStatus {
+    const { view } = this.#options.agent
+    const state = nodeState(view, name)
+    const report = view.peers[name]?.report
+    const pids =
+      name === view.self
+        ? this.#options.pids()
+        : { agent: report?.agentPid ?? null, balancer: report?.balancerPid ?? null, fence: report?.fencePid ?? null }
+    const shown = state === 'condemned' ? 'suspect' : state
+    return {
+      name,
+      address,
+      zone,
+      region,
+      alive: state === 'alive',
+      state: shown,
+      drained: isDrained(view, name),
+      agentPid: pids.agent,
+      balancerPid: pids.balancer,
+      fencePid: pids.fence,
+    }
+  }
+
+  #service(service: ServiceSpec): ServiceStatus {
+    const { agent } = this.#options
+    const { view, decision, journal } = agent
+    const lead = leadOf(view, service.name)
+    const last = journal.events().findLast((event) => event.service === service.name && event.kind !== 'ended')
+    return {
+      name: service.name,
+      kind: service.kind,
+      redundancy: service.redundancy,
+      term: recordOf(view, service.name).term,
+      primary: lead?.node ?? null,
+      healthy: isServing(view, service),
+      why: sentenceFor(view, service, decision.problems),
+      rule: last?.rule ?? '',
+      instances: view.cluster.nodes.flatMap((node) => this.#instance(node.name, service) ?? []),
+      endpoints: view.cluster.nodes.flatMap((node) =>
+        service.endpoints.map(({ purpose, protocol, port }) => ({
+          node: node.name,
+          purpose,
+          protocol,
+          host: node.address,
+          port,
+        })),
+      ),
+    }
+  }
+
+  #instance(node: NodeName, service: ServiceSpec): InstanceStatus | undefined {
+    const { view } = this.#options.agent
+    const instance = instanceOn(view, node, service.name)
+    if (!instance || (instance.state === 'stopped' && instance.failures === 0)) return undefined
+    const silent = nodeState(view, node) === 'lost'
+    return {
+      node,
+      role: instance.state === 'stopped' ? 'none' : instance.role,
+      state: silent ? 'unknown' : instance.state,
+      healthy: !silent && isWell(instance),
+      note: silent ? `${node} is lost: this is what it said last` : instance.note,
+      pid: instance.pid ?? null,
+      port: instance.port ?? null,
+      failures: instance.failures,
+      retryInMs: Math.round(instance.retryInMs),
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * What an agent needs from the outside, as ports. The real agent gets sockets, files and processes (agent/main.ts); the
+ * simulator gets a made-up world with the same shapes. Nothing between here and the core knows the difference.
+ */
+import type { EventRecord, Receipt } from '../api/contract.ts'
+import type { NodeName, NodeReport, ServiceName } from '../core/model.ts'
+import type { RoutingTable } from '../core/routing.ts'
+import type { Driver } from '../drivers/driver.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { ProcessIdentity } from '../lib/proc.ts'
+import type { Stop } from '../lib/stop.ts'
+import type { Store } from '../stores/store.ts'
+
+export interface World {
+  readonly clock: Clock
+  readonly store: Store
+  readonly mesh: Mesh
+  readonly drivers: ReadonlyMap<ServiceName, Driver>
+  readonly fence: FencePort
+  readonly door: DoorPort
+  /** Keeps what must survive the agent: one call per event, in order. */
+  remember(event: EventRecord): void
+  pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
+}
+
+/** Kills a process at a moment, unless told a later one in time. Its own timer; it asks nobody. */
+export interface FencePort {
+  /** Resolves when the fence has taken it down; rejects when it did not say so in time. */
+  arm(service: ServiceName, identity: ProcessIdentity, killAt: number): Promise<void>
+  disarm(service: ServiceName, identity: ProcessIdentity): Promise<void>
+}
+
+/** The balancer of this node. */
+export interface DoorPort {
+  publish(table: RoutingTable): void
+}
+
+/** Carries messages to every other agent, or does not: nothing here is acknowledged, everything is said again. */
+export interface Mesh {
+  broadcast(message: Message): void
+  onMessage(listener: (from: NodeName, message: Message) => void): Stop
+  /** Called when a link to a peer comes up: what was said before was not heard there. */
+  onLink(listener: (peer: NodeName) => void): Stop
+}
+
+export type Message =
+  /** Sent every heartbeat. `suspects`: whom the sender calls silent. `abstains`: it was late itself and judges nobody. */
+  | { readonly kind: 'beat'; readonly suspects: readonly NodeName[]; readonly abstains: boolean }
+  | { readonly kind: 'report'; readonly report: NodeReport }
+  /** The store has something new: read it now instead of at the next poll. */
+  | { readonly kind: 'look' }
+  | { readonly kind: 'event'; readonly event: EventRecord }
+  | { readonly kind: 'receipt'; readonly receipt: Receipt }

@@ -1,0 +1,31 @@
+/**
+ * From problems to acts. At most one step for each service and never a second while one is under way: a step's outcome is
+ * a new fact, and facts come before further steps. Nothing is ranked across services, so trouble with one never keeps
+ * another from being repaired. Killing what must not run does not wait for anything.
+ */
+import type { ServiceName } from './model.ts'
+import type { Problem } from './problems/problem.ts'
+import type { Step } from './steps.ts'
+import type { View } from './view.ts'
+
+export interface Act {
+  readonly step: Step
+  readonly rule: string
+  readonly why: string
+}
+
+export function choose(problems: readonly Problem[], view: View): Act[] {
+  const taken = new Set<ServiceName | null>()
+  const acts: Act[] = []
+  for (const { rule, service, why, steps } of problems) {
+    const [step] = steps
+    if (!step || taken.has(service) || isBlocked(view, service, rule)) continue
+    taken.add(service)
+    acts.push({ step, rule, why })
+  }
+  return acts
+}
+
+function isBlocked(view: View, service: ServiceName | null, rule: string): boolean {
+  return service !== null && view.local.busy[service] !== undefined && rule !== 'two-writers'
+}

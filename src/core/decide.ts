@@ -1,0 +1,25 @@
+/**
+ * START HERE. What should this node do next? Reads a view, returns a decision. Nothing else happens here.
+ *
+ * Every agent runs this on every event and at least once a second, for its own node only. There is no leader that
+ * orchestrates: the agents read the same facts from the store and from each other, and each does its own part. Where only
+ * one may act, the store's compare-and-swap says who.
+ *
+ *     observe ──▶ view ──▶ problems (one file each) ──▶ choose ──▶ acts ──▶ performed by the agent, told to the others
+ */
+import { type Act, choose } from './choose.ts'
+import { FINDERS } from './problems/index.ts'
+import type { Problem } from './problems/problem.ts'
+import type { View } from './view.ts'
+
+export interface Decision {
+  /** Everything that is wrong as seen from here, most urgent first, also where nothing can be done about it. */
+  readonly problems: readonly Problem[]
+  /** What to do now: at most one step for each service. */
+  readonly acts: readonly Act[]
+}
+
+export function decide(view: View): Decision {
+  const problems = FINDERS.flatMap((find) => find(view))
+  return { problems, acts: choose(problems, view) }
+}

@@ -1,0 +1,61 @@
+/**
+ * What must be true at every moment, whatever dies, hangs or is cut off. The simulator and the tests check these after
+ * every event, and the live agent raises the same ones as alarms. Each takes plain facts and returns what is broken as
+ * sentences; an empty list is the only good answer. docs/safety.md says which promise each one guards.
+ */
+import type { ClusterSpec, InstanceReport, NodeName, ServiceName, ServiceSpec, Term } from './model.ts'
+import { place } from './placement.ts'
+
+export interface Seen {
+  readonly node: NodeName
+  readonly instance: InstanceReport
+}
+
+/** Never two instances of a single-writer service that run as primary. */
+export function oneWriter(cluster: ClusterSpec, seen: readonly Seen[]): string[] {
+  return cluster.services
+    .filter(({ traits }) => traits.singleWriter)
+    .flatMap(({ name }) => {
+      const writers = seen.filter(({ instance }) => instance.service === name && runsAsPrimary(instance))
+      if (writers.length < 2) return []
+      return [
+        `${name} has ${writers.length} primaries: ${writers.map(({ node, instance }) => `${node} (term ${instance.term})`).join(', ')}`,
+      ]
+    })
+}
+
+/** Terms only grow. */
+export function termsGrow(
+  before: Readonly<Record<ServiceName, Term>>,
+  after: Readonly<Record<ServiceName, Term>>,
+): string[] {
+  return Object.entries(before).flatMap(([service, term]) => {
+    const now = after[service] ?? 0
+    return now < term ? [`the term of ${service} went from ${term} back to ${now}`] : []
+  })
+}
+
+/** No instance leads in a term that the store never handed out. */
+export function termsAreGranted(granted: Readonly<Record<ServiceName, Term>>, seen: readonly Seen[]): string[] {
+  return seen.flatMap(({ node, instance }) => {
+    const newest = granted[instance.service] ?? 0
+    return instance.term > newest
+      ? [`${instance.service} on ${node} leads in term ${instance.term}, the store knows ${newest}`]
+      : []
+  })
+}
+
+/** No zone has two instances of a service while another zone that could have one has none. */
+export function zonesAreSpread(cluster: ClusterSpec, service: ServiceSpec): string[] {
+  const zoneOf = new Map(cluster.nodes.map((node) => [node.name, `${node.region}/${node.zone}`]))
+  const placed = place(service, cluster.nodes).map((node) => zoneOf.get(node) ?? '')
+  const usable = cluster.nodes.filter((node) => service.nodes.length === 0 || service.nodes.includes(node.name))
+  const zones = new Set(usable.map((node) => zoneOf.get(node.name) ?? ''))
+  const crowded = placed.find((zone, index) => placed.indexOf(zone) !== index)
+  const empty = [...zones].find((zone) => !placed.includes(zone))
+  return crowded && empty ? [`${service.name} has two instances in zone ${crowded} and none in ${empty}`] : []
+}
+
+function runsAsPrimary(instance: InstanceReport): boolean {
+  return instance.role === 'primary' && instance.state !== 'stopped'
+}

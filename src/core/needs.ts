@@ -1,0 +1,22 @@
+/**
+ * Which service waits for which. A need matters when a service is brought up: while none of its instances is well, the
+ * first waits until what it needs is well. An instance that fails later comes back at once, whatever state its needs are
+ * in: taking away redundancy because something else is unwell would make one fault two.
+ */
+import type { ServiceSpec } from './model.ts'
+import { instanceOn, isWell, type View } from './view.ts'
+
+export function needsMet(view: View, service: ServiceSpec): boolean {
+  return isUp(view, service.name) || service.needs.every((need) => isUp(view, need))
+}
+
+export function unmetNeeds(view: View, service: ServiceSpec): string[] {
+  return isUp(view, service.name) ? [] : service.needs.filter((need) => !isUp(view, need))
+}
+
+function isUp(view: View, service: string): boolean {
+  return view.cluster.nodes.some(({ name }) => {
+    const instance = instanceOn(view, name, service)
+    return isWell(instance) && instance?.role !== 'standby'
+  })
+}

@@ -1,0 +1,58 @@
+/**
+ * Where instances belong: computed, not scheduled. Every node works out the same answer from the same facts, so nobody
+ * has to hand it out, and nothing is lost when a scheduler dies.
+ *
+ * Rendezvous hashing (Thaler and Ravishankar, 1998): each node has a score for each service and the highest scores win.
+ * Losing a node moves only what was on it. Zones come first: no zone gets a second instance while another has none,
+ * because what shares a zone dies together. Whoever is in `keep` stays: moving a leader costs more than an ideal spread.
+ */
+import type { NodeName, NodeSpec, ServiceSpec } from './model.ts'
+import { isDrained, isStopping, nodeState, recordOf, type View } from './view.ts'
+
+export function place(service: ServiceSpec, nodes: readonly NodeSpec[], keep: readonly NodeName[] = []): NodeName[] {
+  const chosen: NodeSpec[] = []
+  const left = nodes.filter((node) => service.nodes.length === 0 || service.nodes.includes(node.name))
+  while (chosen.length < service.instances && left.length > 0) {
+    const best = left.reduce((a, b) => (isBetter(service, chosen, keep, b, a) ? b : a))
+    left.splice(left.indexOf(best), 1)
+    chosen.push(best)
+  }
+  return chosen.map((node) => node.name)
+}
+
+function isBetter(
+  service: ServiceSpec,
+  chosen: readonly NodeSpec[],
+  keep: readonly NodeName[],
+  a: NodeSpec,
+  b: NodeSpec,
+): boolean {
+  const kept = Number(keep.includes(a.name)) - Number(keep.includes(b.name))
+  if (kept !== 0) return kept > 0
+  const crowded = inZone(chosen, a) - inZone(chosen, b)
+  if (crowded !== 0) return crowded < 0
+  const score = scoreOf(service.name, a.name) - scoreOf(service.name, b.name)
+  return score !== 0 ? score > 0 : a.name < b.name
+}
+
+function inZone(nodes: readonly NodeSpec[], like: NodeSpec): number {
+  return nodes.filter((node) => node.region === like.region && node.zone === like.zone).length
+}
+
+/** FNV-1a over both names with murmur3's finisher: 32 well-mixed bits, the same on every machine. */
+export function scoreOf(service: string, node: string): number {
+  let hash = 0x811c9dc5
+  for (const char of `${service}\n${node}`) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}
+
+/** The nodes that should have an instance now, best first. A silent node stays until it is lost: agents may restart. */
+export function membersOf(view: View, service: ServiceSpec): NodeName[] {
+  const usable = view.cluster.nodes.filter(
+    (node) => nodeState(view, node.name) !== 'lost' && !isDrained(view, node.name) && !isStopping(view, node.name),
+  )
+  const { primary } = recordOf(view, service.name)
+  return place(service, usable, primary === null ? [] : [primary])
+}

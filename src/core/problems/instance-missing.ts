@@ -1,0 +1,45 @@
+/**
+ * An instance should run here and does not: it was placed here and never started, or it ended by itself. Active
+ * instances and warm standbys alike; a primary is the business of `primary-down` and `no-primary`.
+ */
+import { unmetNeeds } from '../needs.ts'
+import { membersOf } from '../placement.ts'
+import { hasLeader, holdsLead, localInstance } from '../view.ts'
+import { forEachService } from './problem.ts'
+
+export const instanceMissing = forEachService((view, service) => {
+  const instance = localInstance(view, service.name)
+  const runsStandbys = hasLeader(service) && service.standby === 'warm'
+  if (instance.state !== 'stopped' || view.local.stopping || holdsLead(view, service.name)) return undefined
+  if (hasLeader(service) && !runsStandbys) return undefined
+  if (!membersOf(view, service).includes(view.self)) return undefined
+  const role = hasLeader(service) ? 'standby' : 'active'
+  const found = (rule: string, evidence: 'first-hand' | 'inferred', why: string, mayStart: boolean) => ({
+    rule,
+    service: service.name,
+    evidence,
+    why,
+    steps: mayStart
+      ? [{ kind: 'start' as const, service: service.name, role: role as 'active' | 'standby', term: 0 }]
+      : [],
+  })
+  const needs = hasLeader(service) ? [] : unmetNeeds(view, service)
+  if (needs.length > 0)
+    return found('needs-not-met', 'inferred', `${service.name} waits for ${needs.join(', ')}`, false)
+  if (instance.failures === 0) {
+    return found(
+      'instance-missing',
+      'inferred',
+      `${service.name} belongs on ${view.self} and does not run there`,
+      instance.retryInMs <= 0,
+    )
+  }
+  const ended = `${service.name} on ${view.self} ${instance.note || 'has ended'}`
+  if (instance.failures < 2) return found('instance-down', 'first-hand', ended, instance.retryInMs <= 0)
+  return found(
+    'instance-crashing',
+    'first-hand',
+    `${ended}; ${instance.failures} times in a row, it is started again with pauses`,
+    instance.retryInMs <= 0,
+  )
+})

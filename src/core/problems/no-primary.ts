@@ -1,0 +1,36 @@
+/**
+ * Nobody leads. Whoever is next in line takes the lead by compare-and-swap; the others wait a little longer each, in case
+ * the first cannot. After silence the lead only becomes free when the old lease has ended in the store, which is later
+ * than the old holder believes (core/lease.ts): by then its fence has killed what ran there.
+ */
+import { turnInMs } from '../election.ts'
+import { needsMet } from '../needs.ts'
+import { hasLeader, leadOf, nodeState, recordOf, type View } from '../view.ts'
+import { forEachService } from './problem.ts'
+
+export const noPrimary = forEachService((view, service) => {
+  if (!hasLeader(service) || leadOf(view, service.name) || !view.store.reachable || view.local.stopping)
+    return undefined
+  const record = recordOf(view, service.name)
+  const freeForMs = view.store.leadFreeForMs[service.name] ?? 0
+  const myTurn = turnInMs(view, service)
+  const mayAct = myTurn !== undefined && freeForMs >= myTurn && needsMet(view, service)
+  return {
+    rule: record.term === 0 ? 'no-primary' : 'primary-lost',
+    service: service.name,
+    evidence: record.vacancy ? 'first-hand' : 'inferred',
+    why: whyFree(view, service.name),
+    steps: mayAct
+      ? [{ kind: 'take-lead', service: service.name, term: record.term + 1, revision: record.revision }]
+      : [],
+  }
+})
+
+function whyFree(view: View, service: string): string {
+  const { term, primary, vacancy } = recordOf(view, service)
+  if (vacancy) return vacancy.why
+  if (term === 0 || primary === null) return `nobody has led ${service} yet`
+  const state = nodeState(view, primary)
+  const silent = state === 'alive' ? 'did not renew its lease' : `is silent (${state}) and its lease has ended`
+  return `the primary of ${service} is lost: ${primary} ${silent}`
+}

@@ -1,0 +1,41 @@
+/**
+ * Things that are wrong and that this node can only say: they explain what other finders do or do not do.
+ */
+import { place } from '../placement.ts'
+import { isDrained, nodeState } from '../view.ts'
+import { type Finder, forEachService } from './problem.ts'
+
+/** What runs goes on running; nothing that needs agreement happens until the store answers again. */
+export const storeAway: Finder = (view) =>
+  view.store.reachable
+    ? []
+    : [
+        {
+          rule: 'store-away',
+          service: null,
+          evidence: 'first-hand',
+          why: `the store does not answer (${view.store.why}): what runs goes on, and nothing that needs agreement is done`,
+          steps: [],
+        },
+      ]
+
+/** A majority of its observers has heard nothing from it for `lostAfterMs`. */
+export const nodeLost: Finder = (view) =>
+  view.cluster.nodes
+    .filter((node) => nodeState(view, node.name) === 'lost')
+    .map((node) => ({
+      rule: 'node-lost',
+      service: null,
+      evidence: 'inferred',
+      why: `${node.name} (zone ${node.zone}) is lost: a majority of the nodes that watch it hears nothing`,
+      steps: [],
+    }))
+
+/** Fewer nodes are left than instances were asked for: redundancy is gone and comes back only with a node. */
+export const tooFewInstances = forEachService((view, service) => {
+  const usable = view.cluster.nodes.filter(({ name }) => nodeState(view, name) !== 'lost' && !isDrained(view, name))
+  const placed = place(service, usable).length
+  if (placed >= service.instances) return undefined
+  const why = `${service.name} asks for ${service.instances} instances and only ${placed} can be placed: too few nodes are left`
+  return { rule: 'too-few-instances', service: service.name, evidence: 'inferred', why, steps: [] }
+})

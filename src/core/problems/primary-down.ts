@@ -1,0 +1,31 @@
+/**
+ * The primary's process has ended, seen by its own node: the best evidence there is, so nobody waits for the lease. The
+ * driver says `stopped` only when nothing of the process group is left; then the lead is given up and the next in line
+ * starts. Also when that is the same node again: every run of a single writer gets a term of its own, so that late
+ * writes of the earlier run can be told from those of the present one.
+ */
+import { bestOther } from '../election.ts'
+import { holdsLead, leadOf, localInstance } from '../view.ts'
+import { forEachService } from './problem.ts'
+
+export const primaryDown = forEachService((view, service) => {
+  const instance = localInstance(view, service.name)
+  const term = leadOf(view, service.name)?.term
+  if (!holdsLead(view, service.name) || instance.state !== 'stopped' || instance.term !== term) return undefined
+  const why = `the primary of ${service.name} on ${view.self} ${instance.note || 'has ended'}`
+  const successor = bestOther(view, service, view.self)
+  const vacancy = {
+    rule: 'primary-down',
+    why,
+    by: view.self,
+    noticedAt: view.wall - instance.stateForMs,
+    ...(successor && { successor }),
+  }
+  return {
+    rule: 'primary-down',
+    service: service.name,
+    evidence: 'first-hand',
+    why,
+    steps: [{ kind: 'give-up-lead', service: service.name, term, vacancy }],
+  }
+})

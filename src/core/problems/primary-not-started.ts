@@ -1,0 +1,31 @@
+/**
+ * This node holds the lead and its instance does not lead yet: the lead was just won. A running standby is told, else an
+ * instance is started, in the term that was won.
+ */
+import { holdsLead, leadOf, localInstance } from '../view.ts'
+import { forEachService } from './problem.ts'
+
+export const primaryNotStarted = forEachService((view, service) => {
+  const lead = leadOf(view, service.name)
+  const instance = localInstance(view, service.name)
+  if (!lead || !holdsLead(view, service.name) || instance.term === lead.term || view.local.stopping) return undefined
+  const found = (why: string, step: 'start' | 'promote' | 'stop') => ({
+    rule: 'primary-not-started',
+    service: service.name,
+    evidence: 'first-hand' as const,
+    why,
+    steps: [
+      step === 'start'
+        ? { kind: step, service: service.name, role: 'primary' as const, term: lead.term }
+        : step === 'promote'
+          ? { kind: step, service: service.name, term: lead.term }
+          : { kind: step, service: service.name },
+    ],
+  })
+  const won = `${view.self} won term ${lead.term} of ${service.name}`
+  if (instance.state === 'stopped') return found(`${won} and starts it`, 'start')
+  if (instance.state === 'running' && instance.role === 'standby')
+    return found(`${won} and promotes its standby`, 'promote')
+  if (instance.state === 'running') return found(`${won}, but what runs here is of another term: it ends first`, 'stop')
+  return undefined // starting or stopping: the next turn sees how it ended
+})

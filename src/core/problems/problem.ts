@@ -1,0 +1,27 @@
+/**
+ * A problem is a thing that can be wrong, with a name that logs, docs and dashboards share. Each has a file of its own: a
+ * finder that looks at a view from one node and says what is wrong there and what this node should do about it. A finder
+ * speaks for its own node only: nobody orders another node about, and nothing waits for a coordinator.
+ */
+import type { ServiceName, ServiceSpec } from '../model.ts'
+import type { Step } from '../steps.ts'
+import type { View } from '../view.ts'
+
+export interface Problem {
+  /** The stable name, as in docs/rules.md. */
+  readonly rule: string
+  readonly service: ServiceName | null
+  /** `first-hand`: this node saw it itself. `inferred`: concluded from silence or from what others say. */
+  readonly evidence: 'first-hand' | 'inferred'
+  /** A sentence that an operator understands at night. It should not change while the problem stays the same. */
+  readonly why: string
+  /** What this node does about it, the next step only; empty when it can only wait or tell. */
+  readonly steps: readonly Step[]
+}
+
+export type Finder = (view: View) => Problem[]
+
+/** Lifts a question about one service to all services of the config. */
+export function forEachService(find: (view: View, service: ServiceSpec) => Problem | undefined): Finder {
+  return (view) => view.cluster.services.flatMap((service) => find(view, service) ?? [])
+}

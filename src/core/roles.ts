@@ -1,0 +1,77 @@
+/**
+ * The table of legal role changes of one instance. It says what is allowed and what it needs, not when it is wise; that
+ * is what problems are for. The diagram in docs/roles.md is printed from these rows, and the agent refuses a step that no
+ * row allows.
+ */
+import { assert } from '../lib/assert.ts'
+import type { InstanceReport, Role } from './model.ts'
+import type { Step } from './steps.ts'
+
+export interface RoleChange {
+  readonly from: Role
+  readonly to: Role
+  readonly by: Step['kind']
+  /** May happen only while this node holds the lead. */
+  readonly needsLead: boolean
+  readonly comment: string
+}
+
+export const ROLE_CHANGES: readonly RoleChange[] = [
+  { from: 'none', to: 'active', by: 'start', needsLead: false, comment: 'one more copy that serves' },
+  { from: 'none', to: 'standby', by: 'start', needsLead: false, comment: 'a warm understudy, told to wait' },
+  {
+    from: 'none',
+    to: 'primary',
+    by: 'start',
+    needsLead: true,
+    comment: 'a cold understudy takes over: it starts as the leader',
+  },
+  {
+    from: 'standby',
+    to: 'primary',
+    by: 'promote',
+    needsLead: true,
+    comment: 'a warm understudy takes over: it is told its term',
+  },
+  { from: 'active', to: 'none', by: 'stop', needsLead: false, comment: 'finishes what it serves, then ends' },
+  { from: 'standby', to: 'none', by: 'stop', needsLead: false, comment: 'no longer needed here' },
+  {
+    from: 'primary',
+    to: 'none',
+    by: 'stop',
+    needsLead: false,
+    comment: 'ends before its lead is given up, never after',
+  },
+  { from: 'active', to: 'none', by: 'kill', needsLead: false, comment: 'hung, or unwell for too long' },
+  { from: 'standby', to: 'none', by: 'kill', needsLead: false, comment: 'hung, or unwell for too long' },
+  {
+    from: 'primary',
+    to: 'none',
+    by: 'kill',
+    needsLead: false,
+    comment: 'hung, unwell for too long, or leading without the lead',
+  },
+]
+
+/** The row that allows this step for the instance as it is; undefined when none does. */
+export function rowFor(instance: InstanceReport, step: Step): RoleChange | undefined {
+  const from = instance.state === 'stopped' ? 'none' : instance.role
+  switch (step.kind) {
+    case 'start':
+      return ROLE_CHANGES.find((row) => row.by === 'start' && row.from === from && row.to === step.role)
+    case 'promote':
+    case 'stop':
+    case 'kill':
+      return ROLE_CHANGES.find((row) => row.by === step.kind && row.from === from)
+    default:
+      return undefined
+  }
+}
+
+/** The last gate before a step that moves an instance: a row allows it, and the lead is held where one is needed. */
+export function assertLegal(instance: InstanceReport, step: Step, holdsLead: boolean): void {
+  if (step.kind !== 'start' && step.kind !== 'promote') return // ending something is always allowed
+  const row = rowFor(instance, step)
+  assert(row, `no row allows ${step.kind} of ${instance.service} as it is: ${instance.role}, ${instance.state}`)
+  assert(!row.needsLead || holdsLead, `${instance.service}: ${row.from} to ${row.to} needs the lead`)
+}

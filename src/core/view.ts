@@ -1,0 +1,131 @@
+/**
+ * One frozen picture of everything a node knows, `now` included. It is all that `decide` ever sees: the same view gives
+ * the same decision, on a server, in a test and in the simulator. The agent builds a new one for every turn.
+ */
+import type {
+  ClusterRecord,
+  ClusterSpec,
+  InstanceReport,
+  LeadRecord,
+  NodeName,
+  NodeRecord,
+  NodeReport,
+  ServiceName,
+  ServiceRecord,
+  ServiceSpec,
+  Term,
+} from './model.ts'
+
+export interface View {
+  /** The monotonic clock of this node, in milliseconds. */
+  readonly now: number
+  /** The wall clock, for what people will read; nothing is decided by it. */
+  readonly wall: number
+  readonly self: NodeName
+  readonly cluster: ClusterSpec
+  readonly store: StoreFacts
+  readonly peers: Readonly<Record<NodeName, PeerFacts>>
+  readonly local: LocalFacts
+}
+
+/** What the store said last. When `reachable` is false it may be long out of date: nothing may be agreed on it. */
+export interface StoreFacts {
+  readonly reachable: boolean
+  /** Why it is not reachable; empty when it is. */
+  readonly why: string
+  readonly cluster: ClusterRecord
+  readonly services: Readonly<Record<ServiceName, Revised<ServiceRecord>>>
+  readonly leads: Readonly<Record<ServiceName, LeadRecord>>
+  readonly nodes: Readonly<Record<NodeName, NodeRecord>>
+  /** How long this node has seen nobody lead; absent while somebody does. */
+  readonly leadFreeForMs: Readonly<Record<ServiceName, number>>
+}
+
+/** A record with the store revision it was read at: what a swap compares. 0: not written yet. */
+export type Revised<T> = T & { readonly revision: number }
+
+export interface PeerFacts {
+  /**
+   * `unknown`: not heard since this agent started, and too early to call it silent. `alive`. `suspect`: silent for longer
+   * than its heartbeats ever were. `condemned`: a majority of its observers says so. `lost`: condemned for `lostAfterMs`.
+   */
+  readonly state: 'unknown' | 'alive' | 'suspect' | 'condemned' | 'lost'
+  /** How long ago the last heartbeat came. */
+  readonly heardAgoMs: number
+  /** The last report, kept however old: what ran there runs on when only the agent is dead. */
+  readonly report: NodeReport | null
+}
+
+export interface LocalFacts {
+  readonly instances: Readonly<Record<ServiceName, InstanceReport>>
+  /** Leads that this agent holds a lease for, by its own count. */
+  readonly leases: Readonly<Record<ServiceName, { readonly term: Term; readonly endsInMs: number }>>
+  /** Services with a step under way, or resting after one that failed: nothing new is begun for them. */
+  readonly busy: Readonly<Record<ServiceName, string>>
+  /** This node is being stopped on purpose. */
+  readonly stopping: boolean
+}
+
+const NEVER_STARTED: Omit<InstanceReport, 'service'> = {
+  role: 'none',
+  state: 'stopped',
+  health: 'unknown',
+  note: '',
+  healthForMs: 0,
+  stateForMs: 0,
+  hung: false,
+  term: 0,
+  failures: 0,
+  retryInMs: 0,
+}
+
+export function localInstance(view: View, service: ServiceName): InstanceReport {
+  return view.local.instances[service] ?? { service, ...NEVER_STARTED }
+}
+
+/** The instance on any node, as this node knows it; undefined when that node never reported it. */
+export function instanceOn(view: View, node: NodeName, service: ServiceName): InstanceReport | undefined {
+  if (node === view.self) return localInstance(view, service)
+  return view.peers[node]?.report?.instances.find((instance) => instance.service === service)
+}
+
+export function recordOf(view: View, service: ServiceName): Revised<ServiceRecord> {
+  return view.store.services[service] ?? { term: 0, primary: null, revision: 0 }
+}
+
+export function leadOf(view: View, service: ServiceName): LeadRecord | undefined {
+  return view.store.leads[service]
+}
+
+/** Does this node hold the lead, by the store's word and by its own count of the lease? */
+export function holdsLead(view: View, service: ServiceName): boolean {
+  const lead = leadOf(view, service)
+  const lease = view.local.leases[service]
+  return (
+    lead !== undefined &&
+    lease !== undefined &&
+    lead.node === view.self &&
+    lead.term === lease.term &&
+    lease.endsInMs > 0
+  )
+}
+
+export function isDrained(view: View, node: NodeName): boolean {
+  return view.store.nodes[node]?.drained ?? false
+}
+
+export function nodeState(view: View, node: NodeName): PeerFacts['state'] {
+  return node === view.self ? 'alive' : (view.peers[node]?.state ?? 'unknown')
+}
+
+export function isStopping(view: View, node: NodeName): boolean {
+  return node === view.self ? view.local.stopping : (view.peers[node]?.report?.stopping ?? false)
+}
+
+export function isWell(instance: InstanceReport | undefined): boolean {
+  return instance !== undefined && instance.state === 'running' && instance.health === 'healthy'
+}
+
+export function hasLeader(service: ServiceSpec): boolean {
+  return service.redundancy === 'active-passive'
+}
