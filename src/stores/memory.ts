@@ -126,6 +126,7 @@ export class MemoryStore implements Store {
       watch.stop()
       this.#watches.get(watch)?.()
       this.#watches.delete(watch)
+      if (!this.isWatched) this.#tellAll() // nobody is left to be told of a lease's end: no timer for it
     }
   }
 
