@@ -53,6 +53,11 @@ export class VirtualClock implements Clock {
     this.#now = end
   }
 
+  /** When the next timer falls due, on `mono`; undefined when nothing is waiting. */
+  nextAt(): number | undefined {
+    return this.#next(Number.POSITIVE_INFINITY)?.at
+  }
+
   #next(end: number): Planned | undefined {
     let first: Planned | undefined
     for (const planned of this.#planned) {
