@@ -23,9 +23,15 @@ export interface ClusterOptions<Node extends string = string, Service extends st
    * @default 'lan'
    */
   readonly preset?: PresetName
-  /** Single numbers of the preset, changed for the whole cluster. */
+  /**
+   * Single numbers of the preset, changed for the whole cluster.
+   * @default the preset's numbers
+   */
   readonly timing?: TimingOptions
-  /** The road in: what the CLI and dashboards talk to. */
+  /**
+   * The road in: what the CLI and dashboards talk to.
+   * @default as below
+   */
   readonly api?: ApiOptions
 }
 

@@ -20,7 +20,7 @@ function copy(value: unknown, at: readonly PropertyKey[], findings: Findings): J
   if (typeof value === 'number' && Number.isFinite(value)) return value
   const strange = at.length > DEEPEST ? 'nested too deeply' : strangeness(value)
   if (strange !== undefined) {
-    findings.complain(pathOf(...at) || '(the whole config)', `is ${strange}`, WRITE)
+    findings.complain(pathOf(...asWritten(at)) || '(the whole config)', `is ${strange}`, WRITE)
     return undefined
   }
   return Array.isArray(value) ? copyList(value, at, findings) : copyObject(value as object, at, findings)
@@ -34,13 +34,18 @@ function copyObject(value: object, at: readonly PropertyKey[], findings: Finding
   const result: Record<string, Json> = {}
   for (const key of Object.keys(value)) {
     if (key === '__proto__') {
-      findings.complain(pathOf(...at, key), 'is a name that JavaScript keeps for itself', 'another name')
+      findings.complain(pathOf(...asWritten(at), key), 'is a name that JavaScript keeps for itself', 'another name')
       continue
     }
     const inner = copy((value as Record<string, unknown>)[key], [...at, key], findings)
     if (inner !== undefined) result[key] = inner
   }
   return result
+}
+
+/** `services.web.run`, not `services.web.options.run`: nobody who calls `http({ run })` writes `options`. */
+function asWritten(at: readonly PropertyKey[]): readonly PropertyKey[] {
+  return at[0] === 'services' && at[2] === 'options' ? at.toSpliced(2, 1) : at
 }
 
 /** What makes a value no plain data; undefined when it is a plain object or a list. */

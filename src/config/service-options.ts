@@ -28,7 +28,10 @@ export interface ServiceOptions<Needs extends string = string, Nodes extends str
    * @default all
    */
   readonly nodes?: readonly Nodes[]
-  /** What this service is expected to survive; drills and receipts measure against it. */
+  /**
+   * What this service is expected to survive; drills and receipts measure against it.
+   * @default none
+   */
   readonly objectives?: ObjectiveOptions
 }
 
@@ -90,7 +93,10 @@ export interface ProcessServiceOptions<Needs extends string = string, Nodes exte
    * @default what the agent itself has
    */
   readonly limits?: LimitOptions
-  /** How much of its output is kept. */
+  /**
+   * How much of its output is kept.
+   * @default as below
+   */
   readonly log?: LogOptions
 }
 
@@ -132,25 +138,46 @@ export interface ExecCheckOption {
 }
 
 export interface CheckOption {
-  /** A program run beside the instance, with its environment; exit code 0 is healthy. */
+  /**
+   * A program run beside the instance, with its environment; exit code 0 is healthy.
+   * @default none
+   */
   readonly exec?: RunOption
-  /** A path asked at the instance's own HOST and PORT; 2xx and 3xx are healthy. */
+  /**
+   * A path asked at the instance's own HOST and PORT; 2xx and 3xx are healthy.
+   * @default none
+   */
   readonly http?: string
 }
 
 export interface PromoteOption {
-  /** The signal sent to the instance's process group. */
+  /**
+   * The signal sent to the instance's process group.
+   * @default none
+   */
   readonly signal?: PromoteSignal
-  /** The path that gets a POST of `{"role":"primary","term":7}`; a 2xx answer means that it was understood. */
+  /**
+   * The path that gets a POST of `{"role":"primary","term":7}`; a 2xx answer means that it was understood.
+   * @default none
+   */
   readonly http?: string
 }
 
 export interface LimitOptions {
-  /** How many files and sockets it may have open (`ulimit -n`). */
+  /**
+   * How many files and sockets it may have open (`ulimit -n`).
+   * @default what the agent itself has
+   */
   readonly openFiles?: number
-  /** How much address space it may reserve (`ulimit -v`); programs reserve far more than they use, Node.js some GiB. */
+  /**
+   * How much address space it may reserve (`ulimit -v`); programs reserve far more than they use, Node.js some GiB.
+   * @default what the agent itself has
+   */
   readonly memory?: Size
-  /** How much processor time it may use over its whole life (`ulimit -t`), in whole seconds. */
+  /**
+   * How much processor time it may use over its whole life (`ulimit -t`), in whole seconds.
+   * @default what the agent itself has
+   */
   readonly cpuTime?: Duration
 }
 

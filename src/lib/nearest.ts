@@ -1,12 +1,13 @@
 /** "Did you mean …": the candidate that a slip of the fingers most likely meant, or none. */
 
-/** The closest candidate by edit distance, when at most a third of the word (and at least one letter) would change. */
+/** The closest candidate by edit distance, when at most a third of the word (one letter of a short one) would change. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const allowed = Math.max(1, Math.floor(word.length / 3))
   let best: { candidate: string; distance: number } | undefined
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) > allowed) continue // cheap bound: the distance is at least that
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
+    if (distance * 2 >= Math.max(word.length, candidate.length)) continue // half another word is another word: a, b
     if (distance <= allowed && (best === undefined || distance < best.distance)) best = { candidate, distance }
   }
   return best?.candidate

@@ -5,15 +5,6 @@ import type { Draft, DraftService } from '../draft.ts'
 const DEFAULT_INSTANCES = 2
 
 export function checkPlacement(draft: Draft, findings: Findings): void {
-  if (draft.nodeNames.length === 0)
-    findings.complain('nodes', 'has no node', 'one or more, such as { a: {}, b: {}, c: {} }')
-  if (draft.serviceNames.length === 0) {
-    findings.complain(
-      'services',
-      'has no service',
-      "one or more, such as { web: http({ run: 'node server.js', listen: 8080 }) }",
-    )
-  }
   for (const service of draft.services) checkInstances(draft, service, findings)
 }
 

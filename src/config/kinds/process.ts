@@ -13,6 +13,58 @@ import * as v from '../schema/vocabulary.ts'
 import type { LimitOptions, ProcessServiceOptions, PromoteOption } from '../service-options.ts'
 import type { PlacedEndpoint } from './kind.ts'
 
+const promoteShape = {
+  signal: v.option(v.oneOf(['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH']), {
+    means: "The signal sent to the instance's process group.",
+    default: 'none',
+    turn: 'The one that the program handles.',
+    breaks: 'A program that does not handle it is ended by it.',
+  }),
+  http: v.option(v.urlPath, {
+    means: 'The path that gets a POST of `{"role":"primary","term":7}`; a 2xx answer means that it was understood.',
+    default: 'none',
+    turn: 'Prefer it to a signal: it carries the term, and an answer.',
+    breaks: 'Any other answer: the promotion failed, and is tried again or elsewhere.',
+  }),
+}
+
+const limitsShape = {
+  openFiles: v.option(v.count(16, 1_048_576, 65_536), {
+    means: 'How many files and sockets it may have open (`ulimit -n`).',
+    default: 'what the agent itself has',
+    turn: 'Higher for servers with many connections.',
+    breaks: 'Too low, and it refuses connections.',
+  }),
+  memory: v.option(v.size, {
+    means:
+      'How much address space it may reserve (`ulimit -v`); programs reserve far more than they use, Node.js some GiB.',
+    default: 'what the agent itself has',
+    turn: 'Well above what it reserves when idle.',
+    breaks: 'Too low, and it dies while starting.',
+  }),
+  cpuTime: v.option(v.duration, {
+    means: 'How much processor time it may use over its whole life (`ulimit -t`), in whole seconds.',
+    default: 'what the agent itself has',
+    turn: 'For jobs that should end, not for servers.',
+    breaks: 'When it is used up, the kernel kills the program.',
+  }),
+}
+
+const logShape = {
+  size: v.option(v.size, {
+    means: 'How large a log may grow before a new one is begun.',
+    default: '10MiB',
+    turn: 'Larger to look further back.',
+    breaks: 'Too large for the disk, and the disk fills.',
+  }),
+  files: v.option(v.count(0, 100, 3), {
+    means: 'How many earlier logs are kept.',
+    default: '3',
+    turn: 'More to look further back.',
+    breaks: 'The disk holds size × (files + 1) for each instance.',
+  }),
+}
+
 export const processShape = {
   run: v.required(v.run, {
     means: 'The program to run: a line for `/bin/sh -c`, or a list of words that is run without a shell.',
@@ -50,92 +102,30 @@ export const processShape = {
     turn: '`warm` when starting takes long and the program can wait to be told.',
     breaks: 'A program that does not wait works on every node at once.',
   }),
-  promote: v.option(
-    v.group(
-      {
-        signal: v.option(v.oneOf(['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH']), {
-          means: "The signal sent to the instance's process group.",
-          default: 'none',
-          turn: 'The one that the program handles.',
-          breaks: 'A program that does not handle it is ended by it.',
-        }),
-        http: v.option(v.urlPath, {
-          means:
-            'The path that gets a POST of `{"role":"primary","term":7}`; a 2xx answer means that it was understood.',
-          default: 'none',
-          turn: 'Prefer it to a signal: it carries the term, and an answer.',
-          breaks: 'Any other answer: the promotion failed, and is tried again or elsewhere.',
-        }),
-      },
-      'a way to tell a standby',
-      "{ signal: 'SIGUSR2' } or { http: '/promote' }",
-    ),
-    {
-      means: 'How a warm standby is told that it is the primary now: by a signal, or by a POST to a path of its own.',
-      default: 'only the file that `UNDERSTUDY_TERM_FILE` names tells it',
-      turn: "Write one of the two, for `standby: 'warm'`.",
-      breaks: 'Without it a program that does not watch the file never learns that it leads.',
-    },
-  ),
+  promote: v.option(v.group(promoteShape, 'a way to tell a standby', "{ signal: 'SIGUSR2' } or { http: '/promote' }"), {
+    means: 'How a warm standby is told that it is the primary now: by a signal, or by a POST to a path of its own.',
+    default: 'only the file that `UNDERSTUDY_TERM_FILE` names tells it',
+    turn: "Write one of the two, for `standby: 'warm'`.",
+    breaks: 'Without it a program that does not watch the file never learns that it leads.',
+  }),
   stopSignal: v.option(v.oneOf(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH']), {
     means: 'The signal that asks it to end.',
     default: "'SIGTERM'",
     turn: 'The one after which the program finishes its work: SIGQUIT for nginx, SIGWINCH for Apache.',
     breaks: 'One that the program does not handle: its work is cut off, or it is killed after `grace`.',
   }),
-  limits: v.option(
-    v.group(
-      {
-        openFiles: v.option(v.count(16, 1_048_576, 65_536), {
-          means: 'How many files and sockets it may have open (`ulimit -n`).',
-          default: 'what the agent itself has',
-          turn: 'Higher for servers with many connections.',
-          breaks: 'Too low, and it refuses connections.',
-        }),
-        memory: v.option(v.size, {
-          means:
-            'How much address space it may reserve (`ulimit -v`); programs reserve far more than they use, Node.js some GiB.',
-          default: 'what the agent itself has',
-          turn: 'Well above what it reserves when idle.',
-          breaks: 'Too low, and it dies while starting.',
-        }),
-        cpuTime: v.option(v.duration, {
-          means: 'How much processor time it may use over its whole life (`ulimit -t`), in whole seconds.',
-          default: 'what the agent itself has',
-          turn: 'For jobs that should end, not for servers.',
-          breaks: 'When it is used up, the kernel kills the program.',
-        }),
-      },
-      'limits',
-      "an object, such as { openFiles: 65536, memory: '4GiB' }",
-    ),
-    {
-      means: 'What the kernel refuses to let one process of it exceed.',
-      default: 'what the agent itself has',
-      turn: 'A safety net against a program that leaks.',
-      breaks: 'They hold for each process, not for all of them together.',
-    },
-  ),
-  log: v
-    .group(
-      {
-        size: v.option(v.size, {
-          means: 'How large a log may grow before a new one is begun.',
-          default: '10MiB',
-          turn: 'Larger to look further back.',
-          breaks: 'Too large for the disk, and the disk fills.',
-        }),
-        files: v.option(v.count(0, 100, 3), {
-          means: 'How many earlier logs are kept.',
-          default: '3',
-          turn: 'More to look further back.',
-          breaks: 'The disk holds size × (files + 1) for each instance.',
-        }),
-      },
-      'log options',
-      "an object, such as { size: '10MiB', files: 3 }",
-    )
-    .exactOptional(),
+  limits: v.option(v.group(limitsShape, 'limits', "an object, such as { openFiles: 65536, memory: '4GiB' }"), {
+    means: 'What the kernel refuses to let one process of it exceed.',
+    default: 'what the agent itself has',
+    turn: 'A safety net against a program that leaks.',
+    breaks: 'They hold for each process, not for all of them together.',
+  }),
+  log: v.option(v.group(logShape, 'log options', "an object, such as { size: '10MiB', files: 3 }"), {
+    means: 'How much of its output is kept.',
+    default: 'as below',
+    turn: 'See each option.',
+    breaks: 'See each option.',
+  }),
 }
 
 /** A health check by a program, for both kinds. */

@@ -29,6 +29,17 @@ export const nodeSchema = group(
   "an object, such as { address: '10.0.0.1', zone: 'north' }, or {}",
 )
 
+const isNotEmpty = (value: object) => Object.keys(value).length > 0
+
+const apiShape = {
+  port: option(port, {
+    means: "The port that every agent serves the API on, at its node's own address.",
+    default: '7400',
+    turn: 'Another one when 7400 is in use.',
+    breaks: 'Taken by another program: the agent does not start and says so.',
+  }),
+}
+
 /** Services are looked into by kind, once their kind is known. */
 export const clusterShape = {
   name: required(name, {
@@ -37,7 +48,7 @@ export const clusterShape = {
     breaks: 'Changing it makes another cluster: its state folder is another one.',
   }),
   nodes: required(
-    z.record(name, nodeSchema).register(words, {
+    z.record(name, nodeSchema).refine(isNotEmpty).register(words, {
       what: 'an object of nodes by name',
       write: 'an object, such as { a: {}, b: {}, c: {} }',
     }),
@@ -48,7 +59,7 @@ export const clusterShape = {
     },
   ),
   services: required(
-    z.record(name, z.unknown()).register(words, {
+    z.record(name, z.unknown()).refine(isNotEmpty).register(words, {
       what: 'an object of services by name',
       write: "an object, such as { web: http({ run: 'node server.js', listen: 8080 }) }",
     }),
@@ -65,23 +76,21 @@ export const clusterShape = {
     breaks:
       '`lan` between sites: suspicions that come and go, leads that end without need. `wan` on one site: slower failovers.',
   }),
-  timing: group(
-    { ...clusterTimingShape, ...serviceTimingShape },
-    'timing',
-    "an object, such as { lease: '3s' }",
-  ).exactOptional(),
-  api: group(
+  timing: option(
+    group({ ...clusterTimingShape, ...serviceTimingShape }, 'timing', "an object, such as { lease: '3s' }"),
     {
-      port: option(port, {
-        means: "The port that every agent serves the API on, at its node's own address.",
-        default: '7400',
-        turn: 'Another one when 7400 is in use.',
-        breaks: 'Taken by another program: the agent does not start and says so.',
-      }),
+      means: 'Single numbers of the preset, changed for the whole cluster.',
+      default: "the preset's numbers",
+      turn: 'After a preset, one number at a time, with a drill before and after.',
+      breaks: 'See each number.',
     },
-    'API options',
-    'an object, such as { port: 7400 }',
-  ).exactOptional(),
+  ),
+  api: option(group(apiShape, 'API options', 'an object, such as { port: 7400 }'), {
+    means: 'The road in: what the CLI and dashboards talk to.',
+    default: 'as below',
+    turn: 'See each option.',
+    breaks: 'See each option.',
+  }),
 }
 
 export const clusterSchema = z.strictObject(clusterShape).register(words, {

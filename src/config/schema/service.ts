@@ -2,6 +2,21 @@
 import { serviceTimingShape } from './timing.ts'
 import { count, duration, group, names, oneOf, option } from './vocabulary.ts'
 
+const objectivesShape = {
+  rto: option(duration, {
+    means: 'The longest acceptable time from a fault until the service is back.',
+    default: 'none',
+    turn: 'What your users would accept, not what you hope for.',
+    breaks: 'Nothing at run time: receipts say whether it was kept.',
+  }),
+  rpo: option(count(0, 1_000_000_000, 0), {
+    means: 'How many acknowledged writes may be lost.',
+    default: 'none',
+    turn: '0, unless the data can be made again.',
+    breaks: 'Nothing at run time: receipts say whether it was kept.',
+  }),
+}
+
 export const serviceShape = {
   instances: option(count(1, 1000, 3), {
     means: 'How many copies run, each on a node of its own.',
@@ -28,23 +43,11 @@ export const serviceShape = {
     turn: 'Name the nodes that have what the program needs: a disk, a device, a licence.',
     breaks: 'With as many nodes as instances, a lost node cannot be replaced.',
   }),
-  objectives: group(
-    {
-      rto: option(duration, {
-        means: 'The longest acceptable time from a fault until the service is back.',
-        default: 'none',
-        turn: 'What your users would accept, not what you hope for.',
-        breaks: 'Nothing at run time: receipts say whether it was kept.',
-      }),
-      rpo: option(count(0, 1_000_000_000, 0), {
-        means: 'How many acknowledged writes may be lost.',
-        default: 'none',
-        turn: '0, unless the data can be made again.',
-        breaks: 'Nothing at run time: receipts say whether it was kept.',
-      }),
-    },
-    'objectives',
-    "an object, such as { rto: '1s', rpo: 0 }",
-  ).exactOptional(),
+  objectives: option(group(objectivesShape, 'objectives', "an object, such as { rto: '1s', rpo: 0 }"), {
+    means: 'What this service is expected to survive; drills and receipts measure against it.',
+    default: 'none',
+    turn: 'Write them before the first drill, not after it.',
+    breaks: 'Nothing at run time: receipts say whether they were kept.',
+  }),
   ...serviceTimingShape,
 }
