@@ -5,6 +5,30 @@
 import { UnderstudyError } from '../errors.ts'
 import type { SwitchoverRequest } from './contract.ts'
 
+const MOST_BODY_BYTES = 64 * 1024
+
+/** The text of a body; what it says of its length is believed only when that is too much. Rejects with BodyTooLarge. */
+export async function readBody(request: Pick<globalThis.Request, 'headers' | 'body'>): Promise<string> {
+  if (Number(request.headers.get('content-length')) > MOST_BODY_BYTES) throw new BodyTooLarge()
+  if (!request.body) return ''
+  const decoder = new TextDecoder()
+  let text = ''
+  let bytes = 0
+  for await (const piece of request.body as AsyncIterable<Uint8Array>) {
+    bytes += piece.byteLength
+    if (bytes > MOST_BODY_BYTES) throw new BodyTooLarge()
+    text += decoder.decode(piece, { stream: true })
+  }
+  return text + decoder.decode()
+}
+
+/** 413, where every other bad request is 400. */
+export class BodyTooLarge extends UnderstudyError {
+  constructor() {
+    super('UND_BAD_REQUEST', `a body may have ${MOST_BODY_BYTES} bytes at most`)
+  }
+}
+
 /** No body, or an empty object. Rejects with UND_BAD_REQUEST. */
 export function readNothing(text: string): void {
   const known: readonly string[] = []

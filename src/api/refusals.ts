@@ -3,6 +3,7 @@
  * matches on `error.code`, a person reads `error.message`. A bug is told as one and keeps its details for the log.
  */
 import { type ErrorCode, UnderstudyError } from '../errors.ts'
+import { BodyTooLarge } from './bodies.ts'
 import type { Refusal } from './contract.ts'
 
 export type RefusalStatus = 400 | 401 | 404 | 405 | 409 | 413 | 500 | 503 | 504
@@ -24,6 +25,7 @@ const STATUS: Partial<Record<ErrorCode, RefusalStatus>> = {
 
 /** The HTTP status that goes with an error; 500 for everything that no caller can do anything about. */
 export function statusOf(error: unknown): RefusalStatus {
+  if (error instanceof BodyTooLarge) return 413
   return error instanceof UnderstudyError ? (STATUS[error.code] ?? 500) : 500
 }
 

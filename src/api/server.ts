@@ -1,6 +1,6 @@
 /**
- * The road in: HTTP in front of a `Surface`. Order of the gates for every request: token, body size, route, handler.
- * The token comes first, so that a stranger does not even learn which routes exist.
+ * The road in: HTTP in front of a `Surface`. The token comes
+ * before everything else, so that a stranger does not even learn which routes exist.
  *
  * It listens on the node's own address only. TLS is not spoken yet: on one machine nothing leaves the loopback.
  */
@@ -9,15 +9,14 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { UnderstudyError } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
+import { readBody } from './bodies.ts'
 import { Feeds } from './feed.ts'
 import { type RefusalStatus, refusalOf, statusOf } from './refusals.ts'
 import { ROUTES, type Route } from './routes.ts'
 import type { Surface } from './surface.ts'
 
-const MOST_BODY_BYTES = 64 * 1024
 /** A whole request must have arrived by then; nothing that people send here is large. */
 const REQUEST_WITHIN_MS = 10_000
 
@@ -45,7 +44,8 @@ export async function serveApi(options: ApiOptions): Promise<ApiServer> {
   const app = createApp(options, feeds)
   const server = createServer(
     { requestTimeout: REQUEST_WITHIN_MS, headersTimeout: REQUEST_WITHIN_MS, keepAliveTimeout: 5_000 },
-    getRequestListener(app.fetch),
+    // The globals stay as they are: the agent around us, and the SDK in the same process, use them too.
+    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
   )
   await listen(server, options.host, options.port)
   return {
@@ -71,12 +71,6 @@ export function createApp(options: Omit<ApiOptions, 'host' | 'port'>, feeds: Fee
       new UnderstudyError('UND_UNAUTHORIZED', 'send “Authorization: Bearer TOKEN” with the token of this cluster'),
     )
   })
-  app.use(
-    bodyLimit({
-      maxSize: MOST_BODY_BYTES,
-      onError: (context) => refuse(context, badRequest(`a body may have ${MOST_BODY_BYTES} bytes at most`), 413),
-    }),
-  )
   for (const route of ROUTES) {
     app.on(route.method, honoPath(route.path), (context) =>
       route.handle({
@@ -85,7 +79,7 @@ export function createApp(options: Omit<ApiOptions, 'host' | 'port'>, feeds: Fee
         path: (name) => context.req.param(name) ?? '',
         query: (name) => context.req.query(name),
         header: (name) => context.req.header(name),
-        body: () => context.req.text(),
+        body: () => readBody(context.req.raw),
       }),
     )
   }
@@ -158,13 +152,15 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
   }
 }
 
+/** Connections end as they fall idle; what is still busy after half a second is cut. */
 function closeServer(server: Server): Promise<void> {
+  const sweep = setInterval(() => server.closeIdleConnections(), 20)
   const cut = setTimeout(() => server.closeAllConnections(), 500)
   return new Promise((resolve) => {
     server.close(() => {
+      clearInterval(sweep)
       clearTimeout(cut)
       resolve()
     })
-    server.closeIdleConnections()
   })
 }
