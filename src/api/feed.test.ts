@@ -44,6 +44,15 @@ describe('Cursor', () => {
     expect(String(cursor)).toBe('a-17,node-b-5,c-1')
   })
 
+  it('takes a restarted agent for a new source, and forgets those that fell silent long ago', () => {
+    const cursor = new Cursor()
+    expect(cursor.pass(fakeEvent('a-run0-9'))).toBe(true)
+    expect(cursor.pass(fakeEvent('a-run1-1'))).toBe(true)
+    for (let run = 2; run < 200; run++) cursor.pass(fakeEvent(`a-run${run}-1`))
+    expect(String(cursor).split(',')).toHaveLength(64)
+    expect(cursor.pass(fakeEvent('a-run199-1'))).toBe(false)
+  })
+
   it('takes nonsense for having seen nothing', () => {
     expect(Cursor.parse('… ,, -3').pass(fakeEvent('a-1'))).toBe(true)
   })
