@@ -87,7 +87,6 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     port: cluster.apiPort,
     token,
   })
-  stops.push('mesh', () => mesh.close())
   const world = {
     clock,
     store,
@@ -104,6 +103,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const api = await serveApi({ surface, host: spec.address, port: cluster.apiPort, token })
   stops.push('api', () => api.close())
   mesh.answer(api.server)
+  stops.push('mesh', () => mesh.close()) // before the API, whose server would wait for the peers' links to end
 
   companions.fence.start()
   companions.balancer.start()
