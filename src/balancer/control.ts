@@ -6,8 +6,7 @@
  * This file has the messages and the agent's end; the balancer's end is in control-server.ts.
  */
 import { connect, type Socket } from 'node:net'
-import type { RouteCounters } from '../core/routing.ts'
-import type { RoutingTable } from '../core/routing.ts'
+import type { RouteCounters, RoutingTable } from '../core/routing.ts'
 import { LineReader, toLine } from '../lib/json-lines.ts'
 import type { Verdict } from './verdict.ts'
 

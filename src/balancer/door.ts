@@ -3,8 +3,7 @@
  * depends on time. A new table is taken whole. Routes that are in both tables keep their listener, their targets and their
  * connections; a change of one target never touches what is open on another.
  */
-import type { RouteCounters } from '../core/routing.ts'
-import type { Route, RoutingTable } from '../core/routing.ts'
+import type { Route, RouteCounters, RoutingTable } from '../core/routing.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
 import { Entrance, type House, highestTerms, routeKey } from './entrance.ts'

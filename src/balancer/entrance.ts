@@ -5,8 +5,7 @@
  * to the primary the highest term ever seen is remembered: a target of a lower term is a former primary, and whatever
  * is sent there may be lost, so nothing goes there again and what is there is cut, even when no newer primary is known.
  */
-import type { RouteCounters } from '../core/routing.ts'
-import type { Route, RoutingTable, Target } from '../core/routing.ts'
+import type { Route, RouteCounters, RoutingTable, Target } from '../core/routing.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
 import { Hold, type HoldSpace } from './hold.ts'

@@ -24,7 +24,11 @@ export interface Injected {
 
 export const FAULTS: readonly Fault[] = [
   { name: 'kill -9 a web instance', service: 'web', inject: (_, before) => signalWeb(before, 'SIGKILL', 'was killed') },
-  { name: 'freeze a web instance (SIGSTOP)', service: 'web', inject: (_, before) => signalWeb(before, 'SIGSTOP', 'was frozen') },
+  {
+    name: 'freeze a web instance (SIGSTOP)',
+    service: 'web',
+    inject: (_, before) => signalWeb(before, 'SIGSTOP', 'was frozen'),
+  },
   { name: 'kill -9 the worker', service: 'worker', inject: (_, before) => killWorker(before) },
   { name: 'lose a whole node', service: null, inject: loseNode },
   { name: 'bring the node back', service: null, inject: bringBack },
@@ -44,7 +48,11 @@ async function killWorker(before: Status): Promise<Injected> {
   const pid = instances.find(({ role }) => role === 'primary')?.pid
   if (!pid || !primary) throw new Error('the demo found no worker to kill')
   process.kill(pid, 'SIGKILL')
-  return { node: primary, what: `the worker on ${primary} (pid ${pid}) was killed`, isOver: (now) => workerLeads(now, term) }
+  return {
+    node: primary,
+    what: `the worker on ${primary} (pid ${pid}) was killed`,
+    isOver: (now) => workerLeads(now, term),
+  }
 }
 
 /** The worker's node: the hardest one to lose. */
@@ -85,7 +93,9 @@ function serviceOf(status: Status, name: string): Status['services'][number] {
 
 /** As many healthy copies as were asked for (two), none of them the victim or on the lost node. */
 function webIsWhole(now: Status, victim: number, lostNode?: string): boolean {
-  const well = serviceOf(now, 'web').instances.filter(({ healthy, pid, node }) => healthy && pid !== victim && node !== lostNode)
+  const well = serviceOf(now, 'web').instances.filter(
+    ({ healthy, pid, node }) => healthy && pid !== victim && node !== lostNode,
+  )
   return well.length >= 2
 }
 

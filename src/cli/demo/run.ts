@@ -12,7 +12,7 @@ import { promisify } from 'node:util'
 import type { EventRecord, Status } from '../../api/contract.ts'
 import { compileCluster } from '../../config/compile.ts'
 import { loadConfig } from '../../config/load.ts'
-import { sleep, systemClock as clock } from '../../lib/clock.ts'
+import { systemClock as clock, sleep } from '../../lib/clock.ts'
 import { type LocalCluster, startLocal } from '../../local/start.ts'
 import { FAULTS, type Fault, isCalm } from './faults.ts'
 import type { Show } from './show.ts'
@@ -37,7 +37,11 @@ export interface Outcome {
   readonly tally: Tally
 }
 
-export async function runDemo(options: { readonly example: string; readonly show: Show; readonly version: string }): Promise<number> {
+export async function runDemo(options: {
+  readonly example: string
+  readonly show: Show
+  readonly version: string
+}): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'understudy-demo-'))
   const { show } = options
   let cluster: LocalCluster | undefined
@@ -46,7 +50,10 @@ export async function runDemo(options: { readonly example: string; readonly show
   process.once('SIGINT', onSignal)
   process.once('SIGTERM', onSignal)
   try {
-    cpSync(options.example, join(folder, 'shop'), { recursive: true, filter: (path) => !/[/\\](data|\.understudy)$/.test(path) })
+    cpSync(options.example, join(folder, 'shop'), {
+      recursive: true,
+      filter: (path) => !/[/\\](data|\.understudy)$/.test(path),
+    })
     cluster = await startShop(folder, options.version)
     const ok = await perform(cluster, join(folder, 'shop', 'data'), show, interrupted.signal)
     return ok ? 0 : 1
@@ -70,7 +77,8 @@ async function perform(cluster: LocalCluster, dataFolder: string, show: Show, si
   show.opening(cluster.spec)
   const events: EventRecord[] = []
   void collect(cluster, events, show, signal)
-  if (!(await until(cluster, isCalm, READY_WITHIN_MS, signal))) throw new Error('the cluster did not become healthy in time')
+  if (!(await until(cluster, isCalm, READY_WITHIN_MS, signal)))
+    throw new Error('the cluster did not become healthy in time')
   const doors = cluster.spec.nodes.map(({ name, address }) => ({ node: name, url: `http://${address}:8080` }))
   const traffic = new Traffic(doors)
   show.line(`everything is healthy; customers arrive at all ${doors.length} doors`)
@@ -127,7 +135,12 @@ async function collect(cluster: LocalCluster, events: EventRecord[], show: Show,
   }
 }
 
-async function until(cluster: LocalCluster, holds: (now: Status) => boolean, withinMs: number, signal: AbortSignal): Promise<boolean> {
+async function until(
+  cluster: LocalCluster,
+  holds: (now: Status) => boolean,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
   const deadline = clock.mono() + withinMs
   while (clock.mono() < deadline && !signal.aborted) {
     const status = await cluster.client.status().catch(() => undefined) // no agent answers yet: ask again

@@ -5,8 +5,8 @@ import type { EventRecord } from '../../api/contract.ts'
 import type { ClusterSpec } from '../../core/model.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import type { Shot } from '../../lib/load.ts'
-import { GETS_PER_SECOND, POSTS_PER_SECOND } from './traffic.ts'
 import type { Outcome, WorkerCheck } from './run.ts'
+import { GETS_PER_SECOND, POSTS_PER_SECOND } from './traffic.ts'
 
 export class Show {
   readonly #write: (text: string) => void
@@ -34,7 +34,13 @@ export class Show {
   }
 
   event({ kind, node, rule, why }: EventRecord): void {
-    const mark = { noticed: colors.red('!'), done: colors.green('✓'), failed: colors.red('✗'), ended: colors.dim('·'), told: colors.dim('·') }[kind]
+    const mark = {
+      noticed: colors.red('!'),
+      done: colors.green('✓'),
+      failed: colors.red('✗'),
+      ended: colors.dim('·'),
+      told: colors.dim('·'),
+    }[kind]
     if (kind === 'ended') return // that a problem is over is clear from what was done
     this.#write(`${this.#clock()}   ${mark} ${node}  ${colors.dim(rule.padEnd(20))} ${why}`)
   }
@@ -47,17 +53,38 @@ export class Show {
     })
     for (const { fault, detectedMs, backMs, rule, tally } of outcomes) {
       const { requests, failedGets, failedPosts, slowestMs } = tally
-      table.push([fault, shown(detectedMs), shown(backMs), requests, failedGets, failedPosts, formatDuration(slowestMs), rule])
+      table.push([
+        fault,
+        shown(detectedMs),
+        shown(backMs),
+        requests,
+        failedGets,
+        failedPosts,
+        formatDuration(slowestMs),
+        rule,
+      ])
     }
     this.#write(`\n${table.toString()}`)
-    this.#write(colors.dim('detected and back count from the fault; back: everything as it was asked for, not only serving'))
-    this.#write(colors.dim('a failed POST had reached the instance that died: whether it was done cannot be known, so it is not sent twice'))
+    this.#write(
+      colors.dim('detected and back count from the fault; back: everything as it was asked for, not only serving'),
+    )
+    this.#write(
+      colors.dim(
+        'a failed POST had reached the instance that died: whether it was done cannot be known, so it is not sent twice',
+      ),
+    )
     const failedGets = outcomes.reduce((sum, { tally }) => sum + tally.failedGets, 0)
     const stuck = outcomes.filter(({ backMs }) => backMs === null)
     this.#verdict(failedGets === 0, `${failedGets} failed GETs through the doors of living nodes`)
-    for (const { method, status, error, atMs } of failures) this.#write(`    ${method} at ${Math.round(atMs)} ms: ${status ?? ''} ${error ?? ''}`)
+    for (const { method, status, error, atMs } of failures)
+      this.#write(`    ${method} at ${Math.round(atMs)} ms: ${status ?? ''} ${error ?? ''}`)
     this.#verdict(workers.ok, workers.says)
-    this.#verdict(stuck.length === 0, stuck.length === 0 ? 'every fault was got over' : `not got over in time: ${stuck.map(({ fault }) => fault).join(', ')}`)
+    this.#verdict(
+      stuck.length === 0,
+      stuck.length === 0
+        ? 'every fault was got over'
+        : `not got over in time: ${stuck.map(({ fault }) => fault).join(', ')}`,
+    )
     return failedGets === 0 && workers.ok && stuck.length === 0
   }
 

@@ -56,7 +56,9 @@ export class Traffic {
   tally(from: number, until: number, except?: string): Tally {
     const shots = this.#streams
       .filter(({ node }) => node !== except)
-      .flatMap(({ load, startedAt }) => load.shots.filter(({ atMs }) => startedAt + atMs >= from && startedAt + atMs < until))
+      .flatMap(({ load, startedAt }) =>
+        load.shots.filter(({ atMs }) => startedAt + atMs >= from && startedAt + atMs < until),
+      )
     const lost = shots.filter(failed)
     return {
       requests: shots.length,
@@ -68,12 +70,18 @@ export class Traffic {
 
   /** What the failures were, for the end of a demo that failed. */
   failures(limit: number): readonly Shot[] {
-    return this.#streams.flatMap(({ load }) => load.shots.filter((shot) => failed(shot) && shot.method === 'GET')).slice(0, limit)
+    return this.#streams
+      .flatMap(({ load }) => load.shots.filter((shot) => failed(shot) && shot.method === 'GET'))
+      .slice(0, limit)
   }
 
   #open({ node, url }: Door): void {
     const stream = (method: string, path: string, perSecond: number) =>
-      this.#streams.push({ node, startedAt: Date.now(), load: startLoad({ urls: [`${url}${path}`], method, perSecond }) })
+      this.#streams.push({
+        node,
+        startedAt: Date.now(),
+        load: startLoad({ urls: [`${url}${path}`], method, perSecond }),
+      })
     stream('GET', '/', GETS_PER_SECOND)
     stream('POST', '/orders', POSTS_PER_SECOND)
   }

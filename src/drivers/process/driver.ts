@@ -86,8 +86,8 @@ class ProcessDriver implements Driver {
       failures: this.#books.failures,
       retryInMs: this.#books.retryInMs,
       role: record?.role ?? 'none',
-      term: record?.term ?? 0,
-      ...(record ? { pid: record.identity.pid, port: record.port } : {}),
+      term: this.#books.record?.term ?? 0,
+      ...(record ? { ...record.identity, port: record.port } : {}),
     }
   }
 
