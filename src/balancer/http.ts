@@ -38,7 +38,7 @@ export function httpServer(entrance: Entrance): FrontServer {
   const refused = new WeakSet<Socket>()
   const server = createServer({
     insecureHTTPParser: false,
-    requireHostHeader: true,
+    requireHostHeader: false, // required all the same, in headers.ts, so that the refusal is one of ours
     headersTimeout: 10_000,
     requestTimeout: 0, // a body may take as long as it keeps coming: uploads are not ours to time
     keepAliveTimeout: 75_000,
