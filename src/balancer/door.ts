@@ -112,6 +112,13 @@ export class Door {
     while (this.#ending.size > 0 && this.#clock.mono() < untilMs) {
       await new Promise<void>((resolve) => this.#clock.after(TICK_MS, resolve))
     }
+    this.cutAll()
+  }
+
+  /** Ends everything now. */
+  cutAll(): void {
+    this.#draining = true
+    for (const [key, open] of this.#open) this.#end(key, open)
     for (const open of this.#ending) this.#shut(open)
     this.#cancelTick()
   }

@@ -104,8 +104,9 @@ export class Entrance {
   }
 
   close(): void {
-    for (const target of this.#targets.values()) target.close()
-    this.#targets.clear()
+    const targets = [...this.#targets.values()]
+    this.#targets.clear() // first, so that nothing that is moved away from one goes to another
+    for (const target of targets) target.close()
   }
 
   report(): RouteCounters {

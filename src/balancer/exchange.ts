@@ -1,31 +1,25 @@
 /**
  * One request of one client, from its head to the end of its answer, over as many attempts as it takes.
  *
- * It is always in exactly one place: being chosen for (for no time at all), held, waiting for its turn to retry,
- * connecting to a target, or waiting for and passing on an answer. What may happen after a failure is decided in
- * retry.ts; here it is done. Whatever ends it, it leaves its target and every queue on the same one way out.
+ * It is always in exactly one place: held, waiting for its turn to retry, in an attempt at a target, or over. What may
+ * happen after a failure is decided in retry.ts; here it is done. Whatever ends it, it leaves every queue on the same one
+ * way out.
  *
  * The point of no return is the first byte of the answer that goes to the client. Before it, the client knows nothing
  * of what happens behind the door. After it, the only honest way to report a failure is to cut the connection.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import {
-  type AnswerListener,
-  type ConnectAttempt,
-  type ConnectFailure,
-  type Connection,
-  openSocket,
-} from './connection.ts'
+import { Attempt, type AttemptEvents, type Outgoing } from './attempt.ts'
 import type { Entrance } from './entrance.ts'
-import { endToEnd, framingOf, type RawHeaders, requestHead, safeTrailers, valuesOf } from './headers.ts'
+import { asciiLower, endToEnd, framingOf, type RawHeaders, requestHead, safeTrailers, valuesOf } from './headers.ts'
 import type { Held } from './hold.ts'
 import { answer, type Reason } from './own-answer.ts'
 import { rankOf } from './pick.ts'
 import { RequestBody } from './request-body.ts'
 import type { ResponseHead } from './response-parser.ts'
 import { afterFailure, type Failure, mayBeRepeated } from './retry.ts'
-import type { Hanging, LiveTarget } from './target.ts'
+import type { LiveTarget } from './target.ts'
 
 /** How long to wait for a connection when there is another target to turn to. */
 export const CONNECT_MS = 300
@@ -33,40 +27,31 @@ export const CONNECT_MS = 300
 export const LAST_CONNECT_MS = 1_200
 /** A request that cannot be repeated goes only over a connection that was alive so recently. */
 const SURELY_ALIVE_MS = 1_000
+const FRESH_ONLY = -1
 
 export interface Asked {
   /** The client waits for `100 Continue` before it sends the body. */
   readonly expectsContinue: boolean
   /** The protocol it wants to change to. */
   readonly upgrade: string | undefined
-  /** The instance agreed: the connection is no longer HTTP. */
-  onUpgraded(head: ResponseHead, instance: Socket, rest: Buffer): UpgradedTunnel
-}
-
-export interface UpgradedTunnel {
-  cut(): void
-  /** Set by the exchange: called when both sockets are closed. */
-  over: () => void
+  /** The instance agreed: the connection is no longer HTTP. Calls `over` when it is closed; returns how to cut it. */
+  onUpgraded(head: ResponseHead, instance: Socket, rest: Buffer, over: () => void): () => void
 }
 
 const NONE: ReadonlySet<LiveTarget> = new Set()
 
-export class Exchange implements Hanging, Held, AnswerListener {
+export class Exchange implements Held, AttemptEvents {
   readonly #entrance: Entrance
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #asked: Asked
-  readonly #body: RequestBody
-  readonly #head: string
+  readonly #outgoing: Outgoing
   readonly #mayBeRepeated: boolean
   readonly #tried = new Set<LiveTarget>()
-  #target: LiveTarget | undefined
-  #connecting: ConnectAttempt | undefined
-  #connection: Connection | undefined
-  #tunnel: UpgradedTunnel | undefined
+  #attempt: Attempt | undefined
+  #cutTunnel: (() => void) | undefined
   #patience: NodeJS.Timeout | undefined
   #holdUntilMs: number | undefined
-  #continued = false
   #everSent = false
   #answerBegun = false
   #fresh = false
@@ -82,11 +67,11 @@ export class Exchange implements Hanging, Held, AnswerListener {
     this.#asked = asked
     const { method = 'GET', url = '/', rawHeaders } = request
     const framing = framingOf(rawHeaders)
-    this.#body = new RequestBody(request, framing)
+    const clientAddress = request.socket.remoteAddress ?? 'unknown'
+    const head = requestHead({ method, url, rawHeaders, clientAddress, framing, upgrade: asked.upgrade })
+    this.#outgoing = { method, head, body: new RequestBody(request, framing) }
     this.#mayBeRepeated =
       asked.upgrade === undefined && mayBeRepeated(method, valuesOf(rawHeaders, 'idempotency-key').length > 0)
-    const clientAddress = request.socket.remoteAddress ?? 'unknown'
-    this.#head = requestHead({ method, url, rawHeaders, clientAddress, framing, upgrade: asked.upgrade })
   }
 
   start(): void {
@@ -94,15 +79,13 @@ export class Exchange implements Hanging, Held, AnswerListener {
     this.#entrance.counters.open += 1
     this.#entrance.house.budget.requestOpened()
     this.#response.on('close', () => this.abandon())
-    this.#response.on('drain', () => this.#connection?.resume())
+    this.#response.on('drain', () => this.#attempt?.resume())
     this.#choose()
   }
 
   /** The client is gone, or its connection must not be used any more: nobody waits for an answer. */
   abandon(): void {
-    if (this.#over || this.#tunnel) return
-    this.#dropAttempt()
-    this.#finish()
+    if (!this.#cutTunnel) this.#finish()
   }
 
   get answerBegun(): boolean {
@@ -111,7 +94,7 @@ export class Exchange implements Hanging, Held, AnswerListener {
 
   // Held: a target can work again, or it took too long.
 
-  readonly go = (): void => {
+  go(): void {
     this.#tried.clear()
     this.#choose()
   }
@@ -120,21 +103,15 @@ export class Exchange implements Hanging, Held, AnswerListener {
     this.#fail(this.#everSent ? 'no-answer' : 'no-instance')
   }
 
-  // Hanging: what the target says.
+  // AttemptEvents: how the attempt goes.
 
-  onHung(): void {
-    if (this.#failed('hung') === 'wait') this.#limitPatience()
+  onSent(): void {
+    if (this.#asked.expectsContinue && !this.#everSent) this.#response.writeContinue()
+    this.#everSent = true
+    if (this.#attempt && rankOf(this.#attempt.target.belief) === 'silent') this.#limitPatience(this.#attempt)
   }
-
-  onLost(): void {
-    if (this.#tunnel) this.#tunnel.cut()
-    else this.#failed(this.#connection ? 'lost' : 'unreached')
-  }
-
-  // AnswerListener: what the instance answers.
 
   onHead(head: ResponseHead): void {
-    this.#target?.noteAnswered(this)
     clearTimeout(this.#patience)
     this.#answerBegun = true
     if (this.#entrance.closing || this.#asked.upgrade !== undefined) this.#response.shouldKeepAlive = false
@@ -142,40 +119,50 @@ export class Exchange implements Hanging, Held, AnswerListener {
   }
 
   onBody(chunk: Buffer): void {
-    if (!this.#response.write(chunk)) this.#connection?.pause()
+    if (!this.#response.write(chunk)) this.#attempt?.pause()
   }
 
   onEnd(rawTrailers: RawHeaders): void {
     const trailers = safeTrailers(rawTrailers)
     if (trailers.length > 0) this.#response.addTrailers(pairs(trailers))
-    this.#body.detach()
-    this.#connection = undefined
     this.#finish()
     this.#response.end()
   }
 
   onUpgrade(head: ResponseHead, instance: Socket, rest: Buffer): void {
-    this.#target?.noteAnswered(this)
-    this.#connection = undefined
     if (this.#asked.upgrade === undefined) {
       instance.destroy() // nobody asked for another protocol: there is no way to pass this on
-      this.#failed('reset')
+      this.onFailed('reset')
       return
     }
     this.#answerBegun = true
-    const tunnel = this.#asked.onUpgraded(head, instance, rest)
-    tunnel.over = () => this.#finish()
-    this.#tunnel = tunnel
+    this.#cutTunnel = this.#asked.onUpgraded(head, instance, rest, () => this.#finish())
   }
 
-  onBroken(): void {
-    this.#connection = undefined
-    this.#target?.noteReset()
-    this.#failed('reset')
-  }
-
-  onDrain(): void {
-    this.#body.drained()
+  onFailed(failure: Failure): void {
+    const attempt = this.#attempt
+    if (this.#over || !attempt) return
+    if (this.#cutTunnel) {
+      this.#cutTunnel()
+      return
+    }
+    const { target } = attempt
+    const next = afterFailure(failure, {
+      mayBeRepeated: this.#mayBeRepeated,
+      answerBegun: this.#answerBegun,
+      bodyKept: this.#outgoing.body.replayable,
+      resets: this.#resets,
+      moves: this.#moves,
+      betterPlace: failure === 'hung' && this.#entrance.hasBetterPlace(new Set([...this.#tried, target])),
+    })
+    if (next === 'wait') {
+      this.#limitPatience(attempt)
+      return
+    }
+    this.#dropAttempt()
+    if (next === 'cut') this.#cut()
+    else if (next === 'unknown-fate') this.#fail('unknown-fate')
+    else this.#tryAgain(failure, target)
   }
 
   // The attempts.
@@ -187,12 +174,10 @@ export class Exchange implements Hanging, Held, AnswerListener {
       this.#waitForTarget()
       return
     }
-    this.#target = target
-    target.join(this)
-    const withinMs = this.#mayBeRepeated ? Number.POSITIVE_INFINITY : SURELY_ALIVE_MS
-    const connection = this.#fresh ? undefined : target.pool.take(withinMs)
-    if (connection) this.#send(target, connection)
-    else this.#connect(target)
+    const freeWithinMs = this.#mayBeRepeated ? Number.POSITIVE_INFINITY : SURELY_ALIVE_MS
+    const connectMs = this.#entrance.isLast(target, this.#tried) ? LAST_CONNECT_MS : CONNECT_MS
+    this.#attempt = new Attempt(target, this.#outgoing, this)
+    this.#attempt.begin(this.#fresh ? FRESH_ONLY : freeWithinMs, connectMs)
   }
 
   /** One that was not tried yet; after a reset, when there is no other, the same one again. */
@@ -202,66 +187,20 @@ export class Exchange implements Hanging, Held, AnswerListener {
     return this.#entrance.choose(NONE, this.#mayBeRepeated)
   }
 
-  #connect(target: LiveTarget): void {
-    const timeoutMs = this.#entrance.isLast(target, this.#tried) ? LAST_CONNECT_MS : CONNECT_MS
-    this.#connecting = openSocket(target.spec.host, target.spec.port, timeoutMs, (result) => {
-      this.#connecting = undefined
-      if (typeof result === 'string') this.#unreached(target, result)
-      else this.#send(target, target.pool.adopt(result))
-    })
-  }
-
-  #unreached(target: LiveTarget, failure: ConnectFailure): void {
-    if (failure === 'refused') target.noteRefused()
-    if (failure === 'timeout') target.noteReset()
-    this.#failed('unreached')
-  }
-
-  #send(target: LiveTarget, connection: Connection): void {
-    this.#connection = connection
-    this.#everSent = true
-    target.noteSent(this)
-    if (this.#asked.expectsContinue && !this.#continued) {
-      this.#continued = true
-      this.#response.writeContinue()
-    }
-    if (rankOf(target.belief) === 'silent') this.#limitPatience()
-    const { framing } = this.#body
-    connection.begin(this.#request.method ?? 'GET', this.#head, framing !== 'none', framing === 'chunked', this)
-    this.#body.attach(connection)
-  }
-
-  /** Does what retry.ts says, and returns it. */
-  #failed(failure: Failure): 'wait' | 'done' {
-    const target = this.#target
-    if (this.#over || !target) return 'done'
-    const next = afterFailure(failure, {
-      mayBeRepeated: this.#mayBeRepeated,
-      answerBegun: this.#answerBegun,
-      bodyKept: this.#body.replayable,
-      resets: this.#resets,
-      moves: this.#moves,
-      betterPlace: failure === 'hung' && this.#entrance.hasBetterPlace(new Set([...this.#tried, target])),
-    })
-    if (next === 'wait') return 'wait'
-    this.#dropAttempt()
-    if (next === 'cut') this.#cut()
-    else if (next === 'unknown-fate') this.#fail('unknown-fate')
-    else this.#tryAgain(failure, target)
-    return 'done'
-  }
-
   #tryAgain(failure: Failure, left: LiveTarget): void {
+    const again = this.#tried.has(left)
     this.#tried.add(left)
     this.#entrance.counters.retried += 1
     if (failure === 'hung') this.#moves += 1
     if (failure !== 'unreached') this.#fresh = true
-    if (failure !== 'reset') {
+    if (failure === 'reset') {
+      this.#resets += 1
+      this.#entrance.house.budget.whenAllowed(this.#retry)
+    } else if (again) {
+      this.#waitForTarget() // it was the only one, and the second try went no better
+    } else {
       this.#choose()
-      return
     }
-    this.#resets += 1
-    this.#entrance.house.budget.whenAllowed(this.#retry)
   }
 
   readonly #retry = (): void => {
@@ -281,13 +220,11 @@ export class Exchange implements Hanging, Held, AnswerListener {
   }
 
   /** On a target that was given up for silent, one waits as long as one would be held, and no longer. */
-  #limitPatience(): void {
+  #limitPatience(attempt: Attempt): void {
     if (!this.#mayBeRepeated || this.#answerBegun) return
-    const target = this.#target
     clearTimeout(this.#patience)
     this.#patience = setTimeout(() => {
-      if (this.#over || this.#answerBegun || this.#target !== target) return
-      if (!target || rankOf(target.belief) !== 'silent') return
+      if (this.#attempt !== attempt || this.#answerBegun || rankOf(attempt.target.belief) !== 'silent') return
       this.#dropAttempt()
       this.#fail('no-answer')
     }, this.#entrance.route.holdMs)
@@ -295,23 +232,18 @@ export class Exchange implements Hanging, Held, AnswerListener {
 
   #headersFor(head: ResponseHead): string[] {
     const headers = endToEnd(head.rawHeaders)
-    const bodyless = this.#request.method === 'HEAD' || head.status === 204 || head.status === 304
+    const bodyless = this.#outgoing.method === 'HEAD' || head.status === 204 || head.status === 304
     if (head.chunked && !bodyless && this.#request.httpVersion === '1.1') return headers
     // Trailers can follow a chunked body only, and Node refuses to announce them elsewhere.
-    return headers.filter((_, at) => headers[at - (at % 2)]?.toLowerCase() !== 'trailer')
+    return headers.filter((_, at) => asciiLower(headers[at - (at % 2)] ?? '') !== 'trailer')
   }
 
   // The ways out.
 
   #dropAttempt(): void {
     clearTimeout(this.#patience)
-    this.#connecting?.cancel()
-    this.#connecting = undefined
-    this.#body.detach()
-    this.#connection?.destroy()
-    this.#connection = undefined
-    this.#target?.leave(this)
-    this.#target = undefined
+    this.#attempt?.end()
+    this.#attempt = undefined
   }
 
   #cut(): void {
@@ -325,16 +257,16 @@ export class Exchange implements Hanging, Held, AnswerListener {
     this.#entrance.counters.failed += 1
     this.#finish()
     // The rest of a body that nobody will read would have to be read before the next request: rather close.
-    if (this.#body.framing !== 'none' || this.#asked.upgrade !== undefined) this.#response.shouldKeepAlive = false
+    if (this.#outgoing.body.framing !== 'none' || this.#asked.upgrade !== undefined) {
+      this.#response.shouldKeepAlive = false
+    }
     answer(this.#response, reason)
   }
 
   #finish(): void {
     if (this.#over) return
     this.#over = true
-    clearTimeout(this.#patience)
-    this.#target?.leave(this)
-    this.#target = undefined
+    this.#dropAttempt()
     const { counters, hold, house } = this.#entrance
     hold.remove(this)
     house.budget.forget(this.#retry)

@@ -6,17 +6,17 @@
  * closed: after one ambiguous message nobody can say where the next one begins. Nothing of it reaches an instance.
  */
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import type { Server as NetServer, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Entrance } from './entrance.ts'
-import { type Asked, Exchange, type UpgradedTunnel } from './exchange.ts'
+import { type Asked, Exchange } from './exchange.ts'
 import { complaintAbout, framingOf, valuesOf } from './headers.ts'
 import { answer, answerBytes, type Reason } from './own-answer.ts'
 import type { ResponseHead } from './response-parser.ts'
 import { join } from './tunnel.ts'
 
 export interface FrontServer {
-  readonly server: import('node:net').Server
+  readonly server: NetServer
   /** Stops taking new work on connections that are open; resolves nothing: whoever wants to wait counts connections. */
   wind(): void
   /** Ends every connection now. */
@@ -38,7 +38,7 @@ export function httpServer(entrance: Entrance): FrontServer {
   const refused = new WeakSet<Socket>()
   const server = createServer({
     insecureHTTPParser: false,
-    requireHostHeader: true,
+    requireHostHeader: false, // required all the same, in headers.ts, so that the refusal is one of ours
     headersTimeout: 10_000,
     requestTimeout: 0, // a body may take as long as it keeps coming: uploads are not ours to time
     keepAliveTimeout: 75_000,
@@ -90,6 +90,8 @@ export function httpServer(entrance: Entrance): FrontServer {
     entrance.counters.connections += 1
     socket.setKeepAlive(true, 10_000)
     socket.on('close', () => {
+      // Also those whose response waits its turn behind another one, and so hears nothing of the socket.
+      for (const exchange of busy.get(socket) ?? []) exchange.abandon()
       sockets.delete(socket)
       busy.delete(socket)
     })
@@ -168,25 +170,14 @@ function onUpgrade(request: IncomingMessage, socket: Socket, early: Buffer, begi
   begin(request, response, {
     expectsContinue: false,
     upgrade: protocol,
-    onUpgraded: (head, instance, rest) => joinUpgraded(response, socket, early, head, instance, rest),
+    onUpgraded(head, instance, rest, over) {
+      response.detachSocket(socket)
+      socket.write(headBytes(head), 'latin1')
+      if (rest.length > 0) socket.write(rest)
+      if (early.length > 0) instance.write(early)
+      return join(socket, instance, over)
+    },
   })
-}
-
-function joinUpgraded(
-  response: ServerResponse,
-  client: Socket,
-  early: Buffer,
-  head: ResponseHead,
-  instance: Socket,
-  rest: Buffer,
-): UpgradedTunnel {
-  response.detachSocket(client)
-  client.write(headBytes(head), 'latin1')
-  if (rest.length > 0) client.write(rest)
-  if (early.length > 0) instance.write(early)
-  const tunnel: UpgradedTunnel = { cut: () => {}, over: () => {} }
-  tunnel.cut = join(client, instance, () => tunnel.over())
-  return tunnel
 }
 
 function headBytes(head: ResponseHead): string {

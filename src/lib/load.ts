@@ -34,6 +34,8 @@ export interface Shot {
 }
 
 export interface Load {
+  /** When it began, on the clock of `performance.now()`. */
+  readonly beganMs: number
   /** No further requests; resolves to all of them when the last one has ended. */
   stop(): Promise<readonly Shot[]>
   /** Those that have ended so far. */
@@ -63,6 +65,7 @@ export function startLoad(plan: LoadPlan): Load {
     for (const due = Math.floor((performance.now() - began) / gapMs); sent <= due; sent++) fire(sent)
   }, 1)
   return {
+    beganMs: began,
     shots,
     async stop() {
       clearInterval(timer)
