@@ -184,7 +184,7 @@ export class Agent {
     this.#counts.turns += 1
     this.#view = this.#observe()
     this.#decision = decide(this.#view)
-    this.journal.compare(this.#decision.problems, (problem) => isMine(this.#view, problem))
+    this.journal.compare(this.#decision.problems, (problem) => isMine(this.#view, this.#decision, problem))
     this.#noteFailures()
     for (const act of this.#decision.acts) void this.#act(act)
     this.#adoptLeads()
@@ -245,7 +245,7 @@ export class Agent {
 
   #done(act: Act, service: ServiceName | null, what: string): void {
     this.#counts.stepsDone += 1
-    this.journal.tell({ service, rule: act.rule, kind: 'done', why: act.why === what ? what : `${what}: ${act.why}` })
+    this.journal.tell({ service, rule: act.rule, kind: 'done', why: what })
     const { step } = act
     if (step.kind === 'take-lead') {
       const freeSince = this.#view.wall - (this.#view.store.leadFreeForMs[step.service] ?? 0)
@@ -408,12 +408,15 @@ export class Agent {
 
 const REPAIRS = new Set(['instance-down', 'instance-unwell', 'instance-crashing'])
 
-/** Is it this node that tells about a problem? What it acts on or saw itself; of what all see alike, the first one alive. */
-function isMine(view: View, problem: Problem): boolean {
-  if (problem.steps.length > 0) return true
-  if (problem.evidence === 'first-hand' && problem.rule !== 'primary-lost') return true
-  const alive = view.cluster.nodes.map(({ name }) => name).filter((name) => nodeState(view, name) === 'alive')
-  return alive[0] === view.self && problem.rule !== 'primary-lost' && problem.rule !== 'no-primary'
+/** Is it this node that tells about a problem, and now? */
+function isMine(view: View, { acts }: Decision, problem: Problem): boolean {
+  const isActedOn = acts.some(
+    ({ rule, step }) => rule === problem.rule && 'service' in step && step.service === problem.service,
+  )
+  if (problem.told === 'not') return false
+  if (problem.told === 'by-actor' || problem.steps.length > 0) return isActedOn
+  if (problem.told !== 'once') return true
+  return view.cluster.nodes.find(({ name }) => nodeState(view, name) === 'alive')?.name === view.self
 }
 
 function withoutAges(instance: InstanceReport): unknown {

@@ -5,6 +5,7 @@
  */
 import type { Receipt } from '../api/contract.ts'
 import type { NodeName, ServiceName, ServiceRecord, Term } from '../core/model.ts'
+import { CLUSTER_STOPPED } from '../core/problems/cluster-stopped.ts'
 import { isWell, localInstance, type View } from '../core/view.ts'
 
 interface Open {
@@ -37,8 +38,8 @@ export class Receipts {
     silentSince: number | null,
     freeSince: number,
   ): void {
-    if (before.term === 0) return
     const { vacancy } = before
+    if (before.term === 0 || vacancy?.rule === CLUSTER_STOPPED) return
     const noticedAt = vacancy?.noticedAt ?? Math.min(silentSince ?? freeSince, freeSince)
     const why = vacancy?.why ?? `${before.primary ?? 'the primary'} was silent until its lease ended`
     const rule = vacancy?.rule ?? 'primary-lost'

@@ -4,6 +4,7 @@ import { ERRORS, UnderstudyError } from '../errors.ts'
 import { addAgent } from './commands/agent.ts'
 import { addCheck } from './commands/check.ts'
 import type { AddCommand } from './commands/command.ts'
+import { addDemo } from './commands/demo.ts'
 import { addDown } from './commands/down.ts'
 import { addDrain, addUndrain } from './commands/drain.ts'
 import { addEvents } from './commands/events.ts'
@@ -18,7 +19,7 @@ import { configRoom } from './rooms.ts'
 import { version } from './version.ts'
 
 const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
-  'Run:': [addUp, addDown, addCheck],
+  'Run:': [addUp, addDown, addCheck, addDemo],
   'Look:': [addStatus, addWhy, addEvents, addReceipts, addLogs],
   'Change:': [addSwitchover, addDrain, addUndrain],
   'Inside:': [addAgent],

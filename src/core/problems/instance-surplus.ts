@@ -8,7 +8,7 @@ import { forEachService } from './problem.ts'
 
 export const instanceSurplus = forEachService((view, service) => {
   const instance = localInstance(view, service.name)
-  if (instance.state !== 'running' || instance.role === 'primary') return undefined
+  if (view.local.stopping || instance.state !== 'running' || instance.role === 'primary') return undefined
   const members = membersOf(view, service)
   if (members.includes(view.self)) return undefined
   const covered =

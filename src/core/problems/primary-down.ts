@@ -11,7 +11,8 @@ import { forEachService } from './problem.ts'
 export const primaryDown = forEachService((view, service) => {
   const instance = localInstance(view, service.name)
   const term = leadOf(view, service.name)?.term
-  if (!holdsLead(view, service.name) || instance.state !== 'stopped' || instance.term !== term) return undefined
+  if (view.local.stopping || !holdsLead(view, service.name) || instance.state !== 'stopped' || instance.term !== term)
+    return undefined
   const why = `the primary of ${service.name} on ${view.self} ${instance.note || 'has ended'}`
   const successor = bestOther(view, service, view.self)
   const vacancy = {
