@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { ServiceSpec } from '../core/model.ts'
-import { virtualClock } from '../lib/virtual-clock.ts'
+import { VirtualClock } from '../lib/virtual-clock.ts'
 import { createDriver } from './index.ts'
 
 it('a kind that no driver knows is an error that lists those that are known', () => {
@@ -12,7 +12,7 @@ it('a kind that no driver knows is an error that lists those that are known', ()
       node,
       service,
       nodeDir: '/nowhere',
-      clock: virtualClock(),
+      clock: new VirtualClock(),
       random: () => 0,
       loopLagMs: () => 0,
     }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { sleep } from './clock.ts'
-import { virtualClock } from './virtual-clock.ts'
+import { VirtualClock } from './virtual-clock.ts'
 
 describe('the virtual clock', () => {
   it('runs what is due in order of its moment, then of its making, at its moment', async () => {
-    const clock = virtualClock(0)
+    const clock = new VirtualClock(0)
     const seen: string[] = []
     clock.after(20, () => seen.push(`b@${clock.mono()}`))
     clock.after(10, () => seen.push(`a@${clock.mono()}`))
@@ -17,7 +17,7 @@ describe('the virtual clock', () => {
   })
 
   it('lets code that awaits go on in between, and runs what that makes due', async () => {
-    const clock = virtualClock(0)
+    const clock = new VirtualClock(0)
     let turns = 0
     const loop = async () => {
       for (; turns < 5; turns += 1) await sleep(clock, 10)
@@ -28,13 +28,13 @@ describe('the virtual clock', () => {
   })
 
   it('forgets what was cancelled', async () => {
-    const clock = virtualClock()
+    const clock = new VirtualClock()
     clock.after(1, () => expect.fail('it was cancelled'))()
     await clock.advance(10)
   })
 
   it('moves both readings together', async () => {
-    const clock = virtualClock(5, 1_000)
+    const clock = new VirtualClock(5, 1_000)
     await clock.advance(7)
     expect([clock.mono(), clock.wall()]).toEqual([12, 1_007])
   })
