@@ -1,5 +1,5 @@
 /** The sources as data, so that each rule is a function from files to sentences and can be tried on files made up. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import ts from 'typescript'
 
@@ -17,8 +17,9 @@ export interface Import {
   readonly line: number
 }
 
-/** Every TypeScript file under a folder, sorted, so that complaints come in the same order everywhere. */
+/** Every TypeScript file under a folder, sorted, so that complaints come in the same order everywhere. None is fine. */
 export function readSources(root: string, folder: string): Source[] {
+  if (!existsSync(join(root, folder))) return []
   const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
   return entries
     .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
