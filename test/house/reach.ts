@@ -13,8 +13,8 @@ export const ENTRIES = [
   'src/agent/fence-process.ts',
 ]
 
-/** Fakes and contract suites are there for tests: a test that uses one keeps it alive. */
-const FOR_TESTS = /(^|\/)(fake|contract)[^/]*\.ts$/
+/** Fakes, made-up clocks, contract suites and invariants are there for tests: a test that uses one keeps it alive. */
+const FOR_TESTS = /(^|\/)(fake|virtual|contract|invariants)[^/]*\.ts$/
 
 export function checkReach(sources: readonly Source[], entries: readonly string[] = ENTRIES): string[] {
   const byPath = new Map(sources.map((source) => [source.path, source]))

@@ -34,7 +34,10 @@ const schema = z
     }),
     ...processShape,
   })
-  .register(v.words, { what: 'options of command()', write: "an object, such as { run: 'node worker.js' }" })
+  .register(v.words, {
+    what: 'options of command()',
+    write: "an object, such as { run: 'node worker.js' }",
+  }) satisfies z.ZodType<CommandOptions>
 
 export const commandKind: Kind<CommandOptions> = {
   name: 'command',

@@ -29,7 +29,10 @@ const schema = z
     }),
     ...processShape,
   })
-  .register(v.words, { what: 'options of http()', write: "an object, such as { run: 'node server.js', listen: 8080 }" })
+  .register(v.words, {
+    what: 'options of http()',
+    write: "an object, such as { run: 'node server.js', listen: 8080 }",
+  }) satisfies z.ZodType<HttpOptions>
 
 export const httpKind: Kind<HttpOptions> = {
   name: 'http',
