@@ -12,10 +12,9 @@ import { whenFree } from './busy.ts'
 import { Connection } from './connection.ts'
 import { EmbeddedStore } from './embedded.ts'
 import { bootId } from './leases.ts'
-import { describeLockHolder } from './lock-holder.ts'
 import { lookBefore } from './look.ts'
 import { APPLICATION_ID, CREATE, FORMAT } from './schema.ts'
-import { damaged, isWritable, readOnly } from './troubles.ts'
+import { damaged, isWritable, lockedOut, readOnly } from './troubles.ts'
 
 export interface EmbeddedOptions {
   /** The file. It and its folder are made when they are not there; its journal lies beside it. */
@@ -27,15 +26,13 @@ export interface EmbeddedOptions {
    * above what contention costs (a few ms), and short enough for a caller that has a lease to lose.
    */
   readonly waitMs?: number
-  /** Between two looks for changes of other processes, in milliseconds. Default 40. */
-  readonly pollMs?: number
   /** Which boot of the machine this is; only tests say so. */
   readonly boot?: string
 }
 
 /** Rejects with UND_STORE_DAMAGED, UND_STORE_READ_ONLY, UND_STORE_FULL or UND_STORE_AWAY (locked, or the disk fails). */
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store> {
-  const { path, clock, random, waitMs = 1_500, pollMs = 40, boot = bootId() } = options
+  const { path, clock, random, waitMs = 1_500, boot = bootId() } = options
   makeFile(path)
   lookBefore(path)
   const file = new Connection(path)
@@ -49,7 +46,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store
     file.close()
     throw error
   }
-  return new EmbeddedStore(file, { clock, random, waitMs, pollMs, boot })
+  return new EmbeddedStore(file, { clock, random, waitMs, boot })
 }
 
 /** One attempt at making sure that the file is a store we understand and can write. Throws Busy. */
@@ -112,9 +109,4 @@ function makeFile(path: string): void {
     }
     throw readOnly(path, cause)
   }
-}
-
-function lockedOut(path: string, waitMs: number): UnderstudyError {
-  const message = `the store ${path} was locked for more than ${waitMs} ms${describeLockHolder(path)}`
-  return new UnderstudyError('UND_STORE_AWAY', message)
 }
