@@ -207,14 +207,7 @@ export function openSocket(
   timeoutMs: number,
   done: (result: Socket | ConnectFailure) => void,
 ): ConnectAttempt {
-  const socket = connectSocket({
-    host,
-    port,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 10_000,
-    allowHalfOpen: true,
-  })
+  const socket = connectSocket({ host, port, allowHalfOpen: true })
   const finish = (result: Socket | ConnectFailure): void => {
     clearTimeout(timer)
     socket.removeAllListeners()
@@ -235,6 +228,11 @@ export function openSocket(
       socket.destroy()
     },
   }
+}
+
+/** For a socket that carries clients' bytes: they leave at once, and a peer that vanished is noticed some day. */
+export function forTraffic(socket: Socket): Socket {
+  return socket.setNoDelay(true).setKeepAlive(true, 10_000)
 }
 
 function failureOf(code: string | undefined): ConnectFailure {
