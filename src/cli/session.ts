@@ -4,9 +4,9 @@ import { dirname, join, resolve } from 'node:path'
 import { type Client, connect } from '../client/index.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
+import { nearest } from '../lib/nearest.ts'
 import { apiAddresses, StateFolder } from '../local/state.ts'
 import type { Io } from './io.ts'
-import { nearest } from './nearest.ts'
 
 const FOLDER = '.understudy'
 
