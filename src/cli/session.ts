@@ -34,7 +34,7 @@ export function openSession(io: Io, options: CommonOptions): Session {
   const spec = state.readCluster()?.spec
   const token = state.readToken()
   if (!spec || !token) {
-    const message = `no cluster was started from ${state.path}; start one with “understudy up”, or name its folder with --state DIR`
+    const message = `no cluster was started from ${state.path}; name its folder with --state DIR`
     throw new UnderstudyError('UND_NOT_RUNNING', message)
   }
   return { state, spec, client: connect({ addresses: apiAddresses(spec), token }) }
