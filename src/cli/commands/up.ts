@@ -59,9 +59,7 @@ interface Plan {
 
 async function stay(io: Io, { spec, file, stateDir }: Plan, options: UpOptions): Promise<number> {
   const live = io.tty && !options.plain && !options.json
-  const view: View = live
-    ? new LiveView(io, (text) => process.stdout.write(text))
-    : new PlainView(io, options.json === true)
+  const view: View = live ? new LiveView(io) : new PlainView(io, options.json === true)
   const early: LocalEvent[] = []
   const cluster = await startLocal({
     spec,
@@ -71,7 +69,7 @@ async function stay(io: Io, { spec, file, stateDir }: Plan, options: UpOptions):
     onEvent: (event) => early.push(event),
   })
   const end = listenForEnd(cluster)
-  if (!live && !options.json) for (const line of footerLines(io, spec)) io.out(line)
+  if (!live && !options.json) for (const line of ['', ...footerLines(io, spec), '']) io.out(line)
   for (const event of early) view.local(event)
   cluster.onEvent((event) => view.local(event))
   view.open(cluster)
@@ -130,11 +128,9 @@ async function stop(
   { live, json }: HowShown,
 ): Promise<StopReport> {
   if (!json) io.out('Stopping everything in order; Ctrl-C again kills everything now.')
-  const screen = new Screen((text) => process.stdout.write(text))
+  const screen = new Screen(live)
   const stopping = cluster.stop({
-    onLeft: (left) => {
-      if (live) screen.draw(left.length === 0 ? [] : [leftLine(io, left)])
-    },
+    onLeft: (left) => screen.draw(left.length === 0 ? [] : [leftLine(io, left)]),
   })
   const killing = askedAgain.then(async (): Promise<StopReport> => {
     return { told: false, why: 'you asked to kill everything', killed: await cluster.kill() }
