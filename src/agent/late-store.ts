@@ -12,7 +12,7 @@ const TRY_AGAIN_MS = 1_000
 type Watcher = Parameters<Store['watch']>[1]
 
 export class LateStore implements Store {
-  readonly #open: () => Store
+  readonly #open: () => Promise<Store>
   readonly #clock: Clock
   #store: Store | null = null
   #why: Error = new Error('the store is not open yet')
@@ -20,10 +20,10 @@ export class LateStore implements Store {
   #cancel: Cancel = () => undefined
   #closed = false
 
-  constructor(open: () => Store, clock: Clock) {
+  constructor(open: () => Promise<Store>, clock: Clock) {
     this.#open = open
     this.#clock = clock
-    this.#try()
+    void this.#try()
   }
 
   async read(prefix: string): Promise<Snapshot> {
@@ -65,14 +65,16 @@ export class LateStore implements Store {
     return this.#store
   }
 
-  #try(): void {
+  async #try(): Promise<void> {
     if (this.#closed) return
     try {
-      this.#store = this.#open()
+      const store = await this.#open()
+      if (this.#closed) return await store.close()
+      this.#store = store
     } catch (error) {
       this.#why = error as Error
       for (const { watcher } of this.#waiting) watcher.away(this.#why)
-      this.#cancel = this.#clock.after(TRY_AGAIN_MS, () => this.#try())
+      this.#cancel = this.#clock.after(TRY_AGAIN_MS, () => void this.#try())
       return
     }
     for (const waiting of this.#waiting) waiting.stop = this.#store.watch(waiting.prefix, waiting.watcher)

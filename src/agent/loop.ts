@@ -11,6 +11,7 @@ import { type Route, routesFor } from '../core/routing.ts'
 import { isDangerous, sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { leadOf, localInstance, nodeState, recordOf, type View } from '../core/view.ts'
+import { assertNever } from '../lib/assert.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel } from '../lib/clock.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
@@ -340,16 +341,23 @@ export class Agent {
     const now = this.#world.clock.mono()
     switch (message.kind) {
       case 'beat':
-        return this.#peers.beat(from, message.suspects, message.abstains, now) // the next turn comes with the own beat
+        this.#peers.beat(from, message.suspects, message.abstains, now) // the next turn comes with the own beat
+        break
       case 'report':
         this.#peers.report(from, message.report, now)
-        return this.wake()
+        this.wake()
+        break
       case 'look':
-        return void this.look().catch(() => undefined) // the watch says when the store is back
+        this.look().catch(() => undefined) // the watch says when the store is back
+        break
       case 'event':
-        return this.journal.hear(message.event)
+        this.journal.hear(message.event)
+        break
       case 'receipt':
-        return this.journal.keepReceipt(message.receipt)
+        this.journal.keepReceipt(message.receipt)
+        break
+      default:
+        assertNever(message)
     }
   }
 

@@ -27,8 +27,6 @@ export interface MeshOptions {
   readonly peers: readonly NodeSpec[]
   readonly port: number
   readonly token: string
-  /** The API's server: the mesh answers its upgrade requests. */
-  readonly server: Server
 }
 
 export class WebSocketMesh implements Mesh {
@@ -42,8 +40,12 @@ export class WebSocketMesh implements Mesh {
 
   constructor(options: MeshOptions) {
     this.#options = options
-    options.server.on('upgrade', (request, socket, head) => this.#accept(request, socket, head))
     for (const peer of options.peers) this.#dial(peer, REDIAL.firstMs)
+  }
+
+  /** Takes the peers' calls on the API's server. */
+  answer(server: Server): void {
+    server.on('upgrade', (request, socket, head) => this.#accept(request, socket, head))
   }
 
   broadcast(message: Message): void {

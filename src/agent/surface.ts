@@ -14,9 +14,10 @@ import type {
   Status,
   SwitchoverRequest,
 } from '../api/contract.ts'
-import type { Gauges, RouteCounters, Surface } from '../api/surface.ts'
+import type { Gauges, Surface } from '../api/surface.ts'
 import { isServing, sentenceFor, standing } from '../core/explain.ts'
 import type { ClusterRecord, NodeName, NodeRecord, NodeSpec, ServiceRecord, ServiceSpec } from '../core/model.ts'
+import type { RouteCounters } from '../core/routing.ts'
 import { defaultSuccessor, switchoverRefusal } from '../core/switchover.ts'
 import { instanceOn, isDrained, isWell, leadOf, nodeState, recordOf } from '../core/view.ts'
 import { UnderstudyError } from '../errors.ts'

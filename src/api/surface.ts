@@ -1,4 +1,5 @@
 /** What an agent offers to its API server: the server translates HTTP, the agent knows and does. */
+import type { RouteCounters } from '../core/routing.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Accepted, EventRecord, Explanation, Receipt, Status, SwitchoverRequest } from './contract.ts'
 
@@ -28,15 +29,4 @@ export interface Gauges {
   readonly rssBytes: number
   /** Of this node's balancer, as it last said; empty when it is away. */
   readonly balancer: readonly RouteCounters[]
-}
-
-export interface RouteCounters {
-  readonly service: string
-  readonly purpose: string
-  readonly requests: number
-  readonly connections: number
-  readonly retried: number
-  readonly failed: number
-  readonly held: number
-  readonly open: number
 }

@@ -5,6 +5,8 @@
  * The core never learns a product's name: a driver declares traits, and decisions are made about those.
  */
 
+import type { ReplicaReport } from './replica.ts'
+
 export type NodeName = string
 export type ServiceName = string
 
@@ -132,6 +134,8 @@ export interface InstanceReport {
   /** With the pid, who exactly that is (lib/proc.ts). */
   readonly startTime?: number
   readonly port?: number
+  /** Only from drivers whose trait `replicates` is true. */
+  readonly replica?: ReplicaReport
 }
 
 /** Written in the store under `service/<name>`: who leads, since when, and what is planned. */

@@ -38,6 +38,18 @@ export interface RoutingTable {
   readonly routes: readonly Route[]
 }
 
+/** What a balancer counted on one route since it started. */
+export interface RouteCounters {
+  readonly service: string
+  readonly purpose: string
+  readonly requests: number
+  readonly connections: number
+  readonly retried: number
+  readonly failed: number
+  readonly held: number
+  readonly open: number
+}
+
 /** What the balancer of this node should do, from what this node knows. */
 export function routesFor(view: View): Route[] {
   const own = view.cluster.nodes.find(({ name }) => name === view.self)

@@ -4,12 +4,24 @@ import { dirname } from 'node:path'
 
 /** Writes beside, syncs, renames over. `mode` is the file's permission bits. */
 export function writeFileAtomic(path: string, content: string, mode = 0o600): void {
+  replaceFile(path, content, mode, fsyncSync)
+}
+
+/**
+ * The same without the sync, for what is void after a power loss anyway (which processes run): old or new content after
+ * the death of any process, and never a wait for a slow disk.
+ */
+export function writeFileUnsynced(path: string, content: string, mode = 0o600): void {
+  replaceFile(path, content, mode, () => {})
+}
+
+function replaceFile(path: string, content: string, mode: number, sync: (file: number) => void): void {
   mkdirSync(dirname(path), { recursive: true })
   const beside = `${path}.${process.pid}.new`
   const file = openSync(beside, 'w', mode)
   try {
     writeSync(file, content)
-    fsyncSync(file)
+    sync(file)
   } finally {
     closeSync(file)
   }

@@ -1,0 +1,80 @@
+/**
+ * The agent's end of its balancer: hands it each new table, and turns what it says into counters and notices. A verdict is
+ * the balancer's own: it has acted on it already, the agent only tells.
+ */
+import { type BalancerLink, connectBalancer, type FromBalancer } from '../balancer/control.ts'
+import type { RouteCounters, RoutingTable } from '../core/routing.ts'
+import type { Entry } from './journal.ts'
+import type { DoorPort } from './world.ts'
+
+export class Door implements DoorPort {
+  readonly #link: BalancerLink
+  readonly #tell: (entry: Entry) => void
+  readonly #failing = new Map<string, string>()
+  #counters: readonly RouteCounters[] = []
+
+  constructor(socketPath: string, tell: (entry: Entry) => void) {
+    this.#tell = tell
+    this.#link = connectBalancer(socketPath, { onMessage: (message) => this.#heard(message), onGone: () => undefined })
+  }
+
+  get counters(): readonly RouteCounters[] {
+    return this.#counters
+  }
+
+  publish(table: RoutingTable): void {
+    this.#link.publish(table)
+  }
+
+  /** Lets the balancer finish what is open and end. */
+  end(): void {
+    this.#link.drainAndExit()
+    this.#link.close()
+  }
+
+  close(): void {
+    this.#link.close()
+  }
+
+  #heard(message: FromBalancer): void {
+    switch (message.type) {
+      case 'counters':
+        this.#counters = message.routes
+        break
+      case 'verdict':
+        if (message.verdict !== 'healthy')
+          this.#note(message.service, `target-${message.verdict}`, `${message.targetId}: ${message.why}`)
+        break
+      case 'listen-failed':
+        this.#listenFailed(message)
+        break
+      case 'listening':
+        if (this.#failing.delete(`${message.host}:${message.port}`)) {
+          this.#tell({
+            service: message.service,
+            rule: 'door-closed',
+            kind: 'ended',
+            why: `the door listens on ${message.host}:${message.port}`,
+          })
+        }
+        break
+      case 'table-refused':
+        this.#note(null, 'table-refused', message.why)
+        break
+      default:
+        break // `hello` says nothing that is worth telling
+    }
+  }
+
+  /** It tries again twice a second; the operator wants to hear it once. */
+  #listenFailed({ service, host, port, code, message }: FromBalancer & { type: 'listen-failed' }): void {
+    const place = `${host}:${port}`
+    if (this.#failing.get(place) === code) return
+    this.#failing.set(place, code)
+    this.#note(service, 'door-closed', `the door cannot listen on ${place}: ${message}`)
+  }
+
+  #note(service: string | null, rule: string, why: string): void {
+    this.#tell({ service, rule, kind: 'noticed', why })
+  }
+}

@@ -1,0 +1,129 @@
+/** contract.ts once more, as JSON Schema for the OpenAPI page. A test holds real answers against these. */
+export type Schema = Readonly<Record<string, unknown>>
+
+const text = { type: 'string' }
+const name = { type: 'string', minLength: 1 }
+const nameOrNull = { type: ['string', 'null'] }
+const flag = { type: 'boolean' }
+const number = { type: 'number' }
+const count = { type: 'integer', minimum: 0 }
+const countOrNull = { type: ['integer', 'null'], minimum: 0 }
+const moment = { type: 'string', format: 'date-time' }
+
+function oneOf(...values: readonly string[]): Schema {
+  return { type: 'string', enum: values }
+}
+
+function list(items: Schema): Schema {
+  return { type: 'array', items }
+}
+
+export function reference(schema: SchemaName): Schema {
+  return { $ref: `#/components/schemas/${schema}` }
+}
+
+/** An object whose fields are all required, but for those named in `optional`. Fields may be added in later versions. */
+function object(properties: Readonly<Record<string, Schema>>, optional: readonly string[] = []): Schema {
+  const required = Object.keys(properties).filter((field) => !optional.includes(field))
+  return { type: 'object', properties, required }
+}
+
+export type SchemaName =
+  | 'Status'
+  | 'NodeStatus'
+  | 'ServiceStatus'
+  | 'InstanceStatus'
+  | 'EndpointStatus'
+  | 'EventRecord'
+  | 'Receipt'
+  | 'Explanation'
+  | 'SwitchoverRequest'
+  | 'Accepted'
+  | 'Health'
+  | 'Refusal'
+
+export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
+  Status: object({
+    cluster: name,
+    answeredBy: name,
+    at: moment,
+    store: object({ kind: name, writable: flag, why: text }),
+    nodes: list(reference('NodeStatus')),
+    services: list(reference('ServiceStatus')),
+  }),
+  NodeStatus: object({
+    name,
+    address: name,
+    zone: name,
+    region: name,
+    alive: flag,
+    state: oneOf('alive', 'suspect', 'lost', 'unknown'),
+    drained: flag,
+    agentPid: countOrNull,
+    balancerPid: countOrNull,
+    fencePid: countOrNull,
+  }),
+  ServiceStatus: object({
+    name,
+    kind: name,
+    redundancy: oneOf('active-active', 'active-passive'),
+    term: count,
+    primary: nameOrNull,
+    healthy: flag,
+    why: text,
+    rule: text,
+    instances: list(reference('InstanceStatus')),
+    endpoints: list(reference('EndpointStatus')),
+  }),
+  InstanceStatus: object({
+    node: name,
+    role: oneOf('active', 'primary', 'standby', 'none'),
+    state: oneOf('stopped', 'starting', 'running', 'stopping', 'unknown'),
+    healthy: flag,
+    note: text,
+    pid: countOrNull,
+    port: countOrNull,
+    failures: count,
+    retryInMs: number,
+  }),
+  EndpointStatus: object({
+    node: name,
+    purpose: oneOf('serving', 'primary', 'standby'),
+    protocol: oneOf('http', 'tcp'),
+    host: name,
+    port: count,
+  }),
+  EventRecord: object({
+    id: name,
+    at: moment,
+    node: name,
+    service: nameOrNull,
+    rule: name,
+    kind: oneOf('noticed', 'done', 'failed', 'ended', 'told'),
+    why: text,
+  }),
+  Receipt: object({
+    id: name,
+    service: name,
+    kind: oneOf('failover', 'switchover', 'repair'),
+    rule: name,
+    why: text,
+    from: nameOrNull,
+    to: name,
+    term: count,
+    noticedAt: moment,
+    marks: list(object({ name, atMs: number })),
+    backAfterMs: number,
+  }),
+  Explanation: object({
+    service: name,
+    now: text,
+    problems: list(object({ rule: name, evidence: text, why: text, node: name })),
+    candidates: list(object({ node: name, able: flag, why: text })),
+    recent: list(reference('EventRecord')),
+  }),
+  SwitchoverRequest: object({ service: name, to: name }, ['to']),
+  Accepted: object({ id: name, what: text }),
+  Health: object({ ok: flag, node: name }),
+  Refusal: object({ error: object({ code: name, message: text }) }),
+}

@@ -1,0 +1,76 @@
+/**
+ * PUBLIC. The SDK: a cluster from a program. It speaks to whichever agent answers, so it needs no failover of its own
+ * around it; it works in Node and, as nothing here is Node's, in a browser.
+ *
+ *     const shop = connect({ addresses: [{ host: '127.0.0.11', port: 7400 }, { host: '127.0.0.12', port: 7400 }], token })
+ *     console.log((await shop.status()).services.map((service) => `${service.name}: ${service.why}`))
+ *     for await (const event of shop.follow()) console.log(event.rule, event.why)
+ *
+ * Every call rejects with an UnderstudyError: UND_NOT_RUNNING when no agent answers, UND_UNAUTHORIZED, UND_TIMED_OUT when
+ * a change may or may not have happened, or whatever the cluster's refusal says.
+ */
+import type { Accepted, EventRecord, Explanation, Receipt, Status, SwitchoverRequest } from '../api/contract.ts'
+import { type FollowOptions, follow } from './follow.ts'
+import { type Address, Nodes, type Request } from './nodes.ts'
+
+export type * from '../api/contract.ts'
+export { type ErrorCode, hasCode, UnderstudyError } from '../errors.ts'
+export type { Address, FollowOptions }
+
+export interface ConnectOptions {
+  /** The API of every node, or of some: one that lives is enough. Asked in turn. */
+  readonly addresses: readonly Address[]
+  /** The cluster's token; `up` keeps it in the file `token` of the state folder. */
+  readonly token: string
+  /** How long one node may take to answer before the next one is asked, in milliseconds. Default 1000. */
+  readonly timeoutMs?: number
+}
+
+export interface Client {
+  /** The whole cluster, as the agent that answers knows it. */
+  status(): Promise<Status>
+  /** Rejects with UND_UNKNOWN_SERVICE. */
+  why(service: string): Promise<Explanation>
+  /** What is kept of what happened, oldest first; with `last`, the newest so many. */
+  events(options?: { readonly last?: number }): Promise<readonly EventRecord[]>
+  /** What happens, as it happens, over the death of any node. Ends when `signal` is aborted. */
+  follow(options?: FollowOptions): AsyncGenerator<EventRecord, void, void>
+  receipts(): Promise<readonly Receipt[]>
+  /** Resolves when it is written down, not when it is done: events and receipts tell that. Rejects with UND_REFUSED. */
+  switchover(request: SwitchoverRequest): Promise<Accepted>
+  /** Rejects with UND_UNKNOWN_NODE. */
+  drain(node: string): Promise<Accepted>
+  undrain(node: string): Promise<Accepted>
+  /** Stops every service and every agent. */
+  stopCluster(): Promise<Accepted>
+}
+
+/** A change goes through the store before it is answered. */
+const CHANGE_WITHIN_MS = 5_000
+
+export function connect(options: ConnectOptions): Client {
+  const nodes = new Nodes(options.addresses, options.token)
+  const timeoutMs = options.timeoutMs ?? 1_000
+
+  const read = <T>(path: string) => ask<T>(nodes, { method: 'GET', path, timeoutMs, repeatable: true })
+  const change = (path: string, body: unknown, repeatable: boolean) =>
+    ask<Accepted>(nodes, { method: 'POST', path, body, timeoutMs: Math.max(timeoutMs, CHANGE_WITHIN_MS), repeatable })
+
+  return {
+    status: () => read('/v1/status'),
+    why: (service) => read(`/v1/why/${encodeURIComponent(service)}`),
+    events: ({ last } = {}) => read(`/v1/events${last === undefined ? '' : `?last=${last}`}`),
+    follow: (following = {}) => follow(nodes, following),
+    receipts: () => read('/v1/receipts'),
+    // Not repeatable: said twice without “to”, it could move the primary there and back again.
+    switchover: (request) => change('/v1/switchover', request, false),
+    drain: (node) => change(`/v1/nodes/${encodeURIComponent(node)}/drain`, undefined, true),
+    undrain: (node) => change(`/v1/nodes/${encodeURIComponent(node)}/undrain`, undefined, true),
+    stopCluster: () => change('/v1/stop', undefined, true),
+  }
+}
+
+async function ask<T>(nodes: Nodes, request: Request): Promise<T> {
+  const response = await nodes.ask(request)
+  return (await response.json()) as T
+}

@@ -1,0 +1,90 @@
+/**
+ * Raw → draft → checked → compiled, once. What comes out is frozen, has every default filled in, and is the same on every
+ * node that compiles the same text. Nothing comes out as long as anything is wrong; then everything that is wrong is told
+ * at once.
+ */
+import { dirname } from 'node:path'
+import type { ClusterSpec, NodeSpec, ServiceSpec } from '../core/model.ts'
+import { deepFreeze } from '../lib/deep-freeze.ts'
+import { parseDuration } from '../lib/duration.ts'
+import { assignAddresses, isLocalAddress } from './addresses.ts'
+import { checkAddresses } from './check/addresses.ts'
+import { checkNames } from './check/names.ts'
+import { checkPlacement, instancesOf } from './check/placement.ts'
+import { checkPorts } from './check/ports.ts'
+import { checkTiming } from './check/timing.ts'
+import { type Complaint, Findings, InvalidConfig } from './complaint.ts'
+import { type Draft, type DraftService, toDraft } from './draft.ts'
+import { toPlain } from './plain.ts'
+import type { ServiceOptions } from './service-options.ts'
+import { clusterTiming, serviceTiming, timingsOf } from './timing.ts'
+
+export interface Compiled {
+  readonly spec: ClusterSpec
+  /** What can be used and is probably not what was meant. */
+  readonly warnings: readonly Complaint[]
+}
+
+export interface CompileContext {
+  /** The file that the config was read from: named in complaints, and relative paths start at its folder. */
+  readonly file?: string
+  /** Whether an address belongs to this machine. Default: asks the operating system. */
+  readonly isLocal?: (address: string) => boolean
+}
+
+/** Throws InvalidConfig (UND_CONFIG_INVALID), with every complaint, and nothing else, whatever `raw` is. */
+export function compileCluster(raw: unknown, { file, isLocal = isLocalAddress }: CompileContext = {}): Compiled {
+  const findings = new Findings()
+  const draft = toDraft(toPlain(raw, findings), findings)
+  checkNames(draft, findings)
+  checkPlacement(draft, findings)
+  checkPorts(draft, findings)
+  checkTiming(draft, findings)
+  checkAddresses(draft, isLocal, findings)
+  for (const { path, kind, options } of draft.services) kind.check(path, options, findings)
+  if (findings.complaints.length > 0) throw new InvalidConfig(findings.complaints, { file })
+  const folder = file === undefined ? process.cwd() : dirname(file)
+  return { spec: deepFreeze(compileDraft(draft, folder)), warnings: findings.warnings }
+}
+
+function compileDraft(draft: Draft, folder: string): ClusterSpec {
+  return {
+    name: draft.name,
+    store: { kind: 'embedded' },
+    apiPort: draft.apiPort,
+    nodes: compileNodes(draft),
+    services: draft.services.map((service) => compileService(draft, service, folder)),
+    timing: clusterTiming(timingsOf(draft)),
+  }
+}
+
+function compileNodes(draft: Draft): NodeSpec[] {
+  const addresses = assignAddresses(draft)
+  return [...draft.nodes].map(([name, { zone, region }]) => {
+    return { name, address: addresses.get(name) ?? '', zone: zone ?? name, region: region ?? 'default' }
+  })
+}
+
+function compileService(draft: Draft, service: DraftService, folder: string): ServiceSpec {
+  const { name, kind } = service
+  const options: ServiceOptions = service.options // no complaints: nothing that is required is missing
+  return {
+    name,
+    kind: kind.name,
+    redundancy: options.redundancy ?? 'active-active',
+    instances: instancesOf(draft, service),
+    traits: kind.traits(options),
+    standby: kind.standby(options),
+    needs: options.needs ?? [],
+    nodes: options.nodes ?? [],
+    endpoints: kind.endpoints(options).map(({ endpoint }) => endpoint),
+    timing: serviceTiming(timingsOf(draft, service)),
+    objectives: compileObjectives(options.objectives),
+    options: kind.compile(options, folder),
+  }
+}
+
+function compileObjectives({ rto, rpo }: ServiceOptions['objectives'] = {}): ServiceSpec['objectives'] {
+  const rtoMs = rto === undefined ? undefined : parseDuration(rto)
+  return { ...(rtoMs === undefined ? {} : { rtoMs }), ...(rpo === undefined ? {} : { rpo }) }
+}

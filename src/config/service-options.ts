@@ -1,0 +1,198 @@
+/** What people write about a service, as types. See options.ts for how the comments are held to the docs. */
+import type { Redundancy } from '../core/model.ts'
+import type { Duration, ServiceTimingOptions, Size } from './options.ts'
+
+/** A string is run by `/bin/sh -c`; a list of words is run as it stands, without a shell. */
+export type RunOption = string | readonly string[]
+
+/** What every kind of service has. */
+export interface ServiceOptions<Needs extends string = string, Nodes extends string = string>
+  extends ServiceTimingOptions {
+  /**
+   * How many copies run, each on a node of its own.
+   * @default 2, or 1 when the service may use one node only
+   */
+  readonly instances?: number
+  /**
+   * Whether every instance serves (`active-active`), or one serves and the others stand by (`active-passive`).
+   * @default 'active-active'
+   */
+  readonly redundancy?: Redundancy
+  /**
+   * Services that must be healthy before an instance of this one is first started.
+   * @default none
+   */
+  readonly needs?: readonly Needs[]
+  /**
+   * The only nodes that this service may use.
+   * @default all
+   */
+  readonly nodes?: readonly Nodes[]
+  /**
+   * What this service is expected to survive; drills and receipts measure against it.
+   * @default none
+   */
+  readonly objectives?: ObjectiveOptions
+}
+
+export interface ObjectiveOptions {
+  /**
+   * The longest acceptable time from a fault until the service is back.
+   * @default none
+   */
+  readonly rto?: Duration
+  /**
+   * How many acknowledged writes may be lost.
+   * @default none
+   */
+  readonly rpo?: number
+}
+
+/** What a service has that runs as processes: `http()` and `command()`. */
+export interface ProcessServiceOptions<Needs extends string = string, Nodes extends string = string>
+  extends ServiceOptions<Needs, Nodes> {
+  /** The program to run: a line for `/bin/sh -c`, or a list of words that is run without a shell. */
+  readonly run: RunOption
+  /**
+   * The folder to run it in; a relative one starts at the config file's folder.
+   * @default the config file's folder
+   */
+  readonly cwd?: string
+  /**
+   * Environment variables for it, on top of the agent's own.
+   * @default none
+   */
+  readonly env?: Readonly<Record<string, string>>
+  /**
+   * Who it runs as: the name or number of a user. Needs an agent that runs as root.
+   * @default whoever runs the agent
+   */
+  readonly user?: string | number
+  /**
+   * The port that the program itself listens on, told to it as `PORT` beside `HOST`.
+   * @default a free one from 20000 to 29999, for each instance
+   */
+  readonly port?: number
+  /**
+   * Whether standbys run before they are needed (`warm`) or are started then (`cold`).
+   * @default 'cold'
+   */
+  readonly standby?: 'cold' | 'warm'
+  /**
+   * How a warm standby is told that it is the primary now: by a signal, or by a POST to a path of its own.
+   * @default only the file that `UNDERSTUDY_TERM_FILE` names tells it
+   */
+  readonly promote?: PromoteOption
+  /**
+   * The signal that asks it to end.
+   * @default 'SIGTERM'
+   */
+  readonly stopSignal?: StopSignal
+  /**
+   * What the kernel refuses to let one process of it exceed.
+   * @default what the agent itself has
+   */
+  readonly limits?: LimitOptions
+  /**
+   * How much of its output is kept.
+   * @default as below
+   */
+  readonly log?: LogOptions
+}
+
+/** A web service that every node's front door serves on `listen`. */
+export interface HttpOptions<Needs extends string = string, Nodes extends string = string>
+  extends ProcessServiceOptions<Needs, Nodes> {
+  /** The port that clients connect to, the same on every node. */
+  readonly listen: number
+  /**
+   * The path that is asked to find out whether an instance is healthy: 2xx and 3xx are, anything else is not.
+   * @default '/'
+   */
+  readonly healthy?: string
+  /**
+   * A further health check, which must pass as well.
+   * @default none
+   */
+  readonly check?: ExecCheckOption
+}
+
+/** Any other program. */
+export interface CommandOptions<Needs extends string = string, Nodes extends string = string>
+  extends ProcessServiceOptions<Needs, Nodes> {
+  /**
+   * The port that clients connect to over TCP, the same on every node; without it the service has no front door.
+   * @default none
+   */
+  readonly listen?: number
+  /**
+   * How to find out whether an instance is healthy; all that is given must pass.
+   * @default an instance is healthy when it runs
+   */
+  readonly check?: CheckOption
+}
+
+export interface ExecCheckOption {
+  /** A program run beside the instance, with its environment; exit code 0 is healthy. */
+  readonly exec: RunOption
+}
+
+export interface CheckOption {
+  /**
+   * A program run beside the instance, with its environment; exit code 0 is healthy.
+   * @default none
+   */
+  readonly exec?: RunOption
+  /**
+   * A path asked at the instance's own HOST and PORT; 2xx and 3xx are healthy.
+   * @default none
+   */
+  readonly http?: string
+}
+
+export interface PromoteOption {
+  /**
+   * The signal sent to the instance's process group.
+   * @default none
+   */
+  readonly signal?: PromoteSignal
+  /**
+   * The path that gets a POST of `{"role":"primary","term":7}`; a 2xx answer means that it was understood.
+   * @default none
+   */
+  readonly http?: string
+}
+
+export interface LimitOptions {
+  /**
+   * How many files and sockets it may have open (`ulimit -n`).
+   * @default what the agent itself has
+   */
+  readonly openFiles?: number
+  /**
+   * How much address space it may reserve (`ulimit -v`); programs reserve far more than they use, Node.js some GiB.
+   * @default what the agent itself has
+   */
+  readonly memory?: Size
+  /**
+   * How much processor time it may use over its whole life (`ulimit -t`), in whole seconds.
+   * @default what the agent itself has
+   */
+  readonly cpuTime?: Duration
+}
+
+export interface LogOptions {
+  /**
+   * How large a log may grow before a new one is begun.
+   * @default 10MiB
+   */
+  readonly size?: Size
+  /**
+   * How many earlier logs are kept.
+   * @default 3
+   */
+  readonly files?: number
+}
+
+export type StopSignal = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2' | 'SIGWINCH'
+export type PromoteSignal = 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2' | 'SIGWINCH'

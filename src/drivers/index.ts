@@ -1,0 +1,21 @@
+/** The one list of kinds. A new kind of service is one folder here, one line below, and its options in the config room. */
+import { UnderstudyError } from '../errors.ts'
+import type { Driver } from './driver.ts'
+import { createProcessDriver, type ProcessDriverParts } from './process/driver.ts'
+
+const KINDS: Readonly<Record<string, (parts: ProcessDriverParts) => Driver>> = {
+  http: createProcessDriver,
+  command: createProcessDriver,
+}
+
+export type DriverParts = ProcessDriverParts
+
+/** The driver of `parts.service.kind`. */
+export function createDriver(parts: DriverParts): Driver {
+  const create = Object.hasOwn(KINDS, parts.service.kind) ? KINDS[parts.service.kind] : undefined
+  if (!create) {
+    const known = Object.keys(KINDS).join(', ')
+    throw new UnderstudyError('UND_CONFIG_INVALID', `no driver for kind "${parts.service.kind}"; there are: ${known}`)
+  }
+  return create(parts)
+}

@@ -1,0 +1,343 @@
+/**
+ * The driver behind `http()` and `command()`: one process, with everything that it starts, on one node.
+ *
+ * START HERE, then spawn.ts (nothing runs before it is known and fenced), instance.ts (stopped means that nothing is left)
+ * and health.ts. This file holds the verbs together: each may come twice, in any state, and from an agent that knows
+ * nothing of the one that died before it. What must outlive an agent is in the instance file (record.ts).
+ *
+ * An end counts as a failure unless we asked a well instance to end. Failures lengthen the wait before the next start
+ * (../restart.ts); the driver only says how long it is and never starts anything by itself.
+ */
+import type { InstanceReport, NodeSpec, ServiceSpec, Term } from '../../core/model.ts'
+import { UnderstudyError } from '../../errors.ts'
+import { type Cancel, type Clock, sleep } from '../../lib/clock.ts'
+import { isAlive, processState } from '../../lib/proc.ts'
+import type { Random } from '../../lib/random.ts'
+import type { Stop } from '../../lib/stop.ts'
+import type { Driver, StartRequest } from '../driver.ts'
+import { FORGIVEN_AFTER_MS } from '../restart.ts'
+import { Books } from './books.ts'
+import { startCheckLoop } from './check-loop.ts'
+import { describeEnding } from './ending.ts'
+import { HEALTH_AT_START, type HealthState, healthAfterAdoption } from './health.ts'
+import { Instance, type InstanceParts, killRemains } from './instance.ts'
+import { keepLogSmall } from './logs.ts'
+import { Place } from './place.ts'
+import type { Check } from './probe.ts'
+import { tellPromotion } from './promote.ts'
+import type { InstanceRecord } from './record.ts'
+import { Standing } from './standing.ts'
+
+export interface ProcessDriverParts {
+  /** The cluster's name. */
+  readonly cluster: string
+  readonly node: NodeSpec
+  readonly service: ServiceSpec
+  /** The node's state folder: `instances/` and `logs/` are made in it. */
+  readonly nodeDir: string
+  readonly clock: Clock
+  readonly random: Random
+  /** How late this agent's event loop was in about the last second: misses taken meanwhile prove nothing. */
+  loopLagMs(): number
+}
+
+export function createProcessDriver(parts: ProcessDriverParts): Driver {
+  return new ProcessDriver(parts)
+}
+
+/** Why we end an instance ourselves; the first reason stands. */
+interface Farewell {
+  /** It was well: its end is no failure. */
+  readonly planned: boolean
+  readonly note: string
+}
+
+class ProcessDriver implements Driver {
+  readonly #parts: ProcessDriverParts
+  readonly #clock: Clock
+  readonly #place: Place
+  readonly #standing: Standing
+  readonly #books: Books
+  #instance: Instance | undefined
+  #farewell: Farewell | undefined
+  #health: HealthState = HEALTH_AT_START
+  /** Resolves when the present instance is gone and the books are closed. */
+  #over: Promise<void> = Promise.resolve()
+  #starting: { readonly request: StartRequest; readonly done: Promise<void> } | undefined
+  #stopping: Promise<void> | undefined
+  #watches: Stop[] = []
+  #forgiving: Cancel | undefined
+  readonly #closed = new AbortController()
+
+  constructor(parts: ProcessDriverParts) {
+    this.#parts = parts
+    this.#clock = parts.clock
+    this.#place = new Place(parts.cluster, parts.node, parts.service, parts.nodeDir)
+    this.#standing = new Standing(parts.clock)
+    this.#books = new Books(this.#place.recordPath, parts.clock, parts.random)
+  }
+
+  observe(): InstanceReport {
+    const record = this.#instance && this.#books.record
+    return {
+      service: this.#parts.service.name,
+      ...this.#standing.report(),
+      hung: this.#instance?.hung ?? false,
+      failures: this.#books.failures,
+      retryInMs: this.#books.retryInMs,
+      role: record?.role ?? 'none',
+      term: record?.term ?? 0,
+      ...(record ? { pid: record.identity.pid, port: record.port } : {}),
+    }
+  }
+
+  start(request: StartRequest): Promise<void> {
+    const { state } = this.#standing
+    const present = this.#starting?.request ?? this.#books.record
+    const same = present?.role === request.role && present.term === request.term
+    if (this.#starting && same) return this.#starting.done
+    if (state === 'running' && same) return Promise.resolve()
+    if (this.#starting || state !== 'stopped') {
+      return refuse(`${this.#parts.service.name} is ${state} as ${present?.role} of term ${present?.term} here`)
+    }
+    const done = this.#start(request).finally(() => {
+      this.#starting = undefined
+    })
+    this.#starting = { request, done }
+    return done
+  }
+
+  async promote(term: Term): Promise<void> {
+    const instance = this.#instance
+    const record = this.#books.record
+    if (this.#standing.state !== 'running' || !instance || !record) return refuse('nothing runs here to be promoted')
+    if (record.role === 'active') return refuse('an active instance has no primary to become')
+    if (record.term > term) return refuse(`it has term ${record.term} already, which is higher than ${term}`)
+    if (record.role === 'primary' && record.term === term && record.told) return
+    this.#place.writeTerm(term)
+    // Written before it is told: whoever finds it after our death must take it for what it may have become.
+    this.#books.change({ role: 'primary', term, told: false })
+    try {
+      await tellPromotion({
+        hook: this.#place.options.promote,
+        identity: record.identity,
+        host: this.#parts.node.address,
+        port: record.port,
+        term,
+      })
+    } catch (error) {
+      // Refused for certain: it is what it was. When nobody knows, it counts as told already.
+      const { role, term: oldTerm, told } = record
+      if (isRefusal(error) && this.#instance === instance) this.#books.change({ role, term: oldTerm, told })
+      throw error
+    }
+    if (this.#instance !== instance) return refuse('it ended while it was told')
+    this.#books.change({ told: true })
+  }
+
+  stop(request: { readonly settleMs: number; readonly graceMs: number }): Promise<void> {
+    if (this.#starting || !this.#instance) return this.kill() // it has not run a line yet: there is nothing to ask
+    this.#stopping ??= this.#stop(this.#instance, request.settleMs, request.graceMs).finally(() => {
+      this.#stopping = undefined
+    })
+    return this.#stopping
+  }
+
+  async kill(): Promise<void> {
+    if (this.#starting) {
+      this.#farewell ??= { planned: true, note: 'called off before it ran' }
+      this.#instance?.kill()
+      await this.#starting.done.catch(() => {}) // whoever called start() hears of it
+    }
+    if (!this.#instance) return
+    this.#beginEnd()
+    this.#instance.kill()
+    await this.#untilOver()
+  }
+
+  async adopt(): Promise<void> {
+    const record = this.#books.load()
+    if (!record) return
+    if (record.phase === 'ended') return this.#standing.feel('unknown', record.note)
+    if (record.phase === 'gated' || !isAlive(record.identity)) return this.#bury(record)
+    this.#hold(new Instance({ identity: record.identity, child: null, ...this.#instanceParts() }))
+    this.#standing.enter('running', record.startedAtMono)
+    const check = await this.#place.check(record.role, record.term, record.port)
+    // The first check is waited for, so that what this agent says first is something that it has seen itself.
+    await this.#beginChecks(check, record.startedAtMono, healthAfterAdoption(record.wasHealthy))
+  }
+
+  onChange(changed: () => void): Stop {
+    return this.#standing.onChange(changed)
+  }
+
+  async close(): Promise<void> {
+    if (this.#starting) await this.kill()
+    this.#instance?.letGo()
+    this.#endWatches()
+    this.#closed.abort()
+  }
+
+  async #start(request: StartRequest): Promise<void> {
+    this.#farewell = undefined
+    this.#standing.feel('unknown', '')
+    this.#standing.enter('starting')
+    try {
+      await this.#run(request)
+    } catch (cause) {
+      const error = asUnderstudyError(cause)
+      this.#farewell ??= { planned: false, note: error.message }
+      this.#instance?.kill()
+      if (this.#instance) await this.#untilOver()
+      // Still `starting`: there was never a process whose end could have closed them.
+      else if (this.#standing.state === 'starting') this.#closeBooks(this.#farewell)
+      throw error
+    }
+  }
+
+  /** The order of spawn.ts: an identity, the instance file, the fence, and only then the program. */
+  async #run({ role, term, beforeRun }: StartRequest): Promise<void> {
+    const port = await this.#place.findPort(this.#books.record?.port ?? null)
+    const check = await this.#place.check(role, term, port)
+    this.#throwIfCalledOff()
+    const { identity, child, open } = await this.#place.spawn(role, term, port)
+    const instance = new Instance({ identity, child, ...this.#instanceParts() })
+    this.#hold(instance)
+    this.#throwIfCalledOff()
+    this.#books.open({ identity, role, term, port })
+    this.#place.writeTerm(term)
+    await Promise.race([beforeRun?.(identity), instance.gone])
+    this.#throwIfCalledOff()
+    if (this.#instance !== instance) return refuse('its process was killed before it ran')
+    const startedAtMono = this.#clock.mono()
+    this.#books.change({ phase: 'open', startedAtMono })
+    open()
+    this.#standing.enter('running')
+    void this.#beginChecks(check, startedAtMono, HEALTH_AT_START)
+  }
+
+  #throwIfCalledOff(): void {
+    if (this.#farewell) throw new UnderstudyError('UND_REFUSED', this.#farewell.note)
+  }
+
+  async #stop(instance: Instance, settleMs: number, graceMs: number): Promise<void> {
+    this.#beginEnd()
+    if (!instance.hung) await Promise.race([sleep(this.#clock, settleMs), this.#untilOver()])
+    if (this.#instance === instance) {
+      void instance.ask(this.#place.options.stopSignal, graceMs)
+      await this.#untilOver()
+    }
+  }
+
+  /** We are about to end it. Was it well until now? */
+  #beginEnd(): void {
+    if (this.#standing.state !== 'running') return
+    const { health, stateForMs, note } = this.#standing.report()
+    const slow = health === 'unknown' && stateForMs > this.#parts.service.timing.startWithinMs
+    const unwell = slow || health === 'unhealthy'
+    this.#farewell ??= unwell
+      ? { planned: false, note: `ended because it was unwell: ${note}` }
+      : { planned: true, note: '' }
+    this.#standing.enter('stopping')
+  }
+
+  #instanceParts(): Omit<InstanceParts, 'identity' | 'child'> {
+    return {
+      clock: this.#clock,
+      onHung: () => this.#feel(),
+      onEnded: () => this.#standing.enter('stopping'),
+    }
+  }
+
+  #hold(instance: Instance): void {
+    this.#instance = instance
+    this.#over = instance.gone.then((ending) => {
+      const record = this.#books.record
+      const ranForMs = record ? this.#clock.mono() - record.startedAtMono : 0
+      const note = describeEnding(ending, this.#place.options.run, ranForMs)
+      this.#closeBooks(this.#farewell ?? { planned: false, note })
+    })
+    const { logBytes, logFiles } = this.#place.options
+    this.#watches.push(keepLogSmall(this.#clock, this.#place.logPath, logBytes, logFiles))
+  }
+
+  /** Nothing of the instance is left. */
+  #closeBooks({ planned, note }: Farewell): void {
+    this.#endWatches()
+    this.#instance = undefined
+    this.#books.close(note, !planned)
+    this.#standing.feel('unknown', note)
+    this.#standing.enter('stopped')
+  }
+
+  /** Ends what an earlier agent left: a gate that was never opened, or what remains of a group whose leader ended. */
+  async #bury(record: InstanceRecord): Promise<void> {
+    const present = processState(record.identity.pid)
+    // The kernel gives a number out again only when no process, group or session has it: then nothing of ours is left.
+    const reused = present !== undefined && present.startTime !== record.identity.startTime
+    if (!reused) await killRemains(record.identity.pid, this.#clock)
+    if (record.phase === 'gated') this.#closeBooks({ planned: true, note: 'its agent ended before it ran' })
+    else this.#closeBooks({ planned: false, note: 'ended while no agent watched' })
+  }
+
+  /** Resolves when the first check has been judged. */
+  #beginChecks(check: Check | null, startedAtMono: number, start: HealthState): Promise<void> {
+    const { probeEveryMs, startWithinMs } = this.#parts.service.timing
+    this.#health = start
+    const loop = startCheckLoop({
+      clock: this.#clock,
+      check,
+      start,
+      startedAtMono,
+      everyMs: probeEveryMs,
+      startWithinMs,
+      loopLagMs: () => this.#parts.loopLagMs(),
+      onState: (state) => {
+        this.#health = state
+        this.#feel()
+      },
+    })
+    this.#watches.push(loop.stop)
+    return loop.firstChecked
+  }
+
+  #feel(): void {
+    if (this.#instance?.hung) this.#standing.feel('unhealthy', 'stopped by a signal (SIGSTOP)')
+    else this.#standing.feel(this.#health.verdict, this.#health.note)
+    const healthy = this.#standing.health === 'healthy'
+    if (healthy && this.#books.record?.wasHealthy === false) this.#books.changeIfPossible({ wasHealthy: true })
+    if (!healthy) this.#forgiving?.()
+    if (!healthy || this.#books.failures === 0) this.#forgiving = undefined
+    else this.#forgiving ??= this.#clock.after(FORGIVEN_AFTER_MS, () => this.#books.forgive())
+  }
+
+  #endWatches(): void {
+    for (const stop of this.#watches.splice(0)) stop()
+    this.#forgiving?.()
+    this.#forgiving = undefined
+  }
+
+  #untilOver(): Promise<void> {
+    const { signal } = this.#closed
+    return new Promise((resolve, reject) => {
+      const closed = () => reject(new UnderstudyError('UND_REFUSED', 'the driver was closed before it was over'))
+      if (signal.aborted) closed()
+      signal.addEventListener('abort', closed)
+      void this.#over.then(resolve).finally(() => signal.removeEventListener('abort', closed))
+    })
+  }
+}
+
+function refuse(message: string): Promise<never> {
+  return Promise.reject(new UnderstudyError('UND_REFUSED', message))
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof UnderstudyError && error.code === 'UND_REFUSED'
+}
+
+function asUnderstudyError(cause: unknown): UnderstudyError {
+  if (cause instanceof UnderstudyError) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new UnderstudyError('UND_REFUSED', `not started: ${reason}`, { cause })
+}

@@ -1,0 +1,35 @@
+/**
+ * PUBLIC: what a config file imports from 'understudy'. It loads no third-party code.
+ *
+ * load.ts hands the same values to config files that it loads, whether or not the package is installed beside them; a
+ * test compares the two lists.
+ */
+export { command, defineCluster, http } from './config/define.ts'
+export type {
+  ApiOptions,
+  ClusterOptions,
+  Declaration,
+  Duration,
+  NodeOptions,
+  ServiceTimingOptions,
+  Size,
+  TimingOptions,
+} from './config/options.ts'
+export type { PresetName } from './config/presets.ts'
+export type {
+  CheckOption,
+  CommandOptions,
+  ExecCheckOption,
+  HttpOptions,
+  LimitOptions,
+  LogOptions,
+  ObjectiveOptions,
+  ProcessServiceOptions,
+  PromoteOption,
+  PromoteSignal,
+  RunOption,
+  ServiceOptions,
+  StopSignal,
+} from './config/service-options.ts'
+export type { Redundancy, Traits } from './core/model.ts'
+export { ERRORS, type ErrorCode, hasCode, UnderstudyError } from './errors.ts'

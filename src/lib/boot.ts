@@ -1,0 +1,9 @@
+/**
+ * Which run of the machine this is. Pids, start times and readings of the monotonic clock mean something within one boot
+ * only, so whoever writes them down writes this beside them.
+ */
+import { readFileSync } from 'node:fs'
+
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+}

@@ -1,0 +1,19 @@
+/** Sizes as people write them: `512MiB`, `1.5GiB`, `10MB`; a bare number is bytes. KiB is 1,024 bytes, kB is 1,000. */
+const UNITS: Readonly<Record<string, number>> = {
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  kib: 1024,
+  mib: 1024 ** 2,
+  gib: 1024 ** 3,
+}
+
+/** Whole bytes, or undefined when the text is not a size. Upper and lower case mean the same. */
+export function parseSize(text: string | number): number | undefined {
+  if (typeof text === 'number') return Number.isSafeInteger(text) && text >= 0 ? text : undefined
+  const match = /^(\d+(?:\.\d+)?) ?(b|[kmg]i?b)$/i.exec(text.trim())
+  if (!match) return undefined
+  const bytes = Math.round(Number(match[1]) * (UNITS[(match[2] as string).toLowerCase()] as number))
+  return Number.isSafeInteger(bytes) ? bytes : undefined
+}

@@ -1,0 +1,191 @@
+/**
+ * One node of a cluster on this machine: sees that its agent is there. What the agent started is the agent's business and
+ * outlives both the agent and us.
+ *
+ * An agent that died is started again at once, and if it dies again, after a pause that grows. An agent that ended by
+ * itself (exit code 0) was told to, and stays away. An agent that an earlier `up` started is taken over: it is no child of
+ * ours, so we cannot hear it exit, but look for it many times a second.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { NodeName } from '../core/model.ts'
+import type { Cancel, Clock } from '../lib/clock.ts'
+import { identify, isAlive, type ProcessIdentity, signal } from '../lib/proc.ts'
+import { findAgent, killProcesses, type NodeProcess } from './processes.ts'
+
+/** `down`: nobody wants an agent here. `waiting`: it died and is started again soon. `ended`: it was told to end, and did. */
+export type NodePhase = 'down' | 'running' | 'waiting' | 'ended'
+
+export interface LocalEvent {
+  readonly at: string
+  readonly node: NodeName
+  readonly what: 'agent-started' | 'agent-adopted' | 'agent-died' | 'agent-ended' | 'node-killed'
+  /** A sentence. */
+  readonly why: string
+  readonly pid: number | null
+}
+
+export interface LocalNodeOptions {
+  readonly name: NodeName
+  readonly folder: string
+  /** Program and arguments of the agent. */
+  readonly command: readonly string[]
+  readonly clock: Clock
+  readonly tell: (event: LocalEvent) => void
+}
+
+const LOOK_EVERY_MS = 30
+const FIRST_PAUSE_MS = 200
+const LONGEST_PAUSE_MS = 5_000
+/** An agent that lived this long was well: what follows is a new trouble, not the old one. */
+const STEADY_MS = 10_000
+const MOST_LOG_BYTES = 10 * 1024 * 1024
+
+export class LocalNode {
+  readonly name: NodeName
+  readonly #options: LocalNodeOptions
+  #phase: NodePhase = 'down'
+  #agent: ProcessIdentity | undefined
+  #startedAt = 0
+  #deaths = 0
+  #cancel: Cancel = () => {}
+
+  constructor(options: LocalNodeOptions) {
+    this.name = options.name
+    this.#options = options
+  }
+
+  get phase(): NodePhase {
+    return this.#phase
+  }
+
+  get agent(): ProcessIdentity | undefined {
+    return this.#agent
+  }
+
+  /** Takes over the agent that is there, or starts one. Without effect when one is looked after already. */
+  start(): void {
+    if (this.#phase === 'running' || this.#phase === 'waiting') return
+    this.#deaths = 0
+    this.#begin()
+  }
+
+  /** SIGKILL for the agent alone; it is started again. False when there is none. */
+  killAgent(): boolean {
+    return this.#agent !== undefined && signal(this.#agent, 'SIGKILL')
+  }
+
+  /** SIGKILL for everything of this node at once, as if its plug were pulled. It stays down until `start`. */
+  async kill(): Promise<NodeProcess[]> {
+    this.letGo()
+    const killed = await killProcesses(this.#options.folder)
+    this.#tell('node-killed', `killed ${killed.map(({ what }) => what).join(', ') || 'nothing: nothing ran'}`, null)
+    return killed
+  }
+
+  /** Looks after nothing any more. What runs goes on running. */
+  letGo(): void {
+    this.#cancel()
+    this.#phase = 'down'
+    this.#agent = undefined
+  }
+
+  #begin(): void {
+    const found = findAgent(this.#options.folder)
+    if (found) this.#adopt(found)
+    else this.#spawn()
+  }
+
+  #adopt(agent: ProcessIdentity): void {
+    this.#lookAfter(agent)
+    this.#tell('agent-adopted', 'its agent was running and is looked after again', agent.pid)
+    const look = () => {
+      if (!isAlive(agent)) this.#gone(agent, this.#leftOnPurpose() ? 0 : null, null)
+      else this.#cancel = this.#options.clock.after(LOOK_EVERY_MS, look)
+    }
+    look()
+  }
+
+  #spawn(): void {
+    const [program = '', ...args] = this.#options.command
+    const log = openLog(this.#options.folder)
+    const child: ChildProcess = spawn(program, args, { detached: true, stdio: ['ignore', log, log] })
+    closeSync(log) // the child has its own copy
+    child.unref()
+    const agent = child.pid === undefined ? undefined : identify(child.pid)
+    if (!agent) {
+      // It was gone before it could be looked at, or could not be started at all: both arrive as an event of the child.
+      child.once('error', (error) => this.#died(`could not be started: ${error.message}`, null))
+      child.once('exit', (code, name) => this.#ended(code, name, child.pid ?? null))
+      return
+    }
+    this.#lookAfter(agent)
+    this.#tell('agent-started', this.#deaths === 0 ? 'its agent was started' : 'its agent was started again', agent.pid)
+    child.once('exit', (code, name) => this.#gone(agent, code, name))
+  }
+
+  #lookAfter(agent: ProcessIdentity): void {
+    this.#phase = 'running'
+    this.#agent = agent
+    this.#startedAt = this.#options.clock.mono()
+  }
+
+  /** News of an agent that we no longer look after is no news. */
+  #gone(agent: ProcessIdentity, code: number | null, name: NodeJS.Signals | null): void {
+    if (this.#agent === agent) this.#ended(code, name, agent.pid)
+  }
+
+  #ended(code: number | null, name: NodeJS.Signals | null, pid: number | null): void {
+    if (code !== 0) {
+      this.#died(
+        name ? `ended with ${name}` : code === null ? 'ended' : `ended with exit code ${code}`,
+        pid,
+        code !== null,
+      )
+      return
+    }
+    this.#phase = 'ended'
+    this.#agent = undefined
+    this.#tell('agent-ended', 'its agent ended, as it was told to', pid)
+  }
+
+  #died(how: string, pid: number | null, hasLastWords = false): void {
+    const { clock, folder } = this.#options
+    if (clock.mono() - this.#startedAt > STEADY_MS) this.#deaths = 0
+    const pauseMs = this.#deaths === 0 ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#deaths - 1))
+    this.#deaths += 1
+    this.#phase = 'waiting'
+    this.#agent = undefined
+    const again = pauseMs === 0 ? 'it is started again at once' : `it is started again in ${pauseMs} ms`
+    const said = hasLastWords ? lastLine(join(folder, 'agent.log')) : ''
+    this.#tell('agent-died', `its agent ${how}; ${again}${said && `; it said: ${said}`}`, pid)
+    this.#cancel = clock.after(pauseMs, () => this.#begin())
+  }
+
+  /** An agent that ends as it was told to takes its identity file with it. */
+  #leftOnPurpose(): boolean {
+    return !existsSync(join(this.#options.folder, 'agent.json'))
+  }
+
+  #tell(what: LocalEvent['what'], why: string, pid: number | null): void {
+    const at = new Date(this.#options.clock.wall()).toISOString()
+    this.#options.tell({ at, node: this.name, what, why, pid })
+  }
+}
+
+/** For appending: several agents of one node, one after the other, write into it. One older file is kept. */
+function openLog(folder: string): number {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const path = join(folder, 'agent.log')
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MOST_LOG_BYTES) renameSync(path, `${path}.1`)
+  return openSync(path, 'a', 0o600)
+}
+
+function lastLine(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trimEnd().split('\n').at(-1)?.trim().slice(0, 300) ?? ''
+  } catch {
+    return '' // no log, no last words
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * The processes of a node, found by the identity files that they, or those who started them, wrote into the node's
+ * folder. A file is believed only as far as the kernel agrees: pid and start time.
+ *
+ * Killing a node must be final, as pulling a plug is: first what starts other things (the agent), then everything else,
+ * and again until nothing is found, because something may have been started between the look and the kill.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readJson } from '../lib/files.ts'
+import { isAlive, type ProcessIdentity, processState, signal, signalGroup } from '../lib/proc.ts'
+
+export interface NodeProcess {
+  /** `agent`, `balancer`, `fence`, or the name of a service. */
+  readonly what: string
+  readonly identity: ProcessIdentity
+}
+
+/** `{ pid, startTime }`, at the top or under `identity`; undefined when there is none that makes sense. */
+export function readIdentity(value: unknown): ProcessIdentity | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { pid, startTime, identity } = value as Partial<Record<'pid' | 'startTime' | 'identity', unknown>>
+  if (identity !== undefined) return readIdentity(identity)
+  // Never 0, 1 or a negative number: signalling those would reach ourselves, or everybody.
+  if (!Number.isSafeInteger(pid) || (pid as number) <= 1 || !Number.isSafeInteger(startTime)) return undefined
+  return { pid: pid as number, startTime: startTime as number }
+}
+
+/** The agent that runs on a node; undefined when none does. */
+export function findAgent(nodeFolder: string): ProcessIdentity | undefined {
+  return findIn(nodeFolder, 'agent.json', 'agent')[0]?.identity
+}
+
+export function findBalancer(nodeFolder: string): ProcessIdentity | undefined {
+  return findIn(nodeFolder, 'balancer.json', 'balancer')[0]?.identity
+}
+
+/** Everything of a node that runs, the agent first. A group whose leader died counts as long as a member of ours lives. */
+export function findProcesses(nodeFolder: string): NodeProcess[] {
+  const instances = join(nodeFolder, 'instances')
+  return [
+    ...findIn(nodeFolder, 'agent.json', 'agent'),
+    ...findIn(nodeFolder, 'fence.json', 'fence'),
+    ...findIn(nodeFolder, 'balancer.json', 'balancer'),
+    ...listFiles(instances).flatMap((file) => findInstance(instances, file)),
+  ]
+}
+
+/** Signals exactly this process, and with it the group that it leads. */
+export function signalProcess({ identity }: NodeProcess, name: NodeJS.Signals): void {
+  const state = processState(identity.pid)
+  if (state === undefined || state.startTime !== identity.startTime) {
+    // Only findProcesses hands out such an identity, and only after it saw a member of ours in the group.
+    signalGroup(identity.pid, name)
+  } else if (state.group === identity.pid) {
+    signalGroup(identity.pid, name)
+  } else {
+    signal(identity, name)
+  }
+}
+
+/** Kills all of a node at once and until nothing is left of it; returns what was killed. */
+export async function killProcesses(nodeFolder: string, rounds = 100): Promise<NodeProcess[]> {
+  const killed = new Map<string, NodeProcess>()
+  for (let round = 0; round < rounds; round++) {
+    const found = findProcesses(nodeFolder)
+    if (found.length === 0) break
+    for (const one of found) {
+      signalProcess(one, 'SIGKILL')
+      killed.set(`${one.identity.pid}-${one.identity.startTime}`, one)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10)) // a killed process takes a moment to be gone
+  }
+  return [...killed.values()]
+}
+
+function findIn(folder: string, file: string, what: string): NodeProcess[] {
+  const identity = readIdentity(readJson(join(folder, file)))
+  return identity && isAlive(identity) ? [{ what, identity }] : []
+}
+
+function findInstance(folder: string, file: string): NodeProcess[] {
+  const what = file.replace(/\.json$/, '')
+  const identity = readIdentity(readJson(join(folder, file)))
+  if (!identity) return []
+  return isAlive(identity) || hasOrphans(identity, what) ? [{ what, identity }] : []
+}
+
+/**
+ * Does anything that the service started still run in the group of its dead leader? The number of a group is not enough
+ * to kill by: after a restart of the machine it can be anybody's. What we started carries its service's name in its
+ * environment.
+ */
+function hasOrphans(leader: ProcessIdentity, service: string): boolean {
+  const now = processState(leader.pid)
+  if (now !== undefined && now.startTime !== leader.startTime && now.letter !== 'Z') return false // the pid is somebody else's now
+  return listFiles('/proc').some((name) => {
+    if (!/^\d+$/.test(name)) return false
+    const state = processState(Number(name))
+    return state?.group === leader.pid && state.letter !== 'Z' && state.letter !== 'X' && belongsTo(state.pid, service)
+  })
+}
+
+function belongsTo(pid: number, service: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`UNDERSTUDY_SERVICE=${service}`)
+  } catch {
+    return false // it ended, or it is another user's: then it is not of our starting
+  }
+}
+
+function listFiles(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return [] // nothing was ever started there
+  }
+}
