@@ -175,7 +175,7 @@ export class Processes {
 
   isWell(process: Process): boolean {
     const { bootMs, unwell } = this.habitsOf(process.service)
-    return process.phase === 'open' && !process.frozen && !unwell && this.isBooted(process, bootMs)
+    return process.phase === 'open' && !process.frozen && !process.dying && !unwell && this.isBooted(process, bootMs)
   }
 
   isBooted(process: Process, bootMs = this.habitsOf(process.service).bootMs): boolean {

@@ -203,6 +203,8 @@ class Runner {
   }
 }
 
-function sentenceOf(node: string, { rule, kind, why }: EventRecord): string {
-  return `${node}  ${kind.padEnd(7)} ${rule.padEnd(20)} ${why}`
+/** What is over needs no sentence: the one that said what was wrong stands above. */
+function sentenceOf(node: string, { rule, kind, service, why }: EventRecord): string {
+  const about = kind === 'ended' ? (service ?? '') : why
+  return `${node}  ${kind.padEnd(7)} ${rule.padEnd(20)} ${about}`.trimEnd()
 }
