@@ -8,10 +8,12 @@ import { closeSync, openSync } from 'node:fs'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import { readJson, removeFile, writeFileAtomic } from '../lib/files.ts'
-import { identify, isAlive, type ProcessIdentity, signal } from '../lib/proc.ts'
+import { identify, isAlive, type ProcessIdentity, processState, signal } from '../lib/proc.ts'
 
 const POLL_MS = 50
 const RESTART = { firstMs: 100, mostMs: 5_000 }
+/** Stopped by a signal for this long: nobody is going to let it go on in time. */
+const STOPPED_FOR_MS = 300
 /** After this long without dying, earlier deaths are forgotten. */
 const STEADY_MS = 10_000
 
@@ -33,6 +35,7 @@ export class Companion {
   #deaths = 0
   #startedAt = 0
   #cancel: Cancel = () => undefined
+  #stoppedSince: number | null = null
   #closed = false
 
   constructor(options: CompanionOptions) {
@@ -89,8 +92,20 @@ export class Companion {
     })
   }
 
+  /** Is it there and not stopped by a signal? A stopped one answers nobody: it is killed, and another one started. */
+  #works(identity: ProcessIdentity): boolean {
+    const state = processState(identity.pid)
+    if (!state || !isAlive(identity)) return false
+    const now = this.#options.clock.mono()
+    this.#stoppedSince = state.letter === 'T' ? (this.#stoppedSince ?? now) : null
+    if (this.#stoppedSince === null || now - this.#stoppedSince < STOPPED_FOR_MS) return true
+    this.#stoppedSince = null
+    signal(identity, 'SIGKILL')
+    return false
+  }
+
   #look(): void {
-    if (this.#closed || (this.#identity && isAlive(this.#identity))) return
+    if (this.#closed || (this.#identity && this.#works(this.#identity))) return
     const { clock, name } = this.#options
     const sinceStartMs = clock.mono() - this.#startedAt
     if (this.#identity) this.#deaths = sinceStartMs > STEADY_MS ? 1 : this.#deaths + 1

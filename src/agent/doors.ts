@@ -10,11 +10,14 @@ import type { DoorPort } from './world.ts'
 export class Door implements DoorPort {
   readonly #link: BalancerLink
   readonly #tell: (entry: Entry) => void
+  readonly #isNews: (targetId: string) => boolean
   readonly #failing = new Map<string, string>()
   #counters: readonly RouteCounters[] = []
 
-  constructor(socketPath: string, tell: (entry: Entry) => void) {
+  /** `isNews`: does everybody still believe that target to be well? */
+  constructor(socketPath: string, tell: (entry: Entry) => void, isNews: (targetId: string) => boolean) {
     this.#tell = tell
+    this.#isNews = isNews
     this.#link = connectBalancer(socketPath, { onMessage: (message) => this.#heard(message), onGone: () => undefined })
   }
 
@@ -42,8 +45,13 @@ export class Door implements DoorPort {
         this.#counters = message.routes
         break
       case 'verdict':
-        if (message.verdict !== 'healthy')
-          this.#note(message.service, `target-${message.verdict}`, `${message.targetId}: ${message.why}`)
+        if (message.verdict === 'dead' && this.#isNews(message.targetId)) {
+          this.#note(
+            message.service,
+            'target-dead',
+            `the door gives nothing more to ${message.targetId}: ${message.why}`,
+          )
+        }
         break
       case 'listen-failed':
         this.#listenFailed(message)

@@ -165,6 +165,11 @@ export class Agent {
     return this.#decision
   }
 
+  /** How late this node's own event loop was lately. */
+  get loopLagMs(): number {
+    return this.#lag.worstMs(this.#world.clock.mono())
+  }
+
   get counts(): { turns: number; stepsDone: number; stepsFailed: number; loopLagMs: number; storeAgeMs: number } {
     const now = this.#world.clock.mono()
     return { ...this.#counts, loopLagMs: this.#lag.worstMs(now), storeAgeMs: now - this.#readAt }
@@ -175,6 +180,7 @@ export class Agent {
   }
 
   #turn(): void {
+    if (this.#readAt === 0) return // the store has said nothing yet, not even that it is away: that comes at once
     this.#counts.turns += 1
     this.#view = this.#observe()
     this.#decision = decide(this.#view)

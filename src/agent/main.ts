@@ -9,10 +9,11 @@ import { join } from 'node:path'
 import type { EventRecord } from '../api/contract.ts'
 import { serveApi } from '../api/server.ts'
 import type { ClusterSpec, NodeName } from '../core/model.ts'
+import { routesFor } from '../core/routing.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
-import { systemClock as clock } from '../lib/clock.ts'
+import { systemClock as clock, sleep } from '../lib/clock.ts'
 import { socketPath } from '../lib/socket-path.ts'
 import { StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
@@ -20,7 +21,7 @@ import { claimNode } from './claim-node.ts'
 import { Companion } from './companion.ts'
 import { Door } from './doors.ts'
 import { EventFile } from './event-file.ts'
-import { connectFence } from './fence.ts'
+import { connectFence, type Fence } from './fence.ts'
 import { LateStore } from './late-store.ts'
 import { Agent } from './loop.ts'
 import { WebSocketMesh } from './mesh.ts'
@@ -61,7 +62,14 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     agent.journal.tell({ service: null, rule: 'agent', kind: 'told', why }),
   )
   const fence = connectFence(companions.fenceSocket)
-  const door = new Door(companions.balancerSocket, (entry) => agent.journal.tell(entry))
+  const door: Door = new Door(
+    companions.balancerSocket,
+    (entry) => agent.journal.tell(entry),
+    (targetId) =>
+      routesFor(agent.view).some(({ targets }) =>
+        targets.some(({ id, state }) => id === targetId && state === 'serving'),
+      ),
+  )
   stops.push('door', () => door.close())
   stops.push('fence', () => fence.close())
 
@@ -87,7 +95,6 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     port: cluster.apiPort,
     token,
   })
-  stops.push('mesh', () => mesh.close())
   const world = {
     clock,
     store,
@@ -98,17 +105,19 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     pids,
     remember: (event: EventRecord) => events.append(event),
   }
-  const agent = new Agent({ cluster, self: node, run, world, onExit: () => end(0) })
+  const agent: Agent = new Agent({ cluster, self: node, run, world, onExit: () => end(0) })
 
   const surface = new AgentSurface({ agent, store, run, pids, balancer: () => door.counters })
   const api = await serveApi({ surface, host: spec.address, port: cluster.apiPort, token })
   stops.push('api', () => api.close())
   mesh.answer(api.server)
+  stops.push('mesh', () => mesh.close()) // before the API, whose server would wait for the peers' links to end
 
   companions.fence.start()
   companions.balancer.start()
   stops.push('companions', () => companions.close())
   await Promise.all([...drivers.values()].map((driver) => driver.adopt()))
+  await answering(fence) // a single writer is not started without it, so starting without it only makes noise
   agent.start()
   stops.push('loop', () => agent.stop())
 
@@ -121,6 +130,13 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   }
   await stops.stop()
   return code
+}
+
+const FENCE_WITHIN_MS = 3_000
+
+async function answering(fence: Fence): Promise<void> {
+  const deadline = clock.mono() + FENCE_WITHIN_MS
+  while (!fence.alive() && clock.mono() < deadline) await sleep(clock, 10)
 }
 
 interface Companions {

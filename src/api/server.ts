@@ -34,6 +34,8 @@ export interface ApiOptions {
 
 export interface ApiServer {
   readonly port: number
+  /** For whoever takes upgrade requests on the same port: the agents' mesh. */
+  readonly server: Server
   /** Ends open feeds, lets running calls finish for a moment, then cuts what is left. */
   close(): Promise<void>
 }
@@ -49,6 +51,7 @@ export async function serveApi(options: ApiOptions): Promise<ApiServer> {
   )
   await listen(server, options.host, options.port)
   return {
+    server,
     port: (server.address() as AddressInfo).port,
     close: () => {
       feeds.close()

@@ -124,7 +124,7 @@ export interface InstanceReport {
   readonly stateForMs: number
   /** The process is hung beyond doubt (stopped by a signal): no use in asking it politely. */
   readonly hung: boolean
-  /** The term that this instance was started or promoted with; 0 when it leads nothing. */
+  /** The term of the present run, or of the last one when nothing runs: 0 when that led nothing. */
   readonly term: Term
   /** Ends of this instance in a row without a spell of good health between them. */
   readonly failures: number

@@ -7,12 +7,12 @@
  * place adopts it.
  */
 import type { InstanceReport, Role, ServiceName, Term } from '../core/model.ts'
-import { UnderstudyError } from '../errors.ts'
 import { type Cancel, type Clock, sleep } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import type { Random } from '../lib/random.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Driver, StartRequest } from './driver.ts'
+import { notStarted, refusal } from './refusal.ts'
 import { FORGIVEN_AFTER_MS, restartWaitMs } from './restart.ts'
 
 type Health = InstanceReport['health']
@@ -134,9 +134,10 @@ export class FakeDriver implements Driver {
     try {
       await beforeRun?.(process.identity)
     } catch (cause) {
-      this.#note = `not started: ${cause instanceof Error ? cause.message : String(cause)}`
+      const error = notStarted(cause)
+      this.#note = error.message
       process.change({ ended: true })
-      throw refusal(this.#note, cause)
+      throw error
     } finally {
       this.#starting = false
     }
@@ -274,8 +275,4 @@ function untilEnded(clock: Clock, process: FakeProcess, ms: number): Promise<voi
     const unwatch = process.watch(() => process.ended && done())
     void sleep(clock, ms).then(done)
   })
-}
-
-function refusal(message: string, cause?: unknown): UnderstudyError {
-  return new UnderstudyError('UND_REFUSED', message, { cause })
 }

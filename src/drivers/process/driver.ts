@@ -9,24 +9,22 @@
  * (../restart.ts); the driver only says how long it is and never starts anything by itself.
  */
 import type { InstanceReport, NodeSpec, ServiceSpec, Term } from '../../core/model.ts'
-import { UnderstudyError } from '../../errors.ts'
-import { type Cancel, type Clock, sleep } from '../../lib/clock.ts'
+import { type Clock, sleep } from '../../lib/clock.ts'
 import { isAlive, processState } from '../../lib/proc.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
 import type { Driver, StartRequest } from '../driver.ts'
-import { FORGIVEN_AFTER_MS } from '../restart.ts'
+import { isRefusal, notStarted, refusal } from '../refusal.ts'
 import { Books } from './books.ts'
-import { startCheckLoop } from './check-loop.ts'
 import { describeEnding } from './ending.ts'
-import { HEALTH_AT_START, type HealthState, healthAfterAdoption } from './health.ts'
+import { HEALTH_AT_START, healthAfterAdoption } from './health.ts'
 import { Instance, type InstanceParts, killRemains } from './instance.ts'
 import { keepLogSmall } from './logs.ts'
 import { Place } from './place.ts'
-import type { Check } from './probe.ts'
 import { tellPromotion } from './promote.ts'
 import type { InstanceRecord } from './record.ts'
 import { Standing } from './standing.ts'
+import { Wellness } from './wellness.ts'
 
 export interface ProcessDriverParts {
   /** The cluster's name. */
@@ -58,15 +56,14 @@ class ProcessDriver implements Driver {
   readonly #place: Place
   readonly #standing: Standing
   readonly #books: Books
+  readonly #wellness: Wellness
   #instance: Instance | undefined
   #farewell: Farewell | undefined
-  #health: HealthState = HEALTH_AT_START
   /** Resolves when the present instance is gone and the books are closed. */
   #over: Promise<void> = Promise.resolve()
   #starting: { readonly request: StartRequest; readonly done: Promise<void> } | undefined
   #stopping: Promise<void> | undefined
-  #watches: Stop[] = []
-  #forgiving: Cancel | undefined
+  #stopRotation: Stop = () => {}
   readonly #closed = new AbortController()
 
   constructor(parts: ProcessDriverParts) {
@@ -75,6 +72,14 @@ class ProcessDriver implements Driver {
     this.#place = new Place(parts.cluster, parts.node, parts.service, parts.nodeDir)
     this.#standing = new Standing(parts.clock)
     this.#books = new Books(this.#place.recordPath, parts.clock, parts.random)
+    this.#wellness = new Wellness({
+      clock: parts.clock,
+      standing: this.#standing,
+      books: this.#books,
+      timing: parts.service.timing,
+      loopLagMs: () => parts.loopLagMs(),
+      isHung: () => this.#instance?.hung ?? false,
+    })
   }
 
   observe(): InstanceReport {
@@ -86,8 +91,8 @@ class ProcessDriver implements Driver {
       failures: this.#books.failures,
       retryInMs: this.#books.retryInMs,
       role: record?.role ?? 'none',
-      term: record?.term ?? 0,
-      ...(record ? { pid: record.identity.pid, port: record.port } : {}),
+      term: this.#books.record?.term ?? 0,
+      ...(record ? { ...record.identity, port: record.port } : {}),
     }
   }
 
@@ -98,7 +103,8 @@ class ProcessDriver implements Driver {
     if (this.#starting && same) return this.#starting.done
     if (state === 'running' && same) return Promise.resolve()
     if (this.#starting || state !== 'stopped') {
-      return refuse(`${this.#parts.service.name} is ${state} as ${present?.role} of term ${present?.term} here`)
+      const { name } = this.#parts.service
+      return Promise.reject(refusal(`${name} is ${state} as ${present?.role} of term ${present?.term} here`))
     }
     const done = this.#start(request).finally(() => {
       this.#starting = undefined
@@ -110,9 +116,9 @@ class ProcessDriver implements Driver {
   async promote(term: Term): Promise<void> {
     const instance = this.#instance
     const record = this.#books.record
-    if (this.#standing.state !== 'running' || !instance || !record) return refuse('nothing runs here to be promoted')
-    if (record.role === 'active') return refuse('an active instance has no primary to become')
-    if (record.term > term) return refuse(`it has term ${record.term} already, which is higher than ${term}`)
+    if (this.#standing.state !== 'running' || !instance || !record) throw refusal('nothing runs here to be promoted')
+    if (record.role === 'active') throw refusal('an active instance has no primary to become')
+    if (record.term > term) throw refusal(`it has term ${record.term} already, which is higher than ${term}`)
     if (record.role === 'primary' && record.term === term && record.told) return
     this.#place.writeTerm(term)
     // Written before it is told: whoever finds it after our death must take it for what it may have become.
@@ -131,7 +137,7 @@ class ProcessDriver implements Driver {
       if (isRefusal(error) && this.#instance === instance) this.#books.change({ role, term: oldTerm, told })
       throw error
     }
-    if (this.#instance !== instance) return refuse('it ended while it was told')
+    if (this.#instance !== instance) throw refusal('it ended while it was told')
     this.#books.change({ told: true })
   }
 
@@ -164,7 +170,7 @@ class ProcessDriver implements Driver {
     this.#standing.enter('running', record.startedAtMono)
     const check = await this.#place.check(record.role, record.term, record.port)
     // The first check is waited for, so that what this agent says first is something that it has seen itself.
-    await this.#beginChecks(check, record.startedAtMono, healthAfterAdoption(record.wasHealthy))
+    await this.#wellness.begin(check, record.startedAtMono, healthAfterAdoption(record.wasHealthy))
   }
 
   onChange(changed: () => void): Stop {
@@ -174,7 +180,8 @@ class ProcessDriver implements Driver {
   async close(): Promise<void> {
     if (this.#starting) await this.kill()
     this.#instance?.letGo()
-    this.#endWatches()
+    this.#wellness.end()
+    this.#stopRotation()
     this.#closed.abort()
   }
 
@@ -185,7 +192,7 @@ class ProcessDriver implements Driver {
     try {
       await this.#run(request)
     } catch (cause) {
-      const error = asUnderstudyError(cause)
+      const error = notStarted(cause)
       this.#farewell ??= { planned: false, note: error.message }
       this.#instance?.kill()
       if (this.#instance) await this.#untilOver()
@@ -208,16 +215,16 @@ class ProcessDriver implements Driver {
     this.#place.writeTerm(term)
     await Promise.race([beforeRun?.(identity), instance.gone])
     this.#throwIfCalledOff()
-    if (this.#instance !== instance) return refuse('its process was killed before it ran')
+    if (this.#instance !== instance) throw refusal('its process was killed before it ran')
     const startedAtMono = this.#clock.mono()
     this.#books.change({ phase: 'open', startedAtMono })
     open()
     this.#standing.enter('running')
-    void this.#beginChecks(check, startedAtMono, HEALTH_AT_START)
+    void this.#wellness.begin(check, startedAtMono, HEALTH_AT_START)
   }
 
   #throwIfCalledOff(): void {
-    if (this.#farewell) throw new UnderstudyError('UND_REFUSED', this.#farewell.note)
+    if (this.#farewell) throw refusal(this.#farewell.note)
   }
 
   async #stop(instance: Instance, settleMs: number, graceMs: number): Promise<void> {
@@ -244,7 +251,7 @@ class ProcessDriver implements Driver {
   #instanceParts(): Omit<InstanceParts, 'identity' | 'child'> {
     return {
       clock: this.#clock,
-      onHung: () => this.#feel(),
+      onHung: () => this.#wellness.say(),
       onEnded: () => this.#standing.enter('stopping'),
     }
   }
@@ -258,12 +265,13 @@ class ProcessDriver implements Driver {
       this.#closeBooks(this.#farewell ?? { planned: false, note })
     })
     const { logBytes, logFiles } = this.#place.options
-    this.#watches.push(keepLogSmall(this.#clock, this.#place.logPath, logBytes, logFiles))
+    this.#stopRotation = keepLogSmall(this.#clock, this.#place.logPath, logBytes, logFiles)
   }
 
   /** Nothing of the instance is left. */
   #closeBooks({ planned, note }: Farewell): void {
-    this.#endWatches()
+    this.#wellness.end()
+    this.#stopRotation()
     this.#instance = undefined
     this.#books.close(note, !planned)
     this.#standing.feel('unknown', note)
@@ -275,69 +283,19 @@ class ProcessDriver implements Driver {
     const present = processState(record.identity.pid)
     // The kernel gives a number out again only when no process, group or session has it: then nothing of ours is left.
     const reused = present !== undefined && present.startTime !== record.identity.startTime
+    this.#standing.enter('stopping')
     if (!reused) await killRemains(record.identity.pid, this.#clock)
     if (record.phase === 'gated') this.#closeBooks({ planned: true, note: 'its agent ended before it ran' })
     else this.#closeBooks({ planned: false, note: 'ended while no agent watched' })
   }
 
-  /** Resolves when the first check has been judged. */
-  #beginChecks(check: Check | null, startedAtMono: number, start: HealthState): Promise<void> {
-    const { probeEveryMs, startWithinMs } = this.#parts.service.timing
-    this.#health = start
-    const loop = startCheckLoop({
-      clock: this.#clock,
-      check,
-      start,
-      startedAtMono,
-      everyMs: probeEveryMs,
-      startWithinMs,
-      loopLagMs: () => this.#parts.loopLagMs(),
-      onState: (state) => {
-        this.#health = state
-        this.#feel()
-      },
-    })
-    this.#watches.push(loop.stop)
-    return loop.firstChecked
-  }
-
-  #feel(): void {
-    if (this.#instance?.hung) this.#standing.feel('unhealthy', 'stopped by a signal (SIGSTOP)')
-    else this.#standing.feel(this.#health.verdict, this.#health.note)
-    const healthy = this.#standing.health === 'healthy'
-    if (healthy && this.#books.record?.wasHealthy === false) this.#books.changeIfPossible({ wasHealthy: true })
-    if (!healthy) this.#forgiving?.()
-    if (!healthy || this.#books.failures === 0) this.#forgiving = undefined
-    else this.#forgiving ??= this.#clock.after(FORGIVEN_AFTER_MS, () => this.#books.forgive())
-  }
-
-  #endWatches(): void {
-    for (const stop of this.#watches.splice(0)) stop()
-    this.#forgiving?.()
-    this.#forgiving = undefined
-  }
-
   #untilOver(): Promise<void> {
     const { signal } = this.#closed
     return new Promise((resolve, reject) => {
-      const closed = () => reject(new UnderstudyError('UND_REFUSED', 'the driver was closed before it was over'))
+      const closed = () => reject(refusal('the driver was closed before it was over'))
       if (signal.aborted) closed()
       signal.addEventListener('abort', closed)
       void this.#over.then(resolve).finally(() => signal.removeEventListener('abort', closed))
     })
   }
-}
-
-function refuse(message: string): Promise<never> {
-  return Promise.reject(new UnderstudyError('UND_REFUSED', message))
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof UnderstudyError && error.code === 'UND_REFUSED'
-}
-
-function asUnderstudyError(cause: unknown): UnderstudyError {
-  if (cause instanceof UnderstudyError) return cause
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new UnderstudyError('UND_REFUSED', `not started: ${reason}`, { cause })
 }

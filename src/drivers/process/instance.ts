@@ -71,7 +71,7 @@ export class Instance {
   async ask(name: NodeJS.Signals, graceMs: number): Promise<void> {
     if (this.#hung) return this.kill()
     this.#inGrace = true
-    if (!this.#isGone) signalGroup(this.identity.pid, name)
+    if (!this.#isGone) signalOurs(this.identity.pid, name)
     this.#endGrace = this.#clock.after(graceMs, () => this.kill())
     await this.gone
     this.#endGrace()
@@ -81,7 +81,7 @@ export class Instance {
   kill(): void {
     this.#inGrace = false
     // Once it is gone its number may belong to somebody else.
-    if (!this.#isGone) signalGroup(this.identity.pid, 'SIGKILL')
+    if (!this.#isGone) signalOurs(this.identity.pid, 'SIGKILL')
   }
 
   /** Looks away; whatever runs goes on running. */
@@ -100,8 +100,25 @@ export class Instance {
 
 /** Resolves when nothing of the group runs; kills it, unless and as long as it is `spared`. */
 export async function killRemains(group: number, clock: Clock, spared: () => boolean = () => false): Promise<void> {
-  for (let looks = 0; groupIsAlive(group); looks += 1) {
-    if (!spared()) signalGroup(group, 'SIGKILL')
+  for (let looks = 0; ; looks += 1) {
+    if (!spared()) signalOurs(group, 'SIGKILL')
+    if (!isPresent(group)) return
     await sleep(clock, looks < QUICK_LOOKS ? LOOK_AGAIN_MS : LOOK_AGAIN_SLOW_MS)
+  }
+}
+
+function signalOurs(group: number, name: NodeJS.Signals): void {
+  try {
+    signalGroup(group, name)
+  } catch {
+    // What is left changed its user and is not ours to signal. It counts as present, so nobody takes it for dead.
+  }
+}
+
+function isPresent(group: number): boolean {
+  try {
+    return groupIsAlive(group)
+  } catch {
+    return true // not ours to signal, as above
   }
 }

@@ -2,7 +2,7 @@
  * Opening the store of this machine's agents: make it when there is none, refuse whatever is not one, and never write a
  * byte to a file that this program does not understand. Every error says the path and what to do.
  */
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { UnderstudyError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -79,6 +79,10 @@ function verify(file: Connection): void {
   }
   const format = number(file, 'PRAGMA user_version')
   if (format > FORMAT) throw tooNew(file.path, format)
+  // SQLite fills up with zeros what is missing of the last page, and goes on.
+  const missing = number(file, 'PRAGMA page_count') * number(file, 'PRAGMA page_size') - statSync(file.path).size
+  if (missing !== 0)
+    throw damaged(file.path, missing > 0 ? `${missing} bytes are missing at its end` : 'it is too long')
   // Reads the whole file, which is some pages: a store that is wrong somewhere is not half used.
   const found = file.rows('PRAGMA quick_check').map((row) => String(row[0]))
   if (found.length !== 1 || found[0] !== 'ok') throw damaged(file.path, found.slice(0, 3).join('; '))

@@ -1,0 +1,238 @@
+/**
+ * The fence: a tiny process that kills single writers when their lease is about to end, whatever has become of their
+ * agent. An agent arms it before a writer's first instruction and again with each renewal of the lease. When the agent is
+ * stopped, killed, or starved, it does not arm again, and at the deadline this process sends SIGKILL to the writer's
+ * group. It asks nobody.
+ *
+ *   node --max-old-space-size=32 dist/agent/fence-process.js --socket PATH --saved PATH
+ *
+ * Deadlines are absolute readings of CLOCK_MONOTONIC, the same for every process of this boot, so nothing is lost on the
+ * way from one process to the other. A pid is verified by its start time before it is killed: a stranger with a reused
+ * pid is never hurt.
+ *
+ * What is armed is saved to a file, so that a fence started again goes on where the killed one was. Saving is not waited
+ * for (a stalled disk must not delay a kill): what can be missing from the file is the last extension, and then the writer
+ * is killed at the deadline before that, which is early and safe; or a first arming or a shortening of the last few
+ * milliseconds, and that one the agent repeats as soon as it reaches the new fence.
+ *
+ * What remains:
+ * - Agent frozen *and* fence killed within one lease: nobody kills. Two guards that share nothing but the machine.
+ * - A process in uninterruptible sleep (state D) outlives SIGKILL until its system call returns.
+ * - A whole machine that was paused (a suspended VM) goes on for a moment when it is resumed, before any timer of ours
+ *   runs. The term is the fencing token for that: what the writer writes to refuses a lower term than it has seen.
+ */
+import { rmSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
+import { createConnection, createServer, type Socket } from 'node:net'
+import { setPriority } from 'node:os'
+import { parseArgs } from 'node:util'
+import { ERRORS } from '../errors.ts'
+import { bootId } from '../lib/boot.ts'
+import { type Cancel, systemClock } from '../lib/clock.ts'
+import { readJson } from '../lib/files.ts'
+import { LineError, LineReader, toLine } from '../lib/json-lines.ts'
+import { identify, isAlive, type ProcessIdentity, processState, signal, signalGroup } from '../lib/proc.ts'
+import { FenceBook } from './fence-book.ts'
+import {
+  type Armed,
+  type Fenced,
+  type FenceReply,
+  type FenceRequest,
+  isArmed,
+  isIdentity,
+  isObject,
+  parseRequest,
+} from './fence-protocol.ts'
+
+const clock = systemClock
+const ANSWERS_WITHIN_MS = 250
+const BOOT = bootId()
+
+interface Saved {
+  readonly bootId: string
+  /** Who wrote it. */
+  readonly fence: ProcessIdentity | undefined
+  readonly armed: readonly Armed[]
+}
+
+class Fence {
+  readonly #book = new FenceBook()
+  readonly #savedPath: string
+  readonly #sockets = new Set<Socket>()
+  #timer: Cancel = () => {}
+  #saving: 'no' | 'yes' | 'again' = 'no'
+  #leaving = false
+
+  constructor(savedPath: string, armed: readonly Armed[]) {
+    this.#savedPath = savedPath
+    for (const one of armed) this.#book.arm(one)
+    this.#look()
+    this.#save()
+  }
+
+  /** Talks to one agent. */
+  serve(socket: Socket): void {
+    const reader = new LineReader()
+    this.#sockets.add(socket)
+    socket.on('data', (chunk) => {
+      try {
+        for (const value of reader.feed(chunk)) socket.write(toLine(this.#answer(value)))
+      } catch (error) {
+        if (!(error instanceof LineError)) throw error
+        socket.destroy()
+      }
+    })
+    socket.on('error', () => socket.destroy()) // an agent that died: what it armed stays armed
+    socket.on('close', () => this.#sockets.delete(socket))
+  }
+
+  /** Ends as soon as nothing is armed, not before: whoever tells everything to end may have forgotten a writer. */
+  leave(): void {
+    this.#leaving = true
+    this.#look()
+  }
+
+  #answer(value: unknown): FenceReply {
+    const request = parseRequest(value)
+    if (!request) {
+      const id = isObject(value) && typeof value.id === 'number' ? value.id : -1
+      return { id, ok: false, error: 'not a request that a fence understands' }
+    }
+    if ('ping' in request) return { id: request.id, ok: true, armed: this.#book.list() }
+    this.#take(request)
+    return { id: request.id, ok: true }
+  }
+
+  #take(request: Exclude<FenceRequest, { ping: true }>): void {
+    if ('arm' in request) this.#book.arm(request.arm)
+    else this.#book.disarm(request.disarm)
+    this.#save()
+    this.#look()
+  }
+
+  /** Kills what is due and sleeps until it must look again. */
+  #look(): void {
+    this.#timer()
+    const due = this.#book.takeDue(clock.mono())
+    const fenced = due.map(kill) // all of them first: a log on a stalled disk must not come between
+    for (const one of fenced) this.#tell(one)
+    if (due.length > 0) this.#save()
+    const inMs = this.#book.lookInMs(clock.mono())
+    if (inMs !== undefined) this.#timer = clock.after(inMs, () => this.#look())
+    else if (this.#leaving) process.exit()
+  }
+
+  #tell(fenced: Fenced): void {
+    log({ event: 'fenced', lateMs: Math.round((fenced.atMono - fenced.killAtMono) * 10) / 10, ...fenced })
+    for (const socket of this.#sockets) socket.write(toLine({ fenced } satisfies FenceReply))
+  }
+
+  /** One save at a time, and one more when something changed meanwhile. */
+  #save(): void {
+    if (this.#saving !== 'no') {
+      this.#saving = 'again'
+      return
+    }
+    this.#saving = 'yes'
+    const beside = `${this.#savedPath}.new`
+    const saved: Saved = { bootId: BOOT, fence: identify(process.pid), armed: this.#book.list() }
+    void writeFile(beside, toLine(saved), { mode: 0o600 })
+      .then(() => rename(beside, this.#savedPath))
+      .catch((error: unknown) => log({ event: 'not saved', error: String(error) }))
+      .then(() => {
+        const again = this.#saving === 'again'
+        this.#saving = 'no'
+        if (again) this.#save()
+      })
+  }
+}
+
+/** Kills the group of exactly this process. */
+function kill(armed: Armed): Fenced {
+  const present = processState(armed.pid)
+  const reused = present !== undefined && present.startTime !== armed.startTime
+  const atMono = clock.mono()
+  return { ...armed, atMono, outcome: reused ? 'another' : killGroup(armed) }
+}
+
+function killGroup(armed: Armed): Fenced['outcome'] {
+  try {
+    // A leader that has ended may have left others behind; as long as one of them lives, its number is not reused.
+    const something = signalGroup(armed.pid, 'SIGKILL')
+    if (isAlive(armed)) process.kill(armed.pid, 'SIGKILL') // it leads no group of its own
+    return something ? 'killed' : 'gone'
+  } catch {
+    return 'not-permitted' // another user's process: said in the log and to the agent, since nothing else can be done
+  }
+}
+
+function readSaved(path: string): Saved {
+  const saved = readJson(path)
+  // Deadlines and pids of an earlier boot mean nothing; without a file the agent arms again what it knows.
+  if (!isObject(saved) || saved.bootId !== BOOT || !Array.isArray(saved.armed))
+    return { bootId: BOOT, fence: undefined, armed: [] }
+  return { bootId: BOOT, fence: isIdentity(saved.fence) ? saved.fence : undefined, armed: saved.armed.filter(isArmed) }
+}
+
+function log(line: object): void {
+  process.stderr.write(toLine({ at: new Date(clock.wall()).toISOString(), ...line }))
+}
+
+/** Is there a fence behind this socket that answers? A stopped one accepts connections and says nothing. */
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const trial = createConnection(path, () => trial.write(toLine({ id: 0, ping: true } satisfies FenceRequest)))
+    const end = (answered: boolean) => {
+      cancel()
+      trial.destroy()
+      resolve(answered)
+    }
+    const cancel = clock.after(ANSWERS_WITHIN_MS, () => end(false))
+    trial.once('data', () => end(true))
+    trial.once('error', () => end(false))
+  })
+}
+
+function hurry(): void {
+  try {
+    setPriority(-10)
+  } catch {
+    // Only root may go first. Without it a kill may be a few milliseconds later on a busy machine (docs/performance.md).
+  }
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { socket: { type: 'string' }, saved: { type: 'string' } } })
+  if (!values.socket || !values.saved) {
+    log({ event: 'usage', usage: 'fence-process --socket PATH --saved PATH' })
+    process.exit(2)
+  }
+  if (await isAnswered(values.socket)) {
+    log({ event: 'already running', socket: values.socket })
+    process.exit(ERRORS.UND_ALREADY_RUNNING.exit)
+  }
+  process.umask(0o077)
+  process.stderr.on('error', () => {}) // a full disk under the log must not end the guard
+  hurry()
+  const saved = readSaved(values.saved)
+  // A predecessor that does not answer may wake up later and kill by deadlines that have long been extended.
+  if (saved.fence) signal(saved.fence, 'SIGKILL')
+  const fence = new Fence(values.saved, saved.armed)
+  process.on('SIGTERM', () => fence.leave())
+  process.on('SIGINT', () => fence.leave())
+  process.on('SIGHUP', () => {}) // a terminal that closes is no reason
+  serve(fence, values.socket)
+}
+
+function serve(fence: Fence, socketPath: string): void {
+  rmSync(socketPath, { force: true }) // a leftover: nobody answered there
+  const server = createServer((socket) => fence.serve(socket))
+  server.on('error', (error) => {
+    log({ event: 'cannot listen', socket: socketPath, error: String(error) })
+    process.exitCode = 1
+    fence.leave() // after the last deadline that was saved
+  })
+  server.listen(socketPath)
+}
+
+await main()

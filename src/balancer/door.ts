@@ -1,0 +1,159 @@
+/**
+ * The whole door: the routes of the current table, each with its listener, and the one tick that moves everything that
+ * depends on time. A new table is taken whole. Routes that are in both tables keep their listener, their targets and their
+ * connections; a change of one target never touches what is open on another.
+ */
+import type { Route, RouteCounters, RoutingTable } from '../core/routing.ts'
+import type { Cancel, Clock } from '../lib/clock.ts'
+import type { Random } from '../lib/random.ts'
+import { Entrance, type House, highestTerms, routeKey } from './entrance.ts'
+import { HoldSpace } from './hold.ts'
+import { httpServer } from './http.ts'
+import { Listener } from './listener.ts'
+import { LoopWatch } from './loop-watch.ts'
+import { RetryBudget } from './retry.ts'
+import { tcpServer } from './tcp.ts'
+import type { Verdict } from './verdict.ts'
+
+export interface DoorEvents {
+  onListening(route: Route): void
+  onListenFailed(route: Route, code: string, message: string): void
+  onVerdict(service: string, targetId: string, verdict: Verdict, why: string): void
+}
+
+/** Fine enough for waits of 100 ms, and cheap: twenty looks a second. */
+export const TICK_MS = 50
+/** How long open requests may take to end when the door is drained. */
+export const DRAIN_MS = 10_000
+
+interface Open {
+  readonly entrance: Entrance
+  readonly listener: Listener
+}
+
+export class Door {
+  readonly #clock: Clock
+  readonly #events: DoorEvents
+  readonly #house: House
+  readonly #open = new Map<string, Open>()
+  /** Routes that are in the table no more, with connections that still end. */
+  readonly #ending = new Set<Open>()
+  #version = 0
+  #terms: Readonly<Record<string, number>> = {}
+  #cancelTick: Cancel
+  #draining = false
+
+  constructor(clock: Clock, random: Random, events: DoorEvents) {
+    this.#clock = clock
+    this.#events = events
+    this.#house = {
+      clock,
+      random,
+      loop: new LoopWatch(TICK_MS, clock.mono()),
+      holdSpace: new HoldSpace(),
+      budget: new RetryBudget(),
+      onVerdict: (service, { spec, belief }) => events.onVerdict(service, spec.id, belief.verdict, belief.why),
+    }
+    this.#cancelTick = clock.after(TICK_MS, () => this.#tick())
+  }
+
+  get version(): number {
+    return this.#version
+  }
+
+  get highestTerms(): Readonly<Record<string, number>> {
+    return this.#terms
+  }
+
+  /** Terms that were seen before this process began. */
+  recallTerms(terms: Readonly<Record<string, number>>): void {
+    this.#terms = { ...terms, ...this.#terms }
+  }
+
+  /** False when it is not newer than the one in use. */
+  apply(table: RoutingTable): boolean {
+    if (table.version <= this.#version || this.#draining) return false
+    this.#version = table.version
+    this.#terms = highestTerms(table, this.#terms)
+    const wanted = new Map(table.routes.map((route) => [routeKey(route), route]))
+    for (const [key, open] of this.#open) {
+      if (!wanted.has(key)) this.#end(key, open)
+    }
+    for (const [key, route] of wanted) {
+      const open = this.#open.get(key)
+      const term = this.#terms[route.service] ?? 0
+      if (open) open.entrance.update(route, term)
+      else this.#open.set(key, this.#begin(route, term))
+    }
+    return true
+  }
+
+  report(): RouteCounters[] {
+    return [...this.#open.values()].map(({ entrance }) => entrance.report())
+  }
+
+  /** What every listener and target is at now, for an agent that has just connected. */
+  retell(): void {
+    for (const { entrance, listener } of this.#open.values()) {
+      const { route } = entrance
+      if (listener.listening) this.#events.onListening(route)
+      else if (listener.failure) this.#events.onListenFailed(route, listener.failure.code, listener.failure.message)
+      for (const { spec, belief } of entrance.targets) {
+        this.#events.onVerdict(route.service, spec.id, belief.verdict, belief.why)
+      }
+    }
+  }
+
+  /** Accepts nothing more; resolves when everything open has ended, or was cut after ten seconds. */
+  async drain(): Promise<void> {
+    this.#draining = true
+    for (const [key, open] of this.#open) this.#end(key, open)
+    const untilMs = this.#clock.mono() + DRAIN_MS
+    while (this.#ending.size > 0 && this.#clock.mono() < untilMs) {
+      await new Promise<void>((resolve) => this.#clock.after(TICK_MS, resolve))
+    }
+    this.cutAll()
+  }
+
+  /** Ends everything now. */
+  cutAll(): void {
+    this.#draining = true
+    for (const [key, open] of this.#open) this.#end(key, open)
+    for (const open of this.#ending) this.#shut(open)
+    this.#cancelTick()
+  }
+
+  #begin(route: Route, highestTerm: number): Open {
+    const entrance = new Entrance(this.#house, route, highestTerm)
+    const front = route.protocol === 'http' ? httpServer(entrance) : tcpServer(entrance)
+    const listener = new Listener(front, route, this.#clock, {
+      onListening: () => this.#events.onListening(route),
+      onFailed: (code, message) => this.#events.onListenFailed(route, code, message),
+    })
+    return { entrance, listener }
+  }
+
+  #end(key: string, open: Open): void {
+    this.#open.delete(key)
+    this.#ending.add(open)
+    open.listener.close()
+  }
+
+  #shut(open: Open): void {
+    this.#ending.delete(open)
+    open.listener.front.cutAll()
+    open.entrance.close()
+  }
+
+  #tick(): void {
+    const now = this.#clock.mono()
+    this.#house.loop.tick(now)
+    for (const { entrance } of this.#open.values()) entrance.tick(now)
+    for (const open of this.#ending) {
+      open.entrance.tick(now)
+      open.listener.front.wind()
+      if (open.listener.front.open === 0) this.#shut(open)
+    }
+    this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick())
+  }
+}

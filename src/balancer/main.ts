@@ -1,0 +1,110 @@
+/**
+ * The balancer's process: one on every node, apart from the agent, so that neither's troubles are the other's.
+ *
+ *   node dist/balancer/main.js --socket PATH --saved PATH
+ *
+ * Boot order: the saved table first, so that clients are served before anybody tells us anything; then the control socket.
+ * SIGTERM, SIGINT or `drain-and-exit`: accept nothing more, let what is open end (10 s at most), exit 0.
+ */
+import { parseArgs } from 'node:util'
+import { AssertionError } from '../lib/assert.ts'
+import { systemClock } from '../lib/clock.ts'
+import type { FromBalancer } from './control.ts'
+import { ControlServer } from './control-server.ts'
+import { Door } from './door.ts'
+import { readSaved, Saver } from './saved.ts'
+import { readTable } from './table.ts'
+
+const COUNTERS_EVERY_MS = 1_000
+
+function log(text: string): void {
+  process.stderr.write(`${new Date(systemClock.wall()).toISOString()} balancer: ${text}\n`)
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { socket: { type: 'string' }, saved: { type: 'string' } } })
+  const { socket: socketPath, saved: savedPath } = values
+  if (socketPath === undefined || savedPath === undefined) {
+    log('usage: main.js --socket PATH --saved PATH')
+    process.exit(2)
+  }
+  let control: ControlServer | undefined
+  const tell = (message: FromBalancer): void => control?.tell(message)
+  const door = new Door(systemClock, Math.random, {
+    onListening: ({ service, host, port }) => tell({ type: 'listening', service, host, port }),
+    onListenFailed({ service, host, port }, code, message) {
+      log(`${service}: cannot listen on ${host}:${port}: ${message}`)
+      tell({ type: 'listen-failed', service, host, port, code, message })
+    },
+    onVerdict(service, targetId, verdict, why) {
+      tell({ type: 'verdict', service, targetId, verdict, why })
+    },
+  })
+  const hello = (): void => tell({ type: 'hello', pid: process.pid, version: door.version })
+  const accept = (value: unknown): void => {
+    const table = readTable(value)
+    if (typeof table === 'string') {
+      log(`a table was refused: ${table}`)
+      tell({ type: 'table-refused', why: table })
+      return
+    }
+    if (!door.apply(table)) return
+    saver.save({ table, highestTerms: door.highestTerms })
+    hello()
+  }
+
+  // A full disk must not stop the door: it has the table in memory, and the agent has it too.
+  const saver = new Saver(savedPath, (error) => log(`the table could not be saved: ${text(error)}`))
+  const saved = readSaved(savedPath)
+  if (saved) {
+    door.recallTerms(saved.highestTerms)
+    door.apply(saved.table)
+  }
+  let leaving = false
+  const leave = async (): Promise<void> => {
+    if (leaving) return
+    leaving = true
+    await door.drain()
+    control?.close()
+    process.exit(0)
+  }
+  process.on('SIGTERM', leave)
+  process.on('SIGINT', leave)
+  control = await ControlServer.open(socketPath, {
+    onTable: accept,
+    onDrainAndExit: leave,
+    onConnected() {
+      hello()
+      door.retell()
+      tell({ type: 'counters', routes: door.report() })
+    },
+  })
+  tellCounters(door, tell)
+}
+
+function tellCounters(door: Door, tell: (message: FromBalancer) => void): void {
+  let last = ''
+  setInterval(() => {
+    const routes = door.report()
+    const now = JSON.stringify(routes)
+    if (now !== last) tell({ type: 'counters', routes })
+    last = now
+  }, COUNTERS_EVERY_MS)
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message).replaceAll('\n', ' | ') : String(error)
+}
+
+/** One request's trouble must not be everybody's; a broken invariant must, because nothing can be trusted after it. */
+function survive(error: unknown): void {
+  log(`unhandled: ${text(error)}`)
+  if (error instanceof AssertionError) process.exit(70)
+}
+
+process.on('uncaughtException', survive)
+process.on('unhandledRejection', survive)
+main().catch((error: unknown) => {
+  log(text(error))
+  process.exit(1)
+})

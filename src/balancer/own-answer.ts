@@ -1,0 +1,59 @@
+/**
+ * The answers that the door gives itself, each with its reason in `X-Understudy`, so that nobody mistakes them for the
+ * application's.
+ */
+import type { ServerResponse } from 'node:http'
+
+export const OWN_ANSWERS = {
+  /** Nobody could take it in time, and nobody saw it: it may be sent again. */
+  'no-instance': { status: 503, says: 'no instance could take this request; nothing was done', fate: 'not-done' },
+  /** More requests are waiting here than the door is willing to hold. */
+  'too-many-held': { status: 503, says: 'too many requests are waiting already; nothing was done', fate: 'not-done' },
+  /** It was passed on and the connection broke before an answer. */
+  'unknown-fate': {
+    status: 502,
+    says: 'the instance went away before it answered; this request may or may not have been carried out',
+    fate: 'unknown',
+  },
+  /** An idempotent request waited as long as it may for instances that do not answer. */
+  'no-answer': { status: 503, says: 'no instance answered in time', fate: 'unknown' },
+  'bad-request': { status: 400, says: 'this is not an unambiguous HTTP/1.1 request', fate: 'not-done' },
+  'head-too-large': { status: 431, says: 'the headers of this request are too large', fate: 'not-done' },
+  'head-too-slow': { status: 408, says: 'the head of this request took too long to arrive', fate: 'not-done' },
+} as const
+
+export type Reason = keyof typeof OWN_ANSWERS
+
+/** The headers and body of such an answer. `detail` says what exactly, for people. */
+function compose(reason: Reason, detail: string): { headers: string[]; body: string } {
+  const { status, says, fate } = OWN_ANSWERS[reason]
+  const body = `${JSON.stringify({ error: reason, message: detail === '' ? says : `${says}: ${detail}`, fate })}\n`
+  const headers = ['X-Understudy', reason, 'Content-Type', 'application/json', 'Cache-Control', 'no-store']
+  if (status === 503) headers.push('Retry-After', '1')
+  headers.push('Content-Length', String(Buffer.byteLength(body)))
+  return { headers, body }
+}
+
+/** Answers in place of an instance. The response must not have begun. */
+export function answer(response: ServerResponse, reason: Reason, detail = ''): void {
+  const { headers, body } = compose(reason, detail)
+  response.writeHead(OWN_ANSWERS[reason].status, headers)
+  response.end(body)
+}
+
+/** The same as bytes, for a connection on which no request could be read. It is to be closed afterwards. */
+export function answerBytes(reason: Reason, detail = ''): string {
+  const { headers, body } = compose(reason, detail)
+  const { status } = OWN_ANSWERS[reason]
+  let head = `HTTP/1.1 ${status} ${PHRASES[status]}\r\n`
+  for (let at = 0; at + 1 < headers.length; at += 2) head += `${headers[at]}: ${headers[at + 1]}\r\n`
+  return `${head}Connection: close\r\n\r\n${body}`
+}
+
+const PHRASES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+}

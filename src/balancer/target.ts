@@ -1,0 +1,222 @@
+/**
+ * One target as this door knows it, alive: what it believes of it, its connections, and everything that hangs on it.
+ *
+ * The beliefs are made in verdict.ts; here is when questions are asked. At their turn (`probe.everyMs`), at once after a
+ * failure, and whenever a request has waited for more than 100 ms: clients notice a hung instance first, so their waiting
+ * is the earliest sign. At most two questions are open at one time, and two that were prompted by waiting are at least
+ * 100 ms apart, so that slow but healthy instances are not flooded.
+ */
+import type { Route, Target } from '../core/routing.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { LoopWatch } from './loop-watch.ts'
+import { type Candidate, rankOf } from './pick.ts'
+import { Pool } from './pool.ts'
+import { type ProbeAnswer, probe } from './probe.ts'
+import { type Belief, type Evidence, firstBelief, patienceMs, weigh } from './verdict.ts'
+
+/** Something that a client waits for at a target: a request, an open tunnel, a TCP connection. */
+export interface Hanging {
+  /** The target was given up as hung. Whether to leave is up to the request. */
+  onHung(): void
+  /** The process is gone, or must not be used any more: leave now. */
+  onLost(): void
+}
+
+export interface TargetEvents {
+  /** The belief changed in verdict or cause. */
+  onVerdict(target: LiveTarget): void
+  /** It has just shown that it can work: who was held may try it. */
+  onUsable(target: LiveTarget): void
+}
+
+/** A request that is unanswered for this long makes the door ask. */
+export const WAITING_IS_LONG_MS = 100
+const ASK_APART_MS = 100
+/** Requests and connections that one door opens to one target. Beyond it, requests are held. */
+export const LOAD_MAX = 1_024
+
+export class LiveTarget implements Candidate {
+  readonly #clock: Clock
+  readonly #loop: LoopWatch
+  readonly #events: TargetEvents
+  readonly pool: Pool
+  /** Everything that is open there, from the moment of the choice. */
+  readonly #hanging = new Set<Hanging>()
+  /** Sent and not yet answered, oldest first. */
+  readonly #unanswered = new Map<Hanging, number>()
+  readonly #questions = new Set<() => void>()
+  #spec: Target
+  #probe: Route['probe']
+  #belief: Belief
+  #nextAskMs: number
+  #lastAskMs = Number.NEGATIVE_INFINITY
+  #closed = false
+  lifeMs: number
+
+  constructor(
+    spec: Target,
+    probeSpec: Route['probe'],
+    surroundings: { clock: Clock; loop: LoopWatch; phase: number },
+    events: TargetEvents,
+  ) {
+    this.#spec = spec
+    this.#probe = probeSpec
+    this.#clock = surroundings.clock
+    this.#loop = surroundings.loop
+    this.#events = events
+    const now = this.#clock.mono()
+    this.#belief = firstBelief(now)
+    this.lifeMs = now
+    // Doors and targets ask at different moments, so that an instance is not asked by all of them at once.
+    this.#nextAskMs = now + surroundings.phase * probeSpec.everyMs
+    this.pool = new Pool(() => this.#clock.mono())
+  }
+
+  get spec(): Target {
+    return this.#spec
+  }
+
+  get belief(): Belief {
+    return this.#belief
+  }
+
+  get load(): number {
+    return this.#hanging.size
+  }
+
+  get full(): boolean {
+    return this.load >= LOAD_MAX
+  }
+
+  update(spec: Target, probeSpec: Route['probe']): void {
+    this.#spec = spec
+    this.#probe = probeSpec
+  }
+
+  /** From the choice of this target until `leave`. */
+  join(hanging: Hanging): void {
+    this.#hanging.add(hanging)
+  }
+
+  leave(hanging: Hanging): void {
+    this.#hanging.delete(hanging)
+    this.#unanswered.delete(hanging)
+  }
+
+  noteSent(hanging: Hanging): void {
+    this.#unanswered.set(hanging, this.#clock.mono())
+  }
+
+  noteAnswered(hanging: Hanging): void {
+    const now = this.#clock.mono()
+    const sentMs = this.#unanswered.get(hanging)
+    this.#unanswered.delete(hanging)
+    this.lifeMs = now
+    if (this.#belief.verdict === 'dead' && sentMs !== undefined) this.#weigh({ kind: 'served', sentMs })
+  }
+
+  noteRefused(): void {
+    this.pool.flush()
+    this.#weigh({ kind: 'refused' })
+  }
+
+  /** A connection broke, or did not come about in time: worth a question. */
+  noteReset(): void {
+    this.pool.flush()
+    this.#weigh({ kind: 'reset' })
+  }
+
+  /** Moves or ends all that hangs here. */
+  lose(): void {
+    this.pool.flush()
+    for (const hanging of [...this.#hanging]) hanging.onLost()
+  }
+
+  /** Called every few tens of milliseconds. */
+  tick(nowMs: number): void {
+    this.pool.trim()
+    if (this.#spec.state === 'dead') return
+    if (nowMs >= this.#nextAskMs && this.#questions.size === 0) {
+      this.#ask()
+    } else if (this.#oldestWaitMs(nowMs) > WAITING_IS_LONG_MS && nowMs - this.#lastAskMs >= ASK_APART_MS) {
+      this.#ask()
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const forget of this.#questions) forget()
+    this.#questions.clear()
+    this.lose()
+  }
+
+  #oldestWaitMs(nowMs: number): number {
+    for (const sentMs of this.#unanswered.values()) return nowMs - sentMs
+    return 0
+  }
+
+  #ask(): void {
+    if (this.#closed || this.#questions.size >= 2) return
+    const startedMs = this.#clock.mono()
+    this.#lastAskMs = startedMs
+    this.#nextAskMs = startedMs + this.#probe.everyMs
+    const question = {
+      host: this.#spec.host,
+      port: this.#spec.port,
+      path: this.#probe.path,
+      patienceMs: patienceMs(this.#belief, this.#probe.timeoutMs),
+    }
+    const forget = probe(question, (answer) => {
+      this.#questions.delete(forget)
+      if (!this.#closed) this.#hear(answer, startedMs)
+    })
+    this.#questions.add(forget)
+  }
+
+  #hear(answer: ProbeAnswer, startedMs: number): void {
+    const now = this.#clock.mono()
+    switch (answer.kind) {
+      case 'answered':
+        this.lifeMs = now
+        this.#weigh({ kind: 'answered', tookMs: now - startedMs })
+        break
+      case 'unwell':
+        this.lifeMs = now
+        this.#weigh(answer)
+        break
+      case 'missed':
+      case 'reset':
+        // A probe whose connection broke was not answered either: the question stays open and is asked again.
+        this.#weigh({
+          kind: 'missed',
+          startedMs,
+          lifeMs: this.lifeMs,
+          ownLoopStalled: this.#loop.stalledSince(startedMs, now),
+        })
+        break
+      case 'refused':
+        this.#weigh(answer)
+        break
+      case 'not-asked':
+        break
+    }
+  }
+
+  #weigh(evidence: Evidence): void {
+    const before = this.#belief
+    const { belief, askAgain } = weigh(before, evidence, this.#clock.mono())
+    this.#belief = belief
+    if (askAgain) this.#ask()
+    if (belief.verdict !== before.verdict || belief.cause !== before.cause) {
+      this.#events.onVerdict(this)
+      if (belief.verdict === 'dead') this.#giveUp()
+    }
+    const good = evidence.kind === 'answered' || evidence.kind === 'unwell' || evidence.kind === 'served'
+    if (good && rankOf(belief) !== 'never') this.#events.onUsable(this)
+  }
+
+  #giveUp(): void {
+    this.pool.flush()
+    for (const hanging of [...this.#unanswered.keys()]) hanging.onHung()
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Moves a primary and stays until it is done: an answer "accepted" helps nobody who is about to pull a plug. Done is when
+ * there is a receipt; called off is when an event says so.
+ */
+import type { EventRecord, Receipt } from '../../client/index.ts'
+import { UnderstudyError } from '../../errors.ts'
+import { sleep, systemClock } from '../../lib/clock.ts'
+import { formatDuration } from '../../lib/duration.ts'
+import type { Io } from '../io.ts'
+import { eventLine, receiptLines } from '../print/events.ts'
+import { type CommonOptions, mustKnowNode, mustKnowService, openSession, type Session } from '../session.ts'
+import { type AddCommand, clusterCommand, durationOption, printJson } from './command.ts'
+
+interface SwitchoverOptions extends CommonOptions {
+  readonly to?: string
+  readonly wait: boolean
+  readonly timeout: number
+}
+
+const CALLED_OFF = 'switchover-called-off'
+const LOOK_EVERY_MS = 100
+
+export const addSwitchover: AddCommand = (program, io, exit) => {
+  clusterCommand(program, 'switchover', 'move the primary of a service to another node, planned', EXAMPLE)
+    .argument('<service>', 'its name')
+    .option('--to <node>', 'where to (default: the best candidate)')
+    .option('--wait', 'stay until it is done or called off', true)
+    .option('--no-wait', 'return as soon as it is accepted')
+    .option('--timeout <duration>', 'how long to wait', durationOption, 30_000)
+    .action(async (service: string, options: SwitchoverOptions) => {
+      const session = openSession(io, options)
+      mustKnowService(session, service)
+      if (options.to !== undefined) mustKnowNode(session, options.to)
+      const code = await switchOver(io, session, service, options)
+      if (code !== 0) exit(code)
+    })
+}
+
+async function switchOver(io: Io, session: Session, service: string, options: SwitchoverOptions): Promise<number> {
+  const { client } = session
+  const seen = new Set((await client.events()).map(({ id }) => id))
+  const before = new Set((await client.receipts()).map(({ id }) => id))
+  const accepted = await client.switchover({ service, ...(options.to === undefined ? {} : { to: options.to }) })
+  if (!options.wait) {
+    if (options.json) printJson(io, accepted)
+    else io.out(`Accepted: ${accepted.what}. “understudy events -f” shows how it goes.`)
+    return 0
+  }
+  if (!options.json) io.out(`Accepted: ${accepted.what}.`)
+  const tell = (event: EventRecord) => !options.json && io.out(eventLine(io, event))
+  const outcome = await waitForOutcome(session, service, { seen, before, timeoutMs: options.timeout, tell })
+  if (options.json) printJson(io, outcome)
+  else if ('backAfterMs' in outcome) io.out(['', ...receiptLines(io, outcome)].join('\n'))
+  else io.out(`Called off: ${outcome.why}`)
+  return 'backAfterMs' in outcome ? 0 : 1
+}
+
+interface Waiting {
+  readonly seen: Set<string>
+  readonly before: ReadonlySet<string>
+  readonly timeoutMs: number
+  tell(event: EventRecord): void
+}
+
+/** Its receipt, or the event that called it off. Rejects with UND_TIMED_OUT. Agents may come and go meanwhile. */
+async function waitForOutcome({ client }: Session, service: string, waiting: Waiting): Promise<Receipt | EventRecord> {
+  const deadline = systemClock.mono() + waiting.timeoutMs
+  while (systemClock.mono() < deadline) {
+    const [events, receipts] = await Promise.all([client.events(), client.receipts()]).catch(() => [[], []])
+    const fresh = events.filter((event) => event.service === service && !waiting.seen.has(event.id))
+    for (const event of fresh) {
+      waiting.seen.add(event.id)
+      waiting.tell(event)
+    }
+    const receipt = receipts.find(
+      (one) => one.service === service && one.kind === 'switchover' && !waiting.before.has(one.id),
+    )
+    const calledOff = fresh.find(({ rule }) => rule === CALLED_OFF)
+    if (receipt ?? calledOff) return (receipt ?? calledOff) as Receipt | EventRecord
+    await sleep(systemClock, LOOK_EVERY_MS)
+  }
+  const message = `${service} has not moved within ${formatDuration(waiting.timeoutMs)}; “understudy why ${service}” says what holds it`
+  throw new UnderstudyError('UND_TIMED_OUT', message)
+}
+
+const EXAMPLE = 'understudy switchover mailer --to b'

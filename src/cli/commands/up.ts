@@ -1,0 +1,150 @@
+/**
+ * Starts a whole cluster on this machine and looks after its agents until it is told to end.
+ *
+ * Signals: SIGINT and SIGTERM stop everything in order, a second one kills everything at once. SIGHUP (the terminal is
+ * gone) changes nothing but that nobody is shown anything: services must not die of a lost connection. SIGUSR2 lets go:
+ * `down` is taking over.
+ */
+import type { ClusterSpec } from '../../core/model.ts'
+import { LET_GO_SIGNAL } from '../../local/down.ts'
+import type { LocalEvent } from '../../local/local-node.ts'
+import { type LocalCluster, startLocal } from '../../local/start.ts'
+import type { StopReport } from '../../local/stop.ts'
+import { detach } from '../detach.ts'
+import type { Io } from '../io.ts'
+import { footerLines } from '../print/frame.ts'
+import { leftLine, stopLines } from '../print/stop.ts'
+import { configRoom } from '../rooms.ts'
+import { Screen } from '../screen.ts'
+import { type CommonOptions, stateFolder } from '../session.ts'
+import { version } from '../version.ts'
+import { LiveView, PlainView, type View } from '../view.ts'
+import { type AddCommand, clusterCommand, durationOption, printJsonLine } from './command.ts'
+
+export interface UpOptions extends CommonOptions {
+  readonly detach?: boolean
+  readonly plain?: boolean
+  readonly timeout: number
+}
+
+export const addUp: AddCommand = (program, io, exit) => {
+  clusterCommand(program, 'up', 'start every node of a config on this machine and look after them', EXAMPLE)
+    .argument('[config]', 'the config, or a folder that holds one (default: understudy.config.ts here)')
+    .option('--detach', 'return when every service is healthy; the cluster goes on in the background')
+    .option('--timeout <duration>', 'with --detach: how long to wait for that', durationOption, 60_000)
+    .option('--plain', 'a line for each event, also on a terminal')
+    .action(async (path: string | undefined, options: UpOptions) => {
+      const { spec, file, warnings } = await readConfig(path)
+      if (warnings !== '') io.err(warnings)
+      const state = stateFolder(io, options)
+      const code = options.detach
+        ? await detach(io, { spec, file, state, json: options.json === true, timeoutMs: options.timeout })
+        : await stay(io, { spec, file, stateDir: state.path }, options)
+      exit(code)
+    })
+}
+
+async function readConfig(path: string | undefined) {
+  const config = await configRoom()
+  const { file, raw } = await config.loadConfig(path)
+  const { spec, warnings } = config.compileCluster(raw, { file })
+  return { spec, file, warnings: config.printWarnings(warnings) }
+}
+
+interface Plan {
+  readonly spec: ClusterSpec
+  readonly file: string
+  readonly stateDir: string
+}
+
+async function stay(io: Io, { spec, file, stateDir }: Plan, options: UpOptions): Promise<number> {
+  const live = io.tty && !options.plain && !options.json
+  const view: View = live
+    ? new LiveView(io, (text) => process.stdout.write(text))
+    : new PlainView(io, options.json === true)
+  const early: LocalEvent[] = []
+  const cluster = await startLocal({
+    spec,
+    stateDir,
+    version: version(),
+    configFile: file,
+    onEvent: (event) => early.push(event),
+  })
+  const end = listenForEnd(cluster)
+  if (!live && !options.json) for (const line of footerLines(io, spec)) io.out(line)
+  for (const event of early) view.local(event)
+  cluster.onEvent((event) => view.local(event))
+  view.open(cluster)
+
+  const why = await end.asked
+  view.close()
+  if (why === 'let-go' || why === 'ended') {
+    cluster.letGo()
+    if (!options.json)
+      io.out(
+        why === 'ended'
+          ? 'The cluster was stopped: every agent ended.'
+          : 'Let go: “understudy down” stops the cluster.',
+      )
+    return 0
+  }
+  const report = await stop(io, cluster, end.askedAgain, { live, json: options.json === true })
+  return report.killed.length === 0 ? 0 : 1
+}
+
+interface End {
+  readonly asked: Promise<'stop' | 'let-go' | 'ended'>
+  readonly askedAgain: Promise<void>
+}
+
+function listenForEnd(cluster: LocalCluster): End {
+  let again = () => {}
+  const askedAgain = new Promise<void>((resolve) => {
+    again = resolve
+  })
+  const asked = new Promise<'stop' | 'let-go' | 'ended'>((resolve) => {
+    let times = 0
+    const stopAsked = () => {
+      times += 1
+      if (times === 1) resolve('stop')
+      else again()
+    }
+    process.on('SIGINT', stopAsked)
+    process.on('SIGTERM', stopAsked)
+    process.on('SIGHUP', () => {})
+    process.on(LET_GO_SIGNAL, () => resolve('let-go'))
+    void cluster.ended.then(() => resolve('ended'))
+  })
+  return { asked, askedAgain }
+}
+
+interface HowShown {
+  readonly live: boolean
+  readonly json: boolean
+}
+
+async function stop(
+  io: Io,
+  cluster: LocalCluster,
+  askedAgain: Promise<void>,
+  { live, json }: HowShown,
+): Promise<StopReport> {
+  if (!json) io.out('Stopping everything in order; Ctrl-C again kills everything now.')
+  const screen = new Screen((text) => process.stdout.write(text))
+  const stopping = cluster.stop({
+    onLeft: (left) => {
+      if (live) screen.draw(left.length === 0 ? [] : [leftLine(io, left)])
+    },
+  })
+  const killing = askedAgain.then(async (): Promise<StopReport> => {
+    return { told: false, why: 'you asked to kill everything', killed: await cluster.kill() }
+  })
+  const report = await Promise.race([stopping, killing])
+  screen.close()
+  if (json) printJsonLine(io, { stopped: true, ...report })
+  else for (const line of stopLines(io, report)) io.out(line)
+  return report
+}
+
+const EXAMPLE = `understudy up
+understudy up examples/shop/understudy.config.ts --detach`

@@ -1,0 +1,15 @@
+import { explanationLines } from '../print/events.ts'
+import { type CommonOptions, mustKnowService, openSession } from '../session.ts'
+import { type AddCommand, clusterCommand, printJson } from './command.ts'
+
+export const addWhy: AddCommand = (program, io) => {
+  clusterCommand(program, 'why', 'say why a service is as it is, and what was done about it', 'understudy why web')
+    .argument('<service>', 'its name')
+    .action(async (service: string, options: CommonOptions) => {
+      const session = openSession(io, options)
+      mustKnowService(session, service)
+      const explanation = await session.client.why(service)
+      if (options.json) printJson(io, explanation)
+      else for (const line of explanationLines(io, explanation)) io.out(line)
+    })
+}

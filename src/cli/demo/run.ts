@@ -1,0 +1,167 @@
+/**
+ * `understudy demo`: three nodes on this machine keep the example shop open while its parts are killed, frozen and lost
+ * one after the other, under a steady load. It shows what happens as it happens and ends with receipts. It fails, with
+ * exit code 1, when a request that may be repeated failed through a living node's door, or when two workers ever ran at
+ * once: by the log that the workers themselves sign.
+ */
+import { execFile } from 'node:child_process'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { EventRecord, Status } from '../../api/contract.ts'
+import { compileCluster } from '../../config/compile.ts'
+import { loadConfig } from '../../config/load.ts'
+import { systemClock as clock, sleep } from '../../lib/clock.ts'
+import { type LocalCluster, startLocal } from '../../local/start.ts'
+import { FAULTS, type Fault, isCalm } from './faults.ts'
+import type { Show } from './show.ts'
+import { type Tally, Traffic } from './traffic.ts'
+
+const READY_WITHIN_MS = 20_000
+const OVER_WITHIN_MS = 15_000
+/** Between two faults, so that each is seen on its own. */
+const CALM_MS = 1_500
+const LOOK_EVERY_MS = 40
+/** The demo's own addresses: it does not meet a cluster that runs here already. */
+const ADDRESSES = '127.0.77.'
+
+export interface Outcome {
+  readonly fault: string
+  readonly what: string
+  /** From the fault to the first notice of it; null when none was needed. */
+  readonly detectedMs: number | null
+  /** From the fault until everything was as it should be again; null: not within the time allowed. */
+  readonly backMs: number | null
+  readonly rule: string
+  readonly tally: Tally
+}
+
+export async function runDemo(options: {
+  readonly example: string
+  readonly show: Show
+  readonly version: string
+}): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-demo-'))
+  const { show } = options
+  let cluster: LocalCluster | undefined
+  const interrupted = new AbortController()
+  const onSignal = () => interrupted.abort()
+  process.once('SIGINT', onSignal)
+  process.once('SIGTERM', onSignal)
+  try {
+    cpSync(options.example, join(folder, 'shop'), {
+      recursive: true,
+      filter: (path) => !/[/\\](data|\.understudy)$/.test(path),
+    })
+    cluster = await startShop(folder, options.version)
+    const ok = await perform(cluster, join(folder, 'shop', 'data'), show, interrupted.signal)
+    return ok ? 0 : 1
+  } finally {
+    process.off('SIGINT', onSignal)
+    process.off('SIGTERM', onSignal)
+    show.line('stopping the cluster …')
+    await cluster?.stop({ withinMs: 10_000 })
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function startShop(folder: string, version: string): Promise<LocalCluster> {
+  const { file, raw } = await loadConfig(join(folder, 'shop', 'understudy.config.ts'))
+  const { spec } = compileCluster(raw, { file })
+  const nodes = spec.nodes.map((node, index) => ({ ...node, address: `${ADDRESSES}${11 + index}` }))
+  return startLocal({ spec: { ...spec, nodes }, stateDir: join(folder, 'state'), version, configFile: file })
+}
+
+async function perform(cluster: LocalCluster, dataFolder: string, show: Show, signal: AbortSignal): Promise<boolean> {
+  show.opening(cluster.spec)
+  const events: EventRecord[] = []
+  void collect(cluster, events, show, signal)
+  if (!(await until(cluster, isCalm, READY_WITHIN_MS, signal)))
+    throw new Error('the cluster did not become healthy in time')
+  const doors = cluster.spec.nodes.map(({ name, address }) => ({ node: name, url: `http://${address}:8080` }))
+  const traffic = new Traffic(doors)
+  show.line(`everything is healthy; customers arrive at all ${doors.length} doors`)
+  await sleep(clock, CALM_MS)
+  const outcomes: Outcome[] = []
+  for (const fault of FAULTS) {
+    if (signal.aborted) break
+    outcomes.push(await suffer(fault, cluster, traffic, events, show, signal))
+  }
+  await traffic.end()
+  const workers = await checkWorkers(dataFolder)
+  return show.receipts(outcomes, workers, traffic.failures(5)) && !signal.aborted
+}
+
+async function suffer(
+  fault: Fault,
+  cluster: LocalCluster,
+  traffic: Traffic,
+  events: readonly EventRecord[],
+  show: Show,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const before = await cluster.client.status()
+  show.fault(fault.name)
+  const from = Date.now()
+  const injected = await fault.inject(cluster, before)
+  const { doorDown } = injected
+  if (doorDown) traffic.leave(doorDown)
+  show.line(injected.what)
+  const over = await until(cluster, (now) => injected.isOver(now, []), OVER_WITHIN_MS, signal)
+  const backMs = over ? Date.now() - from : null
+  if (doorDown && cluster.nodes.get(doorDown)?.phase === 'running') traffic.enter(doorDown)
+  await sleep(clock, CALM_MS)
+  const notice = events.find((event) => isNotice(event, fault, from))
+  return {
+    fault: fault.name,
+    what: injected.what,
+    detectedMs: notice ? Date.parse(notice.at) - from : null,
+    backMs,
+    rule: notice?.rule ?? '',
+    tally: traffic.tally(from, Date.now() - CALM_MS / 2, doorDown),
+  }
+}
+
+function isNotice(event: EventRecord, fault: Fault, from: number): boolean {
+  if (Date.parse(event.at) < from || event.kind !== 'noticed') return false
+  return fault.service === null || event.service === fault.service
+}
+
+async function collect(cluster: LocalCluster, events: EventRecord[], show: Show, signal: AbortSignal): Promise<void> {
+  for await (const event of cluster.client.follow({ signal })) {
+    events.push(event)
+    show.event(event)
+  }
+}
+
+async function until(
+  cluster: LocalCluster,
+  holds: (now: Status) => boolean,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const deadline = clock.mono() + withinMs
+  while (clock.mono() < deadline && !signal.aborted) {
+    const status = await cluster.client.status().catch(() => undefined) // no agent answers yet: ask again
+    if (status && holds(status)) return true
+    await sleep(clock, LOOK_EVERY_MS)
+  }
+  return false
+}
+
+export interface WorkerCheck {
+  readonly ok: boolean
+  readonly says: string
+}
+
+/** The example brings its own check of the log that workers sign; it exits with 1 when two ran at once. */
+async function checkWorkers(dataFolder: string): Promise<WorkerCheck> {
+  const script = join(dataFolder, '..', 'check-worker-log.mjs')
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [script, dataFolder])
+    return { ok: true, says: stdout.trim() }
+  } catch (error) {
+    return { ok: false, says: String((error as { stdout?: string }).stdout ?? error).trim() }
+  }
+}

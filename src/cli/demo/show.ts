@@ -1,0 +1,102 @@
+/** How the demo looks: one line for each thing that happens, then the receipts as a table. */
+import Table from 'cli-table3'
+import colors from 'picocolors'
+import type { EventRecord } from '../../api/contract.ts'
+import type { ClusterSpec } from '../../core/model.ts'
+import { formatDuration } from '../../lib/duration.ts'
+import type { Shot } from '../../lib/load.ts'
+import type { Outcome, WorkerCheck } from './run.ts'
+import { GETS_PER_SECOND, POSTS_PER_SECOND } from './traffic.ts'
+
+export class Show {
+  readonly #write: (text: string) => void
+  readonly #startedAt = Date.now()
+
+  constructor(write: (text: string) => void) {
+    this.#write = write
+  }
+
+  opening(spec: ClusterSpec): void {
+    const nodes = spec.nodes.map(({ name, zone }) => `${name} (${zone})`).join(', ')
+    this.#write(`${colors.bold('Understudy demo')}: a small shop on three nodes: ${nodes}`)
+    this.#write(`  web     two copies serve, customers come in through every node's front door`)
+    this.#write(`  worker  one at a time and never two; it signs a log every 10 ms`)
+    this.#write(`  load    ${GETS_PER_SECOND} GET/s and ${POSTS_PER_SECOND} POST/s at each door, from now to the end`)
+    this.#write('')
+  }
+
+  line(text: string): void {
+    this.#write(`${this.#clock()} ${text}`)
+  }
+
+  fault(name: string): void {
+    this.#write(`\n${this.#clock()} ${colors.bold(colors.yellow(`▸ ${name}`))}`)
+  }
+
+  event({ kind, node, rule, why }: EventRecord): void {
+    const mark = {
+      noticed: colors.red('!'),
+      done: colors.green('✓'),
+      failed: colors.red('✗'),
+      ended: colors.dim('·'),
+      told: colors.dim('·'),
+    }[kind]
+    if (kind === 'ended') return // that a problem is over is clear from what was done
+    this.#write(`${this.#clock()}   ${mark} ${node}  ${colors.dim(rule.padEnd(20))} ${why}`)
+  }
+
+  /** The table and the verdict; true when both promises were kept and every fault was got over. */
+  receipts(outcomes: readonly Outcome[], workers: WorkerCheck, failures: readonly Shot[]): boolean {
+    const table = new Table({
+      head: ['fault', 'detected', 'back', 'requests', 'failed GET', 'failed POST', 'slowest', 'rule'],
+      style: { head: ['bold'], border: [] },
+    })
+    for (const { fault, detectedMs, backMs, rule, tally } of outcomes) {
+      const { requests, failedGets, failedPosts, slowestMs } = tally
+      table.push([
+        fault,
+        shown(detectedMs),
+        shown(backMs),
+        requests,
+        failedGets,
+        failedPosts,
+        formatDuration(slowestMs),
+        rule,
+      ])
+    }
+    this.#write(`\n${table.toString()}`)
+    this.#write(
+      colors.dim('detected and back count from the fault; back: everything as it was asked for, not only serving'),
+    )
+    this.#write(
+      colors.dim(
+        'a failed POST had reached the instance that died: whether it was done cannot be known, so it is not sent twice',
+      ),
+    )
+    const failedGets = outcomes.reduce((sum, { tally }) => sum + tally.failedGets, 0)
+    const stuck = outcomes.filter(({ backMs }) => backMs === null)
+    this.#verdict(failedGets === 0, `${failedGets} failed GETs through the doors of living nodes`)
+    for (const { method, status, error, atMs } of failures)
+      this.#write(`    ${method} at ${Math.round(atMs)} ms: ${status ?? ''} ${error ?? ''}`)
+    this.#verdict(workers.ok, workers.says)
+    this.#verdict(
+      stuck.length === 0,
+      stuck.length === 0
+        ? 'every fault was got over'
+        : `not got over in time: ${stuck.map(({ fault }) => fault).join(', ')}`,
+    )
+    return failedGets === 0 && workers.ok && stuck.length === 0
+  }
+
+  #verdict(ok: boolean, text: string): void {
+    this.#write(`${ok ? colors.green('✓') : colors.red('✗')} ${text}`)
+  }
+
+  #clock(): string {
+    return colors.dim(`${((Date.now() - this.#startedAt) / 1_000).toFixed(2).padStart(6)} s`)
+  }
+}
+
+function shown(ms: number | null): string {
+  return ms === null ? '-' : formatDuration(ms)
+}

@@ -1,0 +1,108 @@
+/**
+ * `up --detach`: a second process of this program looks after the cluster in the background; this one waits until every
+ * service is healthy and says so. If that takes too long, it says what is not healthy; the cluster goes on trying.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
+import { connect, type Status } from '../client/index.ts'
+import type { ClusterSpec } from '../core/model.ts'
+import { UnderstudyError } from '../errors.ts'
+import { sleep, systemClock } from '../lib/clock.ts'
+import { formatDuration } from '../lib/duration.ts'
+import { claimHolder } from '../local/claim.ts'
+import { apiAddresses, type StateFolder } from '../local/state.ts'
+import { printJson } from './commands/command.ts'
+import type { Io } from './io.ts'
+import { footerLines } from './print/frame.ts'
+import { Screen } from './screen.ts'
+
+export interface DetachRequest {
+  readonly spec: ClusterSpec
+  readonly file: string
+  readonly state: StateFolder
+  readonly json: boolean
+  readonly timeoutMs: number
+}
+
+const LOOK_EVERY_MS = 100
+
+/** Resolves to the exit code. Rejects with UND_TIMED_OUT. */
+export async function detach(io: Io, request: DetachRequest): Promise<number> {
+  const { state, spec, timeoutMs } = request
+  state.create()
+  const logStart = statSync(state.upLog, { throwIfNoEntry: false })?.size ?? 0
+  const child = startBehind(request)
+  let code: number | undefined
+  child.once('exit', (exitCode) => {
+    code = exitCode ?? 1
+  })
+  const screen = new Screen((text) => process.stdout.write(text))
+  const deadline = systemClock.mono() + timeoutMs
+  let status: Status | undefined
+  while (systemClock.mono() < deadline) {
+    if (code !== undefined) {
+      screen.close()
+      io.err(readFileSync(state.upLog, 'utf8').slice(logStart).trimEnd())
+      return code
+    }
+    status = await statusOf(spec, state, child)
+    if (status && unhealthy(status).length === 0) return done(io, screen, request, status)
+    if (io.tty && !request.json) screen.draw([progress(spec, status)])
+    await sleep(systemClock, LOOK_EVERY_MS)
+  }
+  screen.close()
+  child.unref()
+  throw tooLate(timeoutMs, status)
+}
+
+function startBehind({ file, state }: DetachRequest): ChildProcess {
+  const log = openSync(state.upLog, 'a', 0o600)
+  const args = [...process.execArgv, process.argv[1] ?? '', 'up', file, '--state', state.path, '--plain']
+  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] })
+  closeSync(log) // the child has its own copy
+  return child
+}
+
+/** Only what answers once the child holds the folder is of this start; before that it could be of a cluster that ends. */
+async function statusOf(spec: ClusterSpec, state: StateFolder, child: ChildProcess): Promise<Status | undefined> {
+  const token = state.readToken()
+  if (!token || claimHolder(state.claimFile)?.pid !== child.pid) return undefined
+  return connect({ addresses: apiAddresses(spec), token })
+    .status()
+    .catch(() => undefined)
+}
+
+function unhealthy({ services }: Status): Status['services'] {
+  return services.filter(({ healthy }) => !healthy)
+}
+
+function done(io: Io, screen: Screen, { spec, state, json }: DetachRequest, status: Status): number {
+  screen.draw([])
+  screen.close()
+  if (json) {
+    printJson(io, status)
+    return 0
+  }
+  io.out(
+    `${io.paint.bold(spec.name)} is up: every service is healthy. “understudy down” stops it; its log is ${state.upLog}`,
+  )
+  for (const line of footerLines(io, spec).slice(0, -1)) io.out(line)
+  return 0
+}
+
+function progress(spec: ClusterSpec, status: Status | undefined): string {
+  if (!status) return `${spec.name}: waiting for the first agent to answer`
+  return `${spec.name}: waiting for ${unhealthy(status)
+    .map(({ name }) => name)
+    .join(', ')}`
+}
+
+function tooLate(timeoutMs: number, status: Status | undefined): UnderstudyError {
+  const what = status
+    ? unhealthy(status)
+        .map(({ name, why }) => `\n  ${name}: ${why}`)
+        .join('')
+    : '\n  no agent answers; nodes/*/agent.log in the state folder says more'
+  const message = `not healthy after ${formatDuration(timeoutMs)}:${what}\nThe cluster goes on trying; “understudy status” shows it, “understudy down” stops it.`
+  return new UnderstudyError('UND_TIMED_OUT', message)
+}

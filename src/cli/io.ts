@@ -1,0 +1,38 @@
+/** Where a command reads and writes: the terminal, or what a test puts in its place. */
+import { createColors } from 'picocolors'
+
+export type Palette = ReturnType<typeof createColors>
+
+export interface Io {
+  out(text: string): void
+  err(text: string): void
+  /** Is somebody looking? Then output may be coloured, cut to the width, and redrawn in place. */
+  readonly tty: boolean
+  readonly columns: number
+  readonly rows: number
+  readonly paint: Palette
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+export function systemIo(): Io {
+  const { stdout, stderr, env } = process
+  const colored =
+    env.NO_COLOR === undefined && env.TERM !== 'dumb' && (stdout.isTTY === true || env.FORCE_COLOR !== undefined)
+  // A pipe that is closed early (`understudy events | head`) is no reason for a stack trace.
+  for (const stream of [stdout, stderr]) stream.on('error', () => {})
+  return {
+    out: (text) => void stdout.write(`${text}\n`),
+    err: (text) => void stderr.write(`${text}\n`),
+    tty: stdout.isTTY === true,
+    get columns() {
+      return stdout.columns ?? 120
+    },
+    get rows() {
+      return stdout.rows ?? 40
+    },
+    paint: createColors(colored),
+    cwd: process.cwd(),
+    env,
+  }
+}

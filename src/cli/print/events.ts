@@ -1,0 +1,89 @@
+/** Events, explanations and receipts as lines. */
+import type { EventRecord, Explanation, Receipt } from '../../client/index.ts'
+import { formatDuration } from '../../lib/duration.ts'
+import type { Io } from '../io.ts'
+import { type Column, clip, tableLines } from './table.ts'
+
+/** `03:04:05.678  a  web  noticed  instance-down  it ended with code 1`. Widths are guessed: a line knows no other one. */
+export function eventLine(io: Io, event: EventRecord): string {
+  const { dim } = io.paint
+  const parts = [
+    dim(clockTime(event.at)),
+    event.node.padEnd(3),
+    (event.service ?? '-').padEnd(8),
+    kindColor(io, event.kind)(event.kind.padEnd(7)),
+    event.rule.padEnd(18),
+    event.why,
+  ]
+  return clip(io, parts.join('  '))
+}
+
+/** The time of day here, with milliseconds. */
+export function clockTime(at: string): string {
+  const time = new Date(at)
+  const pad = (value: number, digits = 2) => String(value).padStart(digits, '0')
+  const day = [time.getHours(), time.getMinutes(), time.getSeconds()].map((value) => pad(value)).join(':')
+  return `${day}.${pad(time.getMilliseconds(), 3)}`
+}
+
+function kindColor({ paint }: Io, kind: EventRecord['kind']): (text: string) => string {
+  return { noticed: paint.yellow, done: paint.green, failed: paint.red, ended: paint.dim, told: paint.dim }[kind]
+}
+
+export function explanationLines(io: Io, explanation: Explanation): string[] {
+  const { bold, green, red, dim } = io.paint
+  const { service, now, problems, candidates, recent } = explanation
+  const open = problems.map(({ rule, node, why, evidence }) => [
+    red(rule),
+    node,
+    `${why}${evidence ? dim(` (${evidence})`) : ''}`,
+  ])
+  const able = candidates.map((candidate) => [candidate.node, candidate.able ? green('yes') : 'no', candidate.why])
+  return [
+    clip(io, `${bold(service)}  ${now}`),
+    '',
+    ...(open.length === 0
+      ? ['No open problems.']
+      : tableLines(io, [{ title: 'PROBLEM' }, { title: 'SEEN BY' }, { title: 'WHY' }], open)),
+    ...(able.length === 0
+      ? []
+      : ['', ...tableLines(io, [{ title: 'NODE' }, { title: 'CAN LEAD' }, { title: 'WHY' }], able)]),
+    ...(recent.length === 0 ? [] : ['', dim('WHAT HAPPENED LAST'), ...recent.map((event) => eventLine(io, event))]),
+  ]
+}
+
+const RECEIPT_COLUMNS: readonly Column[] = [
+  { title: 'WHEN' },
+  { title: 'SERVICE' },
+  { title: 'KIND' },
+  { title: 'FROM' },
+  { title: 'TO' },
+  { title: 'TERM', align: 'right' },
+  { title: 'BACK AFTER', align: 'right' },
+  { title: 'RULE' },
+]
+
+export function receiptsLines(io: Io, receipts: readonly Receipt[]): string[] {
+  if (receipts.length === 0) return ['No receipts: nothing had to fail over, move or be repaired yet.']
+  const rows = receipts.map(({ noticedAt, service, kind, from, to, term, backAfterMs, rule }) => [
+    clockTime(noticedAt),
+    service,
+    kind,
+    from ?? '',
+    to,
+    term === 0 ? '' : String(term),
+    formatDuration(backAfterMs),
+    rule,
+  ])
+  return tableLines(io, RECEIPT_COLUMNS, rows)
+}
+
+/** One receipt in full: what, why, and each moment. */
+export function receiptLines(io: Io, receipt: Receipt): string[] {
+  const { bold, dim } = io.paint
+  const { kind, service, from, to, term, backAfterMs, rule, why, marks } = receipt
+  const moved = from === null || from === to ? `on ${to}` : `${from} → ${to}`
+  const head = `${bold(service)}  ${kind}  ${moved}${term === 0 ? '' : `  term ${term}`}  back after ${bold(formatDuration(backAfterMs))}`
+  const steps = marks.map(({ name, atMs }) => `  ${formatDuration(atMs).padStart(8)}  ${name}`)
+  return [clip(io, head), clip(io, dim(`  ${rule}: ${why}`)), ...steps]
+}

@@ -1,0 +1,83 @@
+/** The list of commands, and what becomes of an error: a sentence, its code, and an exit code that means something. */
+import { Command, CommanderError } from 'commander'
+import { ERRORS, UnderstudyError } from '../errors.ts'
+import { addAgent } from './commands/agent.ts'
+import { addCheck } from './commands/check.ts'
+import type { AddCommand } from './commands/command.ts'
+import { addDown } from './commands/down.ts'
+import { addDrain, addUndrain } from './commands/drain.ts'
+import { addEvents } from './commands/events.ts'
+import { addLogs } from './commands/logs.ts'
+import { addReceipts } from './commands/receipts.ts'
+import { addStatus } from './commands/status.ts'
+import { addSwitchover } from './commands/switchover.ts'
+import { addUp } from './commands/up.ts'
+import { addWhy } from './commands/why.ts'
+import type { Io } from './io.ts'
+import { configRoom } from './rooms.ts'
+import { version } from './version.ts'
+
+const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
+  'Run:': [addUp, addDown, addCheck],
+  'Look:': [addStatus, addWhy, addEvents, addReceipts, addLogs],
+  'Change:': [addSwitchover, addDrain, addUndrain],
+  'Inside:': [addAgent],
+}
+
+export function buildProgram(io: Io, exit: (code: number) => void): Command {
+  const program = new Command('understudy')
+    .description('Keeps services and their data running when servers die.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'explain a command')
+    .helpCommand(false)
+    .configureOutput({ writeOut: (text) => io.out(text.trimEnd()), writeErr: (text) => io.err(text.trimEnd()) })
+    .configureHelp({ helpWidth: Math.min(io.columns, 110), subcommandTerm: (command) => usageOf(command) })
+    .addHelpText('after', '\n“understudy COMMAND --help” explains a command, with an example.')
+    .exitOverride()
+  for (const [title, commands] of Object.entries(GROUPS)) {
+    program.commandsGroup(title)
+    for (const add of commands) add(program, io, exit)
+  }
+  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
+  return program
+}
+
+/** Runs one command line; resolves to the exit code. */
+export async function run(args: readonly string[], io: Io): Promise<number> {
+  let code = 0
+  const program = buildProgram(io, (chosen) => {
+    code = chosen
+  })
+  if (args.length === 0) {
+    program.outputHelp()
+    return 0
+  }
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return code
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ERRORS.UND_BAD_REQUEST.exit
+    return await explain(io, error, args.includes('--json'))
+  }
+}
+
+async function explain(io: Io, error: unknown, json: boolean): Promise<number> {
+  const known =
+    error instanceof UnderstudyError ? error : new UnderstudyError('UND_INTERNAL', textOf(error), { cause: error })
+  if (json) io.out(JSON.stringify({ error: { ...known, code: known.code, message: known.message } }, null, 2))
+  else if (known.code === 'UND_CONFIG_INVALID') io.err((await configRoom()).printComplaints(known))
+  else io.err(`${io.paint.red('understudy:')} ${known.message} ${io.paint.dim(`(${known.code})`)}`)
+  return ERRORS[known.code].exit
+}
+
+/** A bug: the stack is what whoever mends it needs. */
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+function usageOf(command: Command): string {
+  const words = command.registeredArguments.map((argument) =>
+    argument.required ? argument.name().toUpperCase() : `[${argument.name().toUpperCase()}]`,
+  )
+  return [command.name(), ...words].join(' ')
+}
