@@ -2,7 +2,7 @@
  * What is so, whatever anybody believes: which processes run, and what the store granted to whom. Invariants are checked
  * here, at every change that could break one, and what is broken is kept as sentences.
  */
-import { oneWriter, termsAreGranted, termsGrow } from '../core/invariants.ts'
+import { oneRunForTerm, oneWriter, type Seen, termsAreGranted, termsGrow } from '../core/invariants.ts'
 import type { ClusterSpec, InstanceReport, LeadRecord, NodeName, ServiceName, ServiceRecord, Term } from '../core/model.ts'
 import type { RoutingTable } from '../core/routing.ts'
 import type { Write } from '../stores/store.ts'
@@ -20,6 +20,7 @@ export class Truth {
   readonly #open = new Set<Process>()
   readonly #granted = new Map<string, NodeName>()
   readonly #terms: Record<ServiceName, Term> = {}
+  readonly #ran = new Map<string, Seen>()
   readonly #routed = new Map<string, Term>()
   readonly grants: Grant[] = []
 
@@ -36,6 +37,9 @@ export class Truth {
     const owner = this.#granted.get(`${process.service} ${process.term}`)
     const seen = { node: process.node, instance: reportOf(process) }
     this.#tell(termsAreGranted(this.#terms, [seen]))
+    const run = `${process.service} ${process.term}`
+    this.#tell(oneRunForTerm(this.#ran.get(run), seen))
+    this.#ran.set(run, seen)
     if (owner !== process.node) {
       this.#tell([
         `${process.service} leads on ${process.node} in term ${process.term}, which was granted to ${owner ?? 'nobody'}`,
