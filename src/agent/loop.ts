@@ -55,6 +55,7 @@ export class Agent {
   readonly #busy = new Map<ServiceName | null, string>()
   readonly #failures = new Map<ServiceName | null, number>()
   readonly #incarnation: number
+  readonly #startedAt: number
   #view: View
   #decision: Decision = { problems: [], acts: [] }
   #turnDue = false
@@ -68,6 +69,7 @@ export class Agent {
     const { world, cluster, self } = options
     const now = world.clock.mono()
     this.#options = options
+    this.#startedAt = now
     this.#world = world
     this.#incarnation = world.clock.wall()
     this.#routes = { text: '', version: world.clock.wall() }
@@ -213,7 +215,7 @@ export class Agent {
       cluster,
       store,
       peers: this.#peers.facts(now),
-      local: { instances, leases: this.#leads.facts(), busy, stopping },
+      local: { instances, leases: this.#leads.facts(), busy, startedAgoMs: now - this.#startedAt, stopping },
     })
   }
 

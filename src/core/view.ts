@@ -62,6 +62,8 @@ export interface LocalFacts {
   readonly leases: Readonly<Record<ServiceName, { readonly term: Term; readonly endsInMs: number }>>
   /** Services with a step under way, or resting after one that failed: nothing new is begun for them. */
   readonly busy: Readonly<Record<ServiceName, string>>
+  /** How long this agent has run: a new one first takes over what the one before it held. */
+  readonly startedAgoMs: number
   /** This node is being stopped on purpose. */
   readonly stopping: boolean
 }
