@@ -58,7 +58,10 @@ export class SimFence {
           what()
           world.after(SAY_MS, () => resolve())
         } else {
-          const error = new UnderstudyError('UND_TIMED_OUT', `the fence did not acknowledge within ${ACKNOWLEDGED_WITHIN_MS} ms`)
+          const error = new UnderstudyError(
+            'UND_TIMED_OUT',
+            `the fence did not acknowledge within ${ACKNOWLEDGED_WITHIN_MS} ms`,
+          )
           world.after(ACKNOWLEDGED_WITHIN_MS, () => reject(error))
         }
       })

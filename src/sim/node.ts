@@ -97,7 +97,17 @@ export class SimNode {
     const mesh = new SimMesh(this.name, cluster, network, gate, this.#parts.deliver)
     const drivers = cluster.services.map(
       (service, index) =>
-        [service.name, new SimDriver({ service, processes: this.processes, books: this.#booksOf(service.name, index), gate, clock: own, random })] as const,
+        [
+          service.name,
+          new SimDriver({
+            service,
+            processes: this.processes,
+            books: this.#booksOf(service.name, index),
+            gate,
+            clock: own,
+            random,
+          }),
+        ] as const,
     )
     this.#agentPid += 1
     const pids = { agent: this.#agentPid, balancer: 1, fence: 2 }
@@ -117,7 +127,13 @@ export class SimNode {
       },
       onExit: () => gate.deliver(() => this.#exit()),
     })
-    const surface = new AgentSurface({ agent, store: handle, run: this.#parts.run(), pids: () => pids, balancer: () => [] })
+    const surface = new AgentSurface({
+      agent,
+      store: handle,
+      run: this.#parts.run(),
+      pids: () => pids,
+      balancer: () => [],
+    })
     this.#running = { gate, agent, surface, store: handle, mesh, drivers: drivers.map(([, driver]) => driver) }
     gate.after(ADOPT_MS * (0.5 + random()), () => {
       void Promise.all(drivers.map(([, driver]) => driver.adopt())).then(() => agent.start())

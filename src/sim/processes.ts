@@ -187,7 +187,8 @@ export class Processes {
     for (const process of this.#alive.values()) {
       if (process.service !== service || process.phase !== 'open') continue
       const { crashAfterMs } = this.habitsOf(service)
-      if (crashAfterMs !== null) this.#endLater(process, crashAfterMs, 'ended with code 1', () => this.habitsOf(service).crashAfterMs !== null)
+      if (crashAfterMs !== null)
+        this.#endLater(process, crashAfterMs, 'ended with code 1', () => this.habitsOf(service).crashAfterMs !== null)
       this.#hint(process)
     }
   }

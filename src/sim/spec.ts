@@ -20,15 +20,19 @@ export function madeUpCluster(nodes: readonly MadeUpNode[], services: readonly M
   const raw = {
     name: 'made-up',
     nodes: Object.fromEntries(nodes.map(({ name, zone }) => [name, { zone }])),
-    services: Object.fromEntries(
-      services.map((service, index) => [service.name, compiled(service, listen(index))]),
-    ),
+    services: Object.fromEntries(services.map((service, index) => [service.name, compiled(service, listen(index))])),
   }
   return compileCluster(raw, { isLocal: () => true }).spec
 }
 
 function compiled({ kind, redundancy, instances, standby }: MadeUpService, listen: number): unknown {
   const passive = redundancy === 'active-passive'
-  const common = { run: 'program', redundancy, instances, ...(passive && { standby }), ...(passive && standby === 'warm' && { promote: { signal: 'SIGUSR2' as const } }) }
+  const common = {
+    run: 'program',
+    redundancy,
+    instances,
+    ...(passive && { standby }),
+    ...(passive && standby === 'warm' && { promote: { signal: 'SIGUSR2' as const } }),
+  }
   return kind === 'http' ? http({ ...common, listen }) : command(common)
 }

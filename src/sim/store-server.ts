@@ -81,7 +81,8 @@ export class StoreServer {
   #handle<T>(asked: Asked<T>): Answer<T> {
     if (this.condition === 'away') return { error: refused() }
     if (!asked.changes) return { value: asked.handle(this.#map, this.#now()) }
-    if (this.condition === 'full') return { error: new UnderstudyError('UND_STORE_FULL', 'the disk of the store is full') }
+    if (this.condition === 'full')
+      return { error: new UnderstudyError('UND_STORE_FULL', 'the disk of the store is full') }
     if (this.condition === 'unsure' && this.#random() < 0.5) return { error: unsure() }
     const value = asked.handle(this.#map, this.#now())
     this.#changed()

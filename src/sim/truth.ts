@@ -3,7 +3,15 @@
  * here, at every change that could break one, and what is broken is kept as sentences.
  */
 import { oneRunForTerm, oneWriter, type Seen, termsAreGranted, termsGrow } from '../core/invariants.ts'
-import type { ClusterSpec, InstanceReport, LeadRecord, NodeName, ServiceName, ServiceRecord, Term } from '../core/model.ts'
+import type {
+  ClusterSpec,
+  InstanceReport,
+  LeadRecord,
+  NodeName,
+  ServiceName,
+  ServiceRecord,
+  Term,
+} from '../core/model.ts'
 import type { RoutingTable } from '../core/routing.ts'
 import type { Write } from '../stores/store.ts'
 import type { Process } from './processes.ts'
@@ -64,7 +72,9 @@ export class Truth {
       const serving = targets.filter(({ state }) => state === 'serving')
       for (const { node, term } of serving) {
         if (term < seen)
-          this.#tell([`the balancer of ${table.node} sends ${service} to ${node} in term ${term} and has seen term ${seen}`])
+          this.#tell([
+            `the balancer of ${table.node} sends ${service} to ${node} in term ${term} and has seen term ${seen}`,
+          ])
       }
       this.#routed.set(key, Math.max(seen, ...serving.map(({ term }) => term)))
     }

@@ -147,7 +147,12 @@ export class World {
       node.thawAgent()
       for (const process of node.processes.all()) node.processes.thaw(process)
       for (const { name } of this.cluster.services) {
-        Object.assign(node.processes.habitsOf(name), { unwell: false, crashAfterMs: null, refused: false, stubborn: false })
+        Object.assign(node.processes.habitsOf(name), {
+          unwell: false,
+          crashAfterMs: null,
+          refused: false,
+          stubborn: false,
+        })
         node.processes.followHabits(name)
       }
     }

@@ -69,7 +69,8 @@ class Runner {
         return world.mend(command.a, command.b, command.oneWay)
       case 'store':
         world.store.slowMs = command.condition === 'slow' ? 200 : 0
-        world.store.condition = command.condition === 'back' || command.condition === 'slow' ? 'well' : command.condition
+        world.store.condition =
+          command.condition === 'back' || command.condition === 'slow' ? 'well' : command.condition
         return
       case 'unwell':
       case 'refuse':
@@ -81,7 +82,9 @@ class Runner {
         return world.node(command.node).clock.jumpWall(command.byMs)
       case 'switchover':
         return this.#ask((node) =>
-          world.node(node).surface?.switchover({ service: command.service, ...(command.to !== null && { to: command.to }) }),
+          world
+            .node(node)
+            .surface?.switchover({ service: command.service, ...(command.to !== null && { to: command.to }) }),
         )
       case 'drain':
       case 'undrain':
@@ -95,7 +98,11 @@ class Runner {
       case 'expect served':
         return this.#expectServed(command.service, command.by, command.withinMs)
       case 'expect not served':
-        return this.#check(!serves(world, command.service), `${command.service} is not served`, `${command.service} is served`)
+        return this.#check(
+          !serves(world, command.service),
+          `${command.service} is not served`,
+          `${command.service} is served`,
+        )
       case 'cluster':
       case 'service':
         return
@@ -139,7 +146,8 @@ class Runner {
     if (target.what !== 'process') return this.#fail(`${command.text}: name a node and a service`)
     const { processes } = this.#theWorld().node(target.node)
     const habits = processes.habitsOf(target.service)
-    if (command.do === 'fix') Object.assign(habits, { unwell: false, refused: false, stubborn: false, crashAfterMs: null })
+    if (command.do === 'fix')
+      Object.assign(habits, { unwell: false, refused: false, stubborn: false, crashAfterMs: null })
     if (command.do === 'unwell') habits.unwell = true
     if (command.do === 'refuse') habits.refused = true
     if (command.do === 'stubborn') habits.stubborn = true
@@ -176,7 +184,11 @@ class Runner {
     await world.clock.runUntil(from + withinMs, isServed)
     const took = formatDuration(world.nowMs - from)
     const who = serves(world, service) ?? 'nobody'
-    this.#check(isServed(), `${service} is served by ${who} after ${took}`, `${service} is served by ${who} after ${took}`)
+    this.#check(
+      isServed(),
+      `${service} is served by ${who} after ${took}`,
+      `${service} is served by ${who} after ${took}`,
+    )
   }
 
   async #expectQuiet(forMs: number): Promise<void> {

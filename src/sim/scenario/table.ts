@@ -1,6 +1,7 @@
 /** Who runs what, by the world's own truth, as a table of text. */
-import type { Process } from '../processes.ts'
+
 import type { SimNode } from '../node.ts'
+import type { Process } from '../processes.ts'
 import type { World } from '../world.ts'
 
 export function tableOf(world: World): string[] {
