@@ -30,6 +30,7 @@ export const primaryDown = forEachService((view, service) => {
     service: service.name,
     evidence: 'first-hand',
     why,
-    steps: [{ kind: 'give-up-lead', service: service.name, term, vacancy }],
+    // Without the store nothing can be given up; the lease ends by itself.
+    steps: view.store.reachable ? [{ kind: 'give-up-lead', service: service.name, term, vacancy }] : [],
   }
 })
