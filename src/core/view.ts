@@ -62,6 +62,8 @@ export interface LocalFacts {
   readonly leases: Readonly<Record<ServiceName, HeldLease>>
   /** Services with a step under way, or resting after one that failed: nothing new is begun for them. */
   readonly busy: Readonly<Record<ServiceName, string>>
+  /** The term in which a start or a promotion was last tried here and failed. */
+  readonly failedIn: Readonly<Record<ServiceName, Term>>
   /** How long this agent has run: a new one first takes over what the one before it held. */
   readonly startedAgoMs: number
   /** This node is being stopped on purpose. */
