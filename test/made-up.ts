@@ -134,7 +134,7 @@ export function view({ self = 'a', cluster: spec, store, peers, local }: MadeUp)
       ...store,
     },
     peers: { ...Object.fromEntries(others), ...peers },
-    local: { instances: {}, leases: {}, busy: {}, stopping: false, ...local },
+    local: { instances: {}, leases: {}, busy: {}, failedIn: {}, startedAgoMs: 60_000, stopping: false, ...local },
   }
 }
 

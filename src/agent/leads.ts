@@ -5,6 +5,7 @@
  */
 import { endsInMs, killAt, type Lease, leaseGranted, leaseRenewed, renewEveryMs } from '../core/lease.ts'
 import type { LeadRecord, NodeName, ServiceName, ServiceRecord, ServiceSpec, Term, Vacancy } from '../core/model.ts'
+import type { HeldLease } from '../core/view.ts'
 import { hasCode, UnderstudyError } from '../errors.ts'
 import type { Cancel } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
@@ -13,6 +14,7 @@ import type { World } from './world.ts'
 
 interface Held {
   lease: Lease
+  readonly adopted: boolean
   identity: ProcessIdentity | null
   cancelRenewal: Cancel
   cancelKill: Cancel
@@ -39,10 +41,13 @@ export class Leads {
   }
 
   /** What the view says of them. */
-  facts(): Record<ServiceName, { term: Term; endsInMs: number }> {
+  facts(): Record<ServiceName, HeldLease> {
     const now = this.#world.clock.mono()
     return Object.fromEntries(
-      [...this.#held].map(([name, { lease }]) => [name, { term: lease.term, endsInMs: endsInMs(lease, now) }]),
+      [...this.#held].map(([name, { lease, adopted }]) => [
+        name,
+        { term: lease.term, endsInMs: endsInMs(lease, now), adopted },
+      ]),
     )
   }
 
@@ -68,7 +73,7 @@ export class Leads {
       await store.release(id)
       return false
     }
-    this.#hold(service.name, leaseGranted({ id, term, ttlMs }, sentAt), null)
+    this.#hold(service.name, leaseGranted({ id, term, ttlMs }, sentAt), null, false)
     return true
   }
 
@@ -82,7 +87,7 @@ export class Leads {
     await this.#world.store.renew(lead.lease)
     if (this.#held.has(service.name) || this.#closed) return
     const lease = leaseGranted({ id: lead.lease, term: lead.term, ttlMs: service.timing.leaseMs }, sentAt)
-    this.#hold(service.name, lease, identity)
+    this.#hold(service.name, lease, identity, true)
     await this.#guard(service.name)
   }
 
@@ -121,8 +126,9 @@ export class Leads {
     for (const service of [...this.#held.keys()]) this.#drop(service)
   }
 
-  #hold(service: ServiceName, lease: Lease, identity: ProcessIdentity | null): void {
-    this.#held.set(service, { lease, identity, cancelRenewal: () => undefined, cancelKill: () => undefined })
+  #hold(service: ServiceName, lease: Lease, identity: ProcessIdentity | null, adopted: boolean): void {
+    this.#drop(service)
+    this.#held.set(service, { lease, identity, adopted, cancelRenewal: () => undefined, cancelKill: () => undefined })
     this.#scheduleRenewal(service, renewEveryMs(lease))
     this.#scheduleKill(service)
   }

@@ -5,7 +5,7 @@
  */
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
-import type { ClusterSpec, InstanceReport, NodeName, NodeReport, ServiceName } from '../core/model.ts'
+import type { ClusterSpec, InstanceReport, NodeName, NodeReport, ServiceName, Term } from '../core/model.ts'
 import type { Problem } from '../core/problems/problem.ts'
 import { type Route, routesFor } from '../core/routing.ts'
 import { isDangerous, sameStep } from '../core/steps.ts'
@@ -54,7 +54,9 @@ export class Agent {
   readonly #stops = new StopStack()
   readonly #busy = new Map<ServiceName | null, string>()
   readonly #failures = new Map<ServiceName | null, number>()
+  readonly #failedIn = new Map<ServiceName, Term>()
   readonly #incarnation: number
+  readonly #startedAt: number
   #view: View
   #decision: Decision = { problems: [], acts: [] }
   #turnDue = false
@@ -68,6 +70,7 @@ export class Agent {
     const { world, cluster, self } = options
     const now = world.clock.mono()
     this.#options = options
+    this.#startedAt = now
     this.#world = world
     this.#incarnation = world.clock.wall()
     this.#routes = { text: '', version: world.clock.wall() }
@@ -213,7 +216,14 @@ export class Agent {
       cluster,
       store,
       peers: this.#peers.facts(now),
-      local: { instances, leases: this.#leads.facts(), busy, stopping },
+      local: {
+        instances,
+        leases: this.#leads.facts(),
+        busy,
+        failedIn: Object.fromEntries(this.#failedIn),
+        startedAgoMs: now - this.#startedAt,
+        stopping,
+      },
     })
   }
 
@@ -270,6 +280,8 @@ export class Agent {
     const failures = (this.#failures.get(service) ?? 0) + 1
     this.#failures.set(service, failures)
     this.#counts.stepsFailed += 1
+    if ((act.step.kind === 'start' || act.step.kind === 'promote') && act.step.term > 0)
+      this.#failedIn.set(act.step.service, act.step.term)
     this.#busy.set(service, 'resting')
     this.journal.tell({ service, rule: act.rule, kind: 'failed', why: `${act.step.kind} failed: ${error.message}` })
     this.#world.clock.after(backoffMs(failures, REST), () => {

@@ -27,5 +27,6 @@ export function choose(problems: readonly Problem[], view: View): Act[] {
 }
 
 function isBlocked(view: View, service: ServiceName | null, rule: string): boolean {
-  return service !== null && view.local.busy[service] !== undefined && rule !== 'two-writers'
+  const busy = service === null ? undefined : view.local.busy[service]
+  return busy !== undefined && (rule !== 'two-writers' || busy === 'kill')
 }

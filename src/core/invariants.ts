@@ -45,6 +45,17 @@ export function termsAreGranted(granted: Readonly<Record<ServiceName, Term>>, se
   })
 }
 
+/** The term is the fencing token of one run: no second process may ever lead in it, not even on the same node. */
+export function oneRunForTerm(earlier: Seen | undefined, now: Seen): string[] {
+  const isSame =
+    earlier?.node === now.node &&
+    earlier.instance.pid === now.instance.pid &&
+    earlier.instance.startTime === now.instance.startTime
+  if (!earlier || isSame) return []
+  const { service, term } = now.instance
+  return [`term ${term} of ${service} is used twice: by a process on ${earlier.node} and by another on ${now.node}`]
+}
+
 /** No zone has two instances of a service while another zone that could have one has none. */
 export function zonesAreSpread(cluster: ClusterSpec, service: ServiceSpec): string[] {
   const zoneOf = new Map(cluster.nodes.map((node) => [node.name, `${node.region}/${node.zone}`]))

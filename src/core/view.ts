@@ -59,11 +59,22 @@ export interface PeerFacts {
 export interface LocalFacts {
   readonly instances: Readonly<Record<ServiceName, InstanceReport>>
   /** Leads that this agent holds a lease for, by its own count. */
-  readonly leases: Readonly<Record<ServiceName, { readonly term: Term; readonly endsInMs: number }>>
+  readonly leases: Readonly<Record<ServiceName, HeldLease>>
   /** Services with a step under way, or resting after one that failed: nothing new is begun for them. */
   readonly busy: Readonly<Record<ServiceName, string>>
+  /** The term in which a start or a promotion was last tried here and failed. */
+  readonly failedIn: Readonly<Record<ServiceName, Term>>
+  /** How long this agent has run: a new one first takes over what the one before it held. */
+  readonly startedAgoMs: number
   /** This node is being stopped on purpose. */
   readonly stopping: boolean
+}
+
+export interface HeldLease {
+  readonly term: Term
+  readonly endsInMs: number
+  /** Taken over from an earlier agent of this node, or after an unknown outcome: what ran in its term is not known. */
+  readonly adopted?: boolean
 }
 
 const NEVER_STARTED: Omit<InstanceReport, 'service'> = {

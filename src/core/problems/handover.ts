@@ -45,6 +45,7 @@ export const primaryDrained = forEachService((view, service) => {
 function handOver(view: View, { name }: ServiceSpec, rule: string, to: NodeName, why: string): Problem | undefined {
   const instance = localInstance(view, name)
   const found = (steps: Problem['steps']): Problem => ({ rule, service: name, evidence: 'first-hand', why, steps })
+  if (!view.store.reachable) return found([]) // nothing ends here that could not be handed over
   if (instance.state !== 'stopped') return found([{ kind: 'stop', service: name }])
   const term = leadOf(view, name)?.term ?? 0
   if (instance.term !== term) return undefined // the lead is new here: let it start first

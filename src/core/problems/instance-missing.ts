@@ -4,13 +4,15 @@
  */
 import { unmetNeeds } from '../needs.ts'
 import { membersOf } from '../placement.ts'
-import { hasLeader, holdsLead, localInstance } from '../view.ts'
+import { hasLeader, leadOf, localInstance } from '../view.ts'
 import { forEachService } from './problem.ts'
 
 export const instanceMissing = forEachService((view, service) => {
   const instance = localInstance(view, service.name)
+  // By the store's word: a new agent holds no lease yet, and what leads here is no standby's business.
+  const isLeader = leadOf(view, service.name)?.node === view.self
   const runsStandbys = hasLeader(service) && service.standby === 'warm'
-  if (instance.state !== 'stopped' || view.local.stopping || holdsLead(view, service.name)) return undefined
+  if (instance.state !== 'stopped' || view.local.stopping || isLeader) return undefined
   if (hasLeader(service) && !runsStandbys) return undefined
   if (!membersOf(view, service).includes(view.self)) return undefined
   const role = hasLeader(service) ? 'standby' : 'active'

@@ -2,7 +2,8 @@
  * The primary's process has ended, seen by its own node: the best evidence there is, so nobody waits for the lease. The
  * driver says `stopped` only when nothing of the process group is left; then the lead is given up and the next in line
  * starts. Also when that is the same node again: every run of a single writer gets a term of its own, so that late
- * writes of the earlier run can be told from those of the present one.
+ * writes of the earlier run can be told from those of the present one. For the same reason a lead that was taken over from
+ * an earlier agent, and under which nothing leads, is given up: nobody knows whether something ran in its term.
  */
 import { bestOther } from '../election.ts'
 import { holdsLead, leadOf, localInstance } from '../view.ts'
@@ -11,8 +12,10 @@ import { forEachService } from './problem.ts'
 export const primaryDown = forEachService((view, service) => {
   const instance = localInstance(view, service.name)
   const term = leadOf(view, service.name)?.term
-  if (view.local.stopping || !holdsLead(view, service.name) || instance.state !== 'stopped' || instance.term !== term)
-    return undefined
+  if (view.local.stopping || term === undefined || !holdsLead(view, service.name)) return undefined
+  const hasEnded = instance.state === 'stopped' && instance.term === term
+  const isUnused = (view.local.leases[service.name]?.adopted ?? false) && instance.term !== term
+  if (!hasEnded && !isUnused) return undefined
   const why = `the primary of ${service.name} on ${view.self} ${instance.note || 'has ended'}`
   const successor = bestOther(view, service, view.self)
   const vacancy = {
@@ -27,6 +30,7 @@ export const primaryDown = forEachService((view, service) => {
     service: service.name,
     evidence: 'first-hand',
     why,
-    steps: [{ kind: 'give-up-lead', service: service.name, term, vacancy }],
+    // Without the store nothing can be given up; the lease ends by itself.
+    steps: view.store.reachable ? [{ kind: 'give-up-lead', service: service.name, term, vacancy }] : [],
   }
 })

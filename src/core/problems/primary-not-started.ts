@@ -2,8 +2,10 @@
  * This node holds the lead and its instance does not lead yet: the lead was just won. A running standby is told, else an
  * instance is started, in the term that was won.
  */
-import { holdsLead, leadOf, localInstance } from '../view.ts'
-import { forEachService } from './problem.ts'
+import { bestOther } from '../election.ts'
+import type { NodeName, ServiceName, Term } from '../model.ts'
+import { holdsLead, leadOf, localInstance, type View } from '../view.ts'
+import { forEachService, type Problem } from './problem.ts'
 
 export const primaryNotStarted = forEachService((view, service) => {
   const lead = leadOf(view, service.name)
@@ -23,6 +25,9 @@ export const primaryNotStarted = forEachService((view, service) => {
           : { kind: step, service: service.name },
     ],
   })
+  const elsewhere = view.local.failedIn[service.name] === lead.term ? bestOther(view, service, view.self) : undefined
+  if (elsewhere !== undefined && (instance.state === 'stopped' || instance.role === 'standby'))
+    return givenTo(view, service.name, elsewhere, instance.note, lead.term)
   const won = `${view.self} won term ${lead.term} of ${service.name}`
   if (instance.state === 'stopped') return found(`${won} and starts it`, 'start')
   if (instance.state === 'running' && instance.role === 'standby')
@@ -30,3 +35,16 @@ export const primaryNotStarted = forEachService((view, service) => {
   if (instance.state === 'running') return found(`${won}, but what runs here is of another term: it ends first`, 'stop')
   return undefined // starting or stopping: the next turn sees how it ended
 })
+
+/** It can neither be started nor promoted here: a missing file, a port that is taken. Somebody else may have more luck. */
+function givenTo(view: View, service: ServiceName, successor: NodeName, note: string, term: Term): Problem {
+  const why = `${service} cannot take over on ${view.self}: ${note || 'its standby refused'}`
+  const vacancy = { rule: 'primary-not-started', why, by: view.self, noticedAt: view.wall, successor }
+  return {
+    rule: 'primary-not-started',
+    service,
+    evidence: 'first-hand',
+    why,
+    steps: view.store.reachable ? [{ kind: 'give-up-lead', service, term, vacancy }] : [],
+  }
+}

@@ -2,7 +2,8 @@
  * An instance leads here without the lead: its lease ended while nobody looked (a frozen agent, a lost disk, a machine
  * that slept). Somebody else may lead by now. It is killed at once; asking politely would take time that is not ours.
  */
-import { holdsLead, leadOf, localInstance } from '../view.ts'
+import type { ServiceSpec, Term } from '../model.ts'
+import { holdsLead, leadOf, localInstance, type View } from '../view.ts'
 import { forEachService } from './problem.ts'
 
 export const twoWriters = forEachService((view, service) => {
@@ -14,6 +15,7 @@ export const twoWriters = forEachService((view, service) => {
   // Without the store's word, the lease that this agent counts itself is enough, as long as it lasts.
   const lease = view.local.leases[service.name]
   if (!view.store.reachable && lease?.term === instance.term && lease.endsInMs > 0) return undefined
+  if (!lease && mayBeTakenOver(view, service, instance.term)) return undefined
   const now = lead ? `${lead.node} leads in term ${lead.term}` : 'nobody holds the lead'
   return {
     rule: 'two-writers',
@@ -23,3 +25,13 @@ export const twoWriters = forEachService((view, service) => {
     steps: [{ kind: 'kill', service: service.name }],
   }
 })
+
+/**
+ * An agent that was started again finds the primary of the one before it, under a lease that it does not hold yet. The
+ * fence still counts that lease and kills in time; so it is given one lease's time to be taken over.
+ */
+function mayBeTakenOver(view: View, { name, timing }: ServiceSpec, term: Term): boolean {
+  const lead = leadOf(view, name)
+  const isOurs = lead?.node === view.self && lead.term === term
+  return view.local.startedAgoMs < timing.leaseMs && (isOurs || !view.store.reachable)
+}

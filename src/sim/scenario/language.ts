@@ -1,0 +1,136 @@
+/**
+ * The words of scenarios: one command a line, the same for the simulator and for drills on a live cluster. `parse` turns
+ * text into data; scenario/runner.ts performs it in a made-up world.
+ *
+ *     cluster a:north b:south c:west          nodes and their zones
+ *     service worker command active-passive 2 warm
+ *     start                                   what `up` does
+ *     kill worker.primary | a.worker | a.agent [for good] | a.fence | a
+ *     freeze …  thaw …  restart a | a.agent
+ *     cut a b | a -> b     mend a b | a -> b     heal
+ *     store away | slow | full | unsure | back
+ *     unwell a.worker   crash a.worker every 50ms   refuse a.worker   stubborn a.worker   fix a.worker
+ *     clock a back 1h | ahead 1h
+ *     switchover worker [to b]   drain a   undrain a   stop
+ *     wait 500ms
+ *     expect worker served [by b] within 300ms     expect worker not served     expect one writer
+ *     expect quiet for 5s
+ *     status
+ */
+import { parseDuration } from '../../lib/duration.ts'
+import type { MadeUpNode, MadeUpService } from '../spec.ts'
+
+export type Target =
+  | { readonly what: 'node'; readonly node: string }
+  | { readonly what: 'agent' | 'fence'; readonly node: string }
+  | { readonly what: 'process'; readonly node: string; readonly service: string }
+  | { readonly what: 'primary'; readonly service: string }
+
+export type Command = { readonly text: string } & (
+  | { readonly do: 'cluster'; readonly nodes: readonly MadeUpNode[] }
+  | { readonly do: 'service'; readonly service: MadeUpService }
+  | { readonly do: 'start' | 'stop' | 'heal' | 'status' | 'expect one writer' }
+  | { readonly do: 'kill' | 'freeze' | 'thaw' | 'restart'; readonly target: Target; readonly forGood: boolean }
+  | { readonly do: 'cut' | 'mend'; readonly a: string; readonly b: string; readonly oneWay: boolean }
+  | { readonly do: 'store'; readonly condition: 'away' | 'slow' | 'full' | 'unsure' | 'back' }
+  | { readonly do: 'unwell' | 'refuse' | 'stubborn' | 'fix'; readonly target: Target }
+  | { readonly do: 'crash'; readonly target: Target; readonly everyMs: number }
+  | { readonly do: 'clock'; readonly node: string; readonly byMs: number }
+  | { readonly do: 'switchover'; readonly service: string; readonly to: string | null }
+  | { readonly do: 'drain' | 'undrain'; readonly node: string }
+  | { readonly do: 'wait' | 'expect quiet'; readonly forMs: number }
+  | { readonly do: 'expect served'; readonly service: string; readonly by: string | null; readonly withinMs: number }
+  | { readonly do: 'expect not served'; readonly service: string }
+)
+
+/** Blank lines and lines that begin with `#` say nothing. Throws with the line that makes no sense. */
+export function parse(text: string): Command[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map(parseLine)
+}
+
+function parseLine(text: string): Command {
+  const words = text.split(/\s+/)
+  const [verb = '', ...rest] = words
+  const command = verb === 'expect' ? parseExpect(rest) : (VERBS[verb]?.(rest) ?? null)
+  if (!command) throw new Error(`a scenario does not know: ${text}`)
+  return { text, ...command } as Command
+}
+
+type Parsed = object | null
+
+const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
+  cluster: (rest) => ({ do: 'cluster', nodes: rest.map(parseNode) }),
+  service: ([name, kind, redundancy, instances, standby = 'cold']) => ({
+    do: 'service',
+    service: { name, kind, redundancy, instances: Number(instances), standby },
+  }),
+  start: () => ({ do: 'start' }),
+  stop: () => ({ do: 'stop' }),
+  heal: () => ({ do: 'heal' }),
+  status: () => ({ do: 'status' }),
+  kill: parseTargeted('kill'),
+  freeze: parseTargeted('freeze'),
+  thaw: parseTargeted('thaw'),
+  restart: parseTargeted('restart'),
+  cut: parseLink('cut'),
+  mend: parseLink('mend'),
+  store: ([condition]) => ({ do: 'store', condition }),
+  unwell: parseTargeted('unwell'),
+  refuse: parseTargeted('refuse'),
+  stubborn: parseTargeted('stubborn'),
+  fix: parseTargeted('fix'),
+  crash: ([target, every, time]) =>
+    every === 'every' ? { do: 'crash', target: parseTarget(target), everyMs: parseTime(time) } : null,
+  clock: ([node, way, time]) => ({ do: 'clock', node, byMs: parseTime(time) * (way === 'back' ? -1 : 1) }),
+  switchover: ([service, , to = null]) => ({ do: 'switchover', service, to }),
+  drain: ([node]) => ({ do: 'drain', node }),
+  undrain: ([node]) => ({ do: 'undrain', node }),
+  wait: ([time]) => ({ do: 'wait', forMs: parseTime(time) }),
+}
+
+/** `worker served [by b] within 300ms`, `worker not served`, `one writer`, `quiet for 5s`. */
+function parseExpect(words: string[]): Parsed {
+  const said = words.join(' ')
+  if (said === 'one writer') return { do: 'expect one writer' }
+  const quiet = /^quiet for (\S+)$/.exec(said)
+  if (quiet) return { do: 'expect quiet', forMs: parseTime(quiet[1]) }
+  const not = /^(\S+) not served$/.exec(said)
+  if (not) return { do: 'expect not served', service: not[1] }
+  const served = /^(\S+) served(?: by (\S+))? within (\S+)$/.exec(said)
+  if (!served) return null
+  return { do: 'expect served', service: served[1], by: served[2] ?? null, withinMs: parseTime(served[3]) }
+}
+
+function parseTargeted(verb: string): (rest: string[]) => Parsed {
+  return ([target, ...rest]) => ({ do: verb, target: parseTarget(target), forGood: rest.join(' ') === 'for good' })
+}
+
+function parseLink(verb: string): (rest: string[]) => Parsed {
+  return (rest) => {
+    const [a, b] = rest.filter((word) => word !== '->')
+    return { do: verb, a, b, oneWay: rest.includes('->') }
+  }
+}
+
+function parseTarget(text = ''): Target {
+  const [first = '', second] = text.split('.')
+  if (second === undefined) return { what: 'node', node: first }
+  if (second === 'primary') return { what: 'primary', service: first }
+  if (second === 'agent' || second === 'fence') return { what: second, node: first }
+  return { what: 'process', node: first, service: second }
+}
+
+function parseNode(text: string): MadeUpNode {
+  const [name = text, zone = name] = text.split(':')
+  return { name, zone }
+}
+
+function parseTime(text: string | undefined): number {
+  const ms = parseDuration(text ?? '')
+  if (ms === undefined) throw new Error(`not a duration: ${text}`)
+  return ms
+}

@@ -1,0 +1,222 @@
+/** Performs a scenario in a made-up world and writes down what happened, as text that is compared and read in review. */
+import type { EventRecord } from '../../api/contract.ts'
+import { assertNever } from '../../lib/assert.ts'
+import { formatDuration } from '../../lib/duration.ts'
+import { serves } from '../served.ts'
+import type { MadeUpNode, MadeUpService } from '../spec.ts'
+import { madeUpCluster } from '../spec.ts'
+import { World } from '../world.ts'
+import { type Command, parse, type Target } from './language.ts'
+import { tableOf } from './table.ts'
+
+export interface Told {
+  readonly text: string
+  /** Expectations that were not met and invariants that were broken. */
+  readonly failures: readonly string[]
+}
+
+/** `agentLog`: rules that are left out of the text because every scenario would begin with them. */
+export async function tellScenario(source: string, seed = 1): Promise<Told> {
+  const runner = new Runner(seed)
+  for (const command of parse(source)) await runner.perform(command)
+  return runner.told()
+}
+
+class Runner {
+  readonly #seed: number
+  readonly #lines: string[] = []
+  readonly #failures: string[] = []
+  #nodes: readonly MadeUpNode[] = []
+  readonly #services: MadeUpService[] = []
+  #world: World | null = null
+
+  constructor(seed: number) {
+    this.#seed = seed
+  }
+
+  told(): Told {
+    return { text: `${this.#lines.join('\n')}\n`, failures: this.#failures }
+  }
+
+  async perform(command: Command): Promise<void> {
+    if (command.do === 'cluster') this.#nodes = command.nodes
+    else if (command.do === 'service') this.#services.push(command.service)
+    else {
+      if (command.do !== 'status') this.#say(`> ${command.text}`)
+      await this.#act(command)
+    }
+  }
+
+  async #act(command: Command): Promise<void> {
+    const world = this.#theWorld()
+    switch (command.do) {
+      case 'start':
+        return world.start()
+      case 'stop':
+        return this.#ask((node) => world.node(node).surface?.stopCluster())
+      case 'heal':
+        return world.heal()
+      case 'status':
+        return void this.#lines.push('', ...tableOf(world), '')
+      case 'kill':
+      case 'freeze':
+      case 'thaw':
+      case 'restart':
+        return this.#hit(command.do, command.target, command.forGood)
+      case 'cut':
+        return world.cut(command.a, command.b, command.oneWay)
+      case 'mend':
+        return world.mend(command.a, command.b, command.oneWay)
+      case 'store':
+        world.store.slowMs = command.condition === 'slow' ? 200 : 0
+        world.store.condition =
+          command.condition === 'back' || command.condition === 'slow' ? 'well' : command.condition
+        return
+      case 'unwell':
+      case 'refuse':
+      case 'stubborn':
+      case 'fix':
+      case 'crash':
+        return this.#spoil(command)
+      case 'clock':
+        return world.node(command.node).clock.jumpWall(command.byMs)
+      case 'switchover':
+        return this.#ask((node) =>
+          world
+            .node(node)
+            .surface?.switchover({ service: command.service, ...(command.to !== null && { to: command.to }) }),
+        )
+      case 'drain':
+      case 'undrain':
+        return this.#ask((node) => world.node(node).surface?.drain(command.node, command.do === 'drain'))
+      case 'wait':
+        return world.clock.advance(command.forMs)
+      case 'expect quiet':
+        return this.#expectQuiet(command.forMs)
+      case 'expect one writer':
+        return this.#check(world.violations.length === 0, 'one writer at every moment', 'more than one writer')
+      case 'expect served':
+        return this.#expectServed(command.service, command.by, command.withinMs)
+      case 'expect not served':
+        return this.#check(
+          !serves(world, command.service),
+          `${command.service} is not served`,
+          `${command.service} is served`,
+        )
+      case 'cluster':
+      case 'service':
+        return
+      default:
+        assertNever(command)
+    }
+  }
+
+  #theWorld(): World {
+    if (this.#world) return this.#world
+    const world = new World({ cluster: madeUpCluster(this.#nodes, this.#services), seed: this.#seed })
+    world.onHappened(({ node, what }) => this.#say(typeof what === 'string' ? what : sentenceOf(node, what)))
+    this.#world = world
+    return world
+  }
+
+  #hit(how: 'kill' | 'freeze' | 'thaw' | 'restart', target: Target, forGood: boolean): void {
+    const world = this.#theWorld()
+    if (target.what === 'process' || target.what === 'primary') {
+      const process =
+        target.what === 'primary' ? world.primaryOf(target.service) : world.processOf(target.service, target.node)
+      if (!process) return this.#fail(`there is no such process: ${target.service}`)
+      const { processes } = world.node(process.node)
+      if (how === 'kill') return processes.kill(process)
+      if (how === 'freeze') return processes.freeze(process)
+      return processes.thaw(process)
+    }
+    const node = world.node(target.node)
+    if (target.what === 'fence') return node.fence.restartAfter(100)
+    if (target.what === 'agent') {
+      if (how === 'kill') return world.killAgent(target.node, forGood)
+      if (how === 'restart') return world.startAgent(target.node)
+      return how === 'freeze' ? node.freezeAgent() : node.thawAgent()
+    }
+    if (how === 'restart') return world.bootNode(target.node)
+    return world.killNode(target.node)
+  }
+
+  #spoil(command: Command & { do: 'unwell' | 'refuse' | 'stubborn' | 'fix' | 'crash' }): void {
+    const { target } = command
+    if (target.what !== 'process') return this.#fail(`${command.text}: name a node and a service`)
+    const { processes } = this.#theWorld().node(target.node)
+    const habits = processes.habitsOf(target.service)
+    if (command.do === 'fix')
+      Object.assign(habits, { unwell: false, refused: false, stubborn: false, crashAfterMs: null })
+    if (command.do === 'unwell') habits.unwell = true
+    if (command.do === 'refuse') habits.refused = true
+    if (command.do === 'stubborn') habits.stubborn = true
+    if (command.do === 'crash') habits.crashAfterMs = command.everyMs
+    processes.followHabits(target.service)
+  }
+
+  /** What a person asks, asked of the first node whose agent answers. */
+  async #ask(call: (node: string) => Promise<{ what: string }> | undefined): Promise<void> {
+    const world = this.#theWorld()
+    const node = [...world.nodes.values()].find(({ surface }) => surface !== null)?.name
+    const asked = node === undefined ? undefined : call(node)
+    if (!asked) return this.#fail('no agent answers')
+    let answer: string | undefined
+    asked.then(
+      ({ what }) => {
+        answer = `accepted: ${what}`
+      },
+      (error: Error) => {
+        answer = `refused: ${error.message}`
+      },
+    )
+    await world.clock.runUntil(world.nowMs + 5_000, () => answer !== undefined)
+    this.#say(`  ${answer ?? 'no answer within 5 s'}`)
+  }
+
+  async #expectServed(service: string, by: string | null, withinMs: number): Promise<void> {
+    const world = this.#theWorld()
+    const from = world.nowMs
+    const isServed = () => {
+      const node = serves(world, service)
+      return node !== undefined && (by === null || by === node)
+    }
+    await world.clock.runUntil(from + withinMs, isServed)
+    const took = formatDuration(world.nowMs - from)
+    const who = serves(world, service) ?? 'nobody'
+    this.#check(
+      isServed(),
+      `${service} is served by ${who} after ${took}`,
+      `${service} is served by ${who} after ${took}`,
+    )
+  }
+
+  async #expectQuiet(forMs: number): Promise<void> {
+    const world = this.#theWorld()
+    const before = [world.stepsDone, world.stepsFailed, world.processChanges].join(' ')
+    await world.clock.advance(forMs)
+    const after = [world.stepsDone, world.stepsFailed, world.processChanges].join(' ')
+    this.#check(before === after, `nothing was done for ${formatDuration(forMs)}`, 'it is not quiet')
+  }
+
+  #check(isSo: boolean, good: string, bad: string): void {
+    if (isSo) this.#say(`  ok: ${good}`)
+    else this.#fail(bad)
+  }
+
+  #fail(sentence: string): void {
+    this.#say(`  NOT MET: ${sentence}`)
+    this.#failures.push(sentence)
+  }
+
+  #say(line: string): void {
+    const atMs = Math.round(this.#world?.nowMs ?? 0)
+    this.#lines.push(`${String(atMs).padStart(7)} ms  ${line}`)
+  }
+}
+
+/** What is over needs no sentence: the one that said what was wrong stands above. */
+function sentenceOf(node: string, { rule, kind, service, why }: EventRecord): string {
+  const about = kind === 'ended' ? (service ?? '') : why
+  return `${node}  ${kind.padEnd(7)} ${rule.padEnd(20)} ${about}`.trimEnd()
+}

@@ -1,0 +1,17 @@
+/** Does a service do its work for clients, by the world's own truth? */
+import type { NodeName, ServiceName } from '../core/model.ts'
+import type { World } from './world.ts'
+
+/** A node that serves it now; for a service with a primary, the one. Undefined when nobody does. */
+export function serves(world: World, service: ServiceName): NodeName | undefined {
+  const spec = world.cluster.services.find(({ name }) => name === service)
+  if (spec?.redundancy === 'active-passive') {
+    const primary = world.primaryOf(service)
+    return primary && world.node(primary.node).processes.isWell(primary) ? primary.node : undefined
+  }
+  for (const node of world.nodes.values()) {
+    if (node.processes.all().some((process) => process.service === service && node.processes.isWell(process)))
+      return node.name
+  }
+  return undefined
+}

@@ -1,0 +1,127 @@
+/**
+ * What is so, whatever anybody believes: which processes run, and what the store granted to whom. Invariants are checked
+ * here, at every change that could break one, and what is broken is kept as sentences.
+ */
+import { oneRunForTerm, oneWriter, type Seen, termsAreGranted, termsGrow } from '../core/invariants.ts'
+import type {
+  ClusterSpec,
+  InstanceReport,
+  LeadRecord,
+  NodeName,
+  ServiceName,
+  ServiceRecord,
+  Term,
+} from '../core/model.ts'
+import type { RoutingTable } from '../core/routing.ts'
+import type { Write } from '../stores/store.ts'
+import type { Process } from './processes.ts'
+
+export interface Grant {
+  readonly service: ServiceName
+  readonly term: Term
+  readonly node: NodeName
+}
+
+export class Truth {
+  readonly #cluster: ClusterSpec
+  readonly #broken: (sentence: string) => void
+  readonly #open = new Set<Process>()
+  readonly #granted = new Map<string, NodeName>()
+  readonly #terms: Record<ServiceName, Term> = {}
+  readonly #ran = new Map<string, Seen>()
+  readonly #routed = new Map<string, Term>()
+  readonly grants: Grant[] = []
+
+  constructor(cluster: ClusterSpec, broken: (sentence: string) => void) {
+    this.#cluster = cluster
+    this.#broken = broken
+  }
+
+  processChanged(process: Process, what: 'open' | 'promoted' | 'dead' | 'frozen' | 'thawed'): void {
+    if (what === 'dead') this.#open.delete(process)
+    else this.#open.add(process)
+    if ((what !== 'open' && what !== 'promoted') || process.role !== 'primary') return
+    this.#tell(oneWriter(this.#cluster, this.#primariesOf(process.service)))
+    const owner = this.#granted.get(`${process.service} ${process.term}`)
+    const seen = { node: process.node, instance: reportOf(process) }
+    this.#tell(termsAreGranted(this.#terms, [seen]))
+    const run = `${process.service} ${process.term}`
+    this.#tell(oneRunForTerm(this.#ran.get(run), seen))
+    this.#ran.set(run, seen)
+    if (owner !== process.node) {
+      this.#tell([
+        `${process.service} leads on ${process.node} in term ${process.term}, which was granted to ${owner ?? 'nobody'}`,
+      ])
+    }
+  }
+
+  swapped(writes: readonly Write[]): void {
+    for (const { key, value } of writes) {
+      if (key.startsWith('service/')) this.#recordWritten(key.slice('service/'.length), value as ServiceRecord)
+      if (key.startsWith('lead/') && value !== undefined)
+        this.#leadWritten(key.slice('lead/'.length), value as LeadRecord)
+    }
+  }
+
+  /** No balancer sends to a lower term once it has seen a higher. */
+  routed(table: RoutingTable): void {
+    for (const { service, purpose, targets } of table.routes) {
+      if (purpose !== 'primary') continue
+      const key = `${table.node} ${service}`
+      const seen = this.#routed.get(key) ?? 0
+      const serving = targets.filter(({ state }) => state === 'serving')
+      for (const { node, term } of serving) {
+        if (term < seen)
+          this.#tell([
+            `the balancer of ${table.node} sends ${service} to ${node} in term ${term} and has seen term ${seen}`,
+          ])
+      }
+      this.#routed.set(key, Math.max(seen, ...serving.map(({ term }) => term)))
+    }
+  }
+
+  /** A node lost power: its balancer starts with nothing. */
+  forgetRoutes(node: NodeName): void {
+    for (const key of [...this.#routed.keys()]) if (key.startsWith(`${node} `)) this.#routed.delete(key)
+  }
+
+  #recordWritten(service: ServiceName, { term }: ServiceRecord): void {
+    const before = { [service]: this.#terms[service] ?? 0 }
+    this.#tell(termsGrow(before, { [service]: term }))
+    this.#terms[service] = Math.max(before[service] ?? 0, term)
+  }
+
+  #leadWritten(service: ServiceName, { term, node }: LeadRecord): void {
+    const before = this.#granted.get(`${service} ${term}`)
+    if (before !== undefined) this.#tell([`term ${term} of ${service} was granted to ${before} and then to ${node}`])
+    this.#granted.set(`${service} ${term}`, node)
+    this.grants.push({ service, term, node })
+  }
+
+  #primariesOf(service: ServiceName): { node: NodeName; instance: InstanceReport }[] {
+    return [...this.#open]
+      .filter((process) => process.service === service && process.role === 'primary')
+      .map((process) => ({ node: process.node, instance: reportOf(process) }))
+  }
+
+  #tell(sentences: readonly string[]): void {
+    for (const sentence of sentences) this.#broken(sentence)
+  }
+}
+
+function reportOf({ service, role, term, identity }: Process): InstanceReport {
+  return {
+    service,
+    role,
+    term,
+    state: 'running',
+    health: 'unknown',
+    note: '',
+    healthForMs: 0,
+    stateForMs: 0,
+    hung: false,
+    failures: 0,
+    retryInMs: 0,
+    ...identity,
+  }
+}
