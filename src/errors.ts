@@ -27,6 +27,8 @@ export const ERRORS = {
   UND_REFUSED: { exit: 3, retryable: true, means: 'the cluster refused: it would not be safe, or not be useful, now' },
   UND_TIMED_OUT: { exit: 9, retryable: true, means: 'it was not done within the time allowed; it may still happen' },
   UND_BAD_REQUEST: { exit: 2, retryable: false, means: 'the request is not one this API understands' },
+  UND_PORT_FORBIDDEN: { exit: 5, retryable: false, means: 'this user may not listen on that port' },
+  UND_INTERNAL: { exit: 10, retryable: false, means: 'a bug in this program; nothing can be concluded from it' },
 } as const
 
 export type ErrorCode = keyof typeof ERRORS
