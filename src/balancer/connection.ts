@@ -217,11 +217,18 @@ export function openSocket(
     }
     done(result)
   }
-  const timer = setTimeout(() => finish('timeout'), timeoutMs)
-  socket.once('connect', () => finish(socket))
-  socket.once('error', (error: NodeJS.ErrnoException) => finish(failureOf(error.code)))
+  let over = false
+  const once = (result: Socket | ConnectFailure): void => {
+    if (!over) finish(result)
+    over = true
+  }
+  // When our own loop was late, the timer runs before we look at the socket: look at it before giving up.
+  const timer = setTimeout(() => setImmediate(() => once('timeout')), timeoutMs)
+  socket.once('connect', () => once(socket))
+  socket.once('error', (error: NodeJS.ErrnoException) => once(failureOf(error.code)))
   return {
     cancel() {
+      over = true
       clearTimeout(timer)
       socket.removeAllListeners()
       socket.on('error', () => {}) // cancelled: nobody wants to hear how it would have ended
