@@ -13,6 +13,7 @@ import { Connection } from './connection.ts'
 import { EmbeddedStore } from './embedded.ts'
 import { bootId } from './leases.ts'
 import { lookBefore } from './look.ts'
+import { refuseNetworkDisk } from './network-disk.ts'
 import { APPLICATION_ID, CREATE, FORMAT } from './schema.ts'
 import { damaged, isWritable, lockedOut, readOnly } from './troubles.ts'
 
@@ -30,9 +31,14 @@ export interface EmbeddedOptions {
   readonly boot?: string
 }
 
-/** Rejects with UND_STORE_DAMAGED, UND_STORE_READ_ONLY, UND_STORE_FULL or UND_STORE_AWAY (locked, or the disk fails). */
+/**
+ * Rejects with UND_STORE_DAMAGED, UND_STORE_READ_ONLY, UND_STORE_FULL, UND_STORE_AWAY (locked, or the disk fails) or
+ * UND_REFUSED (the place is on a network file system).
+ */
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store> {
   const { path, clock, random, waitMs = 1_500, boot = bootId() } = options
+  makeFolder(path)
+  refuseNetworkDisk(path)
   makeFile(path)
   lookBefore(path)
   const file = new Connection(path)
@@ -96,17 +102,28 @@ function number(file: Connection, sql: string): number {
   return Number(file.rows(sql)[0]?.[0])
 }
 
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+  } catch (cause) {
+    throw notMade(path, cause)
+  }
+}
+
 /** Ours alone to read: it says who leads what. Does nothing to a file that is there. */
 function makeFile(path: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true })
     closeSync(openSync(path, 'a', 0o600))
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    if (code === 'EISDIR') throw damaged(path, 'it is a folder', cause)
-    if (code === 'ENOSPC' || code === 'EDQUOT') {
-      throw new UnderstudyError('UND_STORE_FULL', `the disk is full: the store ${path} cannot be made`, { cause })
-    }
-    throw readOnly(path, cause)
+    throw notMade(path, cause)
   }
+}
+
+function notMade(path: string, cause: unknown): UnderstudyError {
+  const { code } = cause as NodeJS.ErrnoException
+  if (code === 'EISDIR') return damaged(path, 'it is a folder', cause)
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new UnderstudyError('UND_STORE_FULL', `the disk is full: the store ${path} cannot be made`, { cause })
+  }
+  return readOnly(path, cause)
 }
