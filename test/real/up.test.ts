@@ -54,7 +54,7 @@ describe('up', () => {
     up.child.kill('SIGINT')
     expect(await up.ended).toBe(0)
     expect(up.output()).toContain('instance-missing')
-    expect(up.output()).toMatch(/Stopping everything in order[^]*Stopped\. Nothing had to be killed\.\n$/)
+    expect(up.output()).toMatch(/Stopping everything in order[\s\S]*Stopped\. Nothing had to be killed\.\n$/)
     expect(whatIsLeft(state)).toEqual([])
     expect((await understudy('status')).code).toBe(7)
   })
@@ -68,7 +68,7 @@ describe('up', () => {
     await expect.poll(up.output, WAIT).toContain('Stopping everything')
     up.child.kill('SIGINT')
     expect(await up.ended).toBe(1)
-    expect(up.output()).toMatch(/Killed at once, as you asked:\n[^]*a {2}agent/)
+    expect(up.output()).toMatch(/Killed at once, as you asked:\n[\s\S]*a {2}agent/)
     expect(whatIsLeft(state)).toEqual([])
   })
 
