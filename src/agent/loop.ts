@@ -73,7 +73,7 @@ export class Agent {
     this.#startedAt = now
     this.#world = world
     this.#incarnation = world.clock.wall()
-    this.#routes = { text: '', version: world.clock.wall() }
+    this.#routes = { text: '', version: Math.floor(now) }
     this.#peers = new Peers(cluster, self, now)
     this.#lag = new Lag(cluster.timing.heartbeatMs, now)
     this.#leads = new Leads(world, self, this.#agreed, () => this.wake())

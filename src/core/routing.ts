@@ -32,7 +32,7 @@ export interface Target {
 }
 
 export interface RoutingTable {
-  /** Grows with each change, also over restarts of the agent (it starts from the wall clock in milliseconds). */
+  /** Grows with each change, also over restarts of the agent (it starts from the machine's monotonic clock in milliseconds). */
   readonly version: number
   readonly node: NodeName
   readonly routes: readonly Route[]
