@@ -141,6 +141,7 @@ function ask(world: World, fault: Fault & { kind: 'drain' | 'switchover' | 'stop
     return undefined
   }
   if (fault.kind === 'stop cluster') {
+    world.wantStopped()
     surface?.stopCluster().catch(ignore)
     return () => world.start()
   }
