@@ -19,6 +19,8 @@ export class Agreed {
   #away: string | null = 'it has not been read yet'
   #unwritable: string | null = null
   #freeSince = new Map<ServiceName, number>()
+  /** Switchovers by their id. */
+  #askedSince = new Map<string, number>()
 
   /** Takes a snapshot unless a newer one is known. */
   take(snapshot: Snapshot): void {
@@ -52,15 +54,22 @@ export class Agreed {
   facts(now: number, services: readonly ServiceName[]): StoreFacts {
     const leads = this.#records<LeadRecord>('lead/', isLead)
     const why = this.#away ?? this.#unwritable
+    const records = this.#records<ServiceRecord>('service/', isService)
     this.#countFree(leads, services, now)
+    this.#countAsked(records, now)
     return {
       reachable: why === null && this.#everRead,
       why: why ?? '',
       cluster: this.#records<ClusterRecord>('cluster', isCluster)[''] ?? { desired: 'running' },
-      services: this.#records<ServiceRecord>('service/', isService),
+      services: records,
       leads,
       nodes: this.#records<NodeRecord>('node/', isNode),
       leadFreeForMs: Object.fromEntries([...this.#freeSince].map(([service, since]) => [service, now - since])),
+      switchoverForMs: Object.fromEntries(
+        Object.entries(records).flatMap(([service, { switchover }]) =>
+          switchover ? [[service, now - (this.#askedSince.get(switchover.id) ?? now)]] : [],
+        ),
+      ),
     }
   }
 
@@ -69,6 +78,11 @@ export class Agreed {
       if (leads[service]) this.#freeSince.delete(service)
       else if (!this.#freeSince.has(service)) this.#freeSince.set(service, now)
     }
+  }
+
+  #countAsked(records: Record<ServiceName, ServiceRecord>, now: number): void {
+    const ids = Object.values(records).flatMap(({ switchover }) => switchover?.id ?? [])
+    this.#askedSince = new Map(ids.map((id) => [id, this.#askedSince.get(id) ?? now]))
   }
 
   #records<T>(prefix: string, isOne: (value: unknown) => value is T): Record<string, Revised<T>> {

@@ -10,6 +10,9 @@ import type { ClusterSpec, InstanceReport, NodeName, NodeReport } from '../core/
 import { firstSuspicion, heard, isCondemned, isSuspect, LATE_MS, type Suspicion } from '../core/suspicion.ts'
 import type { PeerFacts } from '../core/view.ts'
 
+/** Reports are said again every second: after three of them, an incarnation that is lower is a clock that was set back. */
+const OVERTAKEN_MS = 3_000
+
 interface Peer {
   suspicion: Suspicion
   everHeard: boolean
@@ -42,7 +45,10 @@ export class Peers {
 
   report(from: NodeName, report: NodeReport, now: number): void {
     const peer = this.#peers.get(from)
-    if (!peer || (peer.report && report.incarnation < peer.report.incarnation)) return // from an agent that has died since
+    if (!peer) return
+    // From an agent that has died since. But not for long: a wall clock that was set back must not silence a new agent.
+    const isOlder = peer.report !== null && report.incarnation < peer.report.incarnation
+    if (isOlder && now - peer.reportedAt < OVERTAKEN_MS) return
     peer.report = report
     peer.reportedAt = now
   }

@@ -104,7 +104,7 @@ export class AgentSurface implements Surface {
     const refusal = switchoverRefusal(view, service, target)
     if (refusal !== undefined) throw new UnderstudyError('UND_REFUSED', refusal)
     const { revision, ...record } = recordOf(view, name)
-    const switchover = { id: randomUUID(), to: target, requestedAt: Date.now() }
+    const switchover = { id: randomUUID(), to: target, requestedAt: view.wall }
     await this.#write(KEY.service(name), revision, { ...record, switchover } satisfies ServiceRecord)
     return { id: switchover.id, what: `${name} moves from ${leadOf(view, name)?.node} to ${target}` }
   }

@@ -20,8 +20,9 @@ export class Telling {
     this.#world = world
     this.#self = self
     this.#incarnation = world.clock.wall()
-    // Versions grow over restarts of the agent: they start from the wall clock.
-    this.#routes = { text: '', version: world.clock.wall() }
+    // Versions grow over restarts of the agent, because the monotonic clock does; over a restart of the machine the
+    // agent's end of the balancer sees to it (doors.ts). The wall clock may be set back.
+    this.#routes = { text: '', version: Math.floor(world.clock.mono()) }
   }
 
   routes(view: View): void {

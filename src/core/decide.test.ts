@@ -195,9 +195,14 @@ describe('a handover', () => {
     expect(decided({ cluster: WORKER, store: asked, peers, local: { leases: LEASE, instances } }).acts).toMatchObject([
       { rule: 'switchover-called-off', kind: 'call-off', id: 'x' },
     ])
-    const old = led('worker', 'a', 3, { switchover: { ...switchover, requestedAt: switchover.requestedAt - 60_000 } })
+    const old = led('worker', 'a', 3, { switchover })
     expect(
-      decided({ cluster: WORKER, store: old, peers: ready, local: { leases: LEASE, instances } }).acts,
+      decided({
+        cluster: WORKER,
+        store: { ...old, switchoverForMs: { worker: 60_000 } },
+        peers: ready,
+        local: { leases: LEASE, instances },
+      }).acts,
     ).toMatchObject([{ kind: 'call-off' }])
   })
 

@@ -4,7 +4,7 @@
  * well an instance answers: balancers find that out on the clients' own path, faster than anyone could tell them.
  */
 import type { EndpointSpec, InstanceReport, NodeName, Role, ServiceName, ServiceSpec, Term } from './model.ts'
-import { instanceOn, type View } from './view.ts'
+import { instanceOn, recordOf, type View } from './view.ts'
 
 export interface Route {
   readonly service: ServiceName
@@ -32,7 +32,7 @@ export interface Target {
 }
 
 export interface RoutingTable {
-  /** Grows with each change, also over restarts of the agent (it starts from the wall clock in milliseconds). */
+  /** Grows with each change, also over restarts of the agent (it starts from the machine's monotonic clock in milliseconds). */
   readonly version: number
   readonly node: NodeName
   readonly routes: readonly Route[]
@@ -90,8 +90,10 @@ function targetsFor(view: View, service: ServiceSpec, purpose: Route['purpose'])
     const id = `${service.name}@${node.name}:${instance.pid ?? instance.port}`
     return [{ id, node: node.name, host: node.address, port: instance.port, state, term: instance.term }]
   })
-  const newest = Math.max(0, ...targets.map(({ term }) => term))
-  // A primary of an older term is fenced or about to be: nothing of it may be believed any more.
+  if (purpose !== 'primary') return targets
+  const newest = Math.max(recordOf(view, service.name).term, ...targets.map(({ term }) => term))
+  // A primary of an older term is fenced or about to be: nothing of it may be believed any more, also while the one of
+  // the newest term has no instance that could be seen.
   return targets.map((target) => (target.term < newest ? { ...target, state: 'dead' } : target))
 }
 

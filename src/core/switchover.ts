@@ -39,7 +39,7 @@ export function defaultSuccessor(view: View, service: ServiceSpec): NodeName | u
 export function calledOff(view: View, service: ServiceSpec): string | undefined {
   const { switchover } = recordOf(view, service.name)
   if (!switchover) return undefined
-  const ageMs = view.wall - switchover.requestedAt
+  const ageMs = view.store.switchoverForMs[service.name] ?? 0
   if (ageMs > SWITCHOVER_EXPIRES_MS) return `it was asked for ${formatDuration(ageMs)} ago`
   return switchoverRefusal(view, service, switchover.to)
 }

@@ -37,6 +37,8 @@ export interface StoreFacts {
   readonly services: Readonly<Record<ServiceName, Revised<ServiceRecord>>>
   readonly leads: Readonly<Record<ServiceName, LeadRecord>>
   readonly nodes: Readonly<Record<NodeName, NodeRecord>>
+  /** How long this node has known of the switchover that is asked for, by its own clock: wall clocks differ. */
+  readonly switchoverForMs: Readonly<Record<ServiceName, number>>
   /** How long this node has seen nobody lead; absent while somebody does. */
   readonly leadFreeForMs: Readonly<Record<ServiceName, number>>
 }

@@ -57,6 +57,7 @@ export class World {
   stepsFailed = 0
   processChanges = 0
   #run = 0
+  #isStopped = false
 
   constructor(options: WorldOptions) {
     const { cluster, seed, drift = 0 } = options
@@ -95,7 +96,13 @@ export class World {
   /** Starts every agent, as `up` does. */
   start(): void {
     this.#run += 1
+    this.#isStopped = false
     for (const node of this.nodes.values()) this.startAgent(node.name)
+  }
+
+  /** Somebody asks for the end of the whole cluster; agents that end stay ended until the next start. */
+  wantStopped(): void {
+    this.#isStopped = true
   }
 
   startAgent(name: NodeName): void {
@@ -141,6 +148,7 @@ export class World {
     this.network.weather = FAIR
     this.store.condition = 'well'
     this.store.slowMs = 0
+    if (this.#isStopped) this.start()
     for (const node of this.nodes.values()) {
       if (!node.isUp) this.bootNode(node.name)
       if (!node.agent) this.startAgent(node.name)
@@ -191,8 +199,14 @@ export class World {
       deliver: (to, from, message) => this.node(to).hear(from, message),
       onEvent: (node, event) => this.#eventTold(node, event),
       onTable: (table) => this.truth.routed(table),
-      onExit: (node) => this.#keptDead.add(node),
+      onExit: (node) => this.#exited(node),
     })
+  }
+
+  /** An agent ended because the cluster was stopped; when that was of an earlier start, it is started into this one. */
+  #exited(name: NodeName): void {
+    if (this.#isStopped) this.#keptDead.add(name)
+    else this.clock.after(RELINK_MS, () => this.startAgent(name))
   }
 
   #processChanged(process: Process, what: Parameters<Truth['processChanged']>[1]): void {

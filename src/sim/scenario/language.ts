@@ -14,7 +14,7 @@
  *     switchover worker [to b]   drain a   undrain a   stop
  *     wait 500ms
  *     expect worker served [by b] within 300ms     expect worker not served     expect one writer
- *     expect quiet for 5s
+ *     expect a empty within 5s     expect quiet for 5s
  *     status
  */
 import { parseDuration } from '../../lib/duration.ts'
@@ -40,6 +40,7 @@ export type Command = { readonly text: string } & (
   | { readonly do: 'drain' | 'undrain'; readonly node: string }
   | { readonly do: 'wait' | 'expect quiet'; readonly forMs: number }
   | { readonly do: 'expect served'; readonly service: string; readonly by: string | null; readonly withinMs: number }
+  | { readonly do: 'expect empty'; readonly node: string; readonly withinMs: number }
   | { readonly do: 'expect not served'; readonly service: string }
 )
 
@@ -98,6 +99,8 @@ function parseExpect(words: string[]): Parsed {
   if (said === 'one writer') return { do: 'expect one writer' }
   const quiet = /^quiet for (\S+)$/.exec(said)
   if (quiet) return { do: 'expect quiet', forMs: parseTime(quiet[1]) }
+  const empty = /^(\S+) empty within (\S+)$/.exec(said)
+  if (empty) return { do: 'expect empty', node: empty[1], withinMs: parseTime(empty[2]) }
   const not = /^(\S+) not served$/.exec(said)
   if (not) return { do: 'expect not served', service: not[1] }
   const served = /^(\S+) served(?: by (\S+))? within (\S+)$/.exec(said)

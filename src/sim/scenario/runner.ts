@@ -53,6 +53,7 @@ class Runner {
       case 'start':
         return world.start()
       case 'stop':
+        world.wantStopped()
         return this.#ask((node) => world.node(node).surface?.stopCluster())
       case 'heal':
         return world.heal()
@@ -97,6 +98,8 @@ class Runner {
         return this.#check(world.violations.length === 0, 'one writer at every moment', 'more than one writer')
       case 'expect served':
         return this.#expectServed(command.service, command.by, command.withinMs)
+      case 'expect empty':
+        return this.#expectEmpty(command.node, command.withinMs)
       case 'expect not served':
         return this.#check(
           !serves(world, command.service),
@@ -189,6 +192,15 @@ class Runner {
       `${service} is served by ${who} after ${took}`,
       `${service} is served by ${who} after ${took}`,
     )
+  }
+
+  async #expectEmpty(name: string, withinMs: number): Promise<void> {
+    const world = this.#theWorld()
+    const from = world.nowMs
+    const isEmpty = () => world.node(name).processes.all().length === 0
+    await world.clock.runUntil(from + withinMs, isEmpty)
+    const took = formatDuration(world.nowMs - from)
+    this.#check(isEmpty(), `nothing runs on ${name} after ${took}`, `something still runs on ${name} after ${took}`)
   }
 
   async #expectQuiet(forMs: number): Promise<void> {

@@ -1,0 +1,150 @@
+/**
+ * What goes wrong in a random run, as data: a list of moments at which something breaks and, for most, until when. It is
+ * drawn before the run, so that a failing seed can be shrunk by leaving faults out (shrink.ts) and told as a story.
+ *
+ * What is promised holds for any number of faults but one combination: an agent that is frozen while its fence is dead
+ * (agent/fence-process.ts says so). A schedule therefore never freezes an agent around the death of its fence.
+ */
+import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
+import type { Random } from '../lib/random.ts'
+import { STORE } from './store-handle.ts'
+
+export type FaultKind = Fault['kind']
+
+export type Fault = { readonly atMs: number; readonly forMs: number } & (
+  | { readonly kind: 'kill process' | 'freeze process'; readonly node: NodeName; readonly service: ServiceName }
+  | { readonly kind: 'kill primary' | 'freeze primary'; readonly service: ServiceName }
+  | {
+      readonly kind: 'unwell' | 'crash loop' | 'refused' | 'stubborn'
+      readonly node: NodeName
+      readonly service: ServiceName
+    }
+  | { readonly kind: 'kill agent' | 'freeze agent' | 'kill node' | 'kill fence'; readonly node: NodeName }
+  | { readonly kind: 'drain'; readonly node: NodeName }
+  | { readonly kind: 'slow kills'; readonly node: NodeName }
+  | { readonly kind: 'jump clock'; readonly node: NodeName; readonly byMs: number }
+  | { readonly kind: 'cut' | 'cut one way'; readonly from: string; readonly to: string }
+  | { readonly kind: 'cut off'; readonly node: NodeName }
+  | { readonly kind: 'store away' | 'store full' | 'store unsure' | 'store slow' | 'bad weather' }
+  | { readonly kind: 'switchover'; readonly service: ServiceName; readonly to: NodeName }
+  | { readonly kind: 'stop cluster' }
+)
+
+/** How often each kind is drawn, relative to the others. */
+export const WEIGHTS: Readonly<Record<FaultKind, number>> = {
+  'kill process': 6,
+  'freeze process': 3,
+  'kill primary': 8,
+  'freeze primary': 4,
+  unwell: 3,
+  'crash loop': 3,
+  refused: 3,
+  stubborn: 2,
+  'kill agent': 8,
+  'freeze agent': 10,
+  'kill node': 8,
+  'kill fence': 2,
+  drain: 4,
+  'slow kills': 3,
+  'jump clock': 2,
+  cut: 6,
+  'cut one way': 6,
+  'cut off': 5,
+  'store away': 6,
+  'store full': 2,
+  'store unsure': 5,
+  'store slow': 4,
+  'bad weather': 4,
+  switchover: 8,
+  'stop cluster': 0.5,
+}
+
+export interface Schedule {
+  readonly count: number
+  readonly fromMs: number
+  readonly overMs: number
+  readonly kinds?: readonly FaultKind[]
+}
+
+export function drawFaults(cluster: ClusterSpec, schedule: Schedule, random: Random): Fault[] {
+  const faults: Fault[] = []
+  for (let left = schedule.count; left > 0; left -= 1) {
+    const fault = drawFault(cluster, schedule, random)
+    if (!faults.some((other) => disarms(fault, other) || disarms(other, fault))) faults.push(fault)
+  }
+  return faults.sort((a, b) => a.atMs - b.atMs)
+}
+
+function drawFault(cluster: ClusterSpec, { fromMs, overMs, kinds }: Schedule, random: Random): Fault {
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+  const kind = pickWeighted(kinds ?? (Object.keys(WEIGHTS) as FaultKind[]), random)
+  const node = pick(cluster.nodes).name
+  const other = pick([...cluster.nodes.map(({ name }) => name).filter((name) => name !== node), STORE])
+  const service = pick(cluster.services).name
+  const atMs = Math.round(fromMs + overMs * random())
+  // Mostly around the length of a lease, where the trouble is.
+  const forMs = Math.round(random() < 0.7 ? 100 + 3_500 * random() : 6_000 * random())
+  const byMs = Math.round((random() - 0.5) * 7_200_000)
+  const to = pick(cluster.nodes).name
+  return { kind, atMs, forMs, node, from: node, to: kind.startsWith('cut') ? other : to, service, byMs } as Fault
+}
+
+function pickWeighted(kinds: readonly FaultKind[], random: Random): FaultKind {
+  let left = random() * kinds.reduce((sum, kind) => sum + WEIGHTS[kind], 0)
+  for (const kind of kinds) {
+    left -= WEIGHTS[kind]
+    if (left < 0) return kind
+  }
+  return kinds[0] as FaultKind
+}
+
+const FENCE_BACK_MS = 2_500
+
+function disarms(fence: Fault, agent: Fault): boolean {
+  if (fence.kind !== 'kill fence' || agent.kind !== 'freeze agent' || fence.node !== agent.node) return false
+  return agent.atMs < fence.atMs + FENCE_BACK_MS && fence.atMs < agent.atMs + agent.forMs + FENCE_BACK_MS
+}
+
+export function describeFault(fault: Fault): string {
+  const about = { node: '', service: '', from: '', to: '', ...fault }
+  const on =
+    fault.kind === 'cut' || fault.kind === 'cut one way'
+      ? `${about.from} ${fault.kind === 'cut' ? '<->' : '->'} ${about.to}`
+      : fault.kind === 'switchover'
+        ? `${about.service} to ${about.to}`
+        : fault.kind.includes('primary')
+          ? about.service
+          : 'service' in fault && !NODE_WIDE.has(fault.kind)
+            ? `${about.node}.${about.service}`
+            : about.node
+  const span = INSTANT.has(fault.kind) ? '' : ` for ${fault.forMs} ms`
+  const wide = CLUSTER_WIDE.has(fault.kind) ? '' : ` ${on}`
+  return `at ${fault.atMs} ms: ${fault.kind}${wide}${span}`
+}
+
+const INSTANT = new Set<FaultKind>([
+  'kill process',
+  'kill primary',
+  'kill agent',
+  'kill fence',
+  'jump clock',
+  'switchover',
+])
+const NODE_WIDE = new Set<FaultKind>([
+  'kill agent',
+  'freeze agent',
+  'kill node',
+  'kill fence',
+  'drain',
+  'slow kills',
+  'jump clock',
+  'cut off',
+])
+const CLUSTER_WIDE = new Set<FaultKind>([
+  'store away',
+  'store full',
+  'store unsure',
+  'store slow',
+  'bad weather',
+  'stop cluster',
+])

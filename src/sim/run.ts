@@ -1,0 +1,142 @@
+/**
+ * One seed in, one verdict and one hash out. A safety phase in which things break; then everything is healed, and within
+ * a bound every service must be as it should be and stay so: nothing flaps and no step repeats.
+ */
+import type { ClusterSpec } from '../core/model.ts'
+import { type Random, seededRandom } from '../lib/random.ts'
+import { drawFaults, type Fault, type FaultKind } from './faults.ts'
+import { inject } from './inject.ts'
+import { unsettled } from './settled.ts'
+import { type MadeUpService, madeUpCluster } from './spec.ts'
+import { type Happened, World } from './world.ts'
+
+/**
+ * After healing, every service is as it should be within this time. The longest wait is the back-off of a program that
+ * kept crashing (30 s), then come a lease and a start.
+ */
+export const SETTLED_WITHIN_MS = 45_000
+/** And then nothing is done for this long. */
+const QUIET_FOR_MS = 3_000
+
+const STARTED_AFTER_MS = 500
+const FAULTS_OVER_MS = 6_000
+
+export interface RunOptions {
+  readonly seed: number
+  /** Of the user's own; made up from the seed when absent. */
+  readonly cluster?: ClusterSpec
+  /** Instead of the seed's own: what shrinking passes in. */
+  readonly faults?: readonly Fault[]
+  readonly kinds?: readonly FaultKind[]
+  readonly onHappened?: (happened: Happened) => void
+}
+
+export interface Verdict {
+  readonly seed: number
+  readonly hash: string
+  /** Broken promises, as sentences with their moment. Empty: all is well. */
+  readonly broken: readonly string[]
+  readonly faults: readonly Fault[]
+  readonly virtualMs: number
+  readonly failovers: number
+  readonly steps: number
+  readonly settledAfterMs: number
+  readonly rules: Readonly<Record<string, number>>
+}
+
+export async function runSeed(options: RunOptions): Promise<Verdict> {
+  const random = seededRandom(options.seed)
+  const cluster = options.cluster ?? clusterOf(random)
+  const count = 2 + Math.floor(random() * 9)
+  const drawn = drawFaults(
+    cluster,
+    { count, fromMs: 0, overMs: FAULTS_OVER_MS, ...(options.kinds && { kinds: options.kinds }) },
+    random,
+  )
+  const faults = options.faults ?? drawn
+  const world = new World({ cluster, seed: Math.floor(random() * 2 ** 32), drift: 0.001 })
+  if (options.onHappened) world.onHappened(options.onHappened)
+  world.start()
+  for (const fault of faults) world.clock.after(STARTED_AFTER_MS + fault.atMs, () => inject(world, fault))
+  const endOfFaults = Math.max(0, ...faults.map((fault) => fault.atMs + fault.forMs))
+  const isBroken = () => world.violations.length > 0
+  await world.clock.runUntil(STARTED_AFTER_MS + endOfFaults + 1, isBroken)
+  const settledAfterMs = isBroken() ? 0 : await settle(world)
+  return verdictOf(options.seed, world, faults, settledAfterMs)
+}
+
+async function settle(world: World): Promise<number> {
+  world.heal()
+  world.tell('-', 'everything is healed')
+  const healedAt = world.nowMs
+  let quietSince = world.nowMs
+  let done = [world.stepsDone, world.stepsFailed, world.processChanges].join()
+  let lookedAt = world.nowMs
+  let settled = false
+  const isOver = () => {
+    if (settled || world.violations.length > 0) return true
+    if (world.nowMs - lookedAt < 100) return false
+    lookedAt = world.nowMs
+    const now = [world.stepsDone, world.stepsFailed, world.processChanges].join()
+    if (now !== done) quietSince = world.nowMs
+    done = now
+    settled = world.nowMs - quietSince >= QUIET_FOR_MS && unsettled(world).length === 0
+    return settled
+  }
+  await world.clock.runUntil(healedAt + SETTLED_WITHIN_MS, isOver)
+  if (!settled && world.violations.length === 0) {
+    const why = unsettled(world).join('; ') || 'steps go on and on'
+    world.violations.push({ atMs: world.nowMs, sentence: `not settled ${SETTLED_WITHIN_MS} ms after healing: ${why}` })
+  }
+  return quietSince - healedAt
+}
+
+function verdictOf(seed: number, world: World, faults: readonly Fault[], settledAfterMs: number): Verdict {
+  return {
+    seed,
+    hash: world.digest.toString(),
+    broken: world.violations.map(({ atMs, sentence }) => `at ${Math.round(atMs)} ms: ${sentence}`),
+    faults,
+    virtualMs: Math.round(world.nowMs),
+    failovers: Math.max(
+      0,
+      world.truth.grants.length - world.cluster.services.filter((one) => one.redundancy === 'active-passive').length,
+    ),
+    steps: world.stepsDone,
+    settledAfterMs: Math.round(settledAfterMs),
+    rules: Object.fromEntries(world.rules),
+  }
+}
+
+const SHAPES: readonly (readonly [nodes: readonly string[], weight: number])[] = [
+  [['a:north', 'b:south', 'c:west'], 6],
+  [['a:north', 'b:south'], 1],
+  [['a:north', 'b:north', 'c:south', 'd:south'], 1],
+  [['a:north', 'b:north', 'c:south', 'd:south', 'e:west'], 1],
+]
+
+/** Compiled once for each shape and set of services: compiling is slower than a whole run. */
+const compiled = new Map<string, ClusterSpec>()
+
+function clusterOf(random: Random): ClusterSpec {
+  const pool = SHAPES.flatMap(([nodes, weight]) => Array<readonly string[]>(weight).fill(nodes))
+  const nodes = pool[Math.floor(random() * pool.length)] ?? []
+  const standby = random() < 0.5 ? 'warm' : 'cold'
+  const instances = 1 + Math.floor(random() * Math.min(3, nodes.length))
+  const passiveHttp = random() < 0.3
+  const key = [nodes.length, standby, instances, passiveHttp].join()
+  const known = compiled.get(key)
+  if (known) return known
+  const services: MadeUpService[] = [
+    { name: 'worker', kind: 'command', redundancy: 'active-passive', instances: Math.min(2, nodes.length), standby },
+    passiveHttp
+      ? { name: 'api', kind: 'http', redundancy: 'active-passive', instances, standby }
+      : { name: 'web', kind: 'http', redundancy: 'active-active', instances, standby: 'cold' },
+  ]
+  const spec = madeUpCluster(
+    nodes.map((text) => ({ name: text.slice(0, 1), zone: text.slice(2) })),
+    services,
+  )
+  compiled.set(key, spec)
+  return spec
+}
