@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { ClusterSpec, ServiceSpec } from '../../src/core/model.ts'
 import { systemClock } from '../../src/lib/clock.ts'
-import { groupIsAlive, identify, isAlive } from '../../src/lib/proc.ts'
+import { groupIsAlive, identify, isAlive, signalGroup } from '../../src/lib/proc.ts'
 import { claimHolder } from '../../src/local/claim.ts'
 import { stopLocal } from '../../src/local/down.ts'
 import type { LocalEvent } from '../../src/local/local-node.ts'
@@ -31,6 +31,7 @@ const WAIT = { timeout: 10_000, interval: 10 }
 let state: StateFolder
 let clusters: LocalCluster[]
 let servers: Server[]
+let strangers: number[]
 let events: LocalEvent[]
 let spec: ClusterSpec
 
@@ -38,6 +39,7 @@ beforeEach(async () => {
   state = new StateFolder(join(mkdtempSync(join(tmpdir(), 'understudy-local-')), '.understudy'))
   clusters = []
   servers = []
+  strangers = []
   events = []
   spec = specOf(await freePort(), await freePort())
 })
@@ -45,6 +47,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const cluster of clusters) cluster.letGo()
   for (const server of servers) server.close()
+  for (const group of strangers) signalGroup(group, 'SIGKILL')
   await killEverything(state, systemClock)
   rmSync(join(state.path, '..'), { recursive: true, force: true })
 })
@@ -280,7 +283,8 @@ describe('stopping', () => {
     await allUp()
     cluster.letGo()
     // Somebody who holds the claim and does not listen: it must not keep us from stopping.
-    const holder = spawn('/bin/sh', ['-c', 'trap "" USR2; while :; do sleep 0.1; done'], { stdio: 'ignore' })
+    const holder = stranger('trap "" USR2; echo deaf; while :; do sleep 0.1; done')
+    await new Promise((resolve) => holder.stdout.once('data', resolve))
     const identity = identify(holder.pid as number)
     writeFileSync(state.claimFile, JSON.stringify(identity))
     const report = await stopLocal(state.path)
@@ -313,8 +317,7 @@ describe('identity files that lie', () => {
   it('never lead to a stranger', async () => {
     const cluster = await start()
     await allUp()
-    const stranger = spawn('/bin/sh', ['-c', 'sleep 1000 & wait'], { detached: true, stdio: 'ignore' })
-    const pid = stranger.pid as number
+    const pid = stranger('sleep 1000 & wait').pid as number
     const { startTime } = identify(pid) as { startTime: number }
     for (const [file, identity] of [
       ['other-start.json', { pid, startTime: startTime - 1 }],
@@ -326,15 +329,18 @@ describe('identity files that lie', () => {
     }
     writeFileSync(join(state.node('a'), 'instances', 'half.json'), '{"identity": {"pi')
     appendFileSync(join(state.node('a'), 'instances', 'empty.json'), '')
-    try {
-      await cluster.killNode('a')
-      expect(groupIsAlive(pid)).toBe(true)
-    } finally {
-      process.kill(-pid, 'SIGKILL')
-    }
+    await cluster.killNode('a')
+    expect(groupIsAlive(pid)).toBe(true)
     expect(readFileSync(join(state.node('a'), 'agent.log'), 'utf8')).toBe('')
   })
 })
+
+/** A process that is no part of the cluster, with a group of its own. */
+function stranger(script: string) {
+  const child = spawn('/bin/sh', ['-c', script], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] })
+  strangers.push(child.pid as number)
+  return child
+}
 
 function specOf(apiPort: number, door: number): ClusterSpec {
   const timing = { leaseMs: 1_000, graceMs: 500, settleMs: 0, startWithinMs: 1_000, unhealthyForMs: 1_000 }
