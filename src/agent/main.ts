@@ -14,6 +14,7 @@ import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
 import { systemClock as clock, sleep } from '../lib/clock.ts'
+import { removeFile } from '../lib/files.ts'
 import { StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
 import { claimNode } from './claim-node.ts'
@@ -45,7 +46,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const stops = new StopStack()
   const ended = untilToldToEnd()
 
-  claimNode(nodeDir)
+  const identityFile = claimNode(nodeDir)
   const store = openLate(options)
   stops.push('store', () => store.close())
 
@@ -60,7 +61,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const drivers = createDrivers(options, spec, () => agent.loopLagMs)
   for (const [name, driver] of drivers) stops.push(name, () => driver.close())
 
-  const pids = () => ({ agent: process.pid, balancer: companions.balancer.pid, fence: companions.fence.pid })
+  const pids = () => companions.pids
   const peers = cluster.nodes.filter(({ name }) => name !== node)
   const mesh = new WebSocketMesh({ self: node, peers, port: cluster.apiPort, token })
   const events = new EventFile(join(nodeDir, 'events.ndjson'))
@@ -93,6 +94,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   if (code === 0) {
     door.end()
     companions.end()
+    removeFile(identityFile) // an agent that leaves on purpose leaves no name behind
   }
   await stops.stop()
   return code

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { StoppedSpell } from './watch.ts'
+import { StoppedSpell } from './stopped-spell.ts'
 
 describe('how long a process is stopped before it counts as hung', () => {
   it('300 ms, told once', () => {
