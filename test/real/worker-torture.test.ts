@@ -171,7 +171,10 @@ it(`${FAULTS} random faults (seed ${SEED}): never two at once, back in time`, { 
       const events = (await cluster.local.client.events({ last: 12 })).map(
         ({ node, rule, kind, why }) => `${node} ${rule} ${kind} ${why}`,
       )
-      expect({ term: termNow, pid: instances[0]?.pid }, `${fault.name}, fault ${count}: ${events.join('; ')}`).toEqual({
+      expect(
+        { term: termNow, pid: instances.find(({ role }) => role === 'primary')?.pid },
+        `${fault.name}, fault ${count}: ${events.join('; ')}`,
+      ).toEqual({
         term,
         pid,
       })
