@@ -5,6 +5,7 @@
 import type { EventRecord, Receipt } from '../api/contract.ts'
 import type { NodeName, ServiceName } from '../core/model.ts'
 import type { Problem } from '../core/problems/problem.ts'
+import type { Rule } from '../core/rules.ts'
 import type { Stop } from '../lib/stop.ts'
 
 export const EVENTS_KEPT = 1_000
@@ -12,7 +13,7 @@ const RECEIPTS_KEPT = 200
 
 export interface Entry {
   readonly service: ServiceName | null
-  readonly rule: string
+  readonly rule: Rule
   readonly kind: EventRecord['kind']
   readonly why: string
 }

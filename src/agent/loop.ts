@@ -6,6 +6,7 @@
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
+import type { Rule } from '../core/rules.ts'
 import { sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { leadOf, localInstance, recordOf, type View } from '../core/view.ts'
@@ -245,7 +246,7 @@ export class Agent {
     this.journal.keepReceipt(receipt)
     this.#world.mesh.broadcast({ kind: 'receipt', receipt })
     const why = `${receipt.service} is back on ${receipt.to} ${Math.round(receipt.backAfterMs)} ms after it was noticed (${receipt.kind})`
-    this.journal.tell({ service: receipt.service, rule: receipt.rule, kind: 'done', why })
+    this.journal.tell({ service: receipt.service, rule: receipt.rule as Rule, kind: 'done', why })
   }
 
   #hear(from: NodeName, message: Message): void {
