@@ -14,16 +14,17 @@ import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { readJson } from '../../src/lib/files.ts'
 import type { ProcessIdentity } from '../../src/lib/proc.ts'
 import { seededRandom } from '../../src/lib/random.ts'
-import { PROGRAMS, primaryPid, serviceOf, startCluster, type TestCluster } from './cluster.ts'
+import { PROGRAMS, primaryPid, serviceOf, slownessMs, startCluster, type TestCluster } from './cluster.ts'
 
 const SEED = Number(process.env.UNDERSTUDY_SEED ?? Date.now() % 1_000_000)
 const FAULTS = Number(process.env.UNDERSTUDY_FAULTS ?? 100)
 /** The presets' lease, and what the issue of a takeover may cost besides. */
 const LEASE_MS = 2_000
 
-/** How long there may be no worker: what is promised. A busy test machine gets twice that. */
+/** How long there may be no worker: what is promised on a machine that has time. */
 const PROMISED_MS = { process: 300, hang: 800, silence: LEASE_MS + 500 }
-const SLACK = 2
+/** What a busy machine gets on top: a takeover waits for a new process, and for three agents to get a turn. */
+const WAITS = 6
 /** After a fault that the worker must not notice: longer than its lease, so that a lease nobody renews would show. */
 const UNNOTICED_MS = LEASE_MS + 300
 
@@ -194,7 +195,7 @@ it(`${FAULTS} random faults (seed ${SEED}): never two at once, back in time`, { 
     }
     const gap = await gapAround(term)
     gaps.set(fault.name, [...(gaps.get(fault.name) ?? []), gap])
-    expect(gap, `${fault.name}, fault ${count}`).toBeLessThan(PROMISED_MS[fault.bound] * SLACK)
+    expect(gap, `${fault.name}, fault ${count}`).toBeLessThan(PROMISED_MS[fault.bound] + 100 + WAITS * slownessMs())
   }
   for (const [name, all] of gaps) console.log(summary(name, all))
   if (tooBusy > 0) console.log(`${tooBusy} times the machine was too busy to start an agent within a lease`)
