@@ -11,7 +11,10 @@ if (habits.has('deaf')) process.on('SIGTERM', () => say('heard SIGTERM and stays
 if (habits.has('polite')) {
   process.on('SIGTERM', () => {
     say('heard SIGTERM')
-    setTimeout(() => process.exit(0), 50)
+    setTimeout(() => {
+      say('finished')
+      process.exit(0)
+    }, 100)
   })
 }
 if (habits.has('child')) {
