@@ -125,6 +125,17 @@ describe('adoption', () => {
     expect(groupIsAlive(identity.pid)).toBe(false)
   })
 
+  it('one that fell ill while nobody watched is seen to be ill: it is not taken for one that still starts', async () => {
+    const { place, driver } = await openDriver({ run: WEB, health: { http: '/healthz', exec: null } })
+    await driver.start(ACTIVE)
+    await isHealthy(driver)
+    await driver.close()
+    await tell(driver, 'status=503')
+    const next = place.open()
+    await next.adopt()
+    await until('it is unhealthy', () => health(next) === 'unhealthy')
+  })
+
   it('kills what a leader left behind while nobody watched', async () => {
     const place = openPlace({ run: worker('child=children') })
     const { identity, kill } = await hostElsewhere(place, 'run')
