@@ -29,6 +29,8 @@ import type { Message, World } from './world.ts'
 const REPORT_AGAIN_MS = 1_000
 /** After a step failed, until its service is looked at again; doubles up to the last figure. */
 const REST = { firstMs: 250, mostMs: 10_000 }
+/** As long as nothing is wrong, heartbeats make a turn only this often. */
+const CALM_TURN_EVERY_MS = 500
 /** While the store cannot be written, how often a write is tried. */
 const WRITE_PROBE_MS = 1_000
 
@@ -38,6 +40,8 @@ export interface AgentOptions {
   /** Identifies this start of the cluster: a wish to stop from an earlier one does not count. */
   readonly run: string
   readonly world: World
+  /** Whether views are frozen all the way down, so that no finder can change one. Default true; it costs a tenth of a turn. */
+  readonly freezes?: boolean
   /** Called once, when nothing runs here any more and nothing should. */
   onExit(): void
 }
@@ -209,7 +213,7 @@ export class Agent {
     const instances = Object.fromEntries([...drivers].map(([name, driver]) => [name, driver.observe()]))
     const busy = Object.fromEntries([...this.#busy].flatMap(([name, what]) => (name === null ? [] : [[name, what]])))
     const stopping = store.cluster.desired === 'stopped' && store.cluster.run === run
-    return deepFreeze({
+    const view: View = {
       now,
       wall,
       self,
@@ -224,7 +228,8 @@ export class Agent {
         startedAgoMs: now - this.#startedAt,
         stopping,
       },
-    })
+    }
+    return this.#options.freezes === false ? view : deepFreeze(view)
   }
 
   /** Performs one act unless the world has changed since it was decided. */
@@ -383,8 +388,18 @@ export class Agent {
     const now = this.#world.clock.mono()
     this.#lag.tick(now)
     const abstains = this.#lag.worstMs(now) > LATE_MS
-    this.#world.mesh.broadcast({ kind: 'beat', suspects: this.#peers.suspects(), abstains })
-    this.wake()
+    this.#peers.judge(now, this.#world.clock.wall(), this.#lag.worstMs(now))
+    const suspects = this.#peers.suspects()
+    this.#world.mesh.broadcast({ kind: 'beat', suspects, abstains })
+    if (suspects.length > 0 || !this.#isCalm() || now - this.#view.now >= CALM_TURN_EVERY_MS) this.wake()
+  }
+
+  /** Nothing is wrong and nothing is under way: whatever changes that is an event, and events make turns of their own. */
+  #isCalm(): boolean {
+    const { problems } = this.#decision
+    if (problems.length > 0 || this.#busy.size > 0) return false
+    const peersAreAlive = Object.values(this.#view.peers).every(({ state }) => state === 'alive')
+    return peersAreAlive && Object.values(this.#view.local.instances).every(isCalmInstance)
   }
 
   #storeChanged(take: () => void): void {
@@ -416,6 +431,10 @@ export class Agent {
     next()
     return () => cancel()
   }
+}
+
+function isCalmInstance({ state, health }: InstanceReport): boolean {
+  return state === 'stopped' || (state === 'running' && health === 'healthy')
 }
 
 const REPAIRS = new Set(['instance-down', 'instance-unwell', 'instance-crashing'])

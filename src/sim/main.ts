@@ -13,6 +13,7 @@ const { values } = parseArgs({
 const first = Number(values.seed ?? values.from ?? 1)
 const count = values.seed ? 1 : Number(values.seeds ?? 100)
 const start = performance.now()
+const cpu = process.cpuUsage()
 let [failed, virtualMs, failovers] = [0, 0, 0]
 for (let seed = first; seed < first + count; seed += 1) {
   const verdict = await runSeed({
@@ -32,6 +33,8 @@ for (let seed = first; seed < first + count; seed += 1) {
   }
 }
 const ms = performance.now() - start
+const { user, system } = process.cpuUsage(cpu)
+const cpuMs = (user + system) / 1_000
 console.log(
-  `${count} seeds, ${failed} broken, ${failovers} failovers, ${(ms / count).toFixed(1)} ms for each, ${(virtualMs / ms).toFixed(0)} times as fast as time`,
+  `${count} seeds, ${failed} broken, ${failovers} failovers, ${(ms / count).toFixed(1)} ms (${(cpuMs / count).toFixed(1)} ms of processor) for each, ${(virtualMs / ms).toFixed(0)} times as fast as time`,
 )
