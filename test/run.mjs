@@ -54,7 +54,7 @@ async function vitest(project) {
   }
 }
 
-/** A run that failed without a failed test (a file that does not load, an error nobody caught) is one failure. */
+/** A file that does not load is a failure, and so is a run that failed for no reason that it reports. */
 function counts(report, code) {
   let json
   try {
@@ -62,8 +62,13 @@ function counts(report, code) {
   } catch {
     return { passed: 0, failed: code === 0 ? 0 : 1, skipped: 0 } // no report: nothing ran, or vitest itself ended early
   }
-  const failed = json.numFailedTests + (code !== 0 && json.numFailedTests === 0 ? 1 : 0)
-  return { passed: json.numPassedTests, failed, skipped: json.numPendingTests + json.numTodoTests }
+  const unloadable = json.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+  const failed = json.numFailedTests + unloadable.length
+  return {
+    passed: json.numPassedTests,
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped: json.numPendingTests + json.numTodoTests,
+  }
 }
 
 const asked = process.argv.slice(2)

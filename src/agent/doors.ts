@@ -4,6 +4,7 @@
  */
 import { type BalancerLink, connectBalancer, type FromBalancer } from '../balancer/control.ts'
 import type { RouteCounters, RoutingTable } from '../core/routing.ts'
+import { assertNever } from '../lib/assert.ts'
 import type { Entry } from './journal.ts'
 import type { DoorPort } from './world.ts'
 
@@ -12,6 +13,8 @@ export class Door implements DoorPort {
   readonly #tell: (entry: Entry) => void
   readonly #isNews: (targetId: string) => boolean
   readonly #failing = new Map<string, string>()
+  #table: RoutingTable | null = null
+  #newest = 0
   #counters: readonly RouteCounters[] = []
 
   /** `isNews`: does everybody still believe that target to be well? */
@@ -26,7 +29,10 @@ export class Door implements DoorPort {
   }
 
   publish(table: RoutingTable): void {
-    this.#link.publish(table)
+    const version = Math.max(table.version, this.#newest + 1)
+    this.#newest = version
+    this.#table = { ...table, version }
+    this.#link.publish(this.#table)
   }
 
   /** Lets the balancer finish what is open and end. */
@@ -41,6 +47,9 @@ export class Door implements DoorPort {
 
   #heard(message: FromBalancer): void {
     switch (message.type) {
+      case 'hello':
+        this.#outbid(message.version)
+        break
       case 'counters':
         this.#counters = message.routes
         break
@@ -70,8 +79,15 @@ export class Door implements DoorPort {
         this.#note(null, 'table-refused', message.why)
         break
       default:
-        break // `hello` says nothing that is worth telling
+        assertNever(message)
     }
+  }
+
+  /** It has a newer table than ours, saved before the machine was started again: what we know now is newer still. */
+  #outbid(version: number): void {
+    if (version <= this.#newest) return
+    this.#newest = version
+    if (this.#table) this.publish(this.#table)
   }
 
   /** It tries again twice a second; the operator wants to hear it once. */

@@ -64,8 +64,9 @@ export class Journal {
       else if (worthTelling(problem)) this.tell({ service, rule, kind: 'noticed', why })
       else now.delete(key)
     }
-    for (const [key, { service, rule, why }] of this.#standing) {
-      if (!now.has(key)) this.tell({ service, rule, kind: 'ended', why })
+    for (const [key, { service, rule, why, steps }] of this.#standing) {
+      // What was acted on ends with what was done; only what could merely be told must be told to be over.
+      if (!now.has(key) && steps.length === 0) this.tell({ service, rule, kind: 'ended', why: `no longer so: ${why}` })
     }
     this.#standing = now
   }

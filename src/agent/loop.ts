@@ -5,34 +5,32 @@
  */
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
-import type { ClusterSpec, InstanceReport, NodeName, NodeReport, ServiceName, Term } from '../core/model.ts'
-import type { Problem } from '../core/problems/problem.ts'
-import { type Route, routesFor } from '../core/routing.ts'
-import { isDangerous, sameStep } from '../core/steps.ts'
+import type { ClusterSpec, InstanceReport, NodeName, ServiceName } from '../core/model.ts'
+import { sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
-import { leadOf, localInstance, nodeState, recordOf, type View } from '../core/view.ts'
+import { leadOf, localInstance, recordOf, type View } from '../core/view.ts'
+import { isToldBy } from '../core/who-tells.ts'
 import { assertNever } from '../lib/assert.ts'
-import { backoffMs } from '../lib/backoff.ts'
-import type { Cancel } from '../lib/clock.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
-import { StopStack } from '../lib/stop.ts'
-import { perform } from './act.ts'
+import { every } from '../lib/every.ts'
+import { type Stop, StopStack } from '../lib/stop.ts'
+import type { Snapshot } from '../stores/store.ts'
 import { Agreed } from './agreed.ts'
 import { Journal } from './journal.ts'
 import { Lag } from './lag.ts'
 import { Leads } from './leads.ts'
+import { observe } from './observe.ts'
 import { Peers } from './peers.ts'
 import { Receipts } from './receipts.ts'
+import { Steps } from './steps.ts'
+import { Telling } from './telling.ts'
 import type { Message, World } from './world.ts'
+import { startWriteProbe } from './write-probe.ts'
 
-/** A report is said again after this long even when nothing changed: what was lost on the way is not lost for good. */
-const REPORT_AGAIN_MS = 1_000
-/** After a step failed, until its service is looked at again; doubles up to the last figure. */
-const REST = { firstMs: 250, mostMs: 10_000 }
+/** Between two tries to go on with the lead of an earlier agent. */
+const ADOPT_AGAIN_MS = 50
 /** As long as nothing is wrong, heartbeats make a turn only this often. */
 const CALM_TURN_EVERY_MS = 500
-/** While the store cannot be written, how often a write is tried. */
-const WRITE_PROBE_MS = 1_000
 
 export interface AgentOptions {
   readonly cluster: ClusterSpec
@@ -56,17 +54,13 @@ export class Agent {
   readonly #receipts: Receipts
   readonly #lag: Lag
   readonly #stops = new StopStack()
-  readonly #busy = new Map<ServiceName | null, string>()
-  readonly #failures = new Map<ServiceName | null, number>()
-  readonly #failedIn = new Map<ServiceName, Term>()
-  readonly #incarnation: number
+  readonly #steps: Steps
+  readonly #telling: Telling
   readonly #startedAt: number
   #view: View
   #decision: Decision = { problems: [], acts: [] }
   #turnDue = false
   #running = false
-  #routes: { readonly text: string; readonly version: number }
-  #reported = { text: '', at: 0 }
   #counts = { turns: 0, stepsDone: 0, stepsFailed: 0 }
   #readAt = 0
 
@@ -76,12 +70,19 @@ export class Agent {
     this.#options = options
     this.#startedAt = now
     this.#world = world
-    this.#incarnation = world.clock.wall()
-    this.#routes = { text: '', version: Math.floor(now) }
     this.#peers = new Peers(cluster, self, now)
     this.#lag = new Lag(cluster.timing.heartbeatMs, now)
     this.#leads = new Leads(world, self, this.#agreed, () => this.wake())
     this.#receipts = new Receipts(self, () => world.clock.wall())
+    this.#telling = new Telling(world, self)
+    this.#steps = new Steps({
+      clock: world.clock,
+      hands: { world, leads: this.#leads, exit: () => options.onExit() },
+      recheck: (act) => this.#recheck(act),
+      done: (act, service, what) => this.#done(act, service, what),
+      failed: (act, service, error) => this.#failed(act, service, error),
+      wake: () => this.wake(),
+    })
     this.journal = new Journal(
       self,
       () => world.clock.wall(),
@@ -95,37 +96,25 @@ export class Agent {
 
   /** Begins to look and act. What runs already was adopted by the drivers before. */
   start(): void {
-    const { store, mesh, drivers } = this.#world
+    const { clock, store, mesh, drivers } = this.#world
     this.#running = true
-    this.#stops.push('leads', () => this.#leads.close())
-    this.#stops.push(
-      'watch',
-      store.watch('', {
-        changed: (snapshot) => this.#storeChanged(() => this.#agreed.take(snapshot)),
-        away: (error) => this.#storeChanged(() => this.#agreed.away(error)),
-      }),
-    )
-    this.#stops.push(
-      'messages',
-      mesh.onMessage((from, message) => this.#hear(from, message)),
-    )
-    this.#stops.push(
-      'links',
-      mesh.onLink(() => this.#report(true)),
-    )
-    for (const [name, driver] of drivers)
-      this.#stops.push(
-        name,
-        driver.onChange(() => this.wake()),
-      )
-    this.#stops.push(
-      'heartbeat',
-      this.#every(this.#options.cluster.timing.heartbeatMs, () => this.#beat()),
-    )
-    this.#stops.push(
-      'write probe',
-      this.#every(WRITE_PROBE_MS, () => void this.#probeWrites()),
-    )
+    const until = (name: string, stop: Stop) => this.#stops.push(name, stop)
+    until('leads', () => this.#leads.close())
+    const changed = (snapshot: Snapshot) => this.#storeChanged(() => this.#agreed.take(snapshot))
+    const away = (error: Error) => this.#storeChanged(() => this.#agreed.away(error))
+    until('watch', store.watch('', { changed, away }))
+    const hears = mesh.onMessage((from, message) => this.#hear(from, message))
+    until('messages', hears)
+    const meets = mesh.onLink(() => this.#telling.report(this.#view, true))
+    until('links', meets)
+    for (const [name, driver] of drivers) {
+      const sees = driver.onChange(() => this.wake())
+      until(name, sees)
+    }
+    const beats = every(clock, this.#options.cluster.timing.heartbeatMs, () => this.#beat())
+    until('heartbeat', beats)
+    const probes = startWriteProbe(clock, store, this.#agreed, () => this.wake())
+    until('write probe', probes)
     this.journal.tell({
       service: null,
       rule: 'agent',
@@ -191,138 +180,70 @@ export class Agent {
     this.#counts.turns += 1
     this.#view = this.#observe()
     this.#decision = decide(this.#view)
-    this.journal.compare(this.#decision.problems, (problem) => isMine(this.#view, problem))
-    this.#noteFailures()
-    for (const act of this.#decision.acts) void this.#act(act)
+    this.journal.compare(this.#decision.problems, (problem) => isToldBy(this.#view, this.#decision, problem))
+    this.#receipts.note(this.#decision.problems, this.#view)
+    for (const act of this.#decision.acts) void this.#steps.begin(act, this.#view)
     this.#adoptLeads()
-    this.#publishRoutes()
-    this.#report(false)
+    this.#telling.routes(this.#view)
+    this.#telling.report(this.#view, false)
     for (const receipt of this.#receipts.close(this.#view)) this.#tellReceipt(receipt)
   }
 
   #observe(): View {
     const { cluster, self, run } = this.#options
-    const { clock, drivers } = this.#world
-    const now = clock.mono()
-    const wall = clock.wall()
-    this.#peers.judge(now, wall, this.#lag.worstMs(now))
-    const store = this.#agreed.facts(
-      now,
-      cluster.services.map(({ name }) => name),
-    )
-    const instances = Object.fromEntries([...drivers].map(([name, driver]) => [name, driver.observe()]))
-    const busy = Object.fromEntries([...this.#busy].flatMap(([name, what]) => (name === null ? [] : [[name, what]])))
-    const stopping = store.cluster.desired === 'stopped' && store.cluster.run === run
-    const view: View = {
-      now,
-      wall,
-      self,
-      cluster,
-      store,
-      peers: this.#peers.facts(now),
-      local: {
-        instances,
-        leases: this.#leads.facts(),
-        busy,
-        failedIn: Object.fromEntries(this.#failedIn),
-        startedAgoMs: now - this.#startedAt,
-        stopping,
-      },
-    }
+    const parts = { cluster, self, run, world: this.#world, startedAt: this.#startedAt }
+    const own = { agreed: this.#agreed, peers: this.#peers, leads: this.#leads, steps: this.#steps }
+    const view = observe({ ...parts, ...own }, this.loopLagMs)
     return this.#options.freezes === false ? view : deepFreeze(view)
   }
 
-  /** Performs one act unless the world has changed since it was decided. */
-  async #act(act: Act): Promise<void> {
-    const service = act.step.kind === 'exit' ? null : act.step.service
-    if (isDangerous(act.step) && !this.#stillWanted(act)) return
-    this.#busy.set(service, act.step.kind)
-    try {
-      const done = await perform(act.step, this.#view, {
-        world: this.#world,
-        leads: this.#leads,
-        exit: () => this.#options.onExit(),
-      })
-      this.#failures.delete(service)
-      if (done !== undefined) this.#done(act, service, done)
-      await this.#afterStep(act)
-      this.#busy.delete(service)
-    } catch (error) {
-      this.#failed(act, service, error as Error)
-    }
-    this.wake()
-  }
-
-  #stillWanted(act: Act): boolean {
+  /** Looks again before a dangerous step: the view in which it is still wanted, if it is. */
+  #recheck(act: Act): View | undefined {
     this.#view = this.#observe()
-    return decide(this.#view).acts.some(({ rule, step }) => rule === act.rule && sameStep(step, act.step))
+    const isWanted = decide(this.#view).acts.some(({ rule, step }) => rule === act.rule && sameStep(step, act.step))
+    return isWanted ? this.#view : undefined
   }
 
-  #done(act: Act, service: ServiceName | null, what: string): void {
+  async #done({ step, rule }: Act, service: ServiceName | null, what: string): Promise<void> {
     this.#counts.stepsDone += 1
-    this.journal.tell({ service, rule: act.rule, kind: 'done', why: act.why === what ? what : `${what}: ${act.why}` })
-    const { step } = act
+    this.journal.tell({ service, rule, kind: 'done', why: what })
     if (step.kind === 'take-lead') {
-      const freeSince = this.#view.wall - (this.#view.store.leadFreeForMs[step.service] ?? 0)
-      const before = recordOf(this.#view, step.service)
-      const silentSince = before.primary === null ? null : this.#peers.silentSince(before.primary)
-      this.#receipts.leadWon(step.service, step.term, before, silentSince, freeSince)
+      const { primary } = recordOf(this.#view, step.service)
+      this.#receipts.leadWon(
+        step.service,
+        step.term,
+        this.#view,
+        primary === null ? null : this.#peers.silentSince(primary),
+      )
     }
     if (step.kind === 'start') this.#receipts.mark(step.service, 'started')
     if (step.kind === 'promote') this.#receipts.mark(step.service, 'promoted')
     if (step.kind === 'stop') this.#receipts.forget(step.service)
-  }
-
-  /** A step that changed the store is followed by a read here, and by a word to the others that there is news. */
-  async #afterStep({ step }: Act): Promise<void> {
     if (step.kind !== 'take-lead' && step.kind !== 'give-up-lead' && step.kind !== 'call-off') return
     this.#agreed.wroteWell()
-    await this.announce()
+    await this.announce() // what was written is seen by the next turn here, and by the others without waiting for a poll
   }
 
-  /** The service rests after a failed step, longer each time, so that a step that cannot work is not hammered on. */
-  #failed(act: Act, service: ServiceName | null, error: Error): void {
-    const failures = (this.#failures.get(service) ?? 0) + 1
-    this.#failures.set(service, failures)
+  #failed({ step, rule }: Act, service: ServiceName | null, error: Error): void {
     this.#counts.stepsFailed += 1
-    if ((act.step.kind === 'start' || act.step.kind === 'promote') && act.step.term > 0)
-      this.#failedIn.set(act.step.service, act.step.term)
-    this.#busy.set(service, 'resting')
-    this.journal.tell({ service, rule: act.rule, kind: 'failed', why: `${act.step.kind} failed: ${error.message}` })
-    this.#world.clock.after(backoffMs(failures, REST), () => {
-      this.#busy.delete(service)
-      this.wake()
-    })
+    this.journal.tell({ service, rule, kind: 'failed', why: `${step.kind} failed: ${error.message}` })
     void this.look().catch(() => undefined) // the watch says when the store is back
+    this.wake()
   }
 
   /** The store says that a lead is ours and we hold no lease for it: an earlier agent of this node took it. */
   #adoptLeads(): void {
     for (const service of this.#options.cluster.services) {
       const lead = leadOf(this.#view, service.name)
-      if (lead?.node !== this.#options.self || this.#view.local.leases[service.name] || this.#busy.has(service.name))
-        continue
-      this.#busy.set(service.name, 'adopting the lead')
+      const isHeld = this.#view.local.leases[service.name] !== undefined
+      if (lead?.node !== this.#options.self || isHeld || this.#steps.isBusy(service.name)) continue
+      const release = this.#steps.occupy(service.name, 'adopting the lead')
       const { pid, startTime, term } = localInstance(this.#view, service.name)
       const identity = pid !== undefined && startTime !== undefined && term === lead.term ? { pid, startTime } : null
       void this.#leads
         .adopt(service, lead, identity)
         .catch(() => this.look().catch(() => undefined)) // not ours any more, or the store is away: a later turn decides
-        .then(() =>
-          this.#world.clock.after(50, () => {
-            this.#busy.delete(service.name)
-            this.wake()
-          }),
-        )
-    }
-  }
-
-  #noteFailures(): void {
-    for (const { rule, service, why } of this.#decision.problems) {
-      if (service === null || !REPAIRS.has(rule)) continue
-      const { stateForMs, role } = localInstance(this.#view, service)
-      const noticedAt = rule === 'instance-unwell' ? this.#view.wall : this.#view.wall - stateForMs
-      if (role !== 'primary') this.#receipts.instanceFailed(service, rule, why, noticedAt)
+        .then(() => this.#world.clock.after(ADOPT_AGAIN_MS, release))
     }
   }
 
@@ -331,33 +252,6 @@ export class Agent {
     this.#world.mesh.broadcast({ kind: 'receipt', receipt })
     const why = `${receipt.service} is back on ${receipt.to} ${Math.round(receipt.backAfterMs)} ms after it was noticed (${receipt.kind})`
     this.journal.tell({ service: receipt.service, rule: receipt.rule, kind: 'done', why })
-  }
-
-  #publishRoutes(): void {
-    const routes: Route[] = routesFor(this.#view)
-    const text = JSON.stringify(routes)
-    if (text === this.#routes.text) return
-    this.#routes = { text, version: this.#routes.version + 1 }
-    this.#world.door.publish({ version: this.#routes.version, node: this.#options.self, routes })
-  }
-
-  #report(again: boolean): void {
-    const { instances, stopping } = this.#view.local
-    const pids = this.#world.pids()
-    const report: NodeReport = {
-      node: this.#options.self,
-      incarnation: this.#incarnation,
-      agentPid: pids.agent,
-      balancerPid: pids.balancer,
-      fencePid: pids.fence,
-      instances: Object.values(instances),
-      stopping,
-    }
-    const text = JSON.stringify({ ...report, instances: report.instances.map(withoutAges) })
-    const now = this.#world.clock.mono()
-    if (!again && text === this.#reported.text && now - this.#reported.at < REPORT_AGAIN_MS) return
-    this.#reported = { text, at: now }
-    this.#world.mesh.broadcast({ kind: 'report', report })
   }
 
   #hear(from: NodeName, message: Message): void {
@@ -388,7 +282,7 @@ export class Agent {
     const now = this.#world.clock.mono()
     this.#lag.tick(now)
     const abstains = this.#lag.worstMs(now) > LATE_MS
-    this.#peers.judge(now, this.#world.clock.wall(), this.#lag.worstMs(now))
+    this.#peers.judge(now, this.#world.clock.wall(), this.loopLagMs)
     const suspects = this.#peers.suspects()
     this.#world.mesh.broadcast({ kind: 'beat', suspects, abstains })
     if (suspects.length > 0 || !this.#isCalm() || now - this.#view.now >= CALM_TURN_EVERY_MS) this.wake()
@@ -396,10 +290,9 @@ export class Agent {
 
   /** Nothing is wrong and nothing is under way: whatever changes that is an event, and events make turns of their own. */
   #isCalm(): boolean {
-    const { problems } = this.#decision
-    if (problems.length > 0 || this.#busy.size > 0) return false
-    const peersAreAlive = Object.values(this.#view.peers).every(({ state }) => state === 'alive')
-    return peersAreAlive && Object.values(this.#view.local.instances).every(isCalmInstance)
+    const { peers, local } = this.#view
+    if (this.#decision.problems.length > 0 || Object.keys(local.busy).length > 0) return false
+    return Object.values(peers).every(({ state }) => state === 'alive') && Object.values(local.instances).every(isCalm)
   }
 
   #storeChanged(take: () => void): void {
@@ -407,46 +300,8 @@ export class Agent {
     this.#readAt = this.#world.clock.mono()
     this.wake()
   }
-
-  /** Nothing is written while nothing may be agreed, so something must be, to find out that it works again. */
-  async #probeWrites(): Promise<void> {
-    if (this.#agreed.writable) return
-    try {
-      await this.#world.store.release(await this.#world.store.acquire(WRITE_PROBE_MS))
-      this.#agreed.wroteWell()
-      this.wake()
-    } catch (error) {
-      this.#agreed.wroteBadly(error as Error)
-    }
-  }
-
-  #every(ms: number, fn: () => void): Cancel {
-    let cancel: Cancel = () => undefined
-    const next = () => {
-      cancel = this.#world.clock.after(ms, () => {
-        fn()
-        next()
-      })
-    }
-    next()
-    return () => cancel()
-  }
 }
 
-function isCalmInstance({ state, health }: InstanceReport): boolean {
+function isCalm({ state, health }: InstanceReport): boolean {
   return state === 'stopped' || (state === 'running' && health === 'healthy')
-}
-
-const REPAIRS = new Set(['instance-down', 'instance-unwell', 'instance-crashing'])
-
-/** Is it this node that tells about a problem? What it acts on or saw itself; of what all see alike, the first one alive. */
-function isMine(view: View, problem: Problem): boolean {
-  if (problem.steps.length > 0) return true
-  if (problem.evidence === 'first-hand' && problem.rule !== 'primary-lost') return true
-  const alive = view.cluster.nodes.map(({ name }) => name).filter((name) => nodeState(view, name) === 'alive')
-  return alive[0] === view.self && problem.rule !== 'primary-lost' && problem.rule !== 'no-primary'
-}
-
-function withoutAges(instance: InstanceReport): unknown {
-  return { ...instance, healthForMs: 0, stateForMs: 0, retryInMs: instance.retryInMs > 0 ? 1 : 0 }
 }

@@ -4,8 +4,10 @@
  * said so in the vacancy, the rest happened here.
  */
 import type { Receipt } from '../api/contract.ts'
-import type { NodeName, ServiceName, ServiceRecord, Term } from '../core/model.ts'
-import { isWell, localInstance, type View } from '../core/view.ts'
+import type { NodeName, ServiceName, Term } from '../core/model.ts'
+import { CLUSTER_STOPPED } from '../core/problems/cluster-stopped.ts'
+import type { Problem } from '../core/problems/problem.ts'
+import { isWell, localInstance, recordOf, type View } from '../core/view.ts'
 
 interface Open {
   readonly kind: Receipt['kind']
@@ -17,6 +19,7 @@ interface Open {
   readonly marks: { name: string; atMs: number }[]
 }
 
+const REPAIRED = new Set(['instance-down', 'instance-unwell', 'instance-crashing'])
 const PLANNED = new Set(['switchover-requested', 'node-drained'])
 
 export class Receipts {
@@ -30,15 +33,11 @@ export class Receipts {
   }
 
   /** This node won a term. Nothing is written for the first one ever: no service was interrupted. */
-  leadWon(
-    service: ServiceName,
-    term: Term,
-    before: ServiceRecord,
-    silentSince: number | null,
-    freeSince: number,
-  ): void {
-    if (before.term === 0) return
+  leadWon(service: ServiceName, term: Term, view: View, silentSince: number | null): void {
+    const before = recordOf(view, service)
     const { vacancy } = before
+    if (before.term === 0 || vacancy?.rule === CLUSTER_STOPPED) return
+    const freeSince = view.wall - (view.store.leadFreeForMs[service] ?? 0)
     const noticedAt = vacancy?.noticedAt ?? Math.min(silentSince ?? freeSince, freeSince)
     const why = vacancy?.why ?? `${before.primary ?? 'the primary'} was silent until its lease ended`
     const rule = vacancy?.rule ?? 'primary-lost'
@@ -48,8 +47,18 @@ export class Receipts {
     this.mark(service, 'term won')
   }
 
+  /** Instances here that ended or hang are repairs from the moment that it was noticed. */
+  note(problems: readonly Problem[], view: View): void {
+    for (const { rule, service, why } of problems) {
+      if (service === null || !REPAIRED.has(rule)) continue
+      const { stateForMs, role } = localInstance(view, service)
+      const noticedAt = rule === 'instance-unwell' ? view.wall : view.wall - stateForMs
+      if (role !== 'primary') this.#instanceFailed(service, rule, why, noticedAt)
+    }
+  }
+
   /** An instance here ended or hangs. Only the first notice of a fault counts. */
-  instanceFailed(service: ServiceName, rule: string, why: string, noticedAt: number): void {
+  #instanceFailed(service: ServiceName, rule: string, why: string, noticedAt: number): void {
     if (this.#open.has(service)) return
     this.#open.set(service, { kind: 'repair', rule, why, from: this.#self, term: 0, noticedAt, marks: [] })
   }

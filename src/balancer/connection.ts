@@ -207,14 +207,7 @@ export function openSocket(
   timeoutMs: number,
   done: (result: Socket | ConnectFailure) => void,
 ): ConnectAttempt {
-  const socket = connectSocket({
-    host,
-    port,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 10_000,
-    allowHalfOpen: true,
-  })
+  const socket = connectSocket({ host, port, allowHalfOpen: true })
   const finish = (result: Socket | ConnectFailure): void => {
     clearTimeout(timer)
     socket.removeAllListeners()
@@ -224,17 +217,29 @@ export function openSocket(
     }
     done(result)
   }
-  const timer = setTimeout(() => finish('timeout'), timeoutMs)
-  socket.once('connect', () => finish(socket))
-  socket.once('error', (error: NodeJS.ErrnoException) => finish(failureOf(error.code)))
+  let over = false
+  const once = (result: Socket | ConnectFailure): void => {
+    if (!over) finish(result)
+    over = true
+  }
+  // When our own loop was late, the timer runs before we look at the socket: look at it before giving up.
+  const timer = setTimeout(() => setImmediate(() => once('timeout')), timeoutMs)
+  socket.once('connect', () => once(socket))
+  socket.once('error', (error: NodeJS.ErrnoException) => once(failureOf(error.code)))
   return {
     cancel() {
+      over = true
       clearTimeout(timer)
       socket.removeAllListeners()
       socket.on('error', () => {}) // cancelled: nobody wants to hear how it would have ended
       socket.destroy()
     },
   }
+}
+
+/** For a socket that carries clients' bytes: they leave at once, and a peer that vanished is noticed some day. */
+export function forTraffic(socket: Socket): Socket {
+  return socket.setNoDelay(true).setKeepAlive(true, 10_000)
 }
 
 function failureOf(code: string | undefined): ConnectFailure {

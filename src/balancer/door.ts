@@ -21,8 +21,10 @@ export interface DoorEvents {
   onVerdict(service: string, targetId: string, verdict: Verdict, why: string): void
 }
 
-/** Fine enough for waits of 100 ms, and cheap: twenty looks a second. */
+/** How often the door looks at its clock while requests are open: fine enough for waits of 100 ms. */
 export const TICK_MS = 50
+/** And while nobody is there. Half of the usual time between two probes, so that many are asked at one waking. */
+export const QUIET_TICK_MS = 125
 /** How long open requests may take to end when the door is drained. */
 export const DRAIN_MS = 10_000
 
@@ -49,7 +51,7 @@ export class Door {
     this.#house = {
       clock,
       random,
-      loop: new LoopWatch(TICK_MS, clock.mono()),
+      loop: new LoopWatch(clock.mono(), TICK_MS),
       holdSpace: new HoldSpace(),
       budget: new RetryBudget(),
       onVerdict: (service, { spec, belief }) => events.onVerdict(service, spec.id, belief.verdict, belief.why),
@@ -147,13 +149,20 @@ export class Door {
 
   #tick(): void {
     const now = this.#clock.mono()
-    this.#house.loop.tick(now)
+    const nextInMs = this.#quiet() ? QUIET_TICK_MS : TICK_MS
+    this.#house.loop.tick(now, nextInMs)
     for (const { entrance } of this.#open.values()) entrance.tick(now)
     for (const open of this.#ending) {
       open.entrance.tick(now)
       open.listener.front.wind()
       if (open.listener.front.open === 0) this.#shut(open)
     }
-    this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick())
+    this.#cancelTick = this.#clock.after(nextInMs, () => this.#tick())
+  }
+
+  #quiet(): boolean {
+    if (this.#ending.size > 0) return false
+    for (const { entrance } of this.#open.values()) if (entrance.counters.open > 0) return false
+    return true
   }
 }

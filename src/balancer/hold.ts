@@ -77,6 +77,10 @@ export class Hold {
 
   /** Called every few tens of milliseconds. */
   tick(nowMs: number): void {
+    if (this.#waiting.size === 0) {
+      this.#releasing = false
+      return
+    }
     for (const [held, untilMs] of [...this.#waiting]) {
       if (untilMs > nowMs || !this.#waiting.has(held)) continue
       this.remove(held)

@@ -5,18 +5,17 @@
 export const STALL_MS = 100
 
 export class LoopWatch {
-  readonly #everyMs: number
-  #lastTickMs: number
+  #nextTickMs: number
   #lastStallMs = Number.NEGATIVE_INFINITY
 
-  constructor(everyMs: number, nowMs: number) {
-    this.#everyMs = everyMs
-    this.#lastTickMs = nowMs
+  constructor(nowMs: number, nextInMs: number) {
+    this.#nextTickMs = nowMs + nextInMs
   }
 
-  tick(nowMs: number): void {
+  /** A tick has come; the next one is due in `nextInMs`. */
+  tick(nowMs: number, nextInMs: number): void {
     if (this.#late(nowMs)) this.#lastStallMs = nowMs
-    this.#lastTickMs = nowMs
+    this.#nextTickMs = nowMs + nextInMs
   }
 
   /** Was there a stall that ended after `sinceMs`, or is one ending now? */
@@ -25,6 +24,6 @@ export class LoopWatch {
   }
 
   #late(nowMs: number): boolean {
-    return nowMs - this.#lastTickMs - this.#everyMs > STALL_MS
+    return nowMs - this.#nextTickMs > STALL_MS
   }
 }

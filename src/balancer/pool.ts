@@ -6,7 +6,7 @@
  * the moment the instance announced; and whoever may not be retried asks for one that was in use within the last second.
  */
 import type { Socket } from 'node:net'
-import { Connection, type ConnectionOwner } from './connection.ts'
+import { Connection, type ConnectionOwner, forTraffic } from './connection.ts'
 
 export const IDLE_MAX_MS = 4_000
 export const FREE_MAX = 64
@@ -33,7 +33,7 @@ export class Pool implements ConnectionOwner {
   }
 
   adopt(socket: Socket): Connection {
-    const connection = new Connection(socket, this)
+    const connection = new Connection(forTraffic(socket), this)
     this.#all.add(connection)
     return connection
   }
@@ -55,6 +55,7 @@ export class Pool implements ConnectionOwner {
 
   /** Closes free connections that have waited long enough. */
   trim(): void {
+    if (this.#free.length === 0) return
     const now = this.#now()
     for (const connection of [...this.#free]) {
       if (now - connection.freeSinceMs >= idleMs(connection)) this.#discard(connection)

@@ -27,35 +27,33 @@ export type ProbeAnswer =
 
 const STATUS_LINE_LIMIT = 256
 
-/** Asks once and calls back once. Returns a way to forget the question. */
+/**
+ * Asks once and calls back once. Returns a way to forget the question. The patience counts from the moment at which the
+ * question was sent: if our own loop was late in sending it, that was not the target's time.
+ */
 export function probe(question: Question, done: (answer: ProbeAnswer) => void): () => void {
-  const deadlineMs = question.patienceMs
-  const asked = performance.now()
   let socket: Socket | undefined
   let timer: NodeJS.Timeout | undefined
+  let over = false
   const finish = (answer: ProbeAnswer): void => {
+    if (over) return
+    over = true
     clearTimeout(timer)
-    if (socket && answer.kind === 'answered' && question.path !== null) letGo(socket)
-    else if (socket) discard(socket)
+    if (socket) leave(socket, answer.kind)
     done(answer)
   }
-  const attempt = openSocket(question.host, question.port, deadlineMs, (result) => {
+  const attempt = openSocket(question.host, question.port, question.patienceMs, (result) => {
     if (result === 'refused') return finish({ kind: 'refused' })
-    // A timer that is due runs before arrived bytes are read; one turn of the loop later both have been seen.
-    if (result === 'timeout') return void setImmediate(() => finish({ kind: 'missed' }))
+    if (result === 'timeout') return finish({ kind: 'missed' })
     if (result === 'local') return finish({ kind: 'not-asked' })
     socket = result
     if (question.path === null) return finish({ kind: 'answered' })
-    const leftMs = Math.max(1, deadlineMs - (performance.now() - asked))
-    let over = false
-    const once = (answer: ProbeAnswer): void => {
-      if (!over) finish(answer)
-      over = true
-    }
-    timer = setTimeout(() => setImmediate(() => once({ kind: 'missed' })), leftMs)
-    ask(socket, question, once)
+    ask(socket, question, finish)
+    // A timer that is due runs before arrived bytes are read; one turn of the loop later both have been seen.
+    timer = setTimeout(() => setImmediate(() => finish({ kind: 'missed' })), question.patienceMs)
   })
   return () => {
+    over = true
     attempt.cancel()
     clearTimeout(timer)
     if (socket) discard(socket)
@@ -86,8 +84,12 @@ export function readStatus(seen: string): ProbeAnswer | undefined {
   return status >= 200 && status < 400 ? { kind: 'answered' } : { kind: 'unwell', status }
 }
 
-/** Lets the instance finish its sentence and close, so that its log shows no broken connection, but not for ever. */
-function letGo(socket: Socket): void {
+/** Who answered may finish its sentence and close, so that its log shows no broken connection; but not for ever. */
+function leave(socket: Socket, kind: ProbeAnswer['kind']): void {
+  if (kind !== 'answered' && kind !== 'unwell') {
+    discard(socket)
+    return
+  }
   silence(socket)
   socket.on('end', () => socket.destroy())
   socket.resume()

@@ -32,6 +32,8 @@ export interface TargetEvents {
 /** A request that is unanswered for this long makes the door ask. */
 export const WAITING_IS_LONG_MS = 100
 const ASK_APART_MS = 100
+/** A question is asked at the tick next to its time rather than a whole tick later. */
+const ASK_EARLY_MS = 20
 /** Requests and connections that one door opens to one target. Beyond it, requests are held. */
 export const LOAD_MAX = 1_024
 
@@ -136,7 +138,7 @@ export class LiveTarget implements Candidate {
   tick(nowMs: number): void {
     this.pool.trim()
     if (this.#spec.state === 'dead') return
-    if (nowMs >= this.#nextAskMs && this.#questions.size === 0) {
+    if (nowMs + ASK_EARLY_MS >= this.#nextAskMs && this.#questions.size === 0) {
       this.#ask()
     } else if (this.#oldestWaitMs(nowMs) > WAITING_IS_LONG_MS && nowMs - this.#lastAskMs >= ASK_APART_MS) {
       this.#ask()

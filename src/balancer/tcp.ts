@@ -5,7 +5,7 @@
  * then connect again at once instead of waiting for an answer that never comes.
  */
 import { createServer, type Socket } from 'node:net'
-import { type ConnectAttempt, openSocket } from './connection.ts'
+import { type ConnectAttempt, forTraffic, openSocket } from './connection.ts'
 import type { Entrance } from './entrance.ts'
 import { CONNECT_MS, LAST_CONNECT_MS } from './exchange.ts'
 import type { Held } from './hold.ts'
@@ -98,7 +98,7 @@ class Passage implements Hanging, Held {
     this.#connecting = openSocket(target.spec.host, target.spec.port, timeoutMs, (result) => {
       this.#connecting = undefined
       if (typeof result !== 'string') {
-        this.#cut = join(this.#client, result, () => this.#finish())
+        this.#cut = join(this.#client, forTraffic(result), () => this.#finish())
         return
       }
       if (result === 'refused') target.noteRefused()

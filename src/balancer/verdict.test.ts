@@ -38,6 +38,13 @@ describe('silence', () => {
     expect(belief.verdict).toBe('healthy')
     expect(askAgain).toBe(true)
   })
+
+  test('but not for ever: the third such miss in a row counts', () => {
+    const stalled = missed(750, { ownLoopStalled: true })
+    expect(believed([stalled, stalled]).verdict).toBe('healthy')
+    expect(believed([stalled, answered, stalled, stalled]).verdict).toBe('healthy')
+    expect(believed([stalled, stalled, stalled]).verdict).toBe('suspect')
+  })
 })
 
 describe('refusal', () => {

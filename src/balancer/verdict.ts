@@ -8,7 +8,8 @@
  *
  * What keeps this from harming the living:
  * - A miss does not count when the target answered any client since the question was asked: it is busy, not hung.
- * - A miss does not count when our own event loop stood still meanwhile: then we are the ones who did not listen.
+ * - A miss does not count when our own event loop stood still meanwhile: then we are the ones who did not listen, or the
+ *   whole machine stood still. But only twice in a row: on a machine that is always short of time, instances hang as well.
  * - An instance that answers its health check with an error is alive. It is suspect for as long as it says so and never
  *   dead: nothing that it is working on is cut.
  * - The patience grows with the target's own pace: eight times its smoothed answer time, within bounds.
@@ -41,7 +42,11 @@ export interface Belief {
   readonly goods: number
   /** Refused connections in a row. */
   readonly refusals: number
+  /** Misses in a row that did not count because our own loop had stood still. */
+  readonly excused: number
 }
+
+const EXCUSES_MAX = 2
 
 export type Evidence =
   /** A probe was answered well. */
@@ -70,7 +75,16 @@ export interface Weighed {
 
 /** Of a target nothing is known yet: it is healthy until something says otherwise. */
 export function firstBelief(nowMs: number): Belief {
-  return { verdict: 'healthy', cause: 'none', why: '', sinceMs: nowMs, paceMs: undefined, goods: 0, refusals: 0 }
+  return {
+    verdict: 'healthy',
+    cause: 'none',
+    why: '',
+    sinceMs: nowMs,
+    paceMs: undefined,
+    goods: 0,
+    refusals: 0,
+    excused: 0,
+  }
 }
 
 /** The upper bound of a probe's patience, unless the route itself asks for more. */
@@ -106,14 +120,14 @@ function answered(belief: Belief, tookMs: number, nowMs: number): Weighed {
   const paceMs = belief.paceMs === undefined ? tookMs : belief.paceMs + (tookMs - belief.paceMs) / 8
   const goods = belief.goods + 1
   if (belief.verdict === 'dead' && goods < 2) {
-    return { belief: { ...belief, paceMs, goods, refusals: 0 }, askAgain: true }
+    return { belief: { ...belief, paceMs, goods, refusals: 0, excused: 0 }, askAgain: true }
   }
-  const known = { ...belief, paceMs, goods, refusals: 0 }
+  const known = { ...belief, paceMs, goods, refusals: 0, excused: 0 }
   return { belief: change(known, 'healthy', 'none', '', nowMs), askAgain: false }
 }
 
 function unwell(belief: Belief, status: number, nowMs: number): Weighed {
-  const known = { ...belief, goods: 0, refusals: 0 }
+  const known = { ...belief, goods: 0, refusals: 0, excused: 0 }
   return {
     belief: change(known, 'suspect', 'unwell', `answers its health check with ${status}`, nowMs),
     askAgain: false,
@@ -121,7 +135,9 @@ function unwell(belief: Belief, status: number, nowMs: number): Weighed {
 }
 
 function missed(belief: Belief, miss: Evidence & { kind: 'missed' }, nowMs: number): Weighed {
-  if (miss.ownLoopStalled) return { belief, askAgain: true }
+  if (miss.ownLoopStalled && belief.excused < EXCUSES_MAX) {
+    return { belief: { ...belief, excused: belief.excused + 1 }, askAgain: true }
+  }
   if (miss.lifeMs > miss.startedMs) return { belief, askAgain: false }
   const silentMs = Math.round(nowMs - miss.startedMs)
   const known = { ...belief, goods: 0 }

@@ -36,18 +36,18 @@ export async function detach(io: Io, request: DetachRequest): Promise<number> {
   child.once('exit', (exitCode) => {
     code = exitCode ?? 1
   })
-  const screen = new Screen((text) => process.stdout.write(text))
+  const screen = new Screen(io.tty && !request.json)
   const deadline = systemClock.mono() + timeoutMs
   let status: Status | undefined
   while (systemClock.mono() < deadline) {
     if (code !== undefined) {
       screen.close()
-      io.err(readFileSync(state.upLog, 'utf8').slice(logStart).trimEnd())
+      io.err(readFileSync(state.upLog).subarray(logStart).toString('utf8').trimEnd())
       return code
     }
     status = await statusOf(spec, state, child)
     if (status && unhealthy(status).length === 0) return done(io, screen, request, status)
-    if (io.tty && !request.json) screen.draw([progress(spec, status)])
+    screen.draw([progress(spec, status)])
     await sleep(systemClock, LOOK_EVERY_MS)
   }
   screen.close()

@@ -1,9 +1,10 @@
 /** The list of commands, and what becomes of an error: a sentence, its code, and an exit code that means something. */
 import { Command, CommanderError } from 'commander'
-import { ERRORS, UnderstudyError } from '../errors.ts'
+import { ERRORS, type ErrorCode, UnderstudyError } from '../errors.ts'
 import { addAgent } from './commands/agent.ts'
 import { addCheck } from './commands/check.ts'
 import type { AddCommand } from './commands/command.ts'
+import { addDemo } from './commands/demo.ts'
 import { addDown } from './commands/down.ts'
 import { addDrain, addUndrain } from './commands/drain.ts'
 import { addEvents } from './commands/events.ts'
@@ -18,7 +19,7 @@ import { configRoom } from './rooms.ts'
 import { version } from './version.ts'
 
 const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
-  'Run:': [addUp, addDown, addCheck],
+  'Run:': [addUp, addDown, addCheck, addDemo],
   'Look:': [addStatus, addWhy, addEvents, addReceipts, addLogs],
   'Change:': [addSwitchover, addDrain, addUndrain],
   'Inside:': [addAgent],
@@ -30,7 +31,11 @@ export function buildProgram(io: Io, exit: (code: number) => void): Command {
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'explain a command')
     .helpCommand(false)
-    .configureOutput({ writeOut: (text) => io.out(text.trimEnd()), writeErr: (text) => io.err(text.trimEnd()) })
+    .configureOutput({
+      writeOut: (text) => io.out(text.trimEnd()),
+      writeErr: (text) => io.err(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(/^error:/, io.paint.red('understudy:'))),
+    })
     .configureHelp({ helpWidth: Math.min(io.columns, 110), subcommandTerm: (command) => usageOf(command) })
     .addHelpText('after', '\n“understudy COMMAND --help” explains a command, with an example.')
     .exitOverride()
@@ -61,12 +66,24 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   }
 }
 
+/** What to type next, where that is the same whatever happened. */
+const NEXT: Partial<Record<ErrorCode, string>> = {
+  UND_NOT_RUNNING: '“understudy up” starts the cluster',
+  UND_CONFIG_NOT_FOUND: '“understudy check FILE” tries a config',
+  UND_STORE_AWAY: '“understudy status” says whether the store is back',
+}
+
 async function explain(io: Io, error: unknown, json: boolean): Promise<number> {
   const known =
     error instanceof UnderstudyError ? error : new UnderstudyError('UND_INTERNAL', textOf(error), { cause: error })
   if (json) io.out(JSON.stringify({ error: { ...known, code: known.code, message: known.message } }, null, 2))
   else if (known.code === 'UND_CONFIG_INVALID') io.err((await configRoom()).printComplaints(known))
-  else io.err(`${io.paint.red('understudy:')} ${known.message} ${io.paint.dim(`(${known.code})`)}`)
+  else {
+    const next = NEXT[known.code]
+    io.err(
+      `${io.paint.red('understudy:')} ${known.message}${next ? `; ${next}` : ''} ${io.paint.dim(`(${known.code})`)}`,
+    )
+  }
   return ERRORS[known.code].exit
 }
 

@@ -1,6 +1,4 @@
 /** Lines that are redrawn in place. Only lines that changed are written again, so nothing flickers. */
-import { stripVTControlCharacters } from 'node:util'
-
 const ESCAPE = '\u001b['
 const HIDE_CURSOR = `${ESCAPE}?25l`
 const SHOW_CURSOR = `${ESCAPE}?25h`
@@ -9,14 +7,18 @@ const CLEAR_BELOW = `${ESCAPE}J`
 
 export class Screen {
   readonly #write: (text: string) => void
+  readonly #live: boolean
   #shown: readonly string[] = []
   #open = false
 
-  constructor(write: (text: string) => void) {
+  /** Not `live` (no terminal, or JSON is wanted): nothing is ever drawn. */
+  constructor(live: boolean, write: (text: string) => void = (text) => void process.stdout.write(text)) {
+    this.#live = live
     this.#write = write
   }
 
   draw(lines: readonly string[]): void {
+    if (!this.#live) return
     const start = this.#open ? this.#toTop() : HIDE_CURSOR
     this.#open = true
     const body = lines.map((line, index) => (line === this.#shown[index] ? '\n' : `${line}${CLEAR_LINE_REST}\n`))
@@ -39,9 +41,4 @@ export class Screen {
   #toTop(): string {
     return this.#shown.length === 0 ? '\r' : `\r${ESCAPE}${this.#shown.length}A`
   }
-}
-
-/** The text of a frame without its colours. */
-export function plainText(lines: readonly string[]): string {
-  return lines.map((line) => stripVTControlCharacters(line)).join('\n')
 }

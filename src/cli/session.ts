@@ -4,9 +4,9 @@ import { dirname, join, resolve } from 'node:path'
 import { type Client, connect } from '../client/index.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
+import { nearest } from '../lib/nearest.ts'
 import { apiAddresses, StateFolder } from '../local/state.ts'
 import type { Io } from './io.ts'
-import { nearest } from './nearest.ts'
 
 const FOLDER = '.understudy'
 
@@ -34,7 +34,7 @@ export function openSession(io: Io, options: CommonOptions): Session {
   const spec = state.readCluster()?.spec
   const token = state.readToken()
   if (!spec || !token) {
-    const message = `no cluster was started from ${state.path}; start one with “understudy up”, or name its folder with --state DIR`
+    const message = `no cluster was started from ${state.path}; name its folder with --state DIR`
     throw new UnderstudyError('UND_NOT_RUNNING', message)
   }
   return { state, spec, client: connect({ addresses: apiAddresses(spec), token }) }

@@ -23,6 +23,8 @@ export interface View {
 
 const REDRAW_EVERY_MS = 250
 const MOST_EVENTS = 100
+/** More than any agent keeps. */
+const MOST_KEPT = 10_000
 
 /** What happens to agents, in the words that cluster events have. */
 export function asEvent({ at, node, what, why }: LocalEvent): EventRecord {
@@ -31,22 +33,21 @@ export function asEvent({ at, node, what, why }: LocalEvent): EventRecord {
 
 export class LiveView implements View {
   readonly #io: Io
-  readonly #screen: Screen
+  readonly #screen = new Screen(true)
   readonly #events: EventRecord[] = []
   readonly #closed = new AbortController()
   #cluster: LocalCluster | undefined
   #status: Status | undefined
   #statusAt = systemClock.mono()
 
-  constructor(io: Io, write: (text: string) => void) {
+  constructor(io: Io) {
     this.#io = io
-    this.#screen = new Screen(write)
   }
 
   open(cluster: LocalCluster): void {
     this.#cluster = cluster
     void this.#look(cluster)
-    void follow(cluster, this.#closed.signal, 0, (event) => this.#keep(event))
+    void follow(cluster, this.#closed.signal, (event) => this.#keep(event))
     process.stdout.on('resize', this.#resized)
   }
 
@@ -104,8 +105,7 @@ export class PlainView implements View {
   }
 
   open(cluster: LocalCluster): void {
-    // A cluster that was taken over has events from before: they were shown before.
-    void follow(cluster, this.#closed.signal, 0, this.#print)
+    void follow(cluster, this.#closed.signal, this.#print)
   }
 
   local(event: LocalEvent): void {
@@ -117,9 +117,11 @@ export class PlainView implements View {
   }
 }
 
-async function follow({ client }: LocalCluster, signal: AbortSignal, last: number, tell: (event: EventRecord) => void) {
+/** All that happens from now on, also before the first agent answers; what is kept from an earlier `up` is no news. */
+async function follow({ client }: LocalCluster, signal: AbortSignal, tell: (event: EventRecord) => void) {
+  const since = new Date().toISOString()
   try {
-    for await (const event of client.follow({ signal, last })) tell(event)
+    for await (const event of client.follow({ signal, last: MOST_KEPT })) if (event.at >= since) tell(event)
   } catch (error) {
     // Events are for people; a cluster whose events cannot be read still has to be looked after.
     tell({

@@ -79,7 +79,7 @@ describe('asking', () => {
     const address = await nobody()
     await expect(clientOf(address).status()).rejects.toMatchObject({
       code: 'UND_NOT_RUNNING',
-      message: expect.stringContaining(`http://127.0.0.1:${address.port}: nobody listens`),
+      message: expect.stringContaining(`nobody listens at 127.0.0.1:${address.port}`),
     })
   })
 

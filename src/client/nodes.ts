@@ -40,7 +40,7 @@ export class Nodes {
 
   /** The first answer of any node. Rejects with UND_NOT_RUNNING when there is none, and with what a refusal says. */
   async ask(request: Request): Promise<Response> {
-    const silent: string[] = []
+    const silent: { readonly at: string; readonly why: string }[] = []
     for (let turn = 0; turn < this.#addresses.length; turn++) {
       const at = (this.#preferred + turn) % this.#addresses.length
       const address = this.#addresses[at] as Address
@@ -53,9 +53,9 @@ export class Nodes {
       }
       request.signal?.throwIfAborted()
       if (outcome.sent && !request.repeatable) throw unclear(address, outcome.why)
-      silent.push(`${origin(address)}: ${outcome.why}`)
+      silent.push({ at: `${address.host}:${address.port}`, why: outcome.why })
     }
-    throw new UnderstudyError('UND_NOT_RUNNING', `no agent answers (${silent.join('; ')})`)
+    throw nobodyAnswers(silent)
   }
 
   /** The node that answered last has let us down: begin with another one. */
@@ -117,6 +117,15 @@ async function readRefusal(response: Response): Promise<UnderstudyError> {
 /** A newer agent may know codes that we do not. */
 function isCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERRORS, code)
+}
+
+/** Every address with its reason; those with the same reason together. */
+function nobodyAnswers(silent: readonly { readonly at: string; readonly why: string }[]): UnderstudyError {
+  const reasons = [...new Set(silent.map(({ why }) => why))].map((why) => {
+    const places = silent.filter((one) => one.why === why).map(({ at }) => at)
+    return `${why} at ${places.join(', ')}`
+  })
+  return new UnderstudyError('UND_NOT_RUNNING', `no agent answers: ${reasons.join('; ')}`)
 }
 
 function unclear(address: Address, why: string): UnderstudyError {

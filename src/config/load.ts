@@ -70,8 +70,10 @@ async function runConfig(file: string): Promise<{ raw: unknown }> {
   })
   try {
     const exported = await jiti.import<{ readonly default?: unknown; readonly __esModule?: boolean }>(file)
-    // `module.exports = …` has no default export: it is what it exports.
-    return { raw: 'default' in Object(exported) || exported?.__esModule ? exported.default : exported }
+    // `module.exports = …` has no default export: it is what it exports. A file that exports nothing has no keys at all.
+    const byDefault =
+      'default' in Object(exported) || exported?.__esModule || Object.keys(Object(exported)).length === 0
+    return { raw: byDefault ? exported?.default : exported }
   } catch (cause) {
     throw new InvalidConfig([explainLoadError(file, cause)], { file, cause })
   }
@@ -79,7 +81,10 @@ async function runConfig(file: string): Promise<{ raw: unknown }> {
 
 function readJsonConfig(file: string): { raw: unknown } {
   try {
-    return { raw: JSON.parse(readFileSync(file, 'utf8')) }
+    const raw: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return { raw }
+    const { $schema: _, ...cluster } = raw as Readonly<Record<string, unknown>> // for editors; it says nothing to us
+    return { raw: cluster }
   } catch (cause) {
     throw new InvalidConfig([explainLoadError(file, cause)], { file, cause })
   }

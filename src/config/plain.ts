@@ -12,7 +12,14 @@ const WRITE = 'plain data: text, numbers, true or false, lists and objects'
 
 /** The copy; undefined when the value is nothing that JSON can hold. What could not be copied is left out of it. */
 export function toPlain(value: unknown, findings: Findings): Json | undefined {
-  return copy(value, [], findings)
+  try {
+    return copy(value, [], findings)
+  } catch (error) {
+    // A getter or a proxy ran while we looked, and threw: the last time that anything of theirs runs.
+    const why = error instanceof Error ? error.message : String(error)
+    findings.complain('(the whole config)', `cannot be read: ${why}`, WRITE)
+    return undefined
+  }
 }
 
 function copy(value: unknown, at: readonly PropertyKey[], findings: Findings): Json | undefined {

@@ -6,14 +6,19 @@ import { formatDuration } from '../lib/duration.ts'
 import { type Candidate, candidatesFor } from './election.ts'
 import type { InstanceReport, NodeName, ServiceSpec } from './model.ts'
 import type { Problem } from './problems/problem.ts'
-import { hasLeader, instanceOn, isWell, leadOf, recordOf, type View } from './view.ts'
+import { hasLeader, instanceOn, isWellOn, leadOf, recordOf, type View } from './view.ts'
 
 /** Does the service do its work for clients now, as far as this node knows? */
 export function isServing(view: View, service: ServiceSpec): boolean {
   if (!hasLeader(service)) return serving(view, service).length > 0
   const lead = leadOf(view, service.name)
   const instance = lead && instanceOn(view, lead.node, service.name)
-  return isWell(instance) && instance?.role === 'primary' && instance.term === lead?.term
+  return (
+    lead !== undefined &&
+    isWellOn(view, lead.node, service.name) &&
+    instance?.role === 'primary' &&
+    instance.term === lead.term
+  )
 }
 
 /** One sentence about a service: what is wrong first, else what is right. */
@@ -52,7 +57,7 @@ function describe(instance: InstanceReport | undefined): string {
 }
 
 function serving(view: View, service: ServiceSpec): NodeName[] {
-  return view.cluster.nodes.map(({ name }) => name).filter((node) => isWell(instanceOn(view, node, service.name)))
+  return view.cluster.nodes.map(({ name }) => name).filter((node) => isWellOn(view, node, service.name))
 }
 
 /** Who could take over, best first, and why not the others. */

@@ -4,7 +4,7 @@
  * in: taking away redundancy because something else is unwell would make one fault two.
  */
 import type { ServiceSpec } from './model.ts'
-import { instanceOn, isWell, type View } from './view.ts'
+import { instanceOn, isWellOn, type View } from './view.ts'
 
 export function needsMet(view: View, service: ServiceSpec): boolean {
   return isUp(view, service.name) || service.needs.every((need) => isUp(view, need))
@@ -17,6 +17,6 @@ export function unmetNeeds(view: View, service: ServiceSpec): string[] {
 function isUp(view: View, service: string): boolean {
   return view.cluster.nodes.some(({ name }) => {
     const instance = instanceOn(view, name, service)
-    return isWell(instance) && instance?.role !== 'standby'
+    return isWellOn(view, name, service) && instance?.role !== 'standby'
   })
 }

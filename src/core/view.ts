@@ -139,6 +139,11 @@ export function isWell(instance: InstanceReport | undefined): boolean {
   return instance !== undefined && instance.state === 'running' && instance.health === 'healthy'
 }
 
+/** Is it well there, as far as can be known? What a lost node said last is no longer news. */
+export function isWellOn(view: View, node: NodeName, service: ServiceName): boolean {
+  return nodeState(view, node) !== 'lost' && isWell(instanceOn(view, node, service))
+}
+
 export function hasLeader(service: ServiceSpec): boolean {
   return service.redundancy === 'active-passive'
 }

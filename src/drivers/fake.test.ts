@@ -35,7 +35,7 @@ describe('the fake driver', () => {
     await driver.start({ role: 'active', term: 0 })
     place.process?.change({ ended: true })
     await driver.start({ role: 'active', term: 0 })
-    await clock.advance(9_000)
+    await clock.advance(900)
     expect(driver.observe().failures).toBe(1)
     await clock.advance(2_000)
     expect(driver.observe().failures).toBe(0)

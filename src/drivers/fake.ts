@@ -13,7 +13,7 @@ import type { Random } from '../lib/random.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Driver, StartRequest } from './driver.ts'
 import { notStarted, refusal } from './refusal.ts'
-import { FORGIVEN_AFTER_MS, restartWaitMs } from './restart.ts'
+import { forgivenAfterMs, restartWaitMs } from './restart.ts'
 
 type Health = InstanceReport['health']
 
@@ -242,7 +242,7 @@ export class FakeDriver implements Driver {
       const forgive = () => {
         this.#place.failures = 0
       }
-      this.#timers.push(this.#clock.after(FORGIVEN_AFTER_MS, forgive))
+      this.#timers.push(this.#clock.after(forgivenAfterMs(this.#place.failures), forgive))
     }
     this.#tell()
   }

@@ -10,6 +10,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { NodeName } from '../core/model.ts'
+import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import { identify, isAlive, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { findAgent, killProcesses, type NodeProcess } from './processes.ts'
@@ -36,8 +37,7 @@ export interface LocalNodeOptions {
 }
 
 const LOOK_EVERY_MS = 30
-const FIRST_PAUSE_MS = 200
-const LONGEST_PAUSE_MS = 5_000
+const RESTART = { firstMs: 200, mostMs: 5_000 }
 /** An agent that lived this long was well: what follows is a new trouble, not the old one. */
 const STEADY_MS = 10_000
 const MOST_LOG_BYTES = 10 * 1024 * 1024
@@ -153,7 +153,7 @@ export class LocalNode {
   #died(how: string, pid: number | null, hasLastWords = false): void {
     const { clock, folder } = this.#options
     if (clock.mono() - this.#startedAt > STEADY_MS) this.#deaths = 0
-    const pauseMs = this.#deaths === 0 ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#deaths - 1))
+    const pauseMs = backoffMs(this.#deaths, RESTART)
     this.#deaths += 1
     this.#phase = 'waiting'
     this.#agent = undefined

@@ -45,6 +45,10 @@ export class StateFolder {
     return join(this.path, 'up.json')
   }
 
+  get storeFile(): string {
+    return join(this.path, 'store.db')
+  }
+
   get upLog(): string {
     return join(this.path, 'up.log')
   }

@@ -4,7 +4,7 @@
  */
 import type { InstanceReport, ServiceSpec, Term } from '../core/model.ts'
 import type { Driver, StartRequest } from '../drivers/driver.ts'
-import { FORGIVEN_AFTER_MS, restartWaitMs } from '../drivers/restart.ts'
+import { forgivenAfterMs, restartWaitMs } from '../drivers/restart.ts'
 import { UnderstudyError } from '../errors.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
@@ -258,7 +258,7 @@ export class SimDriver implements Driver {
       this.#forgive?.()
       this.#forgive = null
     } else if (books.failures > 0) {
-      this.#forgive ??= clock.after(FORGIVEN_AFTER_MS, () => {
+      this.#forgive ??= clock.after(forgivenAfterMs(books.failures), () => {
         books.failures = 0
         this.#forgive = null
       })

@@ -21,17 +21,20 @@ let children: ChildProcess[] = []
 let closers: (() => void)[] = []
 let version = 1
 
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'understudy-balancer-'))
-})
+beforeEach(openWorld)
+afterEach(closeWorld)
 
-afterEach(() => {
+function openWorld(): void {
+  folder = mkdtempSync(join(tmpdir(), 'understudy-balancer-'))
+}
+
+function closeWorld(): void {
   for (const close of closers) close()
   for (const child of children) child.kill('SIGKILL') // SIGKILL ends stopped processes too
   closers = []
   children = []
   rmSync(folder, { recursive: true, force: true })
-})
+}
 
 async function until(what: string, holds: () => boolean, withinMs = 10_000): Promise<void> {
   const deadline = performance.now() + withinMs
@@ -135,7 +138,10 @@ async function threeInstances(): Promise<{
   return { instances, port, agent, balancer }
 }
 
-function steadyLoad(port: number): { get: Load; post: Load } {
+/** `control` asks an instance that nobody harms, past the door: what it suffers is the machine's doing. */
+function steadyLoad(port: number, spared: Instance): { get: Load; post: Load; control: Load } {
+  const straight = [`http://127.0.0.1:${spared.target.port}/x`]
+  const control = startLoad({ urls: straight, method: 'GET', perSecond: 50 })
   const urls = [`http://127.0.0.1:${port}/x`]
   const get = startLoad({ urls, method: 'GET', perSecond: 200 })
   const post = startLoad({
@@ -145,7 +151,21 @@ function steadyLoad(port: number): { get: Load; post: Load } {
     body: (index) => `order ${index}`,
     headers: (index) => ({ 'x-number': String(index) }),
   })
-  return { get, post }
+  return { get, post, control }
+}
+
+/**
+ * Runs a fault until it was survived fast enough, three times at most. What must always hold is checked in every run; how
+ * fast it is can only be judged when the machine is not busy with something else.
+ */
+async function withinThreeRuns(boundMs: number, fault: () => Promise<number>): Promise<void> {
+  const slowest: number[] = []
+  while (slowest.length < 3 && !slowest.some((ms) => ms < boundMs)) {
+    closeWorld()
+    openWorld()
+    slowest.push(await fault())
+  }
+  expect(Math.min(...slowest)).toBeLessThan(boundMs)
 }
 
 const seconds = (count: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, count * 1_000))
@@ -156,20 +176,28 @@ function first<T>(items: readonly T[]): T {
   return item
 }
 
-function report(what: string, gets: readonly Shot[], posts: readonly Shot[]): void {
-  console.log(what, 'GET', JSON.stringify(summarize(gets)), 'POST', JSON.stringify(summarize(posts)))
+function last<T>(items: readonly T[]): T {
+  return first(items.slice(-1))
 }
 
-test('kill -9 of an instance: no GET fails, and only POSTs that reached it', async () => {
+function report(what: string, gets: readonly Shot[], posts: readonly Shot[], straight: readonly Shot[]): void {
+  const figures = { GET: summarize(gets), POST: summarize(posts), control: summarize(straight) }
+  console.log(what, JSON.stringify(figures))
+}
+
+test('kill -9 of an instance: no GET fails, only POSTs that reached it, and nobody waits 200 ms', () =>
+  withinThreeRuns(200, killed))
+
+async function killed(): Promise<number> {
   const { instances, port } = await threeInstances()
-  const { get, post } = steadyLoad(port)
+  const { get, post, control } = steadyLoad(port, last(instances))
   await seconds(2)
   const victim = first(instances)
   const killedMs = performance.now() - post.beganMs
   victim.child.kill('SIGKILL')
   await seconds(3)
-  const [gets, posts] = [await get.stop(), await post.stop()]
-  report('kill -9:', gets, posts)
+  const [gets, posts, straight] = [await get.stop(), await post.stop(), await control.stop()]
+  report('kill -9:', gets, posts, straight)
   expect(gets.filter(failed)).toEqual([])
   // Failed: only those that were on their way when it died. (Not all of them are in its log: bytes that had reached its
   // socket may have died there unread, and nobody outside can tell one from the other.)
@@ -183,16 +211,18 @@ test('kill -9 of an instance: no GET fails, and only POSTs that reached it', asy
   const answered = new Set(posts.filter((shot) => !failed(shot)).map((shot) => String(shot.index)))
   const once = instances.flatMap((instance) => [...instance.posts()]).filter((number) => answered.has(number))
   expect(once.length).toBe(answered.size)
-  // The goal is 200 ms on a quiet machine; the bound is for one that runs other tests as well.
-  expect(summarize(gets).slowestMs).toBeLessThan(1_000)
   // Each order was carried out at most once.
   const all = instances.flatMap((instance) => [...instance.posts()])
   expect(all.length).toBe(new Set(all).size)
-})
+  return summarize(gets).slowestMs
+}
 
-test('SIGSTOP of an instance, defaults untouched: no GET fails and the slowest takes less than a second', async () => {
+test('SIGSTOP of an instance, defaults untouched: no GET fails and the slowest takes less than a second', () =>
+  withinThreeRuns(1_000, frozen))
+
+async function frozen(): Promise<number> {
   const { instances, port, agent } = await threeInstances()
-  const { get, post } = steadyLoad(port)
+  const { get, post, control } = steadyLoad(port, last(instances))
   await seconds(2)
   const victim = first(instances)
   victim.child.kill('SIGSTOP')
@@ -205,23 +235,24 @@ test('SIGSTOP of an instance, defaults untouched: no GET fails and the slowest t
   await until('it is believed healthy again', () =>
     agent.heard.slice(thawedAt).some((m) => m.type === 'verdict' && m.targetId === 'one' && m.verdict === 'healthy'),
   )
-  const [gets, posts] = [await get.stop(), await post.stop()]
-  report('SIGSTOP:', gets, posts)
+  const [gets, posts, straight] = [await get.stop(), await post.stop(), await control.stop()]
+  report('SIGSTOP:', gets, posts, straight)
   expect(gets.filter(failed)).toEqual([])
-  expect(summarize(gets).slowestMs).toBeLessThan(1_000)
   // What hung there was answered after all: a POST is neither repeated nor given up while it may yet be answered.
   expect(posts.filter(failed)).toEqual([])
-})
+  return summarize(gets).slowestMs
+}
 
 test('without an agent everything goes on, also in a balancer that was killed and started again', async () => {
   const { instances, port, agent, balancer } = await threeInstances()
-  const { get, post } = steadyLoad(port)
+  const { get, post, control } = steadyLoad(port, last(instances))
   await seconds(1)
   agent.link.close()
   await seconds(1)
   first(instances).child.kill('SIGKILL')
   await seconds(1)
   const before = [...(await get.stop()), ...(await post.stop())]
+  await control.stop()
   expect(before.filter((shot) => shot.method === 'GET' && failed(shot))).toEqual([])
   balancer.kill('SIGKILL')
   startBalancer()

@@ -117,7 +117,7 @@ describe('starting', () => {
     const refused = start()
     await expect(refused).rejects.toMatchObject({ code: 'UND_PORT_TAKEN' })
     await expect(refused).rejects.toThrow(
-      new RegExp(`127.0.0.1:${door} .*web on node a[^]*127.0.0.2:${door} .*web on node b`),
+      new RegExp(`127.0.0.1:${door} .*web on node a[sS]*127.0.0.2:${door} .*web on node b`),
     )
     expect([events, claimHolder(state.claimFile)]).toEqual([[], undefined])
   })

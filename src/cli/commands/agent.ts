@@ -1,3 +1,5 @@
+import { UnderstudyError } from '../../errors.ts'
+import { StateFolder } from '../../local/state.ts'
 import { agentRoom } from '../rooms.ts'
 import type { AddCommand } from './command.ts'
 
@@ -6,13 +8,20 @@ export const addAgent: AddCommand = (program, _io, exit) => {
     .command('agent')
     .summary('run one node’s agent (what “up” starts for each node)')
     .description(
-      'Run the agent of one node in the foreground. “understudy up” starts one for each node and looks after it.',
+      'Run the agent of one node in the foreground. “understudy up” starts one for each node and looks after it. ' +
+        'SIGTERM ends the agent alone: what it looks after runs on, and the next agent takes it over.',
     )
     .requiredOption('--node <name>', 'the node whose agent this is')
     .requiredOption('--state <dir>', 'the state folder, as “up” has filled it')
     .addHelpText('after', '\nExample:\n  understudy agent --node a --state .understudy')
     .action(async ({ node, state }: { readonly node: string; readonly state: string }) => {
+      const folder = new StateFolder(state)
+      const [kept, token] = [folder.readCluster(), folder.readToken()]
+      if (!kept || token === undefined) {
+        throw new UnderstudyError('UND_NOT_RUNNING', `${folder.path} holds no cluster: “understudy up” makes one`)
+      }
       const { runAgent } = await agentRoom()
-      exit(await runAgent({ node, stateDir: state }))
+      const { spec: cluster, run } = kept
+      exit(await runAgent({ cluster, run, token, node, nodeDir: folder.node(node), storeFile: folder.storeFile }))
     })
 }

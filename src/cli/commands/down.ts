@@ -17,12 +17,10 @@ export const addDown: AddCommand = (program, io, exit) => {
     )
     .action(async (options: DownOptions) => {
       const state = stateFolder(io, options)
-      const screen = new Screen((text) => process.stdout.write(text))
+      const screen = new Screen(io.tty && !options.json)
       const report = await stopLocal(state.path, {
         ...(options.timeout === undefined ? {} : { withinMs: options.timeout }),
-        onLeft: (left) => {
-          if (io.tty && !options.json) screen.draw(left.length === 0 ? [] : [leftLine(io, left)])
-        },
+        onLeft: (left) => screen.draw(left.length === 0 ? [] : [leftLine(io, left)]),
       })
       screen.close()
       if (options.json) printJson(io, report ?? { told: false, why: 'nothing ran', killed: [] })

@@ -1,5 +1,5 @@
 import type { Io } from '../io.ts'
-import { eventLine } from '../print/events.ts'
+import { eventLine, eventLines } from '../print/events.ts'
 import { type CommonOptions, openSession, type Session } from '../session.ts'
 import { type AddCommand, clusterCommand, countOption, printJson, printJsonLine } from './command.ts'
 
@@ -23,7 +23,7 @@ async function show(io: Io, { client }: Session, { json, lines }: EventsOptions)
   const events = await client.events({ last: lines ?? 50 })
   if (json) printJson(io, events)
   else if (events.length === 0) io.out('Nothing has happened yet.')
-  else for (const event of events) io.out(eventLine(io, event))
+  else for (const line of eventLines(io, events)) io.out(line)
 }
 
 async function follow(io: Io, { client }: Session, { json, lines }: EventsOptions): Promise<void> {

@@ -38,7 +38,9 @@ async function print(io: Io, logs: readonly { node: string; file: LogFile }[], o
       else io.out(logs.length === 1 ? line : `${io.paint.cyan(node.padEnd(width))} ${io.paint.dim('|')} ${line}`)
     }
   }
-  for (const { node, file } of logs) show(node, file.last(options.lines))
+  const newest = logs.map(({ node, file }) => ({ node, lines: file.last(options.lines) }))
+  for (const { node, lines } of newest) show(node, lines)
+  if (newest.every(({ lines }) => lines.length === 0) && options.lines > 0) io.err('Nothing was printed yet.')
   while (options.follow) {
     await sleep(systemClock, LOOK_EVERY_MS)
     for (const { node, file } of logs) show(node, file.more())

@@ -9,11 +9,11 @@ import type { ClusterSpec } from '../../core/model.ts'
 import { LET_GO_SIGNAL } from '../../local/down.ts'
 import type { LocalEvent } from '../../local/local-node.ts'
 import { type LocalCluster, startLocal } from '../../local/start.ts'
-import type { StopReport } from '../../local/stop.ts'
+import type { LeftProcess } from '../../local/stop.ts'
 import { detach } from '../detach.ts'
 import type { Io } from '../io.ts'
 import { footerLines } from '../print/frame.ts'
-import { leftLine, stopLines } from '../print/stop.ts'
+import { killedLines, leftLine, stopLines } from '../print/stop.ts'
 import { configRoom } from '../rooms.ts'
 import { Screen } from '../screen.ts'
 import { type CommonOptions, stateFolder } from '../session.ts'
@@ -59,9 +59,7 @@ interface Plan {
 
 async function stay(io: Io, { spec, file, stateDir }: Plan, options: UpOptions): Promise<number> {
   const live = io.tty && !options.plain && !options.json
-  const view: View = live
-    ? new LiveView(io, (text) => process.stdout.write(text))
-    : new PlainView(io, options.json === true)
+  const view: View = live ? new LiveView(io) : new PlainView(io, options.json === true)
   const early: LocalEvent[] = []
   const cluster = await startLocal({
     spec,
@@ -71,7 +69,7 @@ async function stay(io: Io, { spec, file, stateDir }: Plan, options: UpOptions):
     onEvent: (event) => early.push(event),
   })
   const end = listenForEnd(cluster)
-  if (!live && !options.json) for (const line of footerLines(io, spec)) io.out(line)
+  if (!live && !options.json) for (const line of ['', ...footerLines(io, spec), '']) io.out(line)
   for (const event of early) view.local(event)
   cluster.onEvent((event) => view.local(event))
   view.open(cluster)
@@ -88,8 +86,8 @@ async function stay(io: Io, { spec, file, stateDir }: Plan, options: UpOptions):
       )
     return 0
   }
-  const report = await stop(io, cluster, end.askedAgain, { live, json: options.json === true })
-  return report.killed.length === 0 ? 0 : 1
+  const killed = await stop(io, cluster, end.askedAgain, { live, json: options.json === true })
+  return killed === 0 ? 0 : 1
 }
 
 interface End {
@@ -123,27 +121,29 @@ interface HowShown {
   readonly json: boolean
 }
 
+/** Resolves to how many processes had to be killed. */
 async function stop(
   io: Io,
   cluster: LocalCluster,
   askedAgain: Promise<void>,
   { live, json }: HowShown,
-): Promise<StopReport> {
+): Promise<number> {
   if (!json) io.out('Stopping everything in order; Ctrl-C again kills everything now.')
-  const screen = new Screen((text) => process.stdout.write(text))
+  const screen = new Screen(live)
   const stopping = cluster.stop({
-    onLeft: (left) => {
-      if (live) screen.draw(left.length === 0 ? [] : [leftLine(io, left)])
-    },
+    onLeft: (left) => screen.draw(left.length === 0 ? [] : [leftLine(io, left)]),
   })
-  const killing = askedAgain.then(async (): Promise<StopReport> => {
-    return { told: false, why: 'you asked to kill everything', killed: await cluster.kill() }
+  let killing: Promise<readonly LeftProcess[]> | undefined
+  const askedToKill = askedAgain.then(() => {
+    killing = cluster.kill()
   })
-  const report = await Promise.race([stopping, killing])
+  const report = await Promise.race([stopping, askedToKill])
+  // Whatever the orderly stop says of itself then, it was this that ended things.
+  const killed = (await killing) ?? report?.killed ?? []
   screen.close()
-  if (json) printJsonLine(io, { stopped: true, ...report })
-  else for (const line of stopLines(io, report)) io.out(line)
-  return report
+  if (json) printJsonLine(io, { stopped: true, told: report?.told ?? false, killed })
+  else for (const line of report && !killing ? stopLines(io, report) : killedLines(io, killed)) io.out(line)
+  return killed.length
 }
 
 const EXAMPLE = `understudy up

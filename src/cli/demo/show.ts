@@ -1,24 +1,26 @@
 /** How the demo looks: one line for each thing that happens, then the receipts as a table. */
 import Table from 'cli-table3'
-import colors from 'picocolors'
 import type { EventRecord } from '../../api/contract.ts'
 import type { ClusterSpec } from '../../core/model.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import type { Shot } from '../../lib/load.ts'
+import type { Palette } from '../io.ts'
 import type { Outcome, WorkerCheck } from './run.ts'
 import { GETS_PER_SECOND, POSTS_PER_SECOND } from './traffic.ts'
 
 export class Show {
   readonly #write: (text: string) => void
+  readonly #paint: Palette
   readonly #startedAt = Date.now()
 
-  constructor(write: (text: string) => void) {
+  constructor(write: (text: string) => void, paint: Palette) {
     this.#write = write
+    this.#paint = paint
   }
 
   opening(spec: ClusterSpec): void {
     const nodes = spec.nodes.map(({ name, zone }) => `${name} (${zone})`).join(', ')
-    this.#write(`${colors.bold('Understudy demo')}: a small shop on three nodes: ${nodes}`)
+    this.#write(`${this.#paint.bold('Understudy demo')}: a small shop on three nodes: ${nodes}`)
     this.#write(`  web     two copies serve, customers come in through every node's front door`)
     this.#write(`  worker  one at a time and never two; it signs a log every 10 ms`)
     this.#write(`  load    ${GETS_PER_SECOND} GET/s and ${POSTS_PER_SECOND} POST/s at each door, from now to the end`)
@@ -30,19 +32,19 @@ export class Show {
   }
 
   fault(name: string): void {
-    this.#write(`\n${this.#clock()} ${colors.bold(colors.yellow(`▸ ${name}`))}`)
+    this.#write(`\n${this.#clock()} ${this.#paint.bold(this.#paint.yellow(`▸ ${name}`))}`)
   }
 
   event({ kind, node, rule, why }: EventRecord): void {
     const mark = {
-      noticed: colors.red('!'),
-      done: colors.green('✓'),
-      failed: colors.red('✗'),
-      ended: colors.dim('·'),
-      told: colors.dim('·'),
+      noticed: this.#paint.red('!'),
+      done: this.#paint.green('✓'),
+      failed: this.#paint.red('✗'),
+      ended: this.#paint.dim('·'),
+      told: this.#paint.dim('·'),
     }[kind]
     if (kind === 'ended') return // that a problem is over is clear from what was done
-    this.#write(`${this.#clock()}   ${mark} ${node}  ${colors.dim(rule.padEnd(20))} ${why}`)
+    this.#write(`${this.#clock()}   ${mark} ${node}  ${this.#paint.dim(rule.padEnd(20))} ${why}`)
   }
 
   /** The table and the verdict; true when both promises were kept and every fault was got over. */
@@ -66,10 +68,10 @@ export class Show {
     }
     this.#write(`\n${table.toString()}`)
     this.#write(
-      colors.dim('detected and back count from the fault; back: everything as it was asked for, not only serving'),
+      this.#paint.dim('detected and back count from the fault; back: everything as it was asked for, not only serving'),
     )
     this.#write(
-      colors.dim(
+      this.#paint.dim(
         'a failed POST had reached the instance that died: whether it was done cannot be known, so it is not sent twice',
       ),
     )
@@ -89,11 +91,11 @@ export class Show {
   }
 
   #verdict(ok: boolean, text: string): void {
-    this.#write(`${ok ? colors.green('✓') : colors.red('✗')} ${text}`)
+    this.#write(`${ok ? this.#paint.green('✓') : this.#paint.red('✗')} ${text}`)
   }
 
   #clock(): string {
-    return colors.dim(`${((Date.now() - this.#startedAt) / 1_000).toFixed(2).padStart(6)} s`)
+    return this.#paint.dim(`${((Date.now() - this.#startedAt) / 1_000).toFixed(2).padStart(6)} s`)
   }
 }
 

@@ -4,15 +4,35 @@ import { formatDuration } from '../../lib/duration.ts'
 import type { Io } from '../io.ts'
 import { type Column, clip, tableLines } from './table.ts'
 
-/** `03:04:05.678  a  web  noticed  instance-down  it ended with code 1`. Widths are guessed: a line knows no other one. */
-export function eventLine(io: Io, event: EventRecord): string {
+/** How wide the columns are: guessed for a line that knows no others, exact for a list. */
+export interface EventWidths {
+  readonly node: number
+  readonly service: number
+  readonly rule: number
+}
+
+const USUAL: EventWidths = { node: 3, service: 8, rule: 20 }
+
+/** Several events in aligned columns. */
+export function eventLines(io: Io, events: readonly EventRecord[]): string[] {
+  const widest = (cells: readonly string[]) => Math.max(0, ...cells.map((cell) => cell.length))
+  const widths = {
+    node: widest(events.map(({ node }) => node)),
+    service: widest(events.map(({ service }) => service ?? '-')),
+    rule: widest(events.map(({ rule }) => rule)),
+  }
+  return events.map((event) => eventLine(io, event, widths))
+}
+
+/** `03:04:05.678  a  web  noticed  instance-down  it ended with code 1`. */
+export function eventLine(io: Io, event: EventRecord, widths = USUAL): string {
   const { dim } = io.paint
   const parts = [
     dim(clockTime(event.at)),
-    event.node.padEnd(3),
-    (event.service ?? '-').padEnd(8),
+    event.node.padEnd(widths.node),
+    (event.service ?? '-').padEnd(widths.service),
     kindColor(io, event.kind)(event.kind.padEnd(7)),
-    event.rule.padEnd(18),
+    event.rule.padEnd(widths.rule),
     event.why,
   ]
   return clip(io, parts.join('  '))
@@ -48,7 +68,7 @@ export function explanationLines(io: Io, explanation: Explanation): string[] {
     ...(able.length === 0
       ? []
       : ['', ...tableLines(io, [{ title: 'NODE' }, { title: 'CAN LEAD' }, { title: 'WHY' }], able)]),
-    ...(recent.length === 0 ? [] : ['', dim('WHAT HAPPENED LAST'), ...recent.map((event) => eventLine(io, event))]),
+    ...(recent.length === 0 ? [] : ['', dim('WHAT HAPPENED LAST'), ...eventLines(io, recent)]),
   ]
 }
 

@@ -3,7 +3,7 @@ import type { EventRecord, Status } from '../../client/index.ts'
 import type { ClusterSpec, NodeName } from '../../core/model.ts'
 import type { NodePhase } from '../../local/local-node.ts'
 import type { Io } from '../io.ts'
-import { eventLine } from './events.ts'
+import { eventLines } from './events.ts'
 import { instanceLines, nodeLines, serviceLines, summaryLine } from './status.ts'
 import { clip } from './table.ts'
 
@@ -28,7 +28,7 @@ export function frame(io: Io, picture: Picture): string[] {
   const below = ['', ...footerLines(io, picture.spec)]
   const room = io.rows - 1 - above.length - below.length - 2
   const shown = events.slice(-Math.max(LEAST_EVENTS, room))
-  const middle = shown.length === 0 ? [] : ['', io.paint.dim('EVENTS'), ...shown.map((event) => eventLine(io, event))]
+  const middle = shown.length === 0 ? [] : ['', io.paint.dim('EVENTS'), ...eventLines(io, shown)]
   const lines = [...above, ...middle, ...below]
   return lines.length < io.rows ? lines : [...lines.slice(0, Math.max(0, io.rows - 1 - below.length)), ...below]
 }

@@ -135,7 +135,7 @@ export function doorLines(io: Io, services: readonly ServiceStatus[]): string[] 
       return [label, doors.map(({ protocol, host, port }) => `${protocol}://${host}:${port}`).join('  ')]
     })
   })
-  return rows.length === 0 ? [] : tableLines(io, [{ title: 'DOORS OF' }, { title: '' }], rows)
+  return rows.length === 0 ? [] : tableLines(io, [{ title: 'DOORS' }, { title: '' }], rows)
 }
 
 function nextSteps({ services, nodes }: Status): string[] {

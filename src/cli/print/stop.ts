@@ -15,6 +15,14 @@ export function leftLine(io: Io, left: readonly LeftProcess[]): string {
 export function stopLines(io: Io, { told, why, killed }: StopReport): string[] {
   const orderly = told ? [] : [io.paint.yellow(`The agents could not be told to stop: ${why}.`)]
   if (killed.length === 0) return [...orderly, 'Stopped. Nothing had to be killed.']
-  const names = killed.map(({ node, what, identity }) => `  ${node}  ${what} (process ${identity.pid})`)
-  return [...orderly, io.paint.yellow('Stopped. These did not end in time and were killed:'), ...names]
+  return [...orderly, io.paint.yellow('Stopped. These did not end in time and were killed:'), ...killed.map(nameLine)]
+}
+
+/** Somebody asked for it. */
+export function killedLines(io: Io, killed: readonly LeftProcess[]): string[] {
+  return [io.paint.yellow('Killed at once, as you asked:'), ...killed.map(nameLine)]
+}
+
+function nameLine({ node, what, identity }: LeftProcess): string {
+  return `  ${node}  ${what} (process ${identity.pid})`
 }

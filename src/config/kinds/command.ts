@@ -4,7 +4,8 @@ import { processTraits } from '../../drivers/process/options.ts'
 import * as v from '../schema/vocabulary.ts'
 import type { CommandOptions } from '../service-options.ts'
 import type { Kind } from './kind.ts'
-import { checkProcess, compileProcess, execCheck, processEndpoints, processShape } from './process.ts'
+import { checkProcess, compileProcess, processEndpoints } from './process.ts'
+import { execCheck, processShape } from './process-shape.ts'
 
 const checkShape = {
   exec: v.option(v.run, { ...execCheck, default: 'none' }),
@@ -33,7 +34,10 @@ const schema = z
     }),
     ...processShape,
   })
-  .register(v.words, { what: 'options of command()', write: "an object, such as { run: 'node worker.js' }" })
+  .register(v.words, {
+    what: 'options of command()',
+    write: "an object, such as { run: 'node worker.js' }",
+  }) satisfies z.ZodType<CommandOptions>
 
 export const commandKind: Kind<CommandOptions> = {
   name: 'command',

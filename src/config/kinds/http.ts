@@ -4,7 +4,8 @@ import { processTraits } from '../../drivers/process/options.ts'
 import * as v from '../schema/vocabulary.ts'
 import type { HttpOptions } from '../service-options.ts'
 import type { Kind } from './kind.ts'
-import { checkProcess, compileProcess, execCheck, processEndpoints, processShape } from './process.ts'
+import { checkProcess, compileProcess, processEndpoints } from './process.ts'
+import { execCheck, processShape } from './process-shape.ts'
 
 const schema = z
   .strictObject({
@@ -28,7 +29,10 @@ const schema = z
     }),
     ...processShape,
   })
-  .register(v.words, { what: 'options of http()', write: "an object, such as { run: 'node server.js', listen: 8080 }" })
+  .register(v.words, {
+    what: 'options of http()',
+    write: "an object, such as { run: 'node server.js', listen: 8080 }",
+  }) satisfies z.ZodType<HttpOptions>
 
 export const httpKind: Kind<HttpOptions> = {
   name: 'http',

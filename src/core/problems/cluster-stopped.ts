@@ -7,19 +7,19 @@ import type { ServiceSpec } from '../model.ts'
 import { leadOf, localInstance, type View } from '../view.ts'
 import type { Finder, Problem } from './problem.ts'
 
-const RULE = 'cluster-stopped'
+export const CLUSTER_STOPPED = 'cluster-stopped'
 
 export const clusterStopped: Finder = (view) => {
   if (!view.local.stopping) return []
   const perService = view.cluster.services.flatMap((service) => endOf(view, service) ?? [])
   if (perService.length > 0) return perService
   const why = `nothing runs on ${view.self} any more, as was asked`
-  return [{ rule: RULE, service: null, evidence: 'first-hand', why, steps: [{ kind: 'exit' }] }]
+  return [{ rule: CLUSTER_STOPPED, service: null, evidence: 'first-hand', why, steps: [{ kind: 'exit' }] }]
 }
 
 function endOf(view: View, { name }: ServiceSpec): Problem | undefined {
   const found = (why: string, steps: Problem['steps']): Problem => ({
-    rule: RULE,
+    rule: CLUSTER_STOPPED,
     service: name,
     evidence: 'first-hand',
     why,
@@ -31,7 +31,7 @@ function endOf(view: View, { name }: ServiceSpec): Problem | undefined {
   }
   if (lead?.node !== view.self || !view.store.reachable) return undefined
   const why = `${view.self} is being stopped`
-  const vacancy = { rule: RULE, why, by: view.self, noticedAt: view.wall }
+  const vacancy = { rule: CLUSTER_STOPPED, why, by: view.self, noticedAt: view.wall }
   return found(`${name} has ended on ${view.self}: its lead is given up`, [
     { kind: 'give-up-lead', service: name, term: lead.term, vacancy },
   ])

@@ -3,16 +3,16 @@
  * where it should run has a healthy one, so that moving never costs capacity.
  */
 import { membersOf } from '../placement.ts'
-import { instanceOn, isDrained, isWell, localInstance } from '../view.ts'
+import { isDrained, isWellOn, localInstance } from '../view.ts'
 import { forEachService } from './problem.ts'
 
 export const instanceSurplus = forEachService((view, service) => {
   const instance = localInstance(view, service.name)
-  if (instance.state !== 'running' || instance.role === 'primary') return undefined
+  if (view.local.stopping || instance.state !== 'running' || instance.role === 'primary') return undefined
   const members = membersOf(view, service)
   if (members.includes(view.self)) return undefined
   const covered =
-    members.length > 0 && members.every((node) => node === view.self || isWell(instanceOn(view, node, service.name)))
+    members.length > 0 && members.every((node) => node === view.self || isWellOn(view, node, service.name))
   const mayGo = covered || (instance.role === 'standby' && isDrained(view, view.self))
   const reason = isDrained(view, view.self) ? `${view.self} is drained` : `it belongs on ${members.join(', ')}`
   return {

@@ -4,8 +4,10 @@
  * than the old holder believes (core/lease.ts): by then its fence has killed what ran there.
  */
 import { turnInMs } from '../election.ts'
+import type { ServiceRecord } from '../model.ts'
 import { needsMet } from '../needs.ts'
 import { hasLeader, leadOf, nodeState, recordOf, type View } from '../view.ts'
+import { CLUSTER_STOPPED } from './cluster-stopped.ts'
 import { forEachService } from './problem.ts'
 
 export const noPrimary = forEachService((view, service) => {
@@ -16,18 +18,26 @@ export const noPrimary = forEachService((view, service) => {
   const myTurn = turnInMs(view, service)
   const mayAct = myTurn !== undefined && freeForMs >= myTurn && needsMet(view, service)
   return {
-    rule: record.term === 0 ? 'no-primary' : 'primary-lost',
+    rule: ruleOf(record),
     service: service.name,
     evidence: record.vacancy ? 'first-hand' : 'inferred',
     why: whyFree(view, service.name),
+    told: 'by-actor',
     steps: mayAct
       ? [{ kind: 'take-lead', service: service.name, term: record.term + 1, revision: record.revision }]
       : [],
   }
 })
 
+/** A fault that was told keeps its name until it is mended; an orderly end is no fault. */
+function ruleOf({ term, vacancy }: ServiceRecord): string {
+  if (term === 0 || vacancy?.rule === CLUSTER_STOPPED) return 'no-primary'
+  return vacancy?.rule ?? 'primary-lost'
+}
+
 function whyFree(view: View, service: string): string {
   const { term, primary, vacancy } = recordOf(view, service)
+  if (vacancy?.rule === CLUSTER_STOPPED) return `${service} has not been led since the cluster was stopped`
   if (vacancy) return vacancy.why
   if (term === 0 || primary === null) return `nobody has led ${service} yet`
   const state = nodeState(view, primary)

@@ -29,6 +29,7 @@ export const nodeLost: Finder = (view) =>
       evidence: 'inferred',
       why: `${node.name} (zone ${node.zone}) is lost: a majority of the nodes that watch it hears nothing`,
       steps: [],
+      told: 'once',
     }))
 
 /** Fewer nodes are left than instances were asked for: redundancy is gone and comes back only with a node. */
@@ -37,5 +38,5 @@ export const tooFewInstances = forEachService((view, service) => {
   const placed = place(service, usable).length
   if (placed >= service.instances) return undefined
   const why = `${service.name} asks for ${service.instances} instances and only ${placed} can be placed: too few nodes are left`
-  return { rule: 'too-few-instances', service: service.name, evidence: 'inferred', why, steps: [] }
+  return { rule: 'too-few-instances', service: service.name, evidence: 'inferred', why, steps: [], told: 'once' }
 })

@@ -12,7 +12,7 @@ import { forEachService } from './problem.ts'
 export const primaryDown = forEachService((view, service) => {
   const instance = localInstance(view, service.name)
   const term = leadOf(view, service.name)?.term
-  if (term === undefined || !holdsLead(view, service.name)) return undefined
+  if (view.local.stopping || term === undefined || !holdsLead(view, service.name)) return undefined
   const hasEnded = instance.state === 'stopped' && instance.term === term
   const isUnused = (view.local.leases[service.name]?.adopted ?? false) && instance.term !== term
   if (!hasEnded && !isUnused) return undefined

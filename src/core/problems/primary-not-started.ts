@@ -16,6 +16,7 @@ export const primaryNotStarted = forEachService((view, service) => {
     service: service.name,
     evidence: 'first-hand' as const,
     why,
+    told: 'not' as const,
     steps: [
       step === 'start'
         ? { kind: step, service: service.name, role: 'primary' as const, term: lead.term }

@@ -17,6 +17,11 @@ export interface Problem {
   readonly why: string
   /** What this node does about it, the next step only; empty when it can only wait or tell. */
   readonly steps: readonly Step[]
+  /**
+   * Who tells people of it. By default the node that finds it, when it begins to act on it or can only wait. `by-actor`: only
+   * who acts; the others see the same and wait. `once`: all see it alike, one speaks. `not`: what is done says it all.
+   */
+  readonly told?: 'by-actor' | 'once' | 'not'
 }
 
 export type Finder = (view: View) => Problem[]

@@ -5,7 +5,7 @@
 import type { ServiceTiming } from '../../core/model.ts'
 import type { Cancel, Clock } from '../../lib/clock.ts'
 import type { Stop } from '../../lib/stop.ts'
-import { FORGIVEN_AFTER_MS } from '../restart.ts'
+import { forgivenAfterMs } from '../restart.ts'
 import type { Books } from './books.ts'
 import { startCheckLoop } from './check-loop.ts'
 import { HEALTH_AT_START, type HealthState } from './health.ts'
@@ -60,7 +60,7 @@ export class Wellness {
     const healthy = standing.health === 'healthy'
     if (healthy && books.record?.wasHealthy === false) books.changeIfPossible({ wasHealthy: true })
     if (!healthy || books.failures === 0) this.#stopForgiving()
-    else this.#forgiving ??= this.#parts.clock.after(FORGIVEN_AFTER_MS, () => books.forgive())
+    else this.#forgiving ??= this.#parts.clock.after(forgivenAfterMs(books.failures), () => books.forgive())
   }
 
   end(): void {

@@ -1,8 +1,8 @@
 /** Where a contract case takes place, and what cases have in common. */
 import { type ErrorCode, hasCode } from '../../errors.ts'
-import { assert } from '../../lib/assert.ts'
+import { AssertionError, assert } from '../../lib/assert.ts'
 import type { Clock } from '../../lib/clock.ts'
-import type { Snapshot, Store, Watcher } from '../store.ts'
+import type { LeaseId, Snapshot, Store, Watcher } from '../store.ts'
 
 export interface StoreWorld {
   /** The clock that the store counts leases on. */
@@ -70,6 +70,26 @@ export async function revisionOf(store: Store, key: string): Promise<number> {
 export async function put(store: Store, key: string, value: unknown, lease?: string): Promise<void> {
   const answer = await store.swap([], [lease === undefined ? { key, value } : { key, value, lease }])
   same(answer, 'done', `writing ${key}`)
+}
+
+/** A key on a new short lease. On a machine that is held up, the lease may have ended before the key was written: again. */
+export async function hold(world: StoreWorld, store: Store, key: string, ttlMs = SHORT_MS): Promise<Held> {
+  for (let tries = 0; tries < 50; tries++) {
+    const sentAt = world.clock.mono()
+    const lease = await store.acquire(ttlMs)
+    const answeredAt = world.clock.mono()
+    const answer = await store.swap([], [{ key, value: 1, lease }])
+    if (answer === 'done') return { lease, sentAt, answeredAt }
+    assert(world.clock.mono() >= sentAt + ttlMs, 'a write on a lease that lives was a conflict')
+  }
+  throw new AssertionError('this machine is held up for longer than a lease, again and again')
+}
+
+export interface Held {
+  readonly lease: LeaseId
+  /** Just before the lease was asked for, and just after it was there: it began in between. */
+  readonly sentAt: number
+  readonly answeredAt: number
 }
 
 /** Writes down what a watcher is told, and holds it to the order that the port promises. */

@@ -101,6 +101,7 @@ export class Connection {
     this.#db.exec(sql)
   }
 
+  /** No lock is left; the library closes the file itself when the statements are collected as garbage. */
   close(): void {
     this.#statements.clear()
     this.#db.close()

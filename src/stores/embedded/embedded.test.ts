@@ -125,6 +125,21 @@ describe('locks', () => {
     expect(await store.swap([], [{ key: 'k', value: 3 }])).toBe('done')
   })
 
+  it('none is left behind by a statement that found the file locked and is not used again', () => {
+    const [one, other] = [connect(), connect()]
+    one.writing(() => {
+      one.exec('CREATE TABLE t (x)')
+      return { answer: undefined, keep: true }
+    })
+    const [first, second] = ['SELECT 1 FROM t', 'SELECT 2 FROM t']
+    other.reading(() => [other.rows(first), other.rows(second)])
+    one.exec('BEGIN EXCLUSIVE')
+    expect(() => other.reading(() => other.rows(first))).toThrow(Busy)
+    one.exec('COMMIT')
+    other.reading(() => other.rows(second))
+    expect(locksOf(path)).toEqual([])
+  })
+
   it('a reader that stays keeps writers out for a bounded time, other readers go on', async () => {
     const store = await open({ waitMs: 50 })
     await store.swap([], [{ key: 'k', value: 1 }])

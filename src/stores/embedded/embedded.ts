@@ -20,9 +20,8 @@ import type { Condition, LeaseId, Snapshot, Store, Watcher, Write } from '../sto
 import { whenFree } from './busy.ts'
 import type { Connection, Outcome } from './connection.ts'
 import { addLease, extendLease, isAlive, type Moment, removeEnded, removeLease } from './leases.ts'
-import { describeLockHolder } from './lock-holder.ts'
 import { type Picture, storedRevision, takePicture } from './picture.ts'
-import { damaged } from './troubles.ts'
+import { damaged, lockedOut } from './troubles.ts'
 import { FileWatch } from './watch.ts'
 
 export interface EmbeddedSettings {
@@ -30,8 +29,6 @@ export interface EmbeddedSettings {
   readonly random: Random
   /** How long a call waits for the file's lock before it rejects with UND_STORE_AWAY. */
   readonly waitMs: number
-  /** Between two looks for changes of other processes. */
-  readonly pollMs: number
   /** Which boot of the machine this is. */
   readonly boot: string
 }
@@ -48,20 +45,19 @@ export class EmbeddedStore implements Store {
   constructor(file: Connection, settings: EmbeddedSettings) {
     this.#file = file
     this.#settings = settings
-    const { clock, random, pollMs, waitMs } = settings
+    const { clock, random, waitMs } = settings
     this.#watch = new FileWatch({
+      path: file.path,
       clock,
       random,
-      pollMs,
       waitMs,
-      storedRevision: () => this.#file.reading(() => this.#revision()),
-      picture: () => this.#picture(),
-      lockedOut: () => this.#lockedOut(),
+      picture: (known) => this.#file.reading(() => (this.#revision() === known ? undefined : this.#picture())),
+      lockedOut: () => lockedOut(file.path, waitMs),
     })
   }
 
   async read(prefix: string): Promise<Snapshot> {
-    const { revision, entries } = (await this.#whenFree(() => this.#picture())).snapshot
+    const { revision, entries } = (await this.#whenFree(() => this.#file.reading(() => this.#picture()))).snapshot
     return Object.freeze({ revision, entries: withPrefix(entries, prefix) })
   }
 
@@ -156,11 +152,9 @@ export class EmbeddedStore implements Store {
   }
 
   #picture(): Picture {
-    return this.#file.reading(() => {
-      const picture = takePicture(this.#file, this.#moment())
-      this.#notBack(picture.stored)
-      return picture
-    })
+    const picture = takePicture(this.#file, this.#moment())
+    this.#notBack(picture.stored)
+    return picture
   }
 
   #revision(): number {
@@ -186,12 +180,6 @@ export class EmbeddedStore implements Store {
       if (this.#isClosed) throw new UnderstudyError('UND_STORE_AWAY', 'this handle of the store was closed')
       return attempt()
     }
-    return whenFree({ clock, random, limitMs: waitMs }, attemptIfOpen, () => this.#lockedOut())
-  }
-
-  #lockedOut(): UnderstudyError {
-    const { path } = this.#file
-    const message = `the store ${path} was locked for more than ${this.#settings.waitMs} ms${describeLockHolder(path)}`
-    return new UnderstudyError('UND_STORE_AWAY', message)
+    return whenFree({ clock, random, limitMs: waitMs }, attemptIfOpen, () => lockedOut(this.#file.path, waitMs))
   }
 }

@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -80,6 +81,16 @@ describe('opening', () => {
     await someStore()
     const { revision, entries } = await (await open()).read('')
     expect([revision, entries.size, entries.get('k/2')?.value]).toEqual([50, 50, 'x'.repeat(40)])
+  })
+
+  it('takes a copy that was made while it was in use', async () => {
+    const store = await open()
+    await store.swap([], [{ key: 'k', value: 1 }])
+    new Database(path).exec(`VACUUM INTO '${folder}/backup.db'`)
+    await store.swap([], [{ key: 'k', value: 2 }])
+    await store.close()
+    renameSync(join(folder, 'backup.db'), path)
+    expect((await (await open()).read('')).entries.get('k')).toEqual({ value: 1, revision: 1 })
   })
 
   it('many at once make one store', async () => {

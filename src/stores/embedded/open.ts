@@ -12,10 +12,10 @@ import { whenFree } from './busy.ts'
 import { Connection } from './connection.ts'
 import { EmbeddedStore } from './embedded.ts'
 import { bootId } from './leases.ts'
-import { describeLockHolder } from './lock-holder.ts'
 import { lookBefore } from './look.ts'
+import { refuseNetworkDisk } from './network-disk.ts'
 import { APPLICATION_ID, CREATE, FORMAT } from './schema.ts'
-import { damaged, isWritable, readOnly } from './troubles.ts'
+import { damaged, isWritable, lockedOut, readOnly } from './troubles.ts'
 
 export interface EmbeddedOptions {
   /** The file. It and its folder are made when they are not there; its journal lies beside it. */
@@ -27,15 +27,18 @@ export interface EmbeddedOptions {
    * above what contention costs (a few ms), and short enough for a caller that has a lease to lose.
    */
   readonly waitMs?: number
-  /** Between two looks for changes of other processes, in milliseconds. Default 40. */
-  readonly pollMs?: number
   /** Which boot of the machine this is; only tests say so. */
   readonly boot?: string
 }
 
-/** Rejects with UND_STORE_DAMAGED, UND_STORE_READ_ONLY, UND_STORE_FULL or UND_STORE_AWAY (locked, or the disk fails). */
+/**
+ * Rejects with UND_STORE_DAMAGED, UND_STORE_READ_ONLY, UND_STORE_FULL, UND_STORE_AWAY (locked, or the disk fails) or
+ * UND_REFUSED (the place is on a network file system).
+ */
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store> {
-  const { path, clock, random, waitMs = 1_500, pollMs = 40, boot = bootId() } = options
+  const { path, clock, random, waitMs = 1_500, boot = bootId() } = options
+  makeFolder(path)
+  refuseNetworkDisk(path)
   makeFile(path)
   lookBefore(path)
   const file = new Connection(path)
@@ -49,7 +52,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store
     file.close()
     throw error
   }
-  return new EmbeddedStore(file, { clock, random, waitMs, pollMs, boot })
+  return new EmbeddedStore(file, { clock, random, waitMs, boot })
 }
 
 /** One attempt at making sure that the file is a store we understand and can write. Throws Busy. */
@@ -99,22 +102,28 @@ function number(file: Connection, sql: string): number {
   return Number(file.rows(sql)[0]?.[0])
 }
 
-/** Ours alone to read: it says who leads what. Does nothing to a file that is there. */
-function makeFile(path: string): void {
+function makeFolder(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true })
-    closeSync(openSync(path, 'a', 0o600))
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    if (code === 'EISDIR') throw damaged(path, 'it is a folder', cause)
-    if (code === 'ENOSPC' || code === 'EDQUOT') {
-      throw new UnderstudyError('UND_STORE_FULL', `the disk is full: the store ${path} cannot be made`, { cause })
-    }
-    throw readOnly(path, cause)
+    throw notMade(path, cause)
   }
 }
 
-function lockedOut(path: string, waitMs: number): UnderstudyError {
-  const message = `the store ${path} was locked for more than ${waitMs} ms${describeLockHolder(path)}`
-  return new UnderstudyError('UND_STORE_AWAY', message)
+/** Ours alone to read: it says who leads what. Does nothing to a file that is there. */
+function makeFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'a', 0o600))
+  } catch (cause) {
+    throw notMade(path, cause)
+  }
+}
+
+function notMade(path: string, cause: unknown): UnderstudyError {
+  const { code } = cause as NodeJS.ErrnoException
+  if (code === 'EISDIR') return damaged(path, 'it is a folder', cause)
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new UnderstudyError('UND_STORE_FULL', `the disk is full: the store ${path} cannot be made`, { cause })
+  }
+  return readOnly(path, cause)
 }

@@ -6,6 +6,7 @@ import { accessSync, constants } from 'node:fs'
 import { dirname } from 'node:path'
 import { UnderstudyError } from '../../errors.ts'
 import { Busy } from './busy.ts'
+import { describeLockHolder } from './lock-holder.ts'
 
 /** When it went wrong: before the commit began nothing can have been done. */
 export type Phase = 'before commit' | 'commit'
@@ -52,6 +53,11 @@ export function readOnly(path: string, cause?: unknown): UnderstudyError {
     `${where} cannot be written by this user (uid ${process.getuid?.()}): give it write permission, or choose ` +
     'another place for the store. Both the file and its folder must be writable'
   return new UnderstudyError('UND_STORE_READ_ONLY', message, { cause })
+}
+
+export function lockedOut(path: string, waitMs: number): UnderstudyError {
+  const message = `the store ${path} was locked for more than ${waitMs} ms${describeLockHolder(path)}`
+  return new UnderstudyError('UND_STORE_AWAY', message)
 }
 
 export function isWritable(path: string): boolean {

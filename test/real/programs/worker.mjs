@@ -1,12 +1,11 @@
 // A worker with habits, chosen by its arguments. Each habit is one word or word=value; what happens is a line on stdout.
 import { spawn } from 'node:child_process'
-import { appendFileSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 
 const habits = new Map(process.argv.slice(2).map((word) => word.split('=')))
 const say = (line) => console.log(line)
 
 say(`ran ${process.pid} ${process.env.UNDERSTUDY_ROLE} ${process.env.UNDERSTUDY_TERM}`)
-if (habits.has('mark')) appendFileSync(habits.get('mark'), `${process.pid}\n`)
 if (habits.has('exit')) process.exit(Number(habits.get('exit')))
 if (habits.has('deaf')) process.on('SIGTERM', () => say('heard SIGTERM and stays'))
 if (habits.has('polite')) {

@@ -87,6 +87,6 @@ async function lead(store) {
   }
 }
 
-const store = await openEmbeddedStore({ path, clock, random, waitMs: 600 })
+const store = await answered(() => openEmbeddedStore({ path, clock, random, waitMs: 600 }))
 store.watch('', { changed() {}, away() {} })
 await Promise.all([count(store), lead(store)])

@@ -1,0 +1,49 @@
+/** Puts together the one picture that everything is decided by. */
+import type { ClusterSpec, NodeName } from '../core/model.ts'
+import type { View } from '../core/view.ts'
+import type { Agreed } from './agreed.ts'
+import type { Leads } from './leads.ts'
+import type { Peers } from './peers.ts'
+import type { Steps } from './steps.ts'
+import type { World } from './world.ts'
+
+export interface Observed {
+  readonly cluster: ClusterSpec
+  readonly self: NodeName
+  readonly run: string
+  readonly world: Pick<World, 'clock' | 'drivers'>
+  readonly agreed: Agreed
+  readonly peers: Peers
+  readonly leads: Leads
+  readonly steps: Steps
+  /** On the monotonic clock. */
+  readonly startedAt: number
+}
+
+export function observe(
+  { cluster, self, run, world, agreed, peers, leads, steps, startedAt }: Observed,
+  lagMs: number,
+): View {
+  const now = world.clock.mono()
+  const wall = world.clock.wall()
+  peers.judge(now, wall, lagMs)
+  const services = cluster.services.map(({ name }) => name)
+  const store = agreed.facts(now, services)
+  const instances = Object.fromEntries([...world.drivers].map(([name, driver]) => [name, driver.observe()]))
+  return {
+    now,
+    wall,
+    self,
+    cluster,
+    store,
+    peers: peers.facts(now),
+    local: {
+      instances,
+      leases: leads.facts(),
+      busy: steps.busy,
+      failedIn: steps.failedIn,
+      startedAgoMs: now - startedAt,
+      stopping: store.cluster.desired === 'stopped' && store.cluster.run === run,
+    },
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Steps under way on this node. At most one for each service; a service whose step failed rests for a while, longer each
+ * time, so that what cannot work is not hammered on. A step runs beside the turns and never delays one.
+ */
+import type { Act } from '../core/choose.ts'
+import type { ServiceName, Term } from '../core/model.ts'
+import { isDangerous } from '../core/steps.ts'
+import type { View } from '../core/view.ts'
+import { backoffMs } from '../lib/backoff.ts'
+import type { Clock } from '../lib/clock.ts'
+import { type Hands, perform } from './act.ts'
+
+/** After a step failed, until its service is looked at again; doubles up to the last figure. */
+const REST = { firstMs: 250, mostMs: 10_000 }
+
+/** Names what is under way that is no service's. */
+const WHOLE_NODE = ''
+
+export interface StepsOptions {
+  readonly clock: Clock
+  readonly hands: Hands
+  /** Looks again: is this act still what should be done? Returns the view that says so. */
+  recheck(act: Act): View | undefined
+  done(act: Act, service: ServiceName | null, what: string): Promise<void>
+  failed(act: Act, service: ServiceName | null, error: Error): void
+  wake(): void
+}
+
+export class Steps {
+  readonly #options: StepsOptions
+  readonly #busy = new Map<ServiceName, string>()
+  readonly #failures = new Map<ServiceName, number>()
+  readonly #failedIn = new Map<ServiceName, Term>()
+
+  constructor(options: StepsOptions) {
+    this.#options = options
+  }
+
+  /** What is under way or resting, by service. */
+  get busy(): Record<ServiceName, string> {
+    return Object.fromEntries(this.#busy)
+  }
+
+  /** The term in which a start or a promotion last failed here, by service. */
+  get failedIn(): Record<ServiceName, Term> {
+    return Object.fromEntries(this.#failedIn)
+  }
+
+  isBusy(service: ServiceName): boolean {
+    return this.#busy.has(service)
+  }
+
+  /** Keeps others from beginning anything for a service until the returned function is called. */
+  occupy(service: ServiceName, what: string): () => void {
+    this.#busy.set(service, what)
+    return () => {
+      this.#busy.delete(service)
+      this.#options.wake()
+    }
+  }
+
+  /** Performs one act unless the world has changed since it was decided. */
+  async begin(act: Act, view: View): Promise<void> {
+    const service = act.step.kind === 'exit' ? null : act.step.service
+    const current = isDangerous(act.step) ? this.#options.recheck(act) : view
+    if (!current) return
+    const release = this.occupy(service ?? WHOLE_NODE, act.step.kind)
+    try {
+      const what = await perform(act.step, current, this.#options.hands)
+      this.#failures.delete(service ?? WHOLE_NODE)
+      if (what !== undefined) await this.#options.done(act, service, what)
+      release()
+    } catch (error) {
+      this.#rest(act, service ?? WHOLE_NODE, release)
+      this.#options.failed(act, service, error as Error)
+    }
+  }
+
+  #rest({ step }: Act, service: ServiceName, release: () => void): void {
+    const failures = (this.#failures.get(service) ?? 0) + 1
+    this.#failures.set(service, failures)
+    if ((step.kind === 'start' || step.kind === 'promote') && step.term > 0) this.#failedIn.set(service, step.term)
+    this.#busy.set(service, 'resting')
+    this.#options.clock.after(backoffMs(failures, REST), release)
+  }
+}

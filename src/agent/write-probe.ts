@@ -1,0 +1,25 @@
+/**
+ * When a write failed for a reason that lasts (a full or read-only disk), nothing is agreed and so nothing is written: no
+ * write would ever show that it works again. Then, and only then, a small one is tried once a second.
+ */
+import type { Clock } from '../lib/clock.ts'
+import { every } from '../lib/every.ts'
+import type { Stop } from '../lib/stop.ts'
+import type { Store } from '../stores/store.ts'
+import type { Agreed } from './agreed.ts'
+
+const EVERY_MS = 1_000
+
+export function startWriteProbe(clock: Clock, store: Store, agreed: Agreed, wake: () => void): Stop {
+  const probe = async () => {
+    if (agreed.writable) return
+    try {
+      await store.release(await store.acquire(EVERY_MS))
+      agreed.wroteWell()
+      wake()
+    } catch (error) {
+      agreed.wroteBadly(error as Error)
+    }
+  }
+  return every(clock, EVERY_MS, () => void probe())
+}

@@ -1,0 +1,84 @@
+/** Words that say nothing, or say what another word of the glossary says. Each comes with what to write instead. */
+import { basename } from 'node:path'
+import ts from 'typescript'
+import { lineOf, parse, type Source, walk } from './source.ts'
+
+const INSTEAD: Readonly<Record<string, string>> = {
+  manager: 'what it does: leads, processes, addresses',
+  helper: 'what it helps with',
+  helpers: 'what they help with',
+  util: 'the one idea that is in it',
+  utils: 'the one idea of each file',
+  base: 'what the others have in common',
+  misc: 'the one idea of each file',
+  impl: 'what makes this one special: memory, embedded',
+  master: 'primary',
+  slave: 'standby',
+  actor: 'the product is named after the theatre, the code is not',
+  curtain: 'the product is named after the theatre, the code is not',
+  backstage: 'the product is named after the theatre, the code is not',
+  encore: 'the product is named after the theatre, the code is not',
+}
+
+/** `readJsonFile` → read, json, file. */
+function wordsOf(name: string): string[] {
+  return name
+    .split(/(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+/)
+    .map((word) => word.toLowerCase())
+    .filter((word) => word !== '')
+}
+
+export function checkNames(sources: readonly Source[]): string[] {
+  return sources.flatMap((source) => {
+    const found = bannedIn(basename(source.path), source.path)
+    walk(parse(source), (node) => {
+      if (ts.isEnumDeclaration(node)) {
+        found.push(`${source.path}:${lineOf(source, node)}: an enum; write a union of string literals`)
+      }
+      const name = declaredName(node)
+      if (name !== undefined) found.push(...bannedIn(name, `${source.path}:${lineOf(source, node)}`))
+    })
+    return found
+  })
+}
+
+function bannedIn(name: string, where: string): string[] {
+  const banned = wordsOf(name).filter((word) => Object.hasOwn(INSTEAD, word))
+  return banned.map((word) => `${where}: "${word}" in "${name}" says nothing of ours; write ${INSTEAD[word]}`)
+}
+
+/** Names of types and functions. Local variables are left alone: `base` may be the base of a URL. */
+function declaredName(node: ts.Node): string | undefined {
+  const named =
+    ts.isClassDeclaration(node) ||
+    ts.isInterfaceDeclaration(node) ||
+    ts.isTypeAliasDeclaration(node) ||
+    ts.isFunctionDeclaration(node) ||
+    ts.isEnumDeclaration(node)
+  return named ? node.name?.text : undefined
+}
+
+const NOTE = /\b(TODO|FIXME|XXX|HACK)\b/
+
+/** Notes to oneself are kept elsewhere: what is here is meant to be so. */
+export function checkNotes(sources: readonly Source[]): string[] {
+  return sources.flatMap(({ path, text }) =>
+    text.split('\n').flatMap((line, index) => {
+      const note = NOTE.exec(line)?.[0]
+      return note === undefined ? [] : [`${path}:${index + 1}: ${note}: do it, or say in the docs that it is absent`]
+    }),
+  )
+}
+
+/** An error that is dropped on purpose says why, in a sentence inside of the empty block. */
+export function checkCatches(sources: readonly Source[]): string[] {
+  return sources.flatMap((source) => {
+    const found: string[] = []
+    walk(parse(source), (node) => {
+      if (!ts.isCatchClause(node) || node.block.statements.length > 0) return
+      if (/\/[/*]/.test(node.block.getFullText())) return
+      found.push(`${source.path}:${lineOf(source, node)}: an error is dropped without a sentence that says why`)
+    })
+    return found
+  })
+}
