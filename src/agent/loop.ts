@@ -3,15 +3,17 @@
  * beside it, and while one runs nothing new is begun for its service. What a step changed comes back as an event, and the
  * next turn sees it.
  */
+import type { Receipt } from '../api/contract.ts'
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
-import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
+import type { ClusterSpec, InstanceReport, NodeName, ServiceName } from '../core/model.ts'
 import type { Rule } from '../core/rules.ts'
 import { sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { leadOf, localInstance, recordOf, type View } from '../core/view.ts'
 import { isToldBy } from '../core/who-tells.ts'
 import { assertNever } from '../lib/assert.ts'
+import { deepFreeze } from '../lib/deep-freeze.ts'
 import { every } from '../lib/every.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
 import type { Snapshot } from '../stores/store.ts'
@@ -29,6 +31,8 @@ import { startWriteProbe } from './write-probe.ts'
 
 /** Between two tries to go on with the lead of an earlier agent. */
 const ADOPT_AGAIN_MS = 50
+/** As long as nothing is wrong, heartbeats make a turn only this often. */
+const CALM_TURN_EVERY_MS = 500
 
 export interface AgentOptions {
   readonly cluster: ClusterSpec
@@ -36,6 +40,8 @@ export interface AgentOptions {
   /** Identifies this start of the cluster: a wish to stop from an earlier one does not count. */
   readonly run: string
   readonly world: World
+  /** Whether views are frozen all the way down, so that no finder can change one. Default true; it costs a tenth of a turn. */
+  readonly freezes?: boolean
   /** Called once, when nothing runs here any more and nothing should. */
   onExit(): void
 }
@@ -83,7 +89,7 @@ export class Agent {
       self,
       () => world.clock.wall(),
       (event) => {
-        world.remember(event)
+        world.remember('events', event)
         world.mesh.broadcast({ kind: 'event', event })
       },
     )
@@ -101,7 +107,7 @@ export class Agent {
     until('watch', store.watch('', { changed, away }))
     const hears = mesh.onMessage((from, message) => this.#hear(from, message))
     until('messages', hears)
-    const meets = mesh.onLink(() => this.#telling.report(this.#view, true))
+    const meets = mesh.onLink(() => this.#welcome())
     until('links', meets)
     for (const [name, driver] of drivers) {
       const sees = driver.onChange(() => this.wake())
@@ -189,7 +195,8 @@ export class Agent {
     const { cluster, self, run } = this.#options
     const parts = { cluster, self, run, world: this.#world, startedAt: this.#startedAt }
     const own = { agreed: this.#agreed, peers: this.#peers, leads: this.#leads, steps: this.#steps }
-    return observe({ ...parts, ...own }, this.loopLagMs)
+    const view = observe({ ...parts, ...own }, this.loopLagMs)
+    return this.#options.freezes === false ? view : deepFreeze(view)
   }
 
   /** Looks again before a dangerous step: the view in which it is still wanted, if it is. */
@@ -242,8 +249,15 @@ export class Agent {
     }
   }
 
-  #tellReceipt(receipt: Parameters<Journal['keepReceipt']>[0]): void {
+  /** Somebody can hear us who could not before. */
+  #welcome(): void {
+    this.#telling.report(this.#view, true)
+    this.#world.mesh.broadcast({ kind: 'history', ...this.journal.recent() })
+  }
+
+  #tellReceipt(receipt: Receipt): void {
     this.journal.keepReceipt(receipt)
+    this.#world.remember('receipts', receipt)
     this.#world.mesh.broadcast({ kind: 'receipt', receipt })
     const why = `${receipt.service} is back on ${receipt.to} ${Math.round(receipt.backAfterMs)} ms after it was noticed (${receipt.kind})`
     this.journal.tell({ service: receipt.service, rule: receipt.rule as Rule, kind: 'done', why })
@@ -268,6 +282,9 @@ export class Agent {
       case 'receipt':
         this.journal.keepReceipt(message.receipt)
         break
+      case 'history':
+        this.journal.recall(message.events, message.receipts)
+        break
       default:
         assertNever(message)
     }
@@ -277,8 +294,17 @@ export class Agent {
     const now = this.#world.clock.mono()
     this.#lag.tick(now)
     const abstains = this.#lag.worstMs(now) > LATE_MS
-    this.#world.mesh.broadcast({ kind: 'beat', suspects: this.#peers.suspects(), abstains })
-    this.wake()
+    this.#peers.judge(now, this.#world.clock.wall(), this.loopLagMs)
+    const suspects = this.#peers.suspects()
+    this.#world.mesh.broadcast({ kind: 'beat', suspects, abstains })
+    if (suspects.length > 0 || !this.#isCalm() || now - this.#view.now >= CALM_TURN_EVERY_MS) this.wake()
+  }
+
+  /** Nothing is wrong and nothing is under way: whatever changes that is an event, and events make turns of their own. */
+  #isCalm(): boolean {
+    const { peers, local } = this.#view
+    if (this.#decision.problems.length > 0 || Object.keys(local.busy).length > 0) return false
+    return Object.values(peers).every(({ state }) => state === 'alive') && Object.values(local.instances).every(isCalm)
   }
 
   #storeChanged(take: () => void): void {
@@ -286,4 +312,8 @@ export class Agent {
     this.#readAt = this.#world.clock.mono()
     this.wake()
   }
+}
+
+function isCalm({ state, health }: InstanceReport): boolean {
+  return state === 'stopped' || (state === 'running' && health === 'healthy')
 }

@@ -5,8 +5,6 @@
  * one left, goes on with its leases, and nothing that runs notices. SIGTERM ends the agent and nothing else; that a
  * cluster should stop is a wish that is written into the store.
  */
-import { join } from 'node:path'
-import type { EventRecord } from '../api/contract.ts'
 import { serveApi } from '../api/server.ts'
 import type { ClusterSpec, NodeName, NodeSpec } from '../core/model.ts'
 import { routesFor } from '../core/routing.ts'
@@ -20,11 +18,11 @@ import { openStore } from '../stores/index.ts'
 import { claimNode } from './claim-node.ts'
 import { Companions } from './companions.ts'
 import { Door } from './doors.ts'
-import { EventFile } from './event-file.ts'
 import { connectFence, type Fence } from './fence.ts'
 import { LateStore } from './late-store.ts'
 import { Agent } from './loop.ts'
 import { WebSocketMesh } from './mesh.ts'
+import { Past } from './past.ts'
 import { AgentSurface } from './surface.ts'
 
 export interface AgentOptions {
@@ -64,7 +62,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const pids = () => companions.pids
   const peers = cluster.nodes.filter(({ name }) => name !== node)
   const mesh = new WebSocketMesh({ self: node, peers, port: cluster.apiPort, token })
-  const events = new EventFile(join(nodeDir, 'events.ndjson'))
+  const past = new Past(nodeDir)
   const world = {
     clock,
     store,
@@ -73,7 +71,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     fence,
     door,
     pids,
-    remember: (event: EventRecord) => events.append(event),
+    remember: past.remember,
   }
   const agent: Agent = new Agent({ cluster, self: node, run, world, onExit: () => ended.end(0) })
 
@@ -87,6 +85,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   stops.push('companions', () => companions.close())
   await Promise.all([...drivers.values()].map((driver) => driver.adopt()))
   await answering(fence) // a single writer is not started without it, so starting without it only makes noise
+  past.recallInto(agent.journal)
   agent.start()
   stops.push('loop', () => agent.stop())
 
