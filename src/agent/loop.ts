@@ -5,7 +5,7 @@
  */
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
-import type { ClusterSpec, InstanceReport, NodeName, ServiceName } from '../core/model.ts'
+import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import { sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { leadOf, localInstance, recordOf, type View } from '../core/view.ts'
@@ -16,6 +16,7 @@ import { every } from '../lib/every.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
 import type { Snapshot } from '../stores/store.ts'
 import { Agreed } from './agreed.ts'
+import { CALM_TURN_EVERY_MS, isCalm } from './calm.ts'
 import { Journal } from './journal.ts'
 import { Lag } from './lag.ts'
 import { Leads } from './leads.ts'
@@ -29,8 +30,6 @@ import { startWriteProbe } from './write-probe.ts'
 
 /** Between two tries to go on with the lead of an earlier agent. */
 const ADOPT_AGAIN_MS = 50
-/** As long as nothing is wrong, heartbeats make a turn only this often. */
-const CALM_TURN_EVERY_MS = 500
 
 export interface AgentOptions {
   readonly cluster: ClusterSpec
@@ -285,14 +284,8 @@ export class Agent {
     this.#peers.judge(now, this.#world.clock.wall(), this.loopLagMs)
     const suspects = this.#peers.suspects()
     this.#world.mesh.broadcast({ kind: 'beat', suspects, abstains })
-    if (suspects.length > 0 || !this.#isCalm() || now - this.#view.now >= CALM_TURN_EVERY_MS) this.wake()
-  }
-
-  /** Nothing is wrong and nothing is under way: whatever changes that is an event, and events make turns of their own. */
-  #isCalm(): boolean {
-    const { peers, local } = this.#view
-    if (this.#decision.problems.length > 0 || Object.keys(local.busy).length > 0) return false
-    return Object.values(peers).every(({ state }) => state === 'alive') && Object.values(local.instances).every(isCalm)
+    if (suspects.length > 0 || !isCalm(this.#view, this.#decision) || now - this.#view.now >= CALM_TURN_EVERY_MS)
+      this.wake()
   }
 
   #storeChanged(take: () => void): void {
@@ -300,8 +293,4 @@ export class Agent {
     this.#readAt = this.#world.clock.mono()
     this.wake()
   }
-}
-
-function isCalm({ state, health }: InstanceReport): boolean {
-  return state === 'stopped' || (state === 'running' && health === 'healthy')
 }
