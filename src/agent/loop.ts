@@ -6,18 +6,20 @@
 import type { Receipt } from '../api/contract.ts'
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
-import type { ClusterSpec, InstanceReport, NodeName, ServiceName } from '../core/model.ts'
+import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import type { Rule } from '../core/rules.ts'
 import { sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
-import { leadOf, localInstance, recordOf, type View } from '../core/view.ts'
+import { recordOf, type View } from '../core/view.ts'
 import { isToldBy } from '../core/who-tells.ts'
 import { assertNever } from '../lib/assert.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import { every } from '../lib/every.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
 import type { Snapshot } from '../stores/store.ts'
+import { adoptLeads } from './adoption.ts'
 import { Agreed } from './agreed.ts'
+import { CALM_TURN_EVERY_MS, isCalm } from './calm.ts'
 import { Journal } from './journal.ts'
 import { Lag } from './lag.ts'
 import { Leads } from './leads.ts'
@@ -28,11 +30,6 @@ import { Steps } from './steps.ts'
 import { Telling } from './telling.ts'
 import type { Message, World } from './world.ts'
 import { startWriteProbe } from './write-probe.ts'
-
-/** Between two tries to go on with the lead of an earlier agent. */
-const ADOPT_AGAIN_MS = 50
-/** As long as nothing is wrong, heartbeats make a turn only this often. */
-const CALM_TURN_EVERY_MS = 500
 
 export interface AgentOptions {
   readonly cluster: ClusterSpec
@@ -185,7 +182,12 @@ export class Agent {
     this.journal.compare(this.#decision.problems, (problem) => isToldBy(this.#view, this.#decision, problem))
     this.#receipts.note(this.#decision.problems, this.#view)
     for (const act of this.#decision.acts) void this.#steps.begin(act, this.#view)
-    this.#adoptLeads()
+    adoptLeads(this.#view, {
+      clock: this.#world.clock,
+      leads: this.#leads,
+      steps: this.#steps,
+      look: () => this.look(),
+    })
     this.#telling.routes(this.#view)
     this.#telling.report(this.#view, false)
     for (const receipt of this.#receipts.close(this.#view)) this.#tellReceipt(receipt)
@@ -231,22 +233,6 @@ export class Agent {
     this.journal.tell({ service, rule, kind: 'failed', why: `${step.kind} failed: ${error.message}` })
     void this.look().catch(() => undefined) // the watch says when the store is back
     this.wake()
-  }
-
-  /** The store says that a lead is ours and we hold no lease for it: an earlier agent of this node took it. */
-  #adoptLeads(): void {
-    for (const service of this.#options.cluster.services) {
-      const lead = leadOf(this.#view, service.name)
-      const isHeld = this.#view.local.leases[service.name] !== undefined
-      if (lead?.node !== this.#options.self || isHeld || this.#steps.isBusy(service.name)) continue
-      const release = this.#steps.occupy(service.name, 'adopting the lead')
-      const { pid, startTime, term } = localInstance(this.#view, service.name)
-      const identity = pid !== undefined && startTime !== undefined && term === lead.term ? { pid, startTime } : null
-      void this.#leads
-        .adopt(service, lead, identity)
-        .catch(() => this.look().catch(() => undefined)) // not ours any more, or the store is away: a later turn decides
-        .then(() => this.#world.clock.after(ADOPT_AGAIN_MS, release))
-    }
   }
 
   /** Somebody can hear us who could not before. */
@@ -297,14 +283,8 @@ export class Agent {
     this.#peers.judge(now, this.#world.clock.wall(), this.loopLagMs)
     const suspects = this.#peers.suspects()
     this.#world.mesh.broadcast({ kind: 'beat', suspects, abstains })
-    if (suspects.length > 0 || !this.#isCalm() || now - this.#view.now >= CALM_TURN_EVERY_MS) this.wake()
-  }
-
-  /** Nothing is wrong and nothing is under way: whatever changes that is an event, and events make turns of their own. */
-  #isCalm(): boolean {
-    const { peers, local } = this.#view
-    if (this.#decision.problems.length > 0 || Object.keys(local.busy).length > 0) return false
-    return Object.values(peers).every(({ state }) => state === 'alive') && Object.values(local.instances).every(isCalm)
+    if (suspects.length > 0 || !isCalm(this.#view, this.#decision) || now - this.#view.now >= CALM_TURN_EVERY_MS)
+      this.wake()
   }
 
   #storeChanged(take: () => void): void {
@@ -312,8 +292,4 @@ export class Agent {
     this.#readAt = this.#world.clock.mono()
     this.wake()
   }
-}
-
-function isCalm({ state, health }: InstanceReport): boolean {
-  return state === 'stopped' || (state === 'running' && health === 'healthy')
 }
