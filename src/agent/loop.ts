@@ -100,7 +100,7 @@ export class Agent {
     until('watch', store.watch('', { changed, away }))
     const hears = mesh.onMessage((from, message) => this.#hear(from, message))
     until('messages', hears)
-    const meets = mesh.onLink(() => this.#telling.report(this.#view, true))
+    const meets = mesh.onLink(() => this.#telling.report(this.#view, this.#decision.problems, true))
     until('links', meets)
     for (const [name, driver] of drivers) {
       const sees = driver.onChange(() => this.wake())
@@ -180,7 +180,7 @@ export class Agent {
     for (const act of this.#decision.acts) void this.#steps.begin(act, this.#view)
     this.#adoptLeads()
     this.#telling.routes(this.#view)
-    this.#telling.report(this.#view, false)
+    this.#telling.report(this.#view, this.#decision.problems, false)
     for (const receipt of this.#receipts.close(this.#view)) this.#tellReceipt(receipt)
   }
 

@@ -6,6 +6,7 @@
  */
 
 import type { ReplicaReport } from './replica.ts'
+import type { ReportedProblem } from './reported-problem.ts'
 
 export type NodeName = string
 export type ServiceName = string
@@ -195,4 +196,6 @@ export interface NodeReport {
   readonly instances: readonly InstanceReport[]
   /** The node is being stopped on purpose: give it nothing new. */
   readonly stopping: boolean
+  /** As seen from there. */
+  readonly problems?: readonly ReportedProblem[]
 }
