@@ -189,7 +189,7 @@ export class Agent {
       look: () => this.look(),
     })
     this.#telling.routes(this.#view)
-    this.#telling.report(this.#view, false)
+    this.#telling.report(this.#view, this.#decision.problems, false)
     for (const receipt of this.#receipts.close(this.#view)) this.#tellReceipt(receipt)
   }
 
@@ -237,7 +237,7 @@ export class Agent {
 
   /** Somebody can hear us who could not before. */
   #welcome(): void {
-    this.#telling.report(this.#view, true)
+    this.#telling.report(this.#view, this.#decision.problems, true)
     this.#world.mesh.broadcast({ kind: 'history', ...this.journal.recent() })
   }
 

@@ -65,19 +65,11 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const peers = cluster.nodes.filter(({ name }) => name !== node)
   const mesh = new WebSocketMesh({ self: node, peers, port: cluster.apiPort, token })
   const past = new Past(nodeDir)
-  const world = {
-    clock,
-    store,
-    mesh,
-    drivers,
-    fence,
-    door,
-    pids: () => companions.pids,
-    remember: past.remember,
-  }
+  const pids = () => companions.pids
+  const world = { clock, store, mesh, drivers, fence, door, pids, remember: past.remember }
   const agent: Agent = new Agent({ cluster, self: node, run, world, onExit: () => ended.end(0) })
 
-  const surface = new AgentSurface({ agent, store, run, pids: () => companions.pids, balancer: () => door.counters })
+  const surface = new AgentSurface({ agent, store, run, pids, balancer: () => door.counters })
   const api = await serveApi({ surface, host: spec.address, port: cluster.apiPort, token })
   stops.push('api', () => api.close())
   mesh.answer(api.server)
