@@ -7,7 +7,8 @@ import { UnderstudyError } from '../errors.ts'
 import { readJson, writeFileAtomic } from '../lib/files.ts'
 import { identify, isAlive, type ProcessIdentity } from '../lib/proc.ts'
 
-export function claimNode(nodeDir: string): void {
+/** Returns the file that says so. Throws UND_ALREADY_RUNNING. */
+export function claimNode(nodeDir: string): string {
   const file = join(nodeDir, 'agent.json')
   const holder = readJson(file) as Partial<ProcessIdentity> | undefined
   const isOther = holder?.pid !== undefined && holder.startTime !== undefined && holder.pid !== process.pid
@@ -15,4 +16,5 @@ export function claimNode(nodeDir: string): void {
     throw new UnderstudyError('UND_ALREADY_RUNNING', `an agent of this node runs already (pid ${holder.pid})`)
   }
   writeFileAtomic(file, JSON.stringify(identify(process.pid)))
+  return file
 }

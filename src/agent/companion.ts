@@ -9,11 +9,10 @@ import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import { readJson, removeFile, writeFileAtomic } from '../lib/files.ts'
 import { identify, isAlive, type ProcessIdentity, processState, signal } from '../lib/proc.ts'
+import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
 
 const POLL_MS = 50
 const RESTART = { firstMs: 100, mostMs: 5_000 }
-/** Stopped by a signal for this long: nobody is going to let it go on in time. */
-const STOPPED_FOR_MS = 300
 /** After this long without dying, earlier deaths are forgotten. */
 const STEADY_MS = 10_000
 
@@ -35,7 +34,7 @@ export class Companion {
   #deaths = 0
   #startedAt = 0
   #cancel: Cancel = () => undefined
-  #stoppedSince: number | null = null
+  #stopped = new StoppedSpell()
   #closed = false
 
   constructor(options: CompanionOptions) {
@@ -79,6 +78,7 @@ export class Companion {
     child.on('exit', () => this.#look())
     child.unref()
     this.#startedAt = clock.mono()
+    this.#stopped = new StoppedSpell()
     this.#identity = (child.pid !== undefined && identify(child.pid)) || null
     if (this.#identity) writeFileAtomic(identityFile, JSON.stringify(this.#identity))
     this.#options.onStart(why)
@@ -96,12 +96,9 @@ export class Companion {
   #works(identity: ProcessIdentity): boolean {
     const state = processState(identity.pid)
     if (!state || !isAlive(identity)) return false
-    const now = this.#options.clock.mono()
-    this.#stoppedSince = state.letter === 'T' ? (this.#stoppedSince ?? now) : null
-    if (this.#stoppedSince === null || now - this.#stoppedSince < STOPPED_FOR_MS) return true
-    this.#stoppedSince = null
-    signal(identity, 'SIGKILL')
-    return false
+    const isStuck = this.#stopped.sighting(isStopped(state), this.#options.clock.mono())
+    if (isStuck) signal(identity, 'SIGKILL')
+    return !isStuck
   }
 
   #look(): void {

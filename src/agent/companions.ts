@@ -32,6 +32,11 @@ export class Companions {
     this.balancer = companion('balancer', '../balancer/main.js', this.balancerSocket, [])
   }
 
+  /** Of the three processes of this node. */
+  get pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null } {
+    return { agent: process.pid, balancer: this.balancer.pid, fence: this.fence.pid }
+  }
+
   start(): void {
     this.fence.start()
     this.balancer.start()

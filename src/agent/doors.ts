@@ -4,6 +4,7 @@
  */
 import { type BalancerLink, connectBalancer, type FromBalancer } from '../balancer/control.ts'
 import type { RouteCounters, RoutingTable } from '../core/routing.ts'
+import type { Rule } from '../core/rules.ts'
 import { assertNever } from '../lib/assert.ts'
 import type { Entry } from './journal.ts'
 import type { DoorPort } from './world.ts'
@@ -98,7 +99,7 @@ export class Door implements DoorPort {
     this.#note(service, 'door-closed', `the door cannot listen on ${place}: ${message}`)
   }
 
-  #note(service: string | null, rule: string, why: string): void {
+  #note(service: string | null, rule: Rule, why: string): void {
     this.#tell({ service, rule, kind: 'noticed', why })
   }
 }

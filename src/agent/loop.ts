@@ -3,9 +3,11 @@
  * beside it, and while one runs nothing new is begun for its service. What a step changed comes back as an event, and the
  * next turn sees it.
  */
+import type { Receipt } from '../api/contract.ts'
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
+import type { Rule } from '../core/rules.ts'
 import { sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { leadOf, localInstance, recordOf, type View } from '../core/view.ts'
@@ -86,7 +88,7 @@ export class Agent {
       self,
       () => world.clock.wall(),
       (event) => {
-        world.remember(event)
+        world.remember('events', event)
         world.mesh.broadcast({ kind: 'event', event })
       },
     )
@@ -104,7 +106,7 @@ export class Agent {
     until('watch', store.watch('', { changed, away }))
     const hears = mesh.onMessage((from, message) => this.#hear(from, message))
     until('messages', hears)
-    const meets = mesh.onLink(() => this.#telling.report(this.#view, true))
+    const meets = mesh.onLink(() => this.#welcome())
     until('links', meets)
     for (const [name, driver] of drivers) {
       const sees = driver.onChange(() => this.wake())
@@ -246,11 +248,18 @@ export class Agent {
     }
   }
 
-  #tellReceipt(receipt: Parameters<Journal['keepReceipt']>[0]): void {
+  /** Somebody can hear us who could not before. */
+  #welcome(): void {
+    this.#telling.report(this.#view, true)
+    this.#world.mesh.broadcast({ kind: 'history', ...this.journal.recent() })
+  }
+
+  #tellReceipt(receipt: Receipt): void {
     this.journal.keepReceipt(receipt)
+    this.#world.remember('receipts', receipt)
     this.#world.mesh.broadcast({ kind: 'receipt', receipt })
     const why = `${receipt.service} is back on ${receipt.to} ${Math.round(receipt.backAfterMs)} ms after it was noticed (${receipt.kind})`
-    this.journal.tell({ service: receipt.service, rule: receipt.rule, kind: 'done', why })
+    this.journal.tell({ service: receipt.service, rule: receipt.rule as Rule, kind: 'done', why })
   }
 
   #hear(from: NodeName, message: Message): void {
@@ -271,6 +280,9 @@ export class Agent {
         break
       case 'receipt':
         this.journal.keepReceipt(message.receipt)
+        break
+      case 'history':
+        this.journal.recall(message.events, message.receipts)
         break
       default:
         assertNever(message)

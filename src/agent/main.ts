@@ -5,8 +5,6 @@
  * one left, goes on with its leases, and nothing that runs notices. SIGTERM ends the agent and nothing else; that a
  * cluster should stop is a wish that is written into the store.
  */
-import { join } from 'node:path'
-import type { EventRecord } from '../api/contract.ts'
 import { serveApi } from '../api/server.ts'
 import type { ClusterSpec, NodeName, NodeSpec } from '../core/model.ts'
 import { routesFor } from '../core/routing.ts'
@@ -14,16 +12,17 @@ import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
 import { systemClock as clock, sleep } from '../lib/clock.ts'
+import { removeFile } from '../lib/files.ts'
 import { StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
 import { claimNode } from './claim-node.ts'
 import { Companions } from './companions.ts'
 import { Door } from './doors.ts'
-import { EventFile } from './event-file.ts'
 import { connectFence, type Fence } from './fence.ts'
 import { LateStore } from './late-store.ts'
 import { Agent } from './loop.ts'
 import { WebSocketMesh } from './mesh.ts'
+import { Past } from './past.ts'
 import { AgentSurface } from './surface.ts'
 
 export interface AgentOptions {
@@ -45,7 +44,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const stops = new StopStack()
   const ended = untilToldToEnd()
 
-  claimNode(nodeDir)
+  const identityFile = claimNode(nodeDir)
   const store = openLate(options)
   stops.push('store', () => store.close())
 
@@ -60,10 +59,10 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const drivers = createDrivers(options, spec, () => agent.loopLagMs)
   for (const [name, driver] of drivers) stops.push(name, () => driver.close())
 
-  const pids = () => ({ agent: process.pid, balancer: companions.balancer.pid, fence: companions.fence.pid })
+  const pids = () => companions.pids
   const peers = cluster.nodes.filter(({ name }) => name !== node)
   const mesh = new WebSocketMesh({ self: node, peers, port: cluster.apiPort, token })
-  const events = new EventFile(join(nodeDir, 'events.ndjson'))
+  const past = new Past(nodeDir)
   const world = {
     clock,
     store,
@@ -72,7 +71,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     fence,
     door,
     pids,
-    remember: (event: EventRecord) => events.append(event),
+    remember: past.remember,
   }
   const agent: Agent = new Agent({ cluster, self: node, run, world, onExit: () => ended.end(0) })
 
@@ -86,6 +85,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   stops.push('companions', () => companions.close())
   await Promise.all([...drivers.values()].map((driver) => driver.adopt()))
   await answering(fence) // a single writer is not started without it, so starting without it only makes noise
+  past.recallInto(agent.journal)
   agent.start()
   stops.push('loop', () => agent.stop())
 
@@ -93,6 +93,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   if (code === 0) {
     door.end()
     companions.end()
+    removeFile(identityFile) // an agent that leaves on purpose leaves no name behind
   }
   await stops.stop()
   return code

@@ -6,6 +6,7 @@
  */
 
 import type { ReplicaReport } from './replica.ts'
+import type { Rule } from './rules.ts'
 
 export type NodeName = string
 export type ServiceName = string
@@ -149,7 +150,7 @@ export interface ServiceRecord {
 }
 
 export interface Vacancy {
-  readonly rule: string
+  readonly rule: Rule
   readonly why: string
   readonly by: NodeName
   /** Wall clock of whoever noticed. For receipts only. */

@@ -12,7 +12,8 @@ import { join } from 'node:path'
 import type { NodeName } from '../core/model.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
-import { identify, isAlive, type ProcessIdentity, signal } from '../lib/proc.ts'
+import { identify, isAlive, type ProcessIdentity, processState, signal } from '../lib/proc.ts'
+import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
 import { findAgent, killProcesses, type NodeProcess } from './processes.ts'
 
 /** `down`: nobody wants an agent here. `waiting`: it died and is started again soon. `ended`: it was told to end, and did. */
@@ -21,7 +22,7 @@ export type NodePhase = 'down' | 'running' | 'waiting' | 'ended'
 export interface LocalEvent {
   readonly at: string
   readonly node: NodeName
-  readonly what: 'agent-started' | 'agent-adopted' | 'agent-died' | 'agent-ended' | 'node-killed'
+  readonly what: 'agent-started' | 'agent-adopted' | 'agent-frozen' | 'agent-died' | 'agent-ended' | 'node-killed'
   /** A sentence. */
   readonly why: string
   readonly pid: number | null
@@ -39,7 +40,7 @@ export interface LocalNodeOptions {
 const LOOK_EVERY_MS = 30
 const RESTART = { firstMs: 200, mostMs: 5_000 }
 /** An agent that lived this long was well: what follows is a new trouble, not the old one. */
-const STEADY_MS = 10_000
+const STEADY_MS = 3_000
 const MOST_LOG_BYTES = 10 * 1024 * 1024
 
 export class LocalNode {
@@ -100,9 +101,23 @@ export class LocalNode {
   #adopt(agent: ProcessIdentity): void {
     this.#lookAfter(agent)
     this.#tell('agent-adopted', 'its agent was running and is looked after again', agent.pid)
+    this.#watch(agent, () => this.#gone(agent, this.#leftOnPurpose() ? 0 : null, null))
+  }
+
+  /**
+   * Looks at an agent many times a second. One that was stopped by a signal is killed and started again: that harms nothing
+   * that it looks after, while a stopped one may hold the lock of the store and keep every other agent from it.
+   */
+  #watch(agent: ProcessIdentity, onGone: () => void): void {
+    const stopped = new StoppedSpell()
     const look = () => {
-      if (!isAlive(agent)) this.#gone(agent, this.#leftOnPurpose() ? 0 : null, null)
-      else this.#cancel = this.#options.clock.after(LOOK_EVERY_MS, look)
+      const state = processState(agent.pid)
+      if (!state || !isAlive(agent)) return onGone()
+      if (stopped.sighting(isStopped(state), this.#options.clock.mono())) {
+        this.#tell('agent-frozen', 'its agent was stopped by a signal and is killed', agent.pid)
+        signal(agent, 'SIGKILL')
+      }
+      this.#cancel = this.#options.clock.after(LOOK_EVERY_MS, look)
     }
     look()
   }
@@ -123,6 +138,7 @@ export class LocalNode {
     this.#lookAfter(agent)
     this.#tell('agent-started', this.#deaths === 0 ? 'its agent was started' : 'its agent was started again', agent.pid)
     child.once('exit', (code, name) => this.#gone(agent, code, name))
+    this.#watch(agent, () => undefined) // the child's exit says more than that it is gone
   }
 
   #lookAfter(agent: ProcessIdentity): void {

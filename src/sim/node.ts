@@ -124,7 +124,9 @@ export class SimNode {
         drivers: new Map(drivers),
         fence: this.fence.portFor(gate),
         door: { publish: (table) => this.#parts.onTable(table) },
-        remember: (event) => this.#parts.onEvent(this.name, event),
+        remember: (what, record) => {
+          if (what === 'events') this.#parts.onEvent(this.name, record as EventRecord)
+        },
         pids: () => pids,
       },
       onExit: () => gate.deliver(() => this.#exit()),

@@ -8,21 +8,25 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Status } from '../../src/api/contract.ts'
 import { command } from '../../src/index.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { readJson } from '../../src/lib/files.ts'
 import type { ProcessIdentity } from '../../src/lib/proc.ts'
 import { seededRandom } from '../../src/lib/random.ts'
-import { PROGRAMS, primaryPid, serviceOf, startCluster, type TestCluster } from './cluster.ts'
+import { PROGRAMS, primaryPid, serviceOf, slownessMs, startCluster, type TestCluster } from './cluster.ts'
 
 const SEED = Number(process.env.UNDERSTUDY_SEED ?? Date.now() % 1_000_000)
 const FAULTS = Number(process.env.UNDERSTUDY_FAULTS ?? 100)
 /** The presets' lease, and what the issue of a takeover may cost besides. */
 const LEASE_MS = 2_000
 
-/** Bounds for the gap in the log: what was promised, and for a busy test machine twice that. */
-const PROMISED_MS = { process: 300, silence: LEASE_MS + 500 }
-const SLACK = 2
+/** How long there may be no worker: what is promised on a machine that has time. */
+const PROMISED_MS = { process: 300, hang: 800, silence: LEASE_MS + 500 }
+/** What a busy machine gets on top: a takeover waits for a new process, and for three agents to get a turn. */
+const WAITS = 6
+/** After a fault that the worker must not notice: longer than its lease, so that a lease nobody renews would show. */
+const UNNOTICED_MS = LEASE_MS + 300
 
 let cluster: TestCluster
 const random = seededRandom(SEED)
@@ -43,6 +47,7 @@ afterAll(() => cluster.stop())
 
 interface Fault {
   readonly name: string
+  /** Null: the worker must not even notice. */
   readonly bound: keyof typeof PROMISED_MS | null
   readonly weight: number
   /** Does it to the worker's node; returns how to undo what does not mend itself. */
@@ -53,7 +58,7 @@ const nothing = () => undefined
 
 const KINDS: readonly Fault[] = [
   { name: 'kill -9 the process', bound: 'process', weight: 8, inject: async (_, pid) => kill(pid, 'SIGKILL') },
-  { name: 'SIGSTOP the process', bound: null, weight: 3, inject: async (_, pid) => kill(pid, 'SIGSTOP') },
+  { name: 'SIGSTOP the process', bound: 'hang', weight: 3, inject: async (_, pid) => kill(pid, 'SIGSTOP') },
   {
     name: 'kill -9 the agent',
     bound: null,
@@ -62,9 +67,9 @@ const KINDS: readonly Fault[] = [
   },
   {
     name: 'SIGSTOP the agent',
-    bound: 'silence',
+    bound: null,
     weight: 2,
-    inject: async (node) => thawLater(companion(node, 'agent')),
+    inject: async (node) => kill(companion(node, 'agent'), 'SIGSTOP'),
   },
   {
     name: 'kill -9 the fence',
@@ -103,11 +108,6 @@ function kill(pid: number, signal: NodeJS.Signals): () => void {
   return nothing
 }
 
-function thawLater(pid: number): () => void {
-  process.kill(pid, 'SIGSTOP')
-  return () => process.kill(pid, 'SIGCONT')
-}
-
 function companion(node: string, name: 'agent' | 'fence'): number {
   return (readJson(join(cluster.stateDir, 'nodes', node, `${name}.json`)) as ProcessIdentity).pid
 }
@@ -119,6 +119,21 @@ function pick(): Fault {
     if (ticket < 0) return kind
   }
   return KINDS[0] as Fault
+}
+
+/**
+ * The same process leads in the same term. An agent that could not be started again within its lease, because the machine
+ * was too busy, loses the lead, as it must: then false, and only the safety of it is judged.
+ */
+async function expectUnnoticed(what: string, since: number, term: number, pid: number): Promise<boolean> {
+  const { term: termNow, instances } = await cluster.service('worker')
+  const events = (await cluster.local.client.events()).filter(({ at }) => Date.parse(at) >= since)
+  const started = events.find(({ why }) => /^the agent of .* has started$/.test(why))
+  if (started && Date.parse(started.at) - since > LEASE_MS - 500) return false
+  const told = events.map(({ node, rule, kind, why }) => `${node} ${rule} ${kind} ${why}`).join('; ')
+  const pidNow = instances.find(({ role }) => role === 'primary')?.pid
+  expect({ term: termNow, pid: pidNow }, `${what}: ${told}`).toEqual({ term, pid })
+  return true
 }
 
 interface Line {
@@ -137,15 +152,27 @@ function readLog(): Line[] {
     })
 }
 
-/** Between the last sign of life before a moment and the first one of another run after it. */
-function gapAround(log: readonly Line[], moment: number, termBefore: number): number | null {
-  const last = log.findLast(({ mono, term }) => mono <= moment + 50 && term <= termBefore)
-  const next = log.find(({ term }) => term > termBefore)
-  return last && next ? next.mono - last.mono : null
+function leads(status: Status, term: number): boolean {
+  const worker = serviceOf(status, 'worker')
+  return worker.term >= term && worker.healthy
+}
+
+/** Between the last sign of life of one run and the first one of the next, which may still be starting. */
+async function gapAround(termBefore: number): Promise<number> {
+  const deadline = clock.mono() + 5_000
+  while (clock.mono() < deadline) {
+    const log = readLog()
+    const last = log.findLast(({ term }) => term <= termBefore)
+    const next = log.find(({ term }) => term > termBefore)
+    if (last && next) return next.mono - last.mono
+    await sleep(clock, 20)
+  }
+  throw new Error(`the log has no run before or after term ${termBefore}`)
 }
 
 it(`${FAULTS} random faults (seed ${SEED}): never two at once, back in time`, { timeout: FAULTS * 8_000 }, async () => {
   const gaps = new Map<string, number[]>()
+  let tooBusy = 0
   for (let count = 0; count < FAULTS; count++) {
     const before = await cluster.until(
       'the worker leads and every node takes part',
@@ -156,22 +183,22 @@ it(`${FAULTS} random faults (seed ${SEED}): never two at once, back in time`, { 
     // Long enough for a run to count as a good one (drivers/restart.ts): this is no test of back-off.
     await sleep(clock, 1_050 + random() * 300)
     const fault = pick()
-    const at = clock.mono()
-    const undo = await fault.inject(primary ?? '', primaryPid(before, 'worker'))
-    const changes = fault.bound !== null || fault.name.startsWith('SIGSTOP the process')
-    if (changes)
-      await cluster.until(
-        `a new term after: ${fault.name}`,
-        (status) => serviceOf(status, 'worker').term > term && serviceOf(status, 'worker').healthy,
-      )
-    else await sleep(clock, 400)
+    const pid = primaryPid(before, 'worker')
+    const since = Date.now()
+    const undo = await fault.inject(primary ?? '', pid)
+    if (fault.bound === null) await sleep(clock, UNNOTICED_MS)
+    else await cluster.until(`a new term after: ${fault.name}`, (status) => leads(status, term + 1))
     undo()
-    const gap = changes ? gapAround(readLog(), at, term) : null
-    if (gap !== null) gaps.set(fault.name, [...(gaps.get(fault.name) ?? []), gap])
-    if (fault.bound !== null && gap !== null)
-      expect(gap, `${fault.name}, fault ${count}`).toBeLessThan(PROMISED_MS[fault.bound] * SLACK)
+    if (fault.bound === null) {
+      if (!(await expectUnnoticed(`${fault.name}, fault ${count}`, since, term, pid))) tooBusy += 1
+      continue
+    }
+    const gap = await gapAround(term)
+    gaps.set(fault.name, [...(gaps.get(fault.name) ?? []), gap])
+    expect(gap, `${fault.name}, fault ${count}`).toBeLessThan(PROMISED_MS[fault.bound] + 100 + WAITS * slownessMs())
   }
   for (const [name, all] of gaps) console.log(summary(name, all))
+  if (tooBusy > 0) console.log(`${tooBusy} times the machine was too busy to start an agent within a lease`)
   expectNeverTwo(readLog())
 })
 

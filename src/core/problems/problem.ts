@@ -4,12 +4,13 @@
  * speaks for its own node only: nobody orders another node about, and nothing waits for a coordinator.
  */
 import type { ServiceName, ServiceSpec } from '../model.ts'
+import type { Rule } from '../rules.ts'
 import type { Step } from '../steps.ts'
 import type { View } from '../view.ts'
 
 export interface Problem {
   /** The stable name, as in docs/rules.md. */
-  readonly rule: string
+  readonly rule: Rule
   readonly service: ServiceName | null
   /** `first-hand`: this node saw it itself. `inferred`: concluded from silence or from what others say. */
   readonly evidence: 'first-hand' | 'inferred'

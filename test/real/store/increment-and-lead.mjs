@@ -40,6 +40,7 @@ async function count(store) {
     const answer = await store
       .swap([{ key: 'count', revision: entry?.revision ?? 0 }], [{ key: 'count', value: n }])
       .catch((error) => (error.code === 'UND_STORE_AWAY' ? 'not done' : 'unknown'))
+    if (random() < 0.01) process.kill(process.pid, 'SIGKILL') // it may have happened, and nobody was told
     note({ what: answer, n })
     await sleep(clock, random() * 15)
   }
