@@ -67,7 +67,7 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'store unsure':
       return storeIs(world, fault.kind)
     case 'store slow':
-      world.store.slowMs = 150
+      world.store.slowMs = 100 + Math.floor(world.random() * 250)
       return () => {
         world.store.slowMs = 0
       }

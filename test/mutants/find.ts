@@ -10,6 +10,9 @@ import type { Mutant } from './list.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 
+/** A mutant that hangs is ended, and counts as not found. */
+const MOST_MS = 280_000
+
 export interface Found {
   readonly mutant: Mutant
   /** Seeds until the first that broke a promise; null: not found. */
@@ -60,7 +63,7 @@ export async function findMutant(mutant: Mutant, mostSeeds: number): Promise<Fou
 
 function run(args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: MOST_MS })
     let [out, err] = ['', '']
     child.stdout.on('data', (data) => {
       out += data

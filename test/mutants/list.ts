@@ -48,14 +48,6 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'terms',
   },
   {
-    name: 'lead-not-compared',
-    file: 'agent/leads.ts',
-    from: '        { key: KEY.lead(service.name), revision: 0 },\n',
-    to: '',
-    means: 'the record alone says who leads',
-    breaks: 'one writer',
-  },
-  {
     name: 'term-not-raised',
     file: 'core/problems/no-primary.ts',
     from: 'term: record.term + 1',
@@ -128,14 +120,6 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'service comes back',
   },
   {
-    name: 'two-writers-not-looked-for',
-    file: 'core/problems/index.ts',
-    from: '  twoWriters,\n  clusterStopped,',
-    to: '  clusterStopped,',
-    means: 'the fence sees to that',
-    breaks: 'service comes back',
-  },
-  {
     name: 'nobody-takes-over',
     file: 'core/problems/two-writers.ts',
     from: 'if (!lease && mayBeTakenOver(view, service, instance.term)) return undefined',
@@ -150,14 +134,6 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'return lease.endsAt + lease.ttlMs',
     means: 'one missed renewal should not kill anything',
     breaks: 'one writer',
-  },
-  {
-    name: 'unknown-outcome-taken-for-a-win',
-    file: 'agent/leads.ts',
-    from: "    if (won === 'conflict') {",
-    to: "    if ((won as string) === 'never') {",
-    means: 'a swap that was answered has happened',
-    breaks: 'terms',
   },
   {
     name: 'a-restarted-agent-starts-in-the-old-term',

@@ -11,6 +11,7 @@ export const primaryNotStarted = forEachService((view, service) => {
   const lead = leadOf(view, service.name)
   const instance = localInstance(view, service.name)
   if (!lead || !holdsLead(view, service.name) || instance.term === lead.term || view.local.stopping) return undefined
+  if (view.local.leases[service.name]?.adopted) return undefined // primary-down gives it up, as soon as the store lets it
   const found = (why: string, step: 'start' | 'promote' | 'stop') => ({
     rule: 'primary-not-started' as const,
     service: service.name,
