@@ -54,7 +54,8 @@ export function copiesAfter(situation: Situation, service: ServiceSpec, primary:
   if (primary === rule.primary) return { loss: 'none', ...writable(hearsMe, rule.k) }
   const fenced = hearsMe + Number(rule.members.includes(primary))
   const needed = fencedNeeded(rule)
-  if (rule.k === 0) return { loss: 'possible', writes: true, why: 'k is 0: a write is acknowledged before anybody else has it' }
+  if (rule.k === 0)
+    return { loss: 'possible', writes: true, why: 'k is 0: a write is acknowledged before anybody else has it' }
   if (fenced < needed) {
     const why = `${needed} of its ${rule.members.length} standbys must be fenced before one takes over, and ${fenced} can be`
     return { loss: spared, writes: false, why }

@@ -128,7 +128,12 @@ export function groupFailure(kind: 'zone' | 'region', name: string, nodes: reado
 }
 
 export function doorFailure(node: NodeName): Failure {
-  return { kind: 'balancer', id: `${node}.balancer`, label: `balancer of ${node}`, effect: { ...NOTHING, doors: [node] } }
+  return {
+    kind: 'balancer',
+    id: `${node}.balancer`,
+    label: `balancer of ${node}`,
+    effect: { ...NOTHING, doors: [node] },
+  }
 }
 
 export function storeFailure(): Failure {

@@ -28,7 +28,7 @@ export function hearingAfter(setting: Setting, effect: Effect): Hearing {
   const cuts = new Set(effect.cuts)
   const lives = (node: NodeName) => !dead.has(node)
   const hears = (a: NodeName, b: NodeName) =>
-    a === b || (lives(a) && lives(b) && !cuts.has(a < b ? `${a} ${b}` : `${b} ${a}`))
+    a === b || (lives(a) && lives(b) && (cuts.size === 0 || !cuts.has(a < b ? `${a} ${b}` : `${b} ${a}`)))
   const living = cluster.nodes.map(({ name }) => name).filter(lives)
   const quorum = storeQuorum(setting, effect, hears)
   // The last heartbeat came just before the failure; a heartbeat's time later the others have said so, too.

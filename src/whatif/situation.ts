@@ -6,11 +6,12 @@
  * It is much less than the simulator: nothing is random, nothing is late, messages arrive. That is what makes it quick
  * enough for every pair of failures, and why test/whatif.test.ts holds its answers against the simulator's.
  */
-import type { InstanceReport, LeadRecord, NodeName, ServiceName, ServiceRecord } from '../core/model.ts'
+
 import { killAt } from '../core/lease.ts'
+import type { InstanceReport, LeadRecord, NodeName, ServiceName, ServiceRecord } from '../core/model.ts'
 import type { HeldLease, Revised } from '../core/view.ts'
 import { type Effect, NOTHING } from './failure.ts'
-import { hearingAfter, type Hearing } from './hearing.ts'
+import { type Hearing, hearingAfter } from './hearing.ts'
 import type { Setting } from './setting.ts'
 
 export interface Situation {
@@ -149,7 +150,8 @@ function loseLeases(situation: Situation): void {
 
 /** Silence is noticed at once by nobody: somebody should look when it is suspicious, and when it has lasted. */
 function wakeForSilence(situation: Situation): void {
-  const { hearing } = situation
+  const { hearing, effect } = situation
+  if (effect.nodes.length + effect.cuts.length === 0) return
   after(situation, hearing.suspectAfterMs, () => undefined)
   after(situation, hearing.lostAfterMs, () => undefined)
 }
