@@ -34,6 +34,15 @@ export function hearingAfter(setting: Setting, effect: Effect): Hearing {
   // The last heartbeat came just before the failure; a heartbeat's time later the others have said so, too.
   const suspectAfterMs = suspectFloorMs + heartbeatMs
   const lostAfterMs = suspectAfterMs + cluster.timing.lostAfterMs
+  const verdicts = new Map<string, boolean>()
+  const isCondemnedBy = (node: NodeName, peer: NodeName) => {
+    const known = verdicts.get(`${node} ${peer}`)
+    if (known !== undefined) return known
+    const observers = living.filter((other) => other !== peer && hears(node, other))
+    const verdict = isCondemned(observers.map((observer) => !hears(observer, peer)))
+    verdicts.set(`${node} ${peer}`, verdict)
+    return verdict
+  }
   return {
     lives,
     hears,
@@ -42,8 +51,7 @@ export function hearingAfter(setting: Setting, effect: Effect): Hearing {
     storeAnswers: quorum === 'all' || quorum.length > 0,
     stateOf: (node, peer, ageMs) => {
       if (hears(node, peer) || ageMs < suspectAfterMs) return 'alive'
-      const observers = living.filter((other) => other !== peer && hears(node, other))
-      if (!isCondemned(observers.map((observer) => !hears(observer, peer)))) return 'suspect'
+      if (!isCondemnedBy(node, peer)) return 'suspect'
       return ageMs >= lostAfterMs ? 'lost' : 'condemned'
     },
     suspectAfterMs,

@@ -56,8 +56,10 @@ export function settle(situation: Situation): Settled {
   )
   const unknown = new Set<string>()
   watch(situation, services, courses)
-  // Nobody has noticed anything yet at the moment of the failure.
+  // Nobody has noticed anything yet at the moment of the failure. Silence takes longer still: until then every view is as
+  // it was, and the nodes have nothing left to do in those.
   if (situation.calm) situation.nowMs += situation.setting.assumed.noticeMs
+  if (situation.calm && isSilenceOnly(situation)) jump(situation)
   for (let moment = 0; moment < MOMENTS; moment += 1) {
     const acted = oneMoment(situation, done, courses, unknown)
     watch(situation, services, courses)
@@ -65,6 +67,11 @@ export function settle(situation: Situation): Settled {
     watch(situation, services, courses)
   }
   return { done, courses, unknown: [...unknown], isQuiet: false }
+}
+
+function isSilenceOnly({ effect, hearing, setting }: Situation): boolean {
+  if (effect.nodes.length === 0 || effect.instances.length > 0) return false
+  return setting.cluster.nodes.every(({ name }) => !hearing.lives(name) || hearing.reachesStore(name))
 }
 
 /** Every living node looks and acts once, in the order of writing; each sees what the one before it did. */

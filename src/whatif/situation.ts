@@ -8,7 +8,7 @@
  */
 
 import { killAt } from '../core/lease.ts'
-import type { InstanceReport, LeadRecord, NodeName, ServiceName, ServiceRecord } from '../core/model.ts'
+import type { InstanceReport, LeadRecord, NodeName, NodeReport, ServiceName, ServiceRecord } from '../core/model.ts'
 import type { HeldLease, Revised } from '../core/view.ts'
 import { type Effect, NOTHING } from './failure.ts'
 import { type Hearing, hearingAfter } from './hearing.ts'
@@ -31,6 +31,8 @@ export interface Situation {
   /** By `node service`: the leases that a node counts. `endsAtMs` is infinite while it can renew. */
   readonly held: Map<string, { readonly term: number; readonly endsAtMs: number }>
   readonly busy: Map<string, string>
+  /** Of a calm situation: what each node says, once it was asked for. */
+  readonly lastReports: Map<NodeName, NodeReport>
   /** Moments at which something happens or somebody should look again, in no order. */
   readonly due: Due[]
 }
@@ -64,6 +66,7 @@ export function emptySituation(setting: Setting): Situation {
     instances: new Map(),
     held: new Map(),
     busy: new Map(),
+    lastReports: new Map(),
     due: [],
   }
 }
@@ -87,6 +90,7 @@ export function failedSituation(calm: Situation, effect: Effect): Situation {
     instances: new Map(calm.instances),
     held: new Map(calm.held),
     busy: new Map(),
+    lastReports: new Map(),
     due: [],
   }
   for (const key of calm.instances.keys()) {

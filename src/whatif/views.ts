@@ -12,7 +12,7 @@ export function viewsOf(situation: Situation): (node: NodeName) => View {
   const names = setting.cluster.nodes.map(({ name }) => name)
   const ageMs = situation.nowMs - situation.failedAtMs
   const reports = new Map(names.map((name) => [name, reportOf(situation, name)]))
-  const lastReports = calm && new Map(names.map((name) => [name, reportOf(calm, name)]))
+  const lastOf = (peer: NodeName) => (calm ? lastReport(calm, peer) : null)
   const store = storeFacts(situation, '')
   const stale = calm && storeFacts(calm, 'it does not answer')
   return (self) => {
@@ -23,7 +23,7 @@ export function viewsOf(situation: Situation): (node: NodeName) => View {
       peers[peer] = {
         state: calm === null ? 'alive' : hearing.stateOf(self, peer, ageMs),
         heardAgoMs: hears ? 0 : ageMs,
-        report: (hears ? reports : lastReports)?.get(peer) ?? null,
+        report: hears ? (reports.get(peer) ?? null) : lastOf(peer),
       }
     }
     const facts = hearing.reachesStore(self) ? store : (stale ?? store)
@@ -51,6 +51,15 @@ function localFacts(situation: Situation, self: NodeName, reports: readonly Inst
     if (step !== undefined) busy[name] = step
   }
   return { instances, leases, busy, failedIn: {}, startedAgoMs: situation.nowMs + 3_600_000, stopping: false }
+}
+
+/** What a node said last before it fell silent. Asked for often, and it never changes. */
+function lastReport(calm: Situation, node: NodeName): NodeReport {
+  const known = calm.lastReports.get(node)
+  if (known) return known
+  const report = reportOf(calm, node)
+  calm.lastReports.set(node, report)
+  return report
 }
 
 function reportOf(situation: Situation, node: NodeName): NodeReport {
