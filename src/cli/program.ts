@@ -13,13 +13,14 @@ import { addReceipts } from './commands/receipts.ts'
 import { addStatus } from './commands/status.ts'
 import { addSwitchover } from './commands/switchover.ts'
 import { addUp } from './commands/up.ts'
+import { addWhatIf } from './commands/whatif.ts'
 import { addWhy } from './commands/why.ts'
 import type { Io } from './io.ts'
 import { configRoom } from './rooms.ts'
 import { version } from './version.ts'
 
 const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
-  'Run:': [addUp, addDown, addCheck, addDemo],
+  'Run:': [addUp, addDown, addCheck, addWhatIf, addDemo],
   'Look:': [addStatus, addWhy, addEvents, addReceipts, addLogs],
   'Change:': [addSwitchover, addDrain, addUndrain],
   'Inside:': [addAgent],

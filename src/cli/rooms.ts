@@ -19,3 +19,12 @@ export async function demoRoom() {
   const [run, show] = await Promise.all([import('./demo/run.ts'), import('./demo/show.ts')])
   return { ...run, ...show }
 }
+
+export async function whatifRoom() {
+  const [whatif, naming, measured] = await Promise.all([
+    import('../whatif/whatif.ts'),
+    import('../whatif/naming.ts'),
+    import('../whatif/measured.ts'),
+  ])
+  return { ...whatif, ...naming, ...measured }
+}
