@@ -3,6 +3,7 @@
  * depend on how many cores there were.
  */
 import { Worker } from 'node:worker_threads'
+import type { ClusterSpec } from '../core/model.ts'
 import { assert } from '../lib/assert.ts'
 import { runSeed } from './run.ts'
 import { NOTHING, type Summary, summaryOf, together } from './summary.ts'
@@ -15,6 +16,8 @@ export interface SimOptions {
   readonly from?: number
   /** Default 1: in this thread. More need the built program: they are threads of its own. */
   readonly cores?: number
+  /** Of the user's own; made up from each seed when absent. */
+  readonly cluster?: ClusterSpec
   /** Stop at the first seed that breaks a promise. */
   readonly untilBroken?: boolean
   /** Ends it early; what was done is reported. */
@@ -42,19 +45,24 @@ export async function runSim(options: SimOptions): Promise<Summary> {
     sum = together(sum, part)
     options.onProgress?.(sum)
   }
-  if (cores === 1) for (let portion = take(); portion; portion = take()) add(await runPortion(portion))
-  else await Promise.all(Array.from({ length: cores }, () => inThread(take, add)))
+  if (cores === 1) for (let portion = take(); portion; portion = take()) add(await runPortion(portion, options.cluster))
+  else await Promise.all(Array.from({ length: cores }, () => inThread(take, add, options.cluster)))
   return sum
 }
 
-export async function runPortion({ from, count }: Portion): Promise<Summary> {
+export async function runPortion({ from, count }: Portion, cluster?: ClusterSpec): Promise<Summary> {
   let sum = NOTHING
-  for (let seed = from; seed < from + count; seed += 1) sum = together(sum, summaryOf(await runSeed({ seed })))
+  for (let seed = from; seed < from + count; seed += 1)
+    sum = together(sum, summaryOf(await runSeed({ seed, ...(cluster && { cluster }) })))
   return sum
 }
 
-function inThread(take: () => Portion | undefined, add: (part: Summary) => void): Promise<void> {
-  const worker = new Worker(new URL('./worker.js', import.meta.url))
+function inThread(
+  take: () => Portion | undefined,
+  add: (part: Summary) => void,
+  cluster: ClusterSpec | undefined,
+): Promise<void> {
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: { cluster } })
   return new Promise<void>((resolve, reject) => {
     const hand = () => {
       const portion = take()

@@ -11,7 +11,6 @@ export const ENTRIES = [
   'src/balancer/main.ts',
   'src/agent/main.ts',
   'src/agent/fence-process.ts',
-  'src/sim/main.ts',
   'src/sim/worker.ts',
   'src/sim/scenario/runner.ts', // told by tests, and later by drills
 ]
