@@ -3,8 +3,9 @@
  * the balancer's own: it has acted on it already, the agent only tells.
  */
 import { type BalancerLink, connectBalancer, type FromBalancer } from '../balancer/control.ts'
-import type { RouteCounters, RoutingTable } from '../core/routing.ts'
+import { type RouteCounters, type RoutingTable, routesFor } from '../core/routing.ts'
 import type { Rule } from '../core/rules.ts'
+import type { View } from '../core/view.ts'
 import { assertNever } from '../lib/assert.ts'
 import type { Entry } from './journal.ts'
 import type { DoorPort } from './world.ts'
@@ -12,16 +13,15 @@ import type { DoorPort } from './world.ts'
 export class Door implements DoorPort {
   readonly #link: BalancerLink
   readonly #tell: (entry: Entry) => void
-  readonly #isNews: (targetId: string) => boolean
+  readonly #view: () => View
   readonly #failing = new Map<string, string>()
   #table: RoutingTable | null = null
   #newest = 0
   #counters: readonly RouteCounters[] = []
 
-  /** `isNews`: does everybody still believe that target to be well? */
-  constructor(socketPath: string, tell: (entry: Entry) => void, isNews: (targetId: string) => boolean) {
+  constructor(socketPath: string, tell: (entry: Entry) => void, view: () => View) {
     this.#tell = tell
-    this.#isNews = isNews
+    this.#view = view
     this.#link = connectBalancer(socketPath, { onMessage: (message) => this.#heard(message), onGone: () => undefined })
   }
 
@@ -89,6 +89,12 @@ export class Door implements DoorPort {
     if (version <= this.#newest) return
     this.#newest = version
     if (this.#table) this.publish(this.#table)
+  }
+
+  /** A verdict is news as long as everybody else still believes that target to be well. */
+  #isNews(targetId: string): boolean {
+    const targets = routesFor(this.#view()).flatMap((route) => route.targets)
+    return targets.some(({ id, state }) => id === targetId && state === 'serving')
   }
 
   /** It tries again twice a second; the operator wants to hear it once. */

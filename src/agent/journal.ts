@@ -82,7 +82,9 @@ export class Journal {
     const now = new Map(problems.map((problem) => [`${problem.rule} ${problem.service ?? ''}`, problem]))
     for (const [key, problem] of now) {
       const { service, rule, why } = problem
-      if (this.#standing.has(key)) now.set(key, this.#standing.get(key) ?? problem)
+      const before = this.#standing.get(key)
+      // The first sentence stands; but once there was something to do about it, its end is told by what was done.
+      if (before) now.set(key, problem.steps.length === 0 || before.steps.length > 0 ? before : problem)
       else if (worthTelling(problem)) this.tell({ service, rule, kind: 'noticed', why })
       else now.delete(key)
     }

@@ -10,13 +10,14 @@ import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import type { Rule } from '../core/rules.ts'
 import { sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
-import { leadOf, localInstance, recordOf, type View } from '../core/view.ts'
+import { recordOf, type View } from '../core/view.ts'
 import { isToldBy } from '../core/who-tells.ts'
 import { assertNever } from '../lib/assert.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import { every } from '../lib/every.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
 import type { Snapshot } from '../stores/store.ts'
+import { adoptLeads } from './adoption.ts'
 import { Agreed } from './agreed.ts'
 import { CALM_TURN_EVERY_MS, isCalm } from './calm.ts'
 import { Journal } from './journal.ts'
@@ -29,9 +30,6 @@ import { Steps } from './steps.ts'
 import { Telling } from './telling.ts'
 import type { Message, World } from './world.ts'
 import { startWriteProbe } from './write-probe.ts'
-
-/** Between two tries to go on with the lead of an earlier agent. */
-const ADOPT_AGAIN_MS = 50
 
 export interface AgentOptions {
   readonly cluster: ClusterSpec
@@ -184,9 +182,14 @@ export class Agent {
     this.journal.compare(this.#decision.problems, (problem) => isToldBy(this.#view, this.#decision, problem))
     this.#receipts.note(this.#decision.problems, this.#view)
     for (const act of this.#decision.acts) void this.#steps.begin(act, this.#view)
-    this.#adoptLeads()
+    adoptLeads(this.#view, {
+      clock: this.#world.clock,
+      leads: this.#leads,
+      steps: this.#steps,
+      look: () => this.look(),
+    })
     this.#telling.routes(this.#view)
-    this.#telling.report(this.#view, false)
+    this.#telling.report(this.#view, this.#decision.problems, false)
     for (const receipt of this.#receipts.close(this.#view)) this.#tellReceipt(receipt)
   }
 
@@ -232,25 +235,9 @@ export class Agent {
     this.wake()
   }
 
-  /** The store says that a lead is ours and we hold no lease for it: an earlier agent of this node took it. */
-  #adoptLeads(): void {
-    for (const service of this.#options.cluster.services) {
-      const lead = leadOf(this.#view, service.name)
-      const isHeld = this.#view.local.leases[service.name] !== undefined
-      if (lead?.node !== this.#options.self || isHeld || this.#steps.isBusy(service.name)) continue
-      const release = this.#steps.occupy(service.name, 'adopting the lead')
-      const { pid, startTime, term } = localInstance(this.#view, service.name)
-      const identity = pid !== undefined && startTime !== undefined && term === lead.term ? { pid, startTime } : null
-      void this.#leads
-        .adopt(service, lead, identity)
-        .catch(() => this.look().catch(() => undefined)) // not ours any more, or the store is away: a later turn decides
-        .then(() => this.#world.clock.after(ADOPT_AGAIN_MS, release))
-    }
-  }
-
   /** Somebody can hear us who could not before. */
   #welcome(): void {
-    this.#telling.report(this.#view, true)
+    this.#telling.report(this.#view, this.#decision.problems, true)
     this.#world.mesh.broadcast({ kind: 'history', ...this.journal.recent() })
   }
 

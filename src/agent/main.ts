@@ -7,7 +7,6 @@
  */
 import { serveApi } from '../api/server.ts'
 import type { ClusterSpec, NodeName, NodeSpec } from '../core/model.ts'
-import { routesFor } from '../core/routing.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -53,26 +52,21 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   )
   const fence = connectFence(companions.fenceSocket)
   stops.push('fence', () => fence.close())
-  const door: Door = new Door(companions.balancerSocket, (entry) => agent.journal.tell(entry), isNews)
+  const door: Door = new Door(
+    companions.balancerSocket,
+    (entry) => agent.journal.tell(entry),
+    () => agent.view,
+  )
   stops.push('door', () => door.close())
 
   const drivers = createDrivers(options, spec, () => agent.loopLagMs)
   for (const [name, driver] of drivers) stops.push(name, () => driver.close())
 
-  const pids = () => companions.pids
   const peers = cluster.nodes.filter(({ name }) => name !== node)
   const mesh = new WebSocketMesh({ self: node, peers, port: cluster.apiPort, token })
   const past = new Past(nodeDir)
-  const world = {
-    clock,
-    store,
-    mesh,
-    drivers,
-    fence,
-    door,
-    pids,
-    remember: past.remember,
-  }
+  const pids = () => companions.pids
+  const world = { clock, store, mesh, drivers, fence, door, pids, remember: past.remember }
   const agent: Agent = new Agent({ cluster, self: node, run, world, onExit: () => ended.end(0) })
 
   const surface = new AgentSurface({ agent, store, run, pids, balancer: () => door.counters })
@@ -97,12 +91,6 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   }
   await stops.stop()
   return code
-
-  /** A door's verdict is news as long as everybody still believes that target to be well. */
-  function isNews(targetId: string): boolean {
-    const targets = routesFor(agent.view).flatMap((route) => route.targets)
-    return targets.some(({ id, state }) => id === targetId && state === 'serving')
-  }
 }
 
 function nodeSpec({ cluster, node }: AgentOptions): NodeSpec {

@@ -3,6 +3,7 @@
  * changed. A report is also said again once a second, so that what was lost on the way is not lost for good.
  */
 import type { InstanceReport, NodeName, NodeReport } from '../core/model.ts'
+import type { ReportedProblem } from '../core/reported-problem.ts'
 import { routesFor } from '../core/routing.ts'
 import type { View } from '../core/view.ts'
 import type { World } from './world.ts'
@@ -34,7 +35,7 @@ export class Telling {
   }
 
   /** `again`: also when nothing changed; somebody may not have heard the last one. */
-  report(view: View, again: boolean): void {
+  report(view: View, found: readonly ReportedProblem[], again: boolean): void {
     const { instances, stopping } = view.local
     const pids = this.#world.pids()
     const report: NodeReport = {
@@ -45,6 +46,7 @@ export class Telling {
       fencePid: pids.fence,
       instances: Object.values(instances),
       stopping,
+      problems: found.map(({ rule, service, evidence, why }) => ({ rule, service, evidence, why })),
     }
     const text = JSON.stringify({ ...report, instances: report.instances.map(withoutAges) })
     const now = this.#world.clock.mono()

@@ -37,7 +37,7 @@ export const instanceMissing = forEachService((view, service) => {
       instance.retryInMs <= 0,
     )
   }
-  const ended = `${service.name} on ${view.self} ${instance.note || 'has ended'}`
+  const ended = `${service.name} on ${view.self} is down: ${instance.note || 'it has ended'}`
   if (instance.failures < 2) return found('instance-down', 'first-hand', ended, instance.retryInMs <= 0)
   return found(
     'instance-crashing',

@@ -17,7 +17,7 @@ export const primaryDown = forEachService((view, service) => {
   const hasEnded = instance.state === 'stopped' && instance.term === term
   const isUnused = (view.local.leases[service.name]?.adopted ?? false) && instance.term !== term
   if (!hasEnded && !isUnused) return undefined
-  const why = `the primary of ${service.name} on ${view.self} ${instance.note || 'has ended'}`
+  const why = `the primary of ${service.name} on ${view.self} is down: ${instance.note || 'it has ended'}`
   const successor = bestOther(view, service, view.self)
   const vacancy: Vacancy = {
     rule: 'primary-down',
