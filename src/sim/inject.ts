@@ -41,6 +41,8 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
       return () => {
         world.node(fault.node).processes.killWithinMs = 20
       }
+    case 'dying link':
+      return dyingLink(world, fault.node)
     case 'kill agent':
       world.killAgent(fault.node)
       return undefined
@@ -113,6 +115,20 @@ function habit(world: World, { node, service }: { node: string; service: string 
   return () => {
     for (const name of Object.keys(bad) as (keyof typeof good)[]) Object.assign(habits, { [name]: good[name] })
     processes.followHabits(service)
+  }
+}
+
+/** What the store answers comes ever so late for a second, and then the node does not reach it any more. */
+function dyingLink(world: World, node: string): () => void {
+  world.network.lag(STORE, node, 200 + 180 * world.random())
+  let over = false
+  world.clock.after(1_000 + 500 * world.random(), () => {
+    if (!over) world.cut(node, STORE)
+    if (!over) world.clock.after(3_000, () => world.mend(node, STORE))
+  })
+  return () => {
+    over = true
+    world.network.lag(STORE, node, 0)
   }
 }
 

@@ -23,6 +23,7 @@ const APART_MS = 2_500
 
 const UNFELT: readonly FaultKind[] = ['kill agent', 'kill fence', 'jump clock']
 const ON_ONE_NODE: readonly FaultKind[] = [
+  'kill primary',
   'kill process',
   'freeze process',
   'kill agent',
