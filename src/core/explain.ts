@@ -46,7 +46,10 @@ export function knownProblems(view: View, own: readonly ReportedProblem[]): Know
 
 /** One sentence about a service: what is wrong first, else what is right. */
 export function sentenceFor(view: View, service: ServiceSpec, problems: readonly ReportedProblem[]): string {
-  const own = problems.find((problem) => problem.service === service.name)
+  // What is wrong with the cluster as a whole explains a service that does not serve; of one that does it says nothing.
+  const own =
+    problems.find((problem) => problem.service === service.name) ??
+    (isServing(view, service) ? undefined : problems.find(({ rule }) => rule === 'store-away'))
   const now = hasLeader(service) ? leaderSentence(view, service) : activeSentence(view, service)
   if (isServing(view, service)) return own ? `${now}; ${own.why}` : now
   return own ? `${own.why}${nextTry(view, service)}` : now
