@@ -46,13 +46,12 @@ export function knownProblems(view: View, own: readonly ReportedProblem[]): Know
 
 /** One sentence about a service: what is wrong first, else what is right. */
 export function sentenceFor(view: View, service: ServiceSpec, problems: readonly ReportedProblem[]): string {
-  // What is wrong with the cluster as a whole explains a service that does not serve; of one that does it says nothing.
-  const own =
-    problems.find((problem) => problem.service === service.name) ??
-    (isServing(view, service) ? undefined : problems.find(({ rule }) => rule === 'store-away'))
+  const own = problems.find((problem) => problem.service === service.name)
   const now = hasLeader(service) ? leaderSentence(view, service) : activeSentence(view, service)
   if (isServing(view, service)) return own ? `${now}; ${own.why}` : now
-  return own ? `${own.why}${nextTry(view, service)}` : now
+  const said = own ? `${own.why}${nextTry(view, service)}` : now
+  const away = problems.find(({ rule }) => rule === 'store-away')
+  return away && own?.rule !== 'lease-ending' ? `${said}; ${away.why}` : said
 }
 
 /** When nobody leads because whoever could must wait first. */
