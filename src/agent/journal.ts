@@ -5,14 +5,18 @@
 import type { EventRecord, Receipt } from '../api/contract.ts'
 import type { NodeName, ServiceName } from '../core/model.ts'
 import type { Problem } from '../core/problems/problem.ts'
+import type { Rule } from '../core/rules.ts'
 import type { Stop } from '../lib/stop.ts'
 
 export const EVENTS_KEPT = 1_000
 const RECEIPTS_KEPT = 200
+/** What a newcomer is told of the past. */
+const RECENT_EVENTS = 200
+const RECENT_RECEIPTS = 50
 
 export interface Entry {
   readonly service: ServiceName | null
-  readonly rule: string
+  readonly rule: Rule
   readonly kind: EventRecord['kind']
   readonly why: string
 }
@@ -47,6 +51,24 @@ export class Journal {
   /** An event of another agent; said twice it is kept once. */
   hear(event: EventRecord): void {
     if (!this.#known.has(event.id)) this.#keep(event)
+  }
+
+  /** What happened before this agent, or while it was not heard: put where it belongs in time, told to nobody again. */
+  recall(events: readonly EventRecord[], receipts: readonly Receipt[]): void {
+    const missing = events.filter(({ id }) => !this.#known.has(id))
+    for (const { id } of missing) this.#known.add(id)
+    if (missing.length > 0) {
+      this.#events.push(...missing)
+      this.#events.sort((a, b) => (a.at < b.at ? -1 : Number(a.at > b.at)))
+      this.#forgetOldest()
+    }
+    for (const receipt of receipts) this.keepReceipt(receipt)
+    this.#receipts.sort((a, b) => (a.noticedAt < b.noticedAt ? -1 : Number(a.noticedAt > b.noticedAt)))
+  }
+
+  /** What a newcomer should know. */
+  recent(): { readonly events: readonly EventRecord[]; readonly receipts: readonly Receipt[] } {
+    return { events: this.#events.slice(-RECENT_EVENTS), receipts: this.#receipts.slice(-RECENT_RECEIPTS) }
   }
 
   keepReceipt(receipt: Receipt): void {
@@ -89,10 +111,12 @@ export class Journal {
   #keep(event: EventRecord): void {
     this.#events.push(event)
     this.#known.add(event.id)
-    if (this.#events.length > EVENTS_KEPT) {
-      const oldest = this.#events.shift()
-      if (oldest) this.#known.delete(oldest.id)
-    }
+    this.#forgetOldest()
     for (const listener of this.#listeners) listener(event)
+  }
+
+  #forgetOldest(): void {
+    const tooMany = this.#events.length - EVENTS_KEPT
+    if (tooMany > 0) for (const { id } of this.#events.splice(0, tooMany)) this.#known.delete(id)
   }
 }

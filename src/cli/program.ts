@@ -10,9 +10,11 @@ import { addDrain, addUndrain } from './commands/drain.ts'
 import { addEvents } from './commands/events.ts'
 import { addLogs } from './commands/logs.ts'
 import { addReceipts } from './commands/receipts.ts'
+import { addSim } from './commands/sim.ts'
 import { addStatus } from './commands/status.ts'
 import { addSwitchover } from './commands/switchover.ts'
 import { addUp } from './commands/up.ts'
+import { addWhatIf } from './commands/whatif.ts'
 import { addWhy } from './commands/why.ts'
 import type { Io } from './io.ts'
 import { configRoom } from './rooms.ts'
@@ -20,6 +22,7 @@ import { version } from './version.ts'
 
 const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
   'Run:': [addUp, addDown, addCheck, addDemo],
+  'Foresee:': [addWhatIf, addSim],
   'Look:': [addStatus, addWhy, addEvents, addReceipts, addLogs],
   'Change:': [addSwitchover, addDrain, addUndrain],
   'Inside:': [addAgent],

@@ -19,3 +19,21 @@ export async function demoRoom() {
   const [run, show] = await Promise.all([import('./demo/run.ts'), import('./demo/show.ts')])
   return { ...run, ...show }
 }
+
+export async function whatifRoom() {
+  const [whatif, naming, measured] = await Promise.all([
+    import('../whatif/whatif.ts'),
+    import('../whatif/naming.ts'),
+    import('../whatif/measured.ts'),
+  ])
+  return { ...whatif, ...naming, ...measured }
+}
+
+export async function simRoom() {
+  const [many, run, shrink] = await Promise.all([
+    import('../sim/many.ts'),
+    import('../sim/run.ts'),
+    import('../sim/shrink.ts'),
+  ])
+  return { ...many, ...run, ...shrink }
+}

@@ -4,7 +4,7 @@ import { knownProblems, sentenceFor } from './explain.ts'
 
 const web = webService()
 const crashing = {
-  rule: 'instance-crashing',
+  rule: 'instance-crashing' as const,
   service: 'web',
   evidence: 'first-hand' as const,
   why: 'web on b ended with code 3',

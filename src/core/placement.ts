@@ -11,28 +11,29 @@ import { isDrained, isStopping, nodeState, recordOf, type View } from './view.ts
 
 export function place(service: ServiceSpec, nodes: readonly NodeSpec[], keep: readonly NodeName[] = []): NodeName[] {
   const chosen: NodeSpec[] = []
-  const left = nodes.filter((node) => service.nodes.length === 0 || service.nodes.includes(node.name))
+  const left = nodes
+    .filter((node) => service.nodes.length === 0 || service.nodes.includes(node.name))
+    .map((node) => ({ node, score: scoreOf(service.name, node.name) }))
   while (chosen.length < service.instances && left.length > 0) {
-    const best = left.reduce((a, b) => (isBetter(service, chosen, keep, b, a) ? b : a))
+    const best = left.reduce((a, b) => (isBetter(chosen, keep, b, a) ? b : a))
     left.splice(left.indexOf(best), 1)
-    chosen.push(best)
+    chosen.push(best.node)
   }
   return chosen.map((node) => node.name)
 }
 
-function isBetter(
-  service: ServiceSpec,
-  chosen: readonly NodeSpec[],
-  keep: readonly NodeName[],
-  a: NodeSpec,
-  b: NodeSpec,
-): boolean {
-  const kept = Number(keep.includes(a.name)) - Number(keep.includes(b.name))
+interface Scored {
+  readonly node: NodeSpec
+  readonly score: number
+}
+
+function isBetter(chosen: readonly NodeSpec[], keep: readonly NodeName[], a: Scored, b: Scored): boolean {
+  const kept = Number(keep.includes(a.node.name)) - Number(keep.includes(b.node.name))
   if (kept !== 0) return kept > 0
-  const crowded = inZone(chosen, a) - inZone(chosen, b)
+  const crowded = inZone(chosen, a.node) - inZone(chosen, b.node)
   if (crowded !== 0) return crowded < 0
-  const score = scoreOf(service.name, a.name) - scoreOf(service.name, b.name)
-  return score !== 0 ? score > 0 : a.name < b.name
+  const score = a.score - b.score
+  return score !== 0 ? score > 0 : a.node.name < b.node.name
 }
 
 function inZone(nodes: readonly NodeSpec[], like: NodeSpec): number {

@@ -32,13 +32,10 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'freeze primary':
       return hitProcess(world, fault)
     case 'unwell':
-      return habit(world, fault, { unwell: true })
     case 'crash loop':
-      return habit(world, fault, { crashAfterMs: 20 + Math.floor(world.random() * 400) })
     case 'refused':
-      return habit(world, fault, { refused: true })
     case 'stubborn':
-      return habit(world, fault, { stubborn: true })
+      return habit(world, fault, habitFor(world, fault.kind))
     case 'slow kills':
       world.node(fault.node).processes.killWithinMs = SLOW_KILL_MS
       return () => {
@@ -66,13 +63,11 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'cut off':
       return cutOff(world, fault.node)
     case 'store away':
-      return storeIs(world, 'away')
     case 'store full':
-      return storeIs(world, 'full')
     case 'store unsure':
-      return storeIs(world, 'unsure')
+      return storeIs(world, fault.kind)
     case 'store slow':
-      world.store.slowMs = 150
+      world.store.slowMs = 100 + Math.floor(world.random() * 250)
       return () => {
         world.store.slowMs = 0
       }
@@ -105,6 +100,10 @@ function hitProcess(
   return () => processes.thaw(process)
 }
 
+function habitFor(world: World, kind: 'unwell' | 'crash loop' | 'refused' | 'stubborn'): Partial<Habits> {
+  return kind === 'crash loop' ? { crashAfterMs: 20 + Math.floor(world.random() * 400) } : { [kind]: true }
+}
+
 function habit(world: World, { node, service }: { node: string; service: string }, bad: Partial<Habits>): () => void {
   const { processes } = world.node(node)
   const habits = processes.habitsOf(service)
@@ -125,7 +124,10 @@ function cutOff(world: World, node: string): () => void {
   }
 }
 
-function storeIs(world: World, condition: 'away' | 'full' | 'unsure'): () => void {
+const CONDITIONS = { 'store away': 'away', 'store full': 'full', 'store unsure': 'unsure' } as const
+
+function storeIs(world: World, fault: keyof typeof CONDITIONS): () => void {
+  const condition = CONDITIONS[fault]
   world.store.condition = condition
   return () => {
     if (world.store.condition === condition) world.store.condition = 'well'

@@ -8,7 +8,7 @@ export const LEVELS: readonly (readonly string[])[] = [
   ['errors'],
   ['lib'],
   ['core'],
-  ['stores', 'drivers', 'balancer', 'api'],
+  ['stores', 'drivers', 'balancer', 'api', 'whatif'],
   ['config', 'client'],
   ['agent', 'drills', 'local'],
   ['sim'],

@@ -1,4 +1,7 @@
-/** Core decides and does nothing else: no clock, no chance, no waiting, no machine. Same view in, same decision out. */
+/**
+ * Core decides and does nothing else: no clock, no chance, no waiting, no machine. Same view in, same decision out. What is
+ * asked of it about imagined failures (whatif) is as pure.
+ */
 import ts from 'typescript'
 import { importsOf, isTest, lineOf, parse, roomOf, type Source, walk } from './source.ts'
 
@@ -15,8 +18,10 @@ const INSTEAD: Readonly<Record<string, string>> = {
   globalThis: 'take what you need as an argument',
 }
 
+const PURE = ['core', 'whatif']
+
 export function checkPurity(sources: readonly Source[]): string[] {
-  return sources.filter((source) => roomOf(source.path) === 'core' && !isTest(source)).flatMap(checkFile)
+  return sources.filter((source) => PURE.includes(roomOf(source.path)) && !isTest(source)).flatMap(checkFile)
 }
 
 function checkFile(source: Source): string[] {
@@ -24,10 +29,10 @@ function checkFile(source: Source): string[] {
     .filter(({ file }) => file === undefined)
     .map(
       ({ specifier, line }) =>
-        `${source.path}:${line}: core imports ${specifier}: it may see nothing outside the house`,
+        `${source.path}:${line}: ${roomOf(source.path)} imports ${specifier}: it may see nothing outside the house`,
     )
   const say = (node: ts.Node, what: string, instead: string) => {
-    found.push(`${source.path}:${lineOf(source, node)}: core uses ${what}: ${instead}`)
+    found.push(`${source.path}:${lineOf(source, node)}: ${roomOf(source.path)} uses ${what}: ${instead}`)
   }
   walk(parse(source), (node) => {
     if (ts.isAwaitExpression(node)) say(node, 'await', 'decide from what is in the view')

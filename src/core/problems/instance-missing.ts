@@ -4,6 +4,7 @@
  */
 import { unmetNeeds } from '../needs.ts'
 import { membersOf } from '../placement.ts'
+import type { Rule } from '../rules.ts'
 import { hasLeader, leadOf, localInstance } from '../view.ts'
 import { forEachService } from './problem.ts'
 
@@ -16,7 +17,7 @@ export const instanceMissing = forEachService((view, service) => {
   if (hasLeader(service) && !runsStandbys) return undefined
   if (!membersOf(view, service).includes(view.self)) return undefined
   const role = hasLeader(service) ? 'standby' : 'active'
-  const found = (rule: string, evidence: 'first-hand' | 'inferred', why: string, mayStart: boolean) => ({
+  const found = (rule: Rule, evidence: 'first-hand' | 'inferred', why: string, mayStart: boolean) => ({
     rule,
     service: service.name,
     evidence,

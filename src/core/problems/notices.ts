@@ -1,7 +1,6 @@
 /**
  * Things that are wrong and that this node can only say: they explain what other finders do or do not do.
  */
-import { place } from '../placement.ts'
 import { isDrained, nodeState } from '../view.ts'
 import { type Finder, forEachService } from './problem.ts'
 
@@ -34,8 +33,13 @@ export const nodeLost: Finder = (view) =>
 
 /** Fewer nodes are left than instances were asked for: redundancy is gone and comes back only with a node. */
 export const tooFewInstances = forEachService((view, service) => {
-  const usable = view.cluster.nodes.filter(({ name }) => nodeState(view, name) !== 'lost' && !isDrained(view, name))
-  const placed = place(service, usable).length
+  // Placement (core/placement.ts) takes every node that may be used, up to the number that is asked for.
+  const placed = view.cluster.nodes.filter(
+    ({ name }) =>
+      (service.nodes.length === 0 || service.nodes.includes(name)) &&
+      nodeState(view, name) !== 'lost' &&
+      !isDrained(view, name),
+  ).length
   if (placed >= service.instances) return undefined
   const why = `${service.name} asks for ${service.instances} instances and only ${placed} can be placed: too few nodes are left`
   return { rule: 'too-few-instances', service: service.name, evidence: 'inferred', why, steps: [], told: 'once' }

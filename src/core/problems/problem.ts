@@ -22,5 +22,12 @@ export type Finder = (view: View) => Problem[]
 
 /** Lifts a question about one service to all services of the config. */
 export function forEachService(find: (view: View, service: ServiceSpec) => Problem | undefined): Finder {
-  return (view) => view.cluster.services.flatMap((service) => find(view, service) ?? [])
+  return (view) => {
+    const found: Problem[] = []
+    for (const service of view.cluster.services) {
+      const problem = find(view, service)
+      if (problem) found.push(problem)
+    }
+    return found
+  }
 }
