@@ -44,13 +44,13 @@ export class AgentSurface implements Surface {
   }
 
   status(): Status {
-    const { view, writable } = this.#options.agent
-    const { cluster, store } = view
+    const { view } = this.#options.agent
+    const { cluster } = view
     return {
       cluster: cluster.name,
       answeredBy: view.self,
       at: new Date(view.wall).toISOString(),
-      store: { kind: cluster.store.kind, writable: store.reachable && writable, why: store.why },
+      store: { kind: cluster.store.kind, ...this.#store() },
       nodes: cluster.nodes.map((node) => this.#node(node)),
       services: cluster.services.map((service) => this.#service(service)),
     }
@@ -151,6 +151,14 @@ export class AgentSurface implements Surface {
       'UND_UNKNOWN_NODE',
       `there is no node ${name}; there are ${nodes.map((one) => one.name).join(', ')}`,
     )
+  }
+
+  /** Of use only when every living agent can use it: one that cannot takes part in nothing. */
+  #store(): { readonly writable: boolean; readonly why: string } {
+    const { view, writable, decision } = this.#options.agent
+    if (!view.store.reachable || !writable) return { writable: false, why: view.store.why }
+    const away = knownProblems(view, decision.problems).find(({ rule }) => rule === 'store-away')
+    return { writable: away === undefined, why: away ? `${away.node} says: ${away.why}` : '' }
   }
 
   #node({ name, address, zone, region }: NodeSpec): NodeStatus {

@@ -49,7 +49,9 @@ export function sentenceFor(view: View, service: ServiceSpec, problems: readonly
   const own = problems.find((problem) => problem.service === service.name)
   const now = hasLeader(service) ? leaderSentence(view, service) : activeSentence(view, service)
   if (isServing(view, service)) return own ? `${now}; ${own.why}` : now
-  return own ? `${own.why}${nextTry(view, service)}` : now
+  const said = own ? `${own.why}${nextTry(view, service)}` : now
+  const away = problems.find(({ rule }) => rule === 'store-away')
+  return away && own?.rule !== 'lease-ending' ? `${said}; ${away.why}` : said
 }
 
 /** When nobody leads because whoever could must wait first. */

@@ -92,7 +92,10 @@ export class Operator {
       if (last && 'services' in last && holds(last)) return last
       await sleep(clock, 50)
     }
-    throw new Error(`not within ${withinMs} ms: ${what}\n${JSON.stringify(last, null, 1)}`)
+    const events = (await this.run('events', '-n', '25')).out
+    throw new Error(
+      `not within ${withinMs} ms: ${what}\n${JSON.stringify(last?.services.map(({ endpoints: _, ...one }) => one))}\n${events}`,
+    )
   }
 
   async close(): Promise<void> {
@@ -108,9 +111,9 @@ export function allHealthy({ services, nodes }: Status): boolean {
   return nodes.every(({ alive, fencePid, balancerPid }) => alive && fencePid && balancerPid) && services.every(healthy)
 }
 
-/** With every copy that it has. */
+/** With every copy that runs. */
 export function healthy(service: ServiceStatus): boolean {
-  return service.healthy && service.instances.every((instance) => instance.healthy)
+  return service.healthy && service.instances.every((instance) => instance.healthy || instance.state === 'stopped')
 }
 
 export function serviceIn(status: Status, name: string): ServiceStatus {
