@@ -69,15 +69,9 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'store unsure':
       return storeIs(world, fault.kind)
     case 'store slow':
-      world.store.slowMs = 100 + Math.floor(world.random() * 250)
-      return () => {
-        world.store.slowMs = 0
-      }
+      return slowStore(world)
     case 'bad weather':
-      world.network.weather = FOUL
-      return () => {
-        world.network.weather = FAIR
-      }
+      return badWeather(world)
     case 'drain':
     case 'switchover':
     case 'stop cluster':
@@ -91,7 +85,10 @@ function hitProcess(
   world: World,
   fault: Of<'kill process'> | Of<'freeze process'> | Of<'kill primary'> | Of<'freeze primary'>,
 ): (() => void) | undefined {
-  const process = 'node' in fault ? world.processOf(fault.service, fault.node) : world.primaryOf(fault.service)
+  const process =
+    fault.kind === 'kill primary' || fault.kind === 'freeze primary'
+      ? world.primaryOf(fault.service)
+      : world.processOf(fault.service, fault.node)
   if (!process) return undefined
   const { processes } = world.node(process.node)
   if (fault.kind === 'kill process' || fault.kind === 'kill primary') {
@@ -147,6 +144,20 @@ function storeIs(world: World, fault: keyof typeof CONDITIONS): () => void {
   world.store.condition = condition
   return () => {
     if (world.store.condition === condition) world.store.condition = 'well'
+  }
+}
+
+function slowStore(world: World): () => void {
+  world.store.slowMs = 100 + Math.floor(world.random() * 250)
+  return () => {
+    world.store.slowMs = 0
+  }
+}
+
+function badWeather(world: World): () => void {
+  world.network.weather = FOUL
+  return () => {
+    world.network.weather = FAIR
   }
 }
 
