@@ -33,9 +33,8 @@ describe.each(Object.entries(clusters))('%s', (_, cluster) => {
   })
 
   it('some pairs', async () => {
-    const nodes = singles.filter(({ kind }) => kind === 'node' || kind === 'instance')
-    const pairs = nodes.flatMap((one, index) => nodes.slice(index + 1).map((other) => [one, other]))
-    for (const [index, pair] of pairs.entries()) if (index % 3 === 0) await compare(cluster, pair)
+    const pairs = singles.flatMap((one, index) => singles.slice(index + 1).map((other) => [one, other]))
+    for (const [index, pair] of pairs.entries()) if (index % 8 === 0) await compare(cluster, pair)
   })
 })
 
@@ -56,10 +55,15 @@ async function compare(cluster: ClusterSpec, failures: readonly Failure[]): Prom
   expect(before, 'who serves before').toEqual(Object.fromEntries(expected))
   for (const failure of failures) fail(world, failure)
   const awayMs = await watch(world, cluster, 10_000)
-  for (const { service, by, pauseMs } of whatif.row(failures).outcomes) {
+  for (const { service, by, order, pauseMs } of whatif.row(failures).outcomes) {
     const spec = cluster.services.find(({ name }) => name === service)
     if (!spec) continue
-    expect(servedIn(world, spec), `${service} after ${failures.map(({ label }) => label)}`).toEqual(by)
+    const serving = servedIn(world, spec)
+    // Two failures can leave two candidates whose turn comes at once: then it is chance who of them is first.
+    const mayDiffer = failures.length > 1 && order.length > 1 && serving.length === 1 && by.length === 1
+    const what = `${service} after ${failures.map(({ label }) => label)}`
+    if (mayDiffer) expect(order, what).toEqual(expect.arrayContaining(serving))
+    else expect(serving, what).toEqual(by)
     if (pauseMs !== null)
       expect(awayMs.get(service) ?? 0, `how long ${service} was away`).toBeLessThanOrEqual(pauseMs + SLACK_MS)
   }
