@@ -13,6 +13,7 @@ import { ERRORS } from '../src/errors.ts'
 import { readDocstrings } from './docs/docstrings.ts'
 import { fillIn, printedParts } from './docs/markdown.ts'
 import { documented, isOptional, jsonSchema, type Shape, sections, unwrap } from './docs/options.ts'
+import { rolesTable, rulesTable } from './docs/words.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -41,6 +42,13 @@ describe('docs/config.md', () => {
     const examples = [...read('docs/config.md').matchAll(/```json\n([\s\S]*?)```/g)].map((match) => match[1] ?? '')
     expect(examples.length).toBeGreaterThan(0)
     for (const example of examples) compileCluster(JSON.parse(example))
+  })
+})
+
+describe('docs/rules.md and docs/roles.md', () => {
+  test('say what the core says', () => {
+    expectFresh('docs/rules.md', fillIn(read('docs/rules.md'), { rules: rulesTable() }))
+    expectFresh('docs/roles.md', fillIn(read('docs/roles.md'), { roles: rolesTable() }))
   })
 })
 

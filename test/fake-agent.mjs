@@ -22,11 +22,12 @@ if (how === 'dies') {
 
 mkdirSync(join(folder, 'instances'), { recursive: true })
 write('agent.json', identify(process.pid))
-keep('balancer.json', 'sleep 1000', {})
 // A shell with a child of its own: killing the shell alone would leave the child.
 keep('instances/web.json', 'sleep 1000 & wait', { UNDERSTUDY_SERVICE: 'web' })
 
 const { address } = spec.nodes.find(({ name }) => name === node)
+const door = JSON.stringify([spec.services[0].endpoints[0].port, address])
+keep('balancer.json', `exec ${process.execPath} -e 'require("net").createServer().listen(...${door})'`, {})
 createServer((request, response) => {
   const allowed =
     request.headers.authorization === `Bearer ${token}` && request.method === 'POST' && request.url === '/v1/stop'

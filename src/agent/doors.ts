@@ -3,7 +3,9 @@
  * the balancer's own: it has acted on it already, the agent only tells.
  */
 import { type BalancerLink, connectBalancer, type FromBalancer } from '../balancer/control.ts'
-import type { RouteCounters, RoutingTable } from '../core/routing.ts'
+import { type RouteCounters, type RoutingTable, routesFor } from '../core/routing.ts'
+import type { Rule } from '../core/rules.ts'
+import type { View } from '../core/view.ts'
 import { assertNever } from '../lib/assert.ts'
 import type { Entry } from './journal.ts'
 import type { DoorPort } from './world.ts'
@@ -11,16 +13,15 @@ import type { DoorPort } from './world.ts'
 export class Door implements DoorPort {
   readonly #link: BalancerLink
   readonly #tell: (entry: Entry) => void
-  readonly #isNews: (targetId: string) => boolean
+  readonly #view: () => View
   readonly #failing = new Map<string, string>()
   #table: RoutingTable | null = null
   #newest = 0
   #counters: readonly RouteCounters[] = []
 
-  /** `isNews`: does everybody still believe that target to be well? */
-  constructor(socketPath: string, tell: (entry: Entry) => void, isNews: (targetId: string) => boolean) {
+  constructor(socketPath: string, tell: (entry: Entry) => void, view: () => View) {
     this.#tell = tell
-    this.#isNews = isNews
+    this.#view = view
     this.#link = connectBalancer(socketPath, { onMessage: (message) => this.#heard(message), onGone: () => undefined })
   }
 
@@ -90,6 +91,12 @@ export class Door implements DoorPort {
     if (this.#table) this.publish(this.#table)
   }
 
+  /** A verdict is news as long as everybody else still believes that target to be well. */
+  #isNews(targetId: string): boolean {
+    const targets = routesFor(this.#view()).flatMap((route) => route.targets)
+    return targets.some(({ id, state }) => id === targetId && state === 'serving')
+  }
+
   /** It tries again twice a second; the operator wants to hear it once. */
   #listenFailed({ service, host, port, code, message }: FromBalancer & { type: 'listen-failed' }): void {
     const place = `${host}:${port}`
@@ -98,7 +105,7 @@ export class Door implements DoorPort {
     this.#note(service, 'door-closed', `the door cannot listen on ${place}: ${message}`)
   }
 
-  #note(service: string | null, rule: string, why: string): void {
+  #note(service: string | null, rule: Rule, why: string): void {
     this.#tell({ service, rule, kind: 'noticed', why })
   }
 }

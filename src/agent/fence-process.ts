@@ -17,6 +17,8 @@
  *
  * What remains:
  * - Agent frozen *and* fence killed within one lease: nobody kills. Two guards that share nothing but the machine.
+ * - This process itself may be late on a starved machine, by milliseconds as measured; the agent leaves a margin between
+ *   the deadline that it arms and the end of the lease.
  * - A process in uninterruptible sleep (state D) outlives SIGKILL until its system call returns.
  * - A whole machine that was paused (a suspended VM) goes on for a moment when it is resumed, before any timer of ours
  *   runs. The term is the fencing token for that: what the writer writes to refuses a lower term than it has seen.
@@ -197,7 +199,7 @@ function hurry(): void {
   try {
     setPriority(-10)
   } catch {
-    // Only root may go first. Without it a kill may be a few milliseconds later on a busy machine (docs/performance.md).
+    // Only root may go first. Without it a kill may come some milliseconds later on a busy machine.
   }
 }
 

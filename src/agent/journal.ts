@@ -5,14 +5,18 @@
 import type { EventRecord, Receipt } from '../api/contract.ts'
 import type { NodeName, ServiceName } from '../core/model.ts'
 import type { Problem } from '../core/problems/problem.ts'
+import type { Rule } from '../core/rules.ts'
 import type { Stop } from '../lib/stop.ts'
 
 export const EVENTS_KEPT = 1_000
 const RECEIPTS_KEPT = 200
+/** What a newcomer is told of the past. */
+const RECENT_EVENTS = 200
+const RECENT_RECEIPTS = 50
 
 export interface Entry {
   readonly service: ServiceName | null
-  readonly rule: string
+  readonly rule: Rule
   readonly kind: EventRecord['kind']
   readonly why: string
 }
@@ -49,6 +53,24 @@ export class Journal {
     if (!this.#known.has(event.id)) this.#keep(event)
   }
 
+  /** What happened before this agent, or while it was not heard: put where it belongs in time, told to nobody again. */
+  recall(events: readonly EventRecord[], receipts: readonly Receipt[]): void {
+    const missing = events.filter(({ id }) => !this.#known.has(id))
+    for (const { id } of missing) this.#known.add(id)
+    if (missing.length > 0) {
+      this.#events.push(...missing)
+      this.#events.sort((a, b) => (a.at < b.at ? -1 : Number(a.at > b.at)))
+      this.#forgetOldest()
+    }
+    for (const receipt of receipts) this.keepReceipt(receipt)
+    this.#receipts.sort((a, b) => (a.noticedAt < b.noticedAt ? -1 : Number(a.noticedAt > b.noticedAt)))
+  }
+
+  /** What a newcomer should know. */
+  recent(): { readonly events: readonly EventRecord[]; readonly receipts: readonly Receipt[] } {
+    return { events: this.#events.slice(-RECENT_EVENTS), receipts: this.#receipts.slice(-RECENT_RECEIPTS) }
+  }
+
   keepReceipt(receipt: Receipt): void {
     if (this.#receipts.some(({ id }) => id === receipt.id)) return
     this.#receipts.push(receipt)
@@ -60,7 +82,9 @@ export class Journal {
     const now = new Map(problems.map((problem) => [`${problem.rule} ${problem.service ?? ''}`, problem]))
     for (const [key, problem] of now) {
       const { service, rule, why } = problem
-      if (this.#standing.has(key)) now.set(key, this.#standing.get(key) ?? problem)
+      const before = this.#standing.get(key)
+      // The first sentence stands; but once there was something to do about it, its end is told by what was done.
+      if (before) now.set(key, problem.steps.length === 0 || before.steps.length > 0 ? before : problem)
       else if (worthTelling(problem)) this.tell({ service, rule, kind: 'noticed', why })
       else now.delete(key)
     }
@@ -87,10 +111,12 @@ export class Journal {
   #keep(event: EventRecord): void {
     this.#events.push(event)
     this.#known.add(event.id)
-    if (this.#events.length > EVENTS_KEPT) {
-      const oldest = this.#events.shift()
-      if (oldest) this.#known.delete(oldest.id)
-    }
+    this.#forgetOldest()
     for (const listener of this.#listeners) listener(event)
+  }
+
+  #forgetOldest(): void {
+    const tooMany = this.#events.length - EVENTS_KEPT
+    if (tooMany > 0) for (const { id } of this.#events.splice(0, tooMany)) this.#known.delete(id)
   }
 }

@@ -3,18 +3,23 @@
  * beside it, and while one runs nothing new is begun for its service. What a step changed comes back as an event, and the
  * next turn sees it.
  */
+import type { Receipt } from '../api/contract.ts'
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
+import type { Rule } from '../core/rules.ts'
 import { sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
-import { leadOf, localInstance, recordOf, type View } from '../core/view.ts'
+import { recordOf, type View } from '../core/view.ts'
 import { isToldBy } from '../core/who-tells.ts'
 import { assertNever } from '../lib/assert.ts'
+import { deepFreeze } from '../lib/deep-freeze.ts'
 import { every } from '../lib/every.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
 import type { Snapshot } from '../stores/store.ts'
+import { adoptLeads } from './adoption.ts'
 import { Agreed } from './agreed.ts'
+import { CALM_TURN_EVERY_MS, isCalm } from './calm.ts'
 import { Journal } from './journal.ts'
 import { Lag } from './lag.ts'
 import { Leads } from './leads.ts'
@@ -26,15 +31,14 @@ import { Telling } from './telling.ts'
 import type { Message, World } from './world.ts'
 import { startWriteProbe } from './write-probe.ts'
 
-/** Between two tries to go on with the lead of an earlier agent. */
-const ADOPT_AGAIN_MS = 50
-
 export interface AgentOptions {
   readonly cluster: ClusterSpec
   readonly self: NodeName
   /** Identifies this start of the cluster: a wish to stop from an earlier one does not count. */
   readonly run: string
   readonly world: World
+  /** Whether views are frozen all the way down, so that no finder can change one. Default true; it costs a tenth of a turn. */
+  readonly freezes?: boolean
   /** Called once, when nothing runs here any more and nothing should. */
   onExit(): void
 }
@@ -82,7 +86,7 @@ export class Agent {
       self,
       () => world.clock.wall(),
       (event) => {
-        world.remember(event)
+        world.remember('events', event)
         world.mesh.broadcast({ kind: 'event', event })
       },
     )
@@ -100,7 +104,7 @@ export class Agent {
     until('watch', store.watch('', { changed, away }))
     const hears = mesh.onMessage((from, message) => this.#hear(from, message))
     until('messages', hears)
-    const meets = mesh.onLink(() => this.#telling.report(this.#view, true))
+    const meets = mesh.onLink(() => this.#welcome())
     until('links', meets)
     for (const [name, driver] of drivers) {
       const sees = driver.onChange(() => this.wake())
@@ -178,9 +182,14 @@ export class Agent {
     this.journal.compare(this.#decision.problems, (problem) => isToldBy(this.#view, this.#decision, problem))
     this.#receipts.note(this.#decision.problems, this.#view)
     for (const act of this.#decision.acts) void this.#steps.begin(act, this.#view)
-    this.#adoptLeads()
+    adoptLeads(this.#view, {
+      clock: this.#world.clock,
+      leads: this.#leads,
+      steps: this.#steps,
+      look: () => this.look(),
+    })
     this.#telling.routes(this.#view)
-    this.#telling.report(this.#view, false)
+    this.#telling.report(this.#view, this.#decision.problems, false)
     for (const receipt of this.#receipts.close(this.#view)) this.#tellReceipt(receipt)
   }
 
@@ -188,7 +197,8 @@ export class Agent {
     const { cluster, self, run } = this.#options
     const parts = { cluster, self, run, world: this.#world, startedAt: this.#startedAt }
     const own = { agreed: this.#agreed, peers: this.#peers, leads: this.#leads, steps: this.#steps }
-    return observe({ ...parts, ...own }, this.loopLagMs)
+    const view = observe({ ...parts, ...own }, this.loopLagMs)
+    return this.#options.freezes === false ? view : deepFreeze(view)
   }
 
   /** Looks again before a dangerous step: the view in which it is still wanted, if it is. */
@@ -225,27 +235,18 @@ export class Agent {
     this.wake()
   }
 
-  /** The store says that a lead is ours and we hold no lease for it: an earlier agent of this node took it. */
-  #adoptLeads(): void {
-    for (const service of this.#options.cluster.services) {
-      const lead = leadOf(this.#view, service.name)
-      const isHeld = this.#view.local.leases[service.name] !== undefined
-      if (lead?.node !== this.#options.self || isHeld || this.#steps.isBusy(service.name)) continue
-      const release = this.#steps.occupy(service.name, 'adopting the lead')
-      const { pid, startTime, term } = localInstance(this.#view, service.name)
-      const identity = pid !== undefined && startTime !== undefined && term === lead.term ? { pid, startTime } : null
-      void this.#leads
-        .adopt(service, lead, identity)
-        .catch(() => this.look().catch(() => undefined)) // not ours any more, or the store is away: a later turn decides
-        .then(() => this.#world.clock.after(ADOPT_AGAIN_MS, release))
-    }
+  /** Somebody can hear us who could not before. */
+  #welcome(): void {
+    this.#telling.report(this.#view, this.#decision.problems, true)
+    this.#world.mesh.broadcast({ kind: 'history', ...this.journal.recent() })
   }
 
-  #tellReceipt(receipt: Parameters<Journal['keepReceipt']>[0]): void {
+  #tellReceipt(receipt: Receipt): void {
     this.journal.keepReceipt(receipt)
+    this.#world.remember('receipts', receipt)
     this.#world.mesh.broadcast({ kind: 'receipt', receipt })
     const why = `${receipt.service} is back on ${receipt.to} ${Math.round(receipt.backAfterMs)} ms after it was noticed (${receipt.kind})`
-    this.journal.tell({ service: receipt.service, rule: receipt.rule, kind: 'done', why })
+    this.journal.tell({ service: receipt.service, rule: receipt.rule as Rule, kind: 'done', why })
   }
 
   #hear(from: NodeName, message: Message): void {
@@ -267,6 +268,9 @@ export class Agent {
       case 'receipt':
         this.journal.keepReceipt(message.receipt)
         break
+      case 'history':
+        this.journal.recall(message.events, message.receipts)
+        break
       default:
         assertNever(message)
     }
@@ -276,8 +280,11 @@ export class Agent {
     const now = this.#world.clock.mono()
     this.#lag.tick(now)
     const abstains = this.#lag.worstMs(now) > LATE_MS
-    this.#world.mesh.broadcast({ kind: 'beat', suspects: this.#peers.suspects(), abstains })
-    this.wake()
+    this.#peers.judge(now, this.#world.clock.wall(), this.loopLagMs)
+    const suspects = this.#peers.suspects()
+    this.#world.mesh.broadcast({ kind: 'beat', suspects, abstains })
+    if (suspects.length > 0 || !isCalm(this.#view, this.#decision) || now - this.#view.now >= CALM_TURN_EVERY_MS)
+      this.wake()
   }
 
   #storeChanged(take: () => void): void {

@@ -5,11 +5,8 @@
  * one left, goes on with its leases, and nothing that runs notices. SIGTERM ends the agent and nothing else; that a
  * cluster should stop is a wish that is written into the store.
  */
-import { join } from 'node:path'
-import type { EventRecord } from '../api/contract.ts'
 import { serveApi } from '../api/server.ts'
 import type { ClusterSpec, NodeName, NodeSpec } from '../core/model.ts'
-import { routesFor } from '../core/routing.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -20,11 +17,11 @@ import { openStore } from '../stores/index.ts'
 import { claimNode } from './claim-node.ts'
 import { Companions } from './companions.ts'
 import { Door } from './doors.ts'
-import { EventFile } from './event-file.ts'
 import { connectFence, type Fence } from './fence.ts'
 import { LateStore } from './late-store.ts'
 import { Agent } from './loop.ts'
 import { WebSocketMesh } from './mesh.ts'
+import { Past } from './past.ts'
 import { AgentSurface } from './surface.ts'
 
 export interface AgentOptions {
@@ -55,26 +52,21 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   )
   const fence = connectFence(companions.fenceSocket)
   stops.push('fence', () => fence.close())
-  const door: Door = new Door(companions.balancerSocket, (entry) => agent.journal.tell(entry), isNews)
+  const door: Door = new Door(
+    companions.balancerSocket,
+    (entry) => agent.journal.tell(entry),
+    () => agent.view,
+  )
   stops.push('door', () => door.close())
 
   const drivers = createDrivers(options, spec, () => agent.loopLagMs)
   for (const [name, driver] of drivers) stops.push(name, () => driver.close())
 
-  const pids = () => companions.pids
   const peers = cluster.nodes.filter(({ name }) => name !== node)
   const mesh = new WebSocketMesh({ self: node, peers, port: cluster.apiPort, token })
-  const events = new EventFile(join(nodeDir, 'events.ndjson'))
-  const world = {
-    clock,
-    store,
-    mesh,
-    drivers,
-    fence,
-    door,
-    pids,
-    remember: (event: EventRecord) => events.append(event),
-  }
+  const past = new Past(nodeDir)
+  const pids = () => companions.pids
+  const world = { clock, store, mesh, drivers, fence, door, pids, remember: past.remember }
   const agent: Agent = new Agent({ cluster, self: node, run, world, onExit: () => ended.end(0) })
 
   const surface = new AgentSurface({ agent, store, run, pids, balancer: () => door.counters })
@@ -87,6 +79,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   stops.push('companions', () => companions.close())
   await Promise.all([...drivers.values()].map((driver) => driver.adopt()))
   await answering(fence) // a single writer is not started without it, so starting without it only makes noise
+  past.recallInto(agent.journal)
   agent.start()
   stops.push('loop', () => agent.stop())
 
@@ -98,12 +91,6 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   }
   await stops.stop()
   return code
-
-  /** A door's verdict is news as long as everybody still believes that target to be well. */
-  function isNews(targetId: string): boolean {
-    const targets = routesFor(agent.view).flatMap((route) => route.targets)
-    return targets.some(({ id, state }) => id === targetId && state === 'serving')
-  }
 }
 
 function nodeSpec({ cluster, node }: AgentOptions): NodeSpec {

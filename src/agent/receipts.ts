@@ -19,6 +19,8 @@ interface Open {
   readonly marks: { name: string; atMs: number }[]
 }
 
+/** From here on it is back only after a spell of good health, which sets its failures to 0: else each try would look like one. */
+const CRASHING = 2
 const REPAIRED = new Set(['instance-down', 'instance-unwell', 'instance-crashing'])
 const PLANNED = new Set(['switchover-requested', 'node-drained'])
 
@@ -75,7 +77,9 @@ export class Receipts {
       const instance = localInstance(view, service)
       const back =
         isWell(instance) &&
-        (open.kind === 'repair' ? open.marks.length > 0 : instance.role === 'primary' && instance.term >= open.term)
+        (open.kind === 'repair'
+          ? open.marks.length > 0 && instance.failures < CRASHING
+          : instance.role === 'primary' && instance.term >= open.term)
       if (!back) continue
       this.#open.delete(service)
       done.push(this.#receipt(service, open))

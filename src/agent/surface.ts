@@ -15,7 +15,7 @@ import type {
   SwitchoverRequest,
 } from '../api/contract.ts'
 import type { Gauges, Surface } from '../api/surface.ts'
-import { isServing, sentenceFor, standing } from '../core/explain.ts'
+import { isServing, knownProblems, sentenceFor, standing } from '../core/explain.ts'
 import type { ClusterRecord, NodeName, NodeRecord, NodeSpec, ServiceRecord, ServiceSpec } from '../core/model.ts'
 import type { RouteCounters } from '../core/routing.ts'
 import { defaultSuccessor, switchoverRefusal } from '../core/switchover.ts'
@@ -44,13 +44,13 @@ export class AgentSurface implements Surface {
   }
 
   status(): Status {
-    const { view, writable } = this.#options.agent
-    const { cluster, store } = view
+    const { view } = this.#options.agent
+    const { cluster } = view
     return {
       cluster: cluster.name,
       answeredBy: view.self,
       at: new Date(view.wall).toISOString(),
-      store: { kind: cluster.store.kind, writable: store.reachable && writable, why: store.why },
+      store: { kind: cluster.store.kind, ...this.#store() },
       nodes: cluster.nodes.map((node) => this.#node(node)),
       services: cluster.services.map((service) => this.#service(service)),
     }
@@ -60,10 +60,11 @@ export class AgentSurface implements Surface {
     const { agent } = this.#options
     const service = this.#serviceNamed(name)
     const { view, decision, journal } = agent
-    const now = sentenceFor(view, service, decision.problems)
-    const problems = decision.problems
+    const known = knownProblems(view, decision.problems)
+    const now = sentenceFor(view, service, known)
+    const problems = known
       .filter((problem) => problem.service === name || problem.service === null)
-      .map(({ rule, evidence, why }) => ({ rule, evidence, why, node: view.self }))
+      .map(({ rule, evidence, why, node }) => ({ rule, evidence, why, node }))
     const candidates = standing(view, service).map(({ node, able, why }) => ({ node, able, why }))
     const recent = journal
       .events()
@@ -94,15 +95,13 @@ export class AgentSurface implements Surface {
     const { view } = this.#options.agent
     if (to !== undefined) this.#nodeNamed(to)
     const target = to ?? defaultSuccessor(view, service)
-    if (target === undefined) {
+    if (target === undefined && leadOf(view, name)) {
       const reasons = standing(view, service).map(({ node, why }) => `${node}: ${why}`)
-      throw new UnderstudyError(
-        'UND_REFUSED',
-        `no other node can lead ${name} now (${reasons.join('; ') || 'it has no lead to move'})`,
-      )
+      throw new UnderstudyError('UND_REFUSED', `no other node can lead ${name} now (${reasons.join('; ')})`)
     }
-    const refusal = switchoverRefusal(view, service, target)
-    if (refusal !== undefined) throw new UnderstudyError('UND_REFUSED', refusal)
+    const refusal = switchoverRefusal(view, service, target ?? view.self)
+    if (refusal !== undefined || target === undefined)
+      throw new UnderstudyError('UND_REFUSED', refusal ?? 'nobody leads it')
     const { revision, ...record } = recordOf(view, name)
     const switchover = { id: randomUUID(), to: target, requestedAt: view.wall }
     await this.#write(KEY.service(name), revision, { ...record, switchover } satisfies ServiceRecord)
@@ -154,6 +153,14 @@ export class AgentSurface implements Surface {
     )
   }
 
+  /** Of use only when every living agent can use it: one that cannot takes part in nothing. */
+  #store(): { readonly writable: boolean; readonly why: string } {
+    const { view, writable, decision } = this.#options.agent
+    if (!view.store.reachable || !writable) return { writable: false, why: view.store.why }
+    const away = knownProblems(view, decision.problems).find(({ rule }) => rule === 'store-away')
+    return { writable: away === undefined, why: away ? `${away.node} says: ${away.why}` : '' }
+  }
+
   #node({ name, address, zone, region }: NodeSpec): NodeStatus {
     const { view } = this.#options.agent
     const state = nodeState(view, name)
@@ -189,7 +196,7 @@ export class AgentSurface implements Surface {
       term: recordOf(view, service.name).term,
       primary: lead?.node ?? null,
       healthy: isServing(view, service),
-      why: sentenceFor(view, service, decision.problems),
+      why: sentenceFor(view, service, knownProblems(view, decision.problems)),
       rule: last?.rule ?? '',
       instances: view.cluster.nodes.flatMap((node) => this.#instance(node.name, service) ?? []),
       endpoints: view.cluster.nodes.flatMap((node) =>

@@ -3,6 +3,7 @@
  * changed. A report is also said again once a second, so that what was lost on the way is not lost for good.
  */
 import type { InstanceReport, NodeName, NodeReport } from '../core/model.ts'
+import type { ReportedProblem } from '../core/reported-problem.ts'
 import { routesFor } from '../core/routing.ts'
 import type { View } from '../core/view.ts'
 import type { World } from './world.ts'
@@ -25,7 +26,12 @@ export class Telling {
     this.#routes = { text: '', version: Math.floor(world.clock.mono()) }
   }
 
+  /**
+   * A new agent knows little at first, and a table without an instance cuts what hangs on it. So it tells nothing until it
+   * has heard every other node, or long enough to call the silent ones lost; the balancer has the last table until then.
+   */
   routes(view: View): void {
+    if (!isInformed(view)) return
     const routes = routesFor(view)
     const text = JSON.stringify(routes)
     if (text === this.#routes.text) return
@@ -34,7 +40,7 @@ export class Telling {
   }
 
   /** `again`: also when nothing changed; somebody may not have heard the last one. */
-  report(view: View, again: boolean): void {
+  report(view: View, found: readonly ReportedProblem[], again: boolean): void {
     const { instances, stopping } = view.local
     const pids = this.#world.pids()
     const report: NodeReport = {
@@ -45,6 +51,7 @@ export class Telling {
       fencePid: pids.fence,
       instances: Object.values(instances),
       stopping,
+      problems: found.map(({ rule, service, evidence, why }) => ({ rule, service, evidence, why })),
     }
     const text = JSON.stringify({ ...report, instances: report.instances.map(withoutAges) })
     const now = this.#world.clock.mono()
@@ -52,6 +59,10 @@ export class Telling {
     this.#reported = { text, at: now }
     this.#world.mesh.broadcast({ kind: 'report', report })
   }
+}
+
+function isInformed({ peers, cluster, local }: View): boolean {
+  return local.startedAgoMs >= cluster.timing.lostAfterMs || Object.values(peers).every(({ report }) => report !== null)
 }
 
 /** Ages change all the time and are no news. */

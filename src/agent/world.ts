@@ -18,8 +18,9 @@ export interface World {
   readonly drivers: ReadonlyMap<ServiceName, Driver>
   readonly fence: FencePort
   readonly door: DoorPort
-  /** Keeps what must survive the agent: one call per event, in order. */
-  remember(event: EventRecord): void
+  /** Keeps what must survive the agent; called in order. */
+  remember(what: 'events', record: EventRecord): void
+  remember(what: 'receipts', record: Receipt): void
   pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
 }
 
@@ -51,3 +52,5 @@ export type Message =
   | { readonly kind: 'look' }
   | { readonly kind: 'event'; readonly event: EventRecord }
   | { readonly kind: 'receipt'; readonly receipt: Receipt }
+  /** Said to whoever has just come: what was told before, so that an agent that was started again is no stranger. */
+  | { readonly kind: 'history'; readonly events: readonly EventRecord[]; readonly receipts: readonly Receipt[] }

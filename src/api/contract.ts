@@ -62,7 +62,7 @@ export interface EndpointStatus {
   readonly port: number
 }
 
-/** Something that was noticed, decided or done. `id` is `<node>-<number>`, in order for each node. */
+/** Something that was noticed, decided or done. `id` is `<node>-<run>-<number>`: unique, and in order for each run of an agent. */
 export interface EventRecord {
   readonly id: string
   readonly at: string

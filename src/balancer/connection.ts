@@ -47,6 +47,8 @@ export class Connection {
   #listener: AnswerListener = SILENT
   #reusable = true
   #answered = true
+  /** The answer is complete and the owner does not know it yet. */
+  #owed = false
   #bodySent = true
   #chunkedBody = false
   #handedOver = false
@@ -113,6 +115,7 @@ export class Connection {
   /** Ends it now, whatever it was doing; its listener hears nothing more. */
   destroy(): void {
     this.#listener = SILENT
+    this.#owed = false
     this.#socket.destroy()
   }
 
@@ -125,12 +128,13 @@ export class Connection {
       if (!(error instanceof ResponseError)) throw error
       return
     }
-    if (this.#answered && !this.#handedOver) this.#giveBack()
+    this.#giveBack()
   }
 
   #giveBack(): void {
-    if (this.#socket.destroyed || this.#listener === SILENT) return
-    this.#listener = SILENT
+    if (!this.#owed) return
+    this.#owed = false
+    if (this.#socket.destroyed) return
     // An answer that came before the whole request was sent leaves the rest of the request in the way.
     if (!this.#reusable || !this.#bodySent) {
       this.#socket.destroy()
@@ -148,8 +152,11 @@ export class Connection {
   }
 
   #onEnd(rawTrailers: RawHeaders): void {
+    const listener = this.#listener
+    this.#listener = SILENT
     this.#answered = true
-    this.#listener.onEnd(rawTrailers)
+    this.#owed = true
+    listener.onEnd(rawTrailers)
   }
 
   #onUpgrade(head: ResponseHead, rest: Buffer): void {
@@ -167,7 +174,7 @@ export class Connection {
   readonly #onClosing = (): void => {
     const proper = this.#parser.close()
     if (!proper) this.#break('the instance closed the connection before its answer was complete')
-    else if (this.#answered) this.#giveBack()
+    else this.#giveBack()
     this.#socket.destroy()
   }
 
@@ -186,6 +193,7 @@ export class Connection {
     const listener = this.#listener
     this.#listener = SILENT
     this.#answered = true
+    this.#owed = false
     this.#socket.destroy()
     listener.onBroken(why)
   }

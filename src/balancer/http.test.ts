@@ -382,4 +382,96 @@ describe('health', () => {
     expect(answered).toBeGreaterThan(10)
     expect(verdicts).not.toContain('busy dead')
   })
+
+  test('clients that wait make the door ask long before its turn', async () => {
+    const frozen = await rawInstance('frozen', () => {})
+    const well = await rawInstanceThat('well', () => 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell')
+    // At its turn it would be asked in a minute; the phase of the first question is drawn from that minute as well.
+    const probe = { path: '/probe', everyMs: 60_000, timeoutMs: 100 }
+    const { port, verdicts } = await openDoor([frozen, well], { probe })
+    const answers = await Promise.all(Array.from({ length: 4 }, () => ask(port)))
+    expect(answers.map(({ text }) => text)).toEqual(['well', 'well', 'well', 'well'])
+    expect(verdicts).toContain('frozen dead')
+  })
+})
+
+describe('connections', () => {
+  async function countingInstance(): Promise<{ target: Target; connections: () => number }> {
+    let connections = 0
+    const one = await httpInstance('one', (_incoming, response) => response.end('ok'))
+    one.server.on('connection', () => {
+      connections += 1
+    })
+    return { target: one.target, connections: () => connections }
+  }
+  // Probes open connections of their own, so they stay away here.
+  const unasked = { probe: { path: '/healthz', everyMs: 600_000, timeoutMs: 250 } }
+
+  test('are used again, one after the other', async () => {
+    const { target, connections } = await countingInstance()
+    const { port } = await openDoor([target], unasked)
+    for (let turn = 0; turn < 5; turn++) await ask(port, { method: turn % 2 === 0 ? 'GET' : 'POST' })
+    expect(connections()).toBe(1)
+  })
+
+  test('that were idle for a second are not good enough for a POST, but for a GET', async () => {
+    const { target, connections } = await countingInstance()
+    const { port } = await openDoor([target], unasked)
+    await ask(port)
+    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    await ask(port)
+    expect(connections()).toBe(1)
+    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    await ask(port, { method: 'POST' })
+    expect(connections()).toBe(2)
+  })
+
+  test('pipelined requests are answered in their order', async () => {
+    const one = await httpInstance('one', (incoming, response) => {
+      setTimeout(() => response.end(`<${incoming.url}>`), incoming.url === '/a' ? 100 : 0)
+    })
+    const { port } = await openDoor([one.target])
+    const client = await rawClient(
+      port,
+      ['/a', '/b', '/c'].map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(''),
+    )
+    await until('all are answered', () => client.seen().includes('</c>'))
+    expect(client.seen().match(/<.*?>/g)).toEqual(['</a>', '</b>', '</c>'])
+  })
+
+  test('a client that leaves with requests waiting behind another leaves nothing open', async () => {
+    const one = await httpInstance('one', () => {})
+    const { port, door } = await openDoor([one.target])
+    const client = await rawClient(port, 'GET /a HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3))
+    await until('they are open', () => door.report()[0]?.open === 3)
+    client.socket.destroy()
+    await until('none is open', () => door.report()[0]?.open === 0)
+  })
+
+  test('a held request whose client leaves is forgotten', async () => {
+    const { port, door } = await openDoor([])
+    const client = await rawClient(port, 'GET /a HTTP/1.1\r\nHost: x\r\n\r\n')
+    await until('it is held', () => door.report()[0]?.held === 1)
+    client.socket.destroy()
+    await until('none is open', () => door.report()[0]?.open === 0)
+  })
+
+  test('an upgrade that the instance declines is an ordinary answer, and the connection ends with it', async () => {
+    const one = await httpInstance('one', (_incoming, response) =>
+      response.writeHead(426, { 'Content-Length': 2 }).end('no'),
+    )
+    const { port } = await openDoor([one.target])
+    const head = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+    const client = await rawClient(port, `${head}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n`)
+    await until('it is answered and closed', () => client.closed())
+    expect(client.seen()).toMatch(/^HTTP\/1\.1 426 [\s\S]*\r\n\r\nno$/)
+  })
+
+  test('a wish for HTTP/2 is passed over', async () => {
+    const one = await httpInstance('one', (incoming, response) => response.end(String(incoming.headers.upgrade)))
+    const { port } = await openDoor([one.target])
+    const client = await rawClient(port, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+    await until('it is answered and closed', () => client.closed())
+    expect(client.seen()).toMatch(/200 OK[\s\S]*undefined/)
+  })
 })

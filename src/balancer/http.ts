@@ -31,11 +31,16 @@ const NO_UPGRADE: Pick<Asked, 'upgrade' | 'onUpgraded'> = {
   },
 }
 
-export function httpServer(entrance: Entrance): FrontServer {
-  const sockets = new Set<Socket>()
-  const busy = new Map<Socket, Set<Exchange>>()
+/** What is known of the clients' connections of one server. */
+interface Clients {
+  readonly sockets: Set<Socket>
+  readonly busy: Map<Socket, Set<Exchange>>
   /** Connections on which a request was refused: whatever else arrives there means nothing. */
-  const refused = new WeakSet<Socket>()
+  readonly refused: WeakSet<Socket>
+}
+
+export function httpServer(entrance: Entrance): FrontServer {
+  const clients: Clients = { sockets: new Set(), busy: new Map(), refused: new WeakSet() }
   const server = createServer({
     insecureHTTPParser: false,
     requireHostHeader: false, // required all the same, in headers.ts, so that the refusal is one of ours
@@ -47,26 +52,35 @@ export function httpServer(entrance: Entrance): FrontServer {
   })
   // The size of the head is bounded already; a second bound would silently drop headers beyond it.
   server.maxHeadersCount = 0
+  takeRequests(server, entrance, clients)
+  followConnections(server, entrance, clients)
+  return {
+    server,
+    wind: () => wind(entrance, server),
+    cutAll() {
+      for (const socket of clients.sockets) socket.destroy()
+    },
+    get open() {
+      return clients.sockets.size
+    },
+  }
+}
 
+function takeRequests(server: Server, entrance: Entrance, { busy, refused }: Clients): void {
   const begin = (request: IncomingMessage, response: ServerResponse, asked: Asked): void => {
-    const { socket } = request
     response.sendDate = false
     const exchange = new Exchange(entrance, request, response, asked)
-    const here = busy.get(socket)
+    const here = busy.get(request.socket)
     here?.add(exchange)
     response.on('close', () => here?.delete(exchange))
     exchange.start()
   }
   const onRequest = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
-    const { socket } = request
-    if (refused.has(socket)) return
+    if (refused.has(request.socket)) return
     const complaint = complaintAbout(request.rawHeaders, request.httpVersion)
-    if (complaint !== undefined) {
-      refused.add(socket)
-      refuse(response, complaint)
-      return
-    }
-    begin(request, response, { expectsContinue, ...NO_UPGRADE })
+    if (complaint === undefined) return begin(request, response, { expectsContinue, ...NO_UPGRADE })
+    refused.add(request.socket)
+    refuse(response, complaint)
   }
   server.on('request', (request, response) => onRequest(request, response, false))
   server.on('checkContinue', (request, response) => onRequest(request, response, true))
@@ -84,6 +98,9 @@ export function httpServer(entrance: Entrance): FrontServer {
     refused.add(socket)
     refuseBytes(socket, error, busy.get(socket) ?? new Set())
   })
+}
+
+function followConnections(server: Server, entrance: Entrance, { sockets, busy }: Clients): void {
   server.on('connection', (socket) => {
     sockets.add(socket)
     busy.set(socket, new Set())
@@ -96,16 +113,6 @@ export function httpServer(entrance: Entrance): FrontServer {
       busy.delete(socket)
     })
   })
-  return {
-    server,
-    wind: () => wind(entrance, server),
-    cutAll() {
-      for (const socket of sockets) socket.destroy()
-    },
-    get open() {
-      return sockets.size
-    },
-  }
 }
 
 function wind(entrance: Entrance, server: Server): void {

@@ -25,6 +25,26 @@ describe('tcp', () => {
     expect(client.seen()).toBe('got hello world')
   })
 
+  test('what was sent before an end arrives, also at a slow reader', async () => {
+    const size = 12_000_000
+    const target = await rawInstance('one', (socket) => {
+      socket.write(Buffer.alloc(size, 'x'))
+      socket.end()
+    })
+    const { port } = await openDoor([target], TCP)
+    const client = await rawClient(port, 'all of it')
+    client.socket.end()
+    let received = 0
+    client.socket.on('data', (chunk) => {
+      received += chunk.length
+      // So slowly that every buffer on the way is full when the instance has closed already.
+      client.socket.pause()
+      setTimeout(() => client.socket.resume(), 2)
+    })
+    await until('all of it came', () => client.closed())
+    expect(received).toBe(size)
+  })
+
   test('nobody listens at the first: the next one, without an error', async () => {
     const nobody = { id: 'x', node: 'a', host: '127.0.0.1', port: await freePort(), state: 'serving', term: 0 } as const
     const { port } = await openDoor([nobody, await echo('one')], TCP)

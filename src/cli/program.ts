@@ -10,6 +10,7 @@ import { addDrain, addUndrain } from './commands/drain.ts'
 import { addEvents } from './commands/events.ts'
 import { addLogs } from './commands/logs.ts'
 import { addReceipts } from './commands/receipts.ts'
+import { addSim } from './commands/sim.ts'
 import { addStatus } from './commands/status.ts'
 import { addSwitchover } from './commands/switchover.ts'
 import { addUp } from './commands/up.ts'
@@ -20,7 +21,8 @@ import { configRoom } from './rooms.ts'
 import { version } from './version.ts'
 
 const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
-  'Run:': [addUp, addDown, addCheck, addWhatIf, addDemo],
+  'Run:': [addUp, addDown, addCheck, addDemo],
+  'Foresee:': [addWhatIf, addSim],
   'Look:': [addStatus, addWhy, addEvents, addReceipts, addLogs],
   'Change:': [addSwitchover, addDrain, addUndrain],
   'Inside:': [addAgent],

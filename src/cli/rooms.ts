@@ -28,3 +28,12 @@ export async function whatifRoom() {
   ])
   return { ...whatif, ...naming, ...measured }
 }
+
+export async function simRoom() {
+  const [many, run, shrink] = await Promise.all([
+    import('../sim/many.ts'),
+    import('../sim/run.ts'),
+    import('../sim/shrink.ts'),
+  ])
+  return { ...many, ...run, ...shrink }
+}

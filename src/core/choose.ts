@@ -5,12 +5,13 @@
  */
 import type { ServiceName } from './model.ts'
 import type { Problem } from './problems/problem.ts'
+import type { Rule } from './rules.ts'
 import type { Step } from './steps.ts'
 import type { View } from './view.ts'
 
 export interface Act {
   readonly step: Step
-  readonly rule: string
+  readonly rule: Rule
   readonly why: string
 }
 

@@ -5,8 +5,8 @@
 import { formatDuration } from '../lib/duration.ts'
 import { type Candidate, candidatesFor } from './election.ts'
 import type { InstanceReport, NodeName, ServiceSpec } from './model.ts'
-import type { Problem } from './problems/problem.ts'
-import { hasLeader, instanceOn, isWellOn, leadOf, recordOf, type View } from './view.ts'
+import type { ReportedProblem } from './reported-problem.ts'
+import { hasLeader, instanceOn, isWellOn, leadOf, nodeState, recordOf, type View } from './view.ts'
 
 /** Does the service do its work for clients now, as far as this node knows? */
 export function isServing(view: View, service: ServiceSpec): boolean {
@@ -21,19 +21,57 @@ export function isServing(view: View, service: ServiceSpec): boolean {
   )
 }
 
+export interface KnownProblem extends ReportedProblem {
+  /** Who sees it. */
+  readonly node: NodeName
+}
+
+/**
+ * What is wrong as all nodes see it, so that it does not matter which of them is asked: own problems and what the living
+ * peers reported. First-hand evidence comes first, and what several see alike is said once.
+ */
+export function knownProblems(view: View, own: readonly ReportedProblem[]): KnownProblem[] {
+  const told = view.cluster.nodes.flatMap(({ name }) => {
+    const problems =
+      name === view.self ? own : nodeState(view, name) === 'alive' ? view.peers[name]?.report?.problems : []
+    return (problems ?? []).map(({ rule, service, evidence, why }) => ({ rule, service, evidence, why, node: name }))
+  })
+  const first = new Map<string, KnownProblem>()
+  for (const problem of told.filter(({ evidence }) => evidence === 'first-hand').concat(told)) {
+    const key = `${problem.rule} ${problem.service ?? ''} ${problem.why}`
+    if (!first.has(key)) first.set(key, problem)
+  }
+  return [...first.values()]
+}
+
 /** One sentence about a service: what is wrong first, else what is right. */
-export function sentenceFor(view: View, service: ServiceSpec, problems: readonly Problem[]): string {
+export function sentenceFor(view: View, service: ServiceSpec, problems: readonly ReportedProblem[]): string {
   const own = problems.find((problem) => problem.service === service.name)
   const now = hasLeader(service) ? leaderSentence(view, service) : activeSentence(view, service)
   if (isServing(view, service)) return own ? `${now}; ${own.why}` : now
-  return own ? own.why : now
+  const said = own ? `${own.why}${nextTry(view, service)}` : now
+  const away = problems.find(({ rule }) => rule === 'store-away')
+  return away && own?.rule !== 'lease-ending' ? `${said}; ${away.why}` : said
+}
+
+/** When nobody leads because whoever could must wait first. */
+function nextTry(view: View, service: ServiceSpec): string {
+  if (!hasLeader(service) || leadOf(view, service.name)) return ''
+  const able = candidatesFor(view, service).filter((candidate) => candidate.able)
+  const soonestMs = Math.min(...able.map(({ inMs }) => inMs))
+  if (able.length === 0) return '; no node can lead it now'
+  return soonestMs > 0 ? `; every node backs off, the next try is in ${formatDuration(soonestMs)}` : ''
 }
 
 function activeSentence(view: View, service: ServiceSpec): string {
   const nodes = serving(view, service)
-  const asked = `${service.instances} asked for`
-  if (nodes.length === 0) return `no instance of ${service.name} is healthy (${asked})`
-  return `${nodes.length} of ${asked} serve: ${nodes.join(', ')}`
+  const asked = service.instances === 1 ? '1 instance' : `${service.instances} instances`
+  if (nodes.length > 0) return `${nodes.length} of ${asked} serve: ${nodes.join(', ')}`
+  const others = view.cluster.nodes.flatMap(({ name }) => {
+    const instance = instanceOn(view, name, service.name)
+    return instance && (instance.state !== 'stopped' || instance.note) ? `${name} is ${describe(instance)}` : []
+  })
+  return `no instance of ${service.name} is healthy: ${others.join('; ') || `none of ${asked} runs yet`}`
 }
 
 function leaderSentence(view: View, service: ServiceSpec): string {
@@ -51,8 +89,11 @@ function leaderSentence(view: View, service: ServiceSpec): string {
 function describe(instance: InstanceReport | undefined): string {
   if (!instance) return 'not reported'
   if (instance.retryInMs > 0) return `started again in ${formatDuration(instance.retryInMs)}: ${instance.note}`
-  if (instance.state === 'running')
-    return instance.health === 'healthy' ? `running as ${instance.role}` : `${instance.health}: ${instance.note}`
+  if (instance.state === 'running') {
+    if (instance.health === 'healthy') return `running as ${instance.role}`
+    if (instance.health === 'unknown') return instance.note || 'running and not known to be healthy yet'
+    return `unhealthy: ${instance.note}`
+  }
   return instance.note === '' ? instance.state : `${instance.state}: ${instance.note}`
 }
 

@@ -4,15 +4,14 @@
  *
  * The core never learns a product's name: a driver declares traits, and decisions are made about those.
  */
-
 import type { ReplicaReport } from './replica.ts'
+import type { ReportedProblem } from './reported-problem.ts'
+import type { Rule } from './rules.ts'
 
 export type NodeName = string
 export type ServiceName = string
-
 /** Who leads a service since when: a number that only grows, and the fencing token of whoever holds it. */
 export type Term = number
-
 /** `active-active`: every instance serves. `active-passive`: one serves, the others stand by. */
 export type Redundancy = 'active-active' | 'active-passive'
 
@@ -46,7 +45,7 @@ export interface EndpointSpec {
   readonly port: number
 }
 
-/** How patient the cluster is with one service. All in milliseconds; defaults come from the preset (config/presets). */
+/** How patient the cluster is with one service; defaults come from the preset (config/presets). */
 export interface ServiceTiming {
   /** How long a primary that nobody hears from may still be running. A successor waits at least this long. */
   readonly leaseMs: number
@@ -149,7 +148,7 @@ export interface ServiceRecord {
 }
 
 export interface Vacancy {
-  readonly rule: string
+  readonly rule: Rule
   readonly why: string
   readonly by: NodeName
   /** Wall clock of whoever noticed. For receipts only. */
@@ -195,4 +194,6 @@ export interface NodeReport {
   readonly instances: readonly InstanceReport[]
   /** The node is being stopped on purpose: give it nothing new. */
   readonly stopping: boolean
+  /** As seen from there. */
+  readonly problems?: readonly ReportedProblem[]
 }

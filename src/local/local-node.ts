@@ -40,7 +40,7 @@ export interface LocalNodeOptions {
 const LOOK_EVERY_MS = 30
 const RESTART = { firstMs: 200, mostMs: 5_000 }
 /** An agent that lived this long was well: what follows is a new trouble, not the old one. */
-const STEADY_MS = 10_000
+const STEADY_MS = 3_000
 const MOST_LOG_BYTES = 10 * 1024 * 1024
 
 export class LocalNode {

@@ -153,15 +153,28 @@ export class SimDriver implements Driver {
       return
     }
     const process = processes.find(books.identity)
-    if (process?.phase === 'open') {
+    if (process?.phase === 'open' && !process.headless && !process.dying) {
       this.#hold(process)
       this.#enter('running')
       this.#look(process)
       return
     }
-    if (process) processes.kill(process) // a gate whose agent died never opens
     const ran = process?.phase !== 'gated'
+    if (process) await this.#bury(process) // a gate whose agent died never opens, and remains must go
     this.#close(ran ? 'ended while no agent watched' : 'its agent ended before it ran', ran)
+  }
+
+  #bury(process: Process): Promise<void> {
+    const { gate, processes } = this.#parts
+    processes.kill(process)
+    return gate.promise((resolve) => {
+      const stop = processes.onChange(() => {
+        if (process.phase !== 'dead') return
+        stop()
+        resolve()
+      })
+      if (process.phase === 'dead') resolve()
+    })
   }
 
   onChange(changed: () => void): Stop {
@@ -191,7 +204,7 @@ export class SimDriver implements Driver {
     const notice = (late: number) => gate.after(late, () => this.#look(process))
     this.#unwatch = processes.onChange((changed) => {
       if (changed !== process) return
-      if (process.phase === 'dead') notice(NOTICE_EXIT_MS * (0.2 + random()))
+      if (process.phase === 'dead' || process.headless) notice(NOTICE_EXIT_MS * (0.2 + random()))
       else if (process.frozen !== this.#hung) notice(NOTICE_HANG_MS * random())
       else notice(service.timing.probeEveryMs * random())
     })
@@ -201,11 +214,18 @@ export class SimDriver implements Driver {
     if (this.#process !== process) return
     if (process.phase === 'dead') return this.#ended(process)
     const { processes } = this.#parts
+    if (process.headless) return this.#killRemains(process)
     this.#hung = process.frozen
     if (process.frozen) this.#feel('unhealthy', 'stopped by a signal (SIGSTOP)')
     else if (processes.isWell(process)) this.#feel('healthy', '')
     else if (this.#health !== 'unknown' || processes.isBooted(process)) this.#feel('unhealthy', 'HTTP 503')
     this.#tell()
+  }
+
+  /** What a dead leader leaves behind must not write either; it is gone when it is gone. */
+  #killRemains(process: Process): void {
+    this.#enter('stopping')
+    this.#parts.processes.kill(process)
   }
 
   #ended(process: Process): void {

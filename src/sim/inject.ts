@@ -32,18 +32,17 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'freeze primary':
       return hitProcess(world, fault)
     case 'unwell':
-      return habit(world, fault, { unwell: true })
     case 'crash loop':
-      return habit(world, fault, { crashAfterMs: 20 + Math.floor(world.random() * 400) })
     case 'refused':
-      return habit(world, fault, { refused: true })
     case 'stubborn':
-      return habit(world, fault, { stubborn: true })
+      return habit(world, fault, habitFor(world, fault.kind))
     case 'slow kills':
       world.node(fault.node).processes.killWithinMs = SLOW_KILL_MS
       return () => {
         world.node(fault.node).processes.killWithinMs = 20
       }
+    case 'dying link':
+      return dyingLink(world, fault.node)
     case 'kill agent':
       world.killAgent(fault.node)
       return undefined
@@ -66,13 +65,11 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'cut off':
       return cutOff(world, fault.node)
     case 'store away':
-      return storeIs(world, 'away')
     case 'store full':
-      return storeIs(world, 'full')
     case 'store unsure':
-      return storeIs(world, 'unsure')
+      return storeIs(world, fault.kind)
     case 'store slow':
-      world.store.slowMs = 150
+      world.store.slowMs = 100 + Math.floor(world.random() * 250)
       return () => {
         world.store.slowMs = 0
       }
@@ -105,6 +102,10 @@ function hitProcess(
   return () => processes.thaw(process)
 }
 
+function habitFor(world: World, kind: 'unwell' | 'crash loop' | 'refused' | 'stubborn'): Partial<Habits> {
+  return kind === 'crash loop' ? { crashAfterMs: 20 + Math.floor(world.random() * 400) } : { [kind]: true }
+}
+
 function habit(world: World, { node, service }: { node: string; service: string }, bad: Partial<Habits>): () => void {
   const { processes } = world.node(node)
   const habits = processes.habitsOf(service)
@@ -117,6 +118,20 @@ function habit(world: World, { node, service }: { node: string; service: string 
   }
 }
 
+/** What the store answers comes ever so late for a second, and then the node does not reach it any more. */
+function dyingLink(world: World, node: string): () => void {
+  world.network.lag(STORE, node, 200 + 180 * world.random())
+  let over = false
+  world.clock.after(1_000 + 500 * world.random(), () => {
+    if (!over) world.cut(node, STORE)
+    if (!over) world.clock.after(3_000, () => world.mend(node, STORE))
+  })
+  return () => {
+    over = true
+    world.network.lag(STORE, node, 0)
+  }
+}
+
 function cutOff(world: World, node: string): () => void {
   const others = [...world.nodes.keys(), STORE].filter((name) => name !== node)
   for (const other of others) world.cut(node, other)
@@ -125,7 +140,10 @@ function cutOff(world: World, node: string): () => void {
   }
 }
 
-function storeIs(world: World, condition: 'away' | 'full' | 'unsure'): () => void {
+const CONDITIONS = { 'store away': 'away', 'store full': 'full', 'store unsure': 'unsure' } as const
+
+function storeIs(world: World, fault: keyof typeof CONDITIONS): () => void {
+  const condition = CONDITIONS[fault]
   world.store.condition = condition
   return () => {
     if (world.store.condition === condition) world.store.condition = 'well'

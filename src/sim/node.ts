@@ -25,6 +25,7 @@ export interface NodeParts {
   readonly clock: Clock
   readonly random: Random
   readonly rate: number
+  readonly freezes: boolean
   readonly network: Network
   readonly store: StoreServer
   readonly watcher: Watcher
@@ -84,6 +85,10 @@ export class SimNode {
     return this.#running?.gate.state === 'running' ? this.#running.surface : null
   }
 
+  get agentPid(): number {
+    return this.#agentPid
+  }
+
   get agentState(): 'running' | 'frozen' | 'dead' {
     return this.#running?.gate.state ?? 'dead'
   }
@@ -115,6 +120,7 @@ export class SimNode {
       cluster,
       self: spec.name,
       run: this.#parts.run(),
+      freezes: this.#parts.freezes,
       world: {
         clock: own,
         store: handle,
@@ -122,7 +128,9 @@ export class SimNode {
         drivers: new Map(drivers),
         fence: this.fence.portFor(gate),
         door: { publish: (table) => this.#parts.onTable(table) },
-        remember: (event) => this.#parts.onEvent(this.name, event),
+        remember: (what, record) => {
+          if (what === 'events') this.#parts.onEvent(this.name, record as EventRecord)
+        },
         pids: () => pids,
       },
       onExit: () => gate.deliver(() => this.#exit()),

@@ -26,6 +26,9 @@ export interface Habits {
   refused: boolean
 }
 
+/** Share of ends that leave something of the group behind. */
+const LEAVES_REMAINS = 0.25
+
 export const GOOD_HABITS: Habits = {
   bootMs: 80,
   endMs: 20,
@@ -44,6 +47,8 @@ export interface Process {
   phase: 'gated' | 'open' | 'dead'
   frozen: boolean
   dying: boolean
+  /** Its leader has ended and others of its group run on: they may still write, and must be killed. */
+  headless: boolean
   openedAt: number
   /** How it ended, for people. */
   ending: string
@@ -110,6 +115,7 @@ export class Processes {
       phase: 'gated',
       frozen: false,
       dying: false,
+      headless: false,
       openedAt: 0,
       ending: '',
     }
@@ -159,7 +165,16 @@ export class Processes {
     this.#tell(process, 'thawed')
   }
 
-  /** It ends by itself, now. */
+  /** Its leader ends by itself; now and then something that it had started is left behind. */
+  fail(process: Process, ending: string): void {
+    if (process.phase === 'dead' || process.headless) return
+    if (process.dying || this.#random() >= LEAVES_REMAINS) return this.crash(process, ending)
+    process.headless = true
+    process.ending = ending
+    this.#hint(process)
+  }
+
+  /** Nothing is left of it, now. */
   crash(process: Process, ending = 'ended with code 1'): void {
     if (process.phase === 'dead') return
     process.phase = 'dead'
@@ -175,7 +190,14 @@ export class Processes {
 
   isWell(process: Process): boolean {
     const { bootMs, unwell } = this.habitsOf(process.service)
-    return process.phase === 'open' && !process.frozen && !process.dying && !unwell && this.isBooted(process, bootMs)
+    return (
+      process.phase === 'open' &&
+      !process.frozen &&
+      !process.dying &&
+      !process.headless &&
+      !unwell &&
+      this.isBooted(process, bootMs)
+    )
   }
 
   isBooted(process: Process, bootMs = this.habitsOf(process.service).bootMs): boolean {
@@ -201,7 +223,9 @@ export class Processes {
 
   #endLater(process: Process, delayMs: number, ending: string, still: () => boolean): void {
     this.#clock.after(delayMs, () => {
-      if (still()) this.crash(process, ending)
+      if (!still()) return
+      if (process.dying) this.crash(process, process.headless ? process.ending : ending)
+      else this.fail(process, ending)
     })
   }
 

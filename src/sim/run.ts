@@ -4,8 +4,9 @@
  */
 import type { ClusterSpec } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
-import { drawFaults, type Fault, type FaultKind } from './faults.ts'
+import type { Fault } from './faults.ts'
 import { inject } from './inject.ts'
+import { drawFor, mannerOf, watchManner } from './manner.ts'
 import { unsettled } from './settled.ts'
 import { type MadeUpService, madeUpCluster } from './spec.ts'
 import { type Happened, World } from './world.ts'
@@ -27,7 +28,6 @@ export interface RunOptions {
   readonly cluster?: ClusterSpec
   /** Instead of the seed's own: what shrinking passes in. */
   readonly faults?: readonly Fault[]
-  readonly kinds?: readonly FaultKind[]
   readonly onHappened?: (happened: Happened) => void
 }
 
@@ -47,12 +47,9 @@ export interface Verdict {
 export async function runSeed(options: RunOptions): Promise<Verdict> {
   const random = seededRandom(options.seed)
   const cluster = options.cluster ?? clusterOf(random)
+  const manner = mannerOf(options.seed)
   const count = 2 + Math.floor(random() * 9)
-  const drawn = drawFaults(
-    cluster,
-    { count, fromMs: 0, overMs: FAULTS_OVER_MS, ...(options.kinds && { kinds: options.kinds }) },
-    random,
-  )
+  const drawn = drawFor(manner, cluster, { count, fromMs: 0, overMs: FAULTS_OVER_MS }, random)
   const faults = options.faults ?? drawn
   const world = new World({ cluster, seed: Math.floor(random() * 2 ** 32), drift: 0.001 })
   if (options.onHappened) world.onHappened(options.onHappened)
@@ -60,7 +57,12 @@ export async function runSeed(options: RunOptions): Promise<Verdict> {
   for (const fault of faults) world.clock.after(STARTED_AFTER_MS + fault.atMs, () => inject(world, fault))
   const endOfFaults = Math.max(0, ...faults.map((fault) => fault.atMs + fault.forMs))
   const isBroken = () => world.violations.length > 0
+  let endWatch = () => {}
+  world.clock.after(STARTED_AFTER_MS, () => {
+    endWatch = watchManner(manner, world, (sentence) => world.broken(sentence))
+  })
   await world.clock.runUntil(STARTED_AFTER_MS + endOfFaults + 1, isBroken)
+  endWatch()
   const settledAfterMs = isBroken() ? 0 : await settle(world)
   return verdictOf(options.seed, world, faults, settledAfterMs)
 }

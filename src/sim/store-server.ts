@@ -36,7 +36,7 @@ export class StoreServer {
   #snapshot: Snapshot | null = null
   #cancelEnd: Cancel = () => undefined
   condition: StoreCondition = 'well'
-  /** How long it thinks before it handles a request. */
+  /** How long it thinks, at most, before it handles a request, and again before it answers. */
   slowMs = 0
   changes = 0
 
@@ -54,9 +54,12 @@ export class StoreServer {
 
   /** A request has arrived. `answer` is called when it has been handled. */
   take<T>(asked: Asked<T>, answer: (answer: Answer<T>) => void): void {
-    const handled = () => answer(this.#handle(asked))
-    if (this.slowMs > 0) this.#after(this.slowMs * (0.5 + this.#random()), handled)
-    else handled()
+    if (this.slowMs === 0) return answer(this.#handle(asked))
+    // Before it is handled or after, or both: a holder must count from before it asked, whichever it was.
+    this.#after(this.slowMs * this.#random(), () => {
+      const handled = this.#handle(asked)
+      this.#after(this.slowMs * this.#random(), () => answer(handled))
+    })
   }
 
   read(): Snapshot {

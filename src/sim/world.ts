@@ -50,7 +50,9 @@ export class World {
   /** Steps that agents did, by rule; what liveness and coverage are judged by. */
   readonly rules = new Map<string, number>()
   readonly digest = new Digest()
+  readonly #processListeners: ((process: Process, what: Parameters<Truth['processChanged']>[1]) => void)[] = []
   readonly #listeners: ((happened: Happened) => void)[] = []
+  readonly #freezes: boolean
   readonly #agentBackAfterMs: number | null
   readonly #keptDead = new Set<NodeName>()
   stepsDone = 0
@@ -62,11 +64,12 @@ export class World {
   constructor(options: WorldOptions) {
     const { cluster, seed, drift = 0 } = options
     this.cluster = cluster
+    this.#freezes = seed % 8 === 0 // every eighth is enough to catch a finder that changes its view
     this.random = seededRandom(seed)
     this.#agentBackAfterMs = options.agentBackAfterMs === undefined ? 300 : options.agentBackAfterMs
     this.network = new Network(this.clock, this.random)
     this.network.weather = options.weather ?? FAIR
-    this.truth = new Truth(cluster, (sentence) => this.#broken(sentence))
+    this.truth = new Truth(cluster, (sentence) => this.broken(sentence))
     const rate = () => 1 + drift * (2 * this.random() - 1)
     const storeClock = new NodeClock(this.clock, rate(), 0)
     this.store = new StoreServer({
@@ -87,6 +90,10 @@ export class World {
     const node = this.nodes.get(name)
     if (!node) throw new Error(`there is no node ${name}`)
     return node
+  }
+
+  onProcess(listener: (process: Process, what: Parameters<Truth['processChanged']>[1]) => void): void {
+    this.#processListeners.push(listener)
   }
 
   onHappened(listener: (happened: Happened) => void): void {
@@ -192,6 +199,7 @@ export class World {
       clock: this.clock,
       random: this.random,
       rate,
+      freezes: this.#freezes,
       network: this.network,
       store: this.store,
       watcher: { changed: (process, what) => this.#processChanged(process, what) },
@@ -214,6 +222,7 @@ export class World {
     const { node, service, identity, role, term } = process
     this.digest.add(`${this.nowMs} ${node} ${service} ${identity.pid} ${role} ${term} ${what}`)
     this.truth.processChanged(process, what)
+    for (const listener of this.#processListeners) listener(process, what)
   }
 
   #eventTold(node: NodeName, event: EventRecord): void {
@@ -225,7 +234,8 @@ export class World {
     for (const listener of this.#listeners) listener({ atMs: this.nowMs, node, what: event })
   }
 
-  #broken(sentence: string): void {
+  /** A promise was broken. */
+  broken(sentence: string): void {
     this.violations.push({ atMs: this.nowMs, sentence })
     this.tell(STORE, `BROKEN: ${sentence}`)
   }

@@ -49,6 +49,10 @@ const state = (driver: Driver) => driver.observe().state
 const isHealthy = (driver: Driver) => until('it is healthy', () => health(driver) === 'healthy')
 const hasEnded = (driver: Driver) => until('it is stopped', () => state(driver) === 'stopped')
 const hasRun = (place: ProcessPlace) => until('it has run', () => /^ran /m.test(place.log()))
+/** Tells the web program how to answer from now on. */
+async function tell(driver: Driver, how: string): Promise<void> {
+  await fetch(`http://127.0.0.1:${driver.observe().port}/be?${how}`)
+}
 const hasGrandchild = (place: ProcessPlace) => until('a grandchild runs', () => place.read('children').endsWith('\n'))
 
 /** An agent of its own process that starts an instance here; resolves to the instance's identity. */
@@ -121,6 +125,17 @@ describe('adoption', () => {
     expect(groupIsAlive(identity.pid)).toBe(false)
   })
 
+  it('one that fell ill while nobody watched is seen to be ill: it is not taken for one that still starts', async () => {
+    const { place, driver } = await openDriver({ run: WEB, health: { http: '/healthz', exec: null } })
+    await driver.start(ACTIVE)
+    await isHealthy(driver)
+    await driver.close()
+    await tell(driver, 'status=503')
+    const next = place.open()
+    await next.adopt()
+    await until('it is unhealthy', () => health(next) === 'unhealthy')
+  })
+
   it('kills what a leader left behind while nobody watched', async () => {
     const place = openPlace({ run: worker('child=children') })
     const { identity, kill } = await hostElsewhere(place, 'run')
@@ -173,7 +188,7 @@ describe('ending', () => {
     await hasRun(place)
     await isHealthy(driver)
     await driver.stop({ settleMs: 10, graceMs: 10_000 })
-    expect(place.log()).toContain('heard SIGTERM\n')
+    expect(place.log()).toContain('heard SIGTERM\nfinished\n')
     expect(driver.observe()).toMatchObject({ state: 'stopped', failures: 0, note: '' })
   })
 
@@ -183,7 +198,7 @@ describe('ending', () => {
     await driver.start(ACTIVE)
     await hasRun(place)
     await driver.stop({ settleMs: 0, graceMs: 10_000 })
-    expect(place.log()).toContain('heard SIGTERM\n')
+    expect(place.log()).toContain('heard SIGTERM\nfinished\n')
   })
 
   it('stop kills who does not listen, after the grace', async () => {
@@ -213,7 +228,9 @@ describe('ending', () => {
     await driver.start(ACTIVE)
     await isHealthy(driver)
     process.kill(pidOf(driver), 'SIGSTOP')
+    const asked = systemClock.mono()
     await driver.stop({ settleMs: 0, graceMs: 60_000 })
+    expect(systemClock.mono() - asked).toBeLessThan(30_000)
     expect(state(driver)).toBe('stopped')
   })
 
@@ -317,20 +334,16 @@ describe('back-off', () => {
 describe('health', () => {
   const asked = { run: WEB, health: { http: '/healthz', exec: null } }
 
-  async function be(driver: Driver, status: number): Promise<void> {
-    await fetch(`http://127.0.0.1:${driver.observe().port}/be?status=${status}`)
-  }
-
   it('follows what it answers, and says why', async () => {
     const { driver } = await openDriver(asked)
     await driver.start(ACTIVE)
     await isHealthy(driver)
-    await be(driver, 503)
+    await tell(driver, 'status=503')
     await until('it is unhealthy', () => health(driver) === 'unhealthy')
     expect(driver.observe().note).toBe('GET /healthz: 503')
-    await be(driver, 302)
+    await tell(driver, 'status=302')
     await isHealthy(driver)
-    await be(driver, 0)
+    await tell(driver, 'status=0')
     await until('it is unhealthy again', () => health(driver) === 'unhealthy')
     expect(driver.observe().note).toBe('GET /healthz: no answer within 500 ms')
   })
@@ -352,7 +365,7 @@ describe('health', () => {
     await driver.start(ACTIVE)
     await isHealthy(driver)
     lagMs = 150
-    await be(driver, 503)
+    await tell(driver, 'status=503')
     await new Promise((resolve) => setTimeout(resolve, 500)) // several checks; that nothing happens has no condition
     expect(health(driver)).toBe('healthy')
     lagMs = 0
@@ -375,7 +388,7 @@ describe('health', () => {
     const { driver } = await openDriver(asked)
     await driver.start(ACTIVE)
     await isHealthy(driver)
-    await be(driver, 500)
+    await tell(driver, 'status=500')
     await until('it is unhealthy', () => health(driver) === 'unhealthy')
     await driver.kill()
     expect(driver.observe()).toMatchObject({ failures: 1, note: 'ended because it was unwell: GET /healthz: 500' })
@@ -457,12 +470,10 @@ describe('ports and environment', () => {
 })
 
 describe('a warm standby', () => {
+  const hooked = { run: WEB, promote: { http: '/promote' }, health: { http: '/healthz', exec: null } }
+
   it('is told by HTTP', async () => {
-    const { place, driver } = await openDriver({
-      run: WEB,
-      promote: { http: '/promote' },
-      health: { http: '/healthz', exec: null },
-    })
+    const { place, driver } = await openDriver(hooked)
     await driver.start(STANDBY)
     await isHealthy(driver)
     const pid = pidOf(driver)
@@ -473,32 +484,25 @@ describe('a warm standby', () => {
   })
 
   it('that objects stays a standby', async () => {
-    const { place, driver } = await openDriver({
-      run: WEB,
-      env: { PROMOTE_STATUS: '409' },
-      promote: { http: '/promote' },
-      health: { http: '/healthz', exec: null },
-    })
+    const { place, driver } = await openDriver(hooked)
     await driver.start(STANDBY)
     await isHealthy(driver)
+    await tell(driver, 'promote=409')
     await expect(driver.promote(7)).rejects.toMatchObject({ code: 'UND_REFUSED' })
     expect(driver.observe()).toMatchObject(STANDBY)
     expect(place.record()).toMatchObject(STANDBY)
   })
 
   it('that does not answer may have been told: it counts as primary, and is told again', async () => {
-    const { driver } = await openDriver({
-      run: WEB,
-      promote: { http: '/promote' },
-      health: { http: '/healthz', exec: null },
-    })
+    const { place, driver } = await openDriver(hooked)
     await driver.start(STANDBY)
     await isHealthy(driver)
-    process.kill(pidOf(driver), 'SIGSTOP')
+    await tell(driver, 'promote=0')
     await expect(driver.promote(7)).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
     expect(driver.observe()).toMatchObject(PRIMARY)
-    process.kill(pidOf(driver), 'SIGCONT')
+    await tell(driver, 'promote=204')
     await driver.promote(7)
+    expect(place.log().match(/^promoted/gm)).toHaveLength(2)
   })
 
   it('is told by a signal and reads its term from the file', async () => {

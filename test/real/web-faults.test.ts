@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { http } from '../../src/index.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { failed, type Load, type Shot, startLoad, summarize } from '../../src/lib/load.ts'
-import { PROGRAMS, serviceOf, startCluster, type TestCluster, wellInstances } from './cluster.ts'
+import { PROGRAMS, serviceOf, slownessMs, startCluster, type TestCluster, wellInstances } from './cluster.ts'
 
 let cluster: TestCluster
 
@@ -105,8 +105,8 @@ describe('under 200 GET/s and 50 POST/s', () => {
     const { gets, posts } = await customers.leave()
     report('kill -9', gets, posts)
     expect(gets.filter(failed)).toEqual([])
-    expect(summarize(gets).slowestMs).toBeLessThan(200)
-    expectHonestPosts(posts, killedAt, 100)
+    expect(summarize(gets).slowestMs).toBeLessThan(200 + slownessMs())
+    expectHonestPosts(posts, killedAt, 100 + slownessMs())
     const { rule, why } = await cluster.service('web')
     expect({ rule, why }).toEqual({ rule: 'instance-down', why: expect.stringContaining('3 of 3') })
   })
@@ -125,8 +125,8 @@ describe('under 200 GET/s and 50 POST/s', () => {
     const { gets, posts } = await customers.leave()
     report('SIGSTOP', gets, posts)
     expect(gets.filter(failed)).toEqual([])
-    expect(summarize(gets).slowestMs).toBeLessThan(1_000)
-    expectHonestPosts(posts, frozenAt, 1_000)
+    expect(summarize(gets).slowestMs).toBeLessThan(1_000 + slownessMs())
+    expectHonestPosts(posts, frozenAt, 1_000 + slownessMs())
     const events = await cluster.local.client.events()
     expect(events.find(({ rule }) => rule === 'instance-unwell')).toMatchObject({
       node,
@@ -149,7 +149,7 @@ describe('under 200 GET/s and 50 POST/s', () => {
     const { gets, posts } = await customers.leave()
     report('node lost', gets, posts)
     expect(gets.filter(failed)).toEqual([])
-    expectHonestPosts(posts, lostAt, 200)
+    expectHonestPosts(posts, lostAt, 200 + slownessMs())
     expect(moved.nodes.find(({ name }) => name === node)).toMatchObject({ alive: false, state: 'lost' })
     expect(serviceOf(moved, 'web').why).toMatch(/2 of 3 .*too few nodes/)
 

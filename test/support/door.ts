@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer as createNetServer, type Socket
 import { Door } from '../../src/balancer/door.ts'
 import type { Route, Target } from '../../src/core/routing.ts'
 import { systemClock } from '../../src/lib/clock.ts'
+import { seededRandom } from '../../src/lib/random.ts'
 
 /** Everything that a test opens is pushed here and closed after it. */
 export const closers: (() => void)[] = []
@@ -83,7 +84,7 @@ export async function openDoor(targets: readonly Target[], more: Partial<Route> 
   const verdicts: string[] = []
   let listens = false
   let version = 0
-  const door = new Door(systemClock, Math.random, {
+  const door = new Door(systemClock, seededRandom(1), {
     onListening() {
       listens = true
     },

@@ -90,7 +90,7 @@ async function perform(cluster: LocalCluster, dataFolder: string, show: Show, si
   }
   await traffic.end()
   const workers = await checkWorkers(dataFolder)
-  return show.receipts(outcomes, workers, traffic.failures(5)) && !signal.aborted
+  return show.receipts(outcomes, workers) && !signal.aborted
 }
 
 async function suffer(

@@ -3,7 +3,6 @@ import Table from 'cli-table3'
 import type { EventRecord } from '../../api/contract.ts'
 import type { ClusterSpec } from '../../core/model.ts'
 import { formatDuration } from '../../lib/duration.ts'
-import type { Shot } from '../../lib/load.ts'
 import type { Palette } from '../io.ts'
 import type { Outcome, WorkerCheck } from './run.ts'
 import { GETS_PER_SECOND, POSTS_PER_SECOND } from './traffic.ts'
@@ -48,23 +47,15 @@ export class Show {
   }
 
   /** The table and the verdict; true when both promises were kept and every fault was got over. */
-  receipts(outcomes: readonly Outcome[], workers: WorkerCheck, failures: readonly Shot[]): boolean {
+  receipts(outcomes: readonly Outcome[], workers: WorkerCheck): boolean {
     const table = new Table({
-      head: ['fault', 'detected', 'back', 'requests', 'failed GET', 'failed POST', 'slowest', 'rule'],
+      head: ['fault', 'detected', 'back', 'requests', 'failed', 'slowest', 'rule'],
       style: { head: ['bold'], border: [] },
     })
     for (const { fault, detectedMs, backMs, rule, tally } of outcomes) {
       const { requests, failedGets, failedPosts, slowestMs } = tally
-      table.push([
-        fault,
-        shown(detectedMs),
-        shown(backMs),
-        requests,
-        failedGets,
-        failedPosts,
-        formatDuration(slowestMs),
-        rule,
-      ])
+      const failed = `${failedGets} GET, ${failedPosts} POST`
+      table.push([fault, shown(detectedMs), shown(backMs), requests, failed, formatDuration(slowestMs), rule])
     }
     this.#write(`\n${table.toString()}`)
     this.#write(
@@ -78,8 +69,9 @@ export class Show {
     const failedGets = outcomes.reduce((sum, { tally }) => sum + tally.failedGets, 0)
     const stuck = outcomes.filter(({ backMs }) => backMs === null)
     this.#verdict(failedGets === 0, `${failedGets} failed GETs through the doors of living nodes`)
-    for (const { method, status, error, atMs } of failures)
-      this.#write(`    ${method} at ${Math.round(atMs)} ms: ${status ?? ''} ${error ?? ''}`)
+    for (const { method, status, error, tookMs } of outcomes.flatMap(({ tally }) => tally.failures).slice(0, 5)) {
+      this.#write(`    ${method}: ${status ?? ''} ${error ?? ''} after ${formatDuration(tookMs)}`)
+    }
     this.#verdict(workers.ok, workers.says)
     this.#verdict(
       stuck.length === 0,

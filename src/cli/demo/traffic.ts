@@ -20,6 +20,8 @@ export interface Tally {
   /** POSTs whose fate the client does not know, because the instance died with them. */
   readonly failedPosts: number
   readonly slowestMs: number
+  /** The failed GETs themselves, for the end of a demo that failed. */
+  readonly failures: readonly Shot[]
 }
 
 interface Stream {
@@ -60,19 +62,14 @@ export class Traffic {
         load.shots.filter(({ atMs }) => startedAt + atMs >= from && startedAt + atMs < until),
       )
     const lost = shots.filter(failed)
+    const failures = lost.filter(({ method }) => method === 'GET')
     return {
       requests: shots.length,
-      failedGets: lost.filter(({ method }) => method === 'GET').length,
+      failures,
+      failedGets: failures.length,
       failedPosts: lost.filter(({ method }) => method !== 'GET').length,
       slowestMs: shots.reduce((slowest, { tookMs }) => Math.max(slowest, tookMs), 0),
     }
-  }
-
-  /** What the failures were, for the end of a demo that failed. */
-  failures(limit: number): readonly Shot[] {
-    return this.#streams
-      .flatMap(({ load }) => load.shots.filter((shot) => failed(shot) && shot.method === 'GET'))
-      .slice(0, limit)
   }
 
   #open({ node, url }: Door): void {

@@ -50,6 +50,9 @@ function kindColor({ paint }: Io, kind: EventRecord['kind']): (text: string) => 
   return { noticed: paint.yellow, done: paint.green, failed: paint.red, ended: paint.dim, told: paint.dim }[kind]
 }
 
+/** What a program prints often says why it came to this. */
+const PRINTED = new Set(['instance-down', 'instance-crashing', 'instance-unwell', 'primary-down', 'primary-unwell'])
+
 export function explanationLines(io: Io, explanation: Explanation): string[] {
   const { bold, green, red, dim } = io.paint
   const { service, now, problems, candidates, recent } = explanation
@@ -65,6 +68,9 @@ export function explanationLines(io: Io, explanation: Explanation): string[] {
     ...(open.length === 0
       ? ['No open problems.']
       : tableLines(io, [{ title: 'PROBLEM' }, { title: 'SEEN BY' }, { title: 'WHY' }], open)),
+    ...(problems.some(({ rule }) => PRINTED.has(rule))
+      ? ['', `“understudy logs ${service}” shows what it printed.`]
+      : []),
     ...(able.length === 0
       ? []
       : ['', ...tableLines(io, [{ title: 'NODE' }, { title: 'CAN LEAD' }, { title: 'WHY' }], able)]),

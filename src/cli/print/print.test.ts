@@ -129,6 +129,8 @@ describe('events, explanations, receipts', () => {
       PROBLEM        SEEN BY  WHY
       instance-down  b        the process ended with code 1 (first-hand)
 
+      “understudy logs web” shows what it printed.
+
       NODE  CAN LEAD  WHY
       a     yes       alive and healthy
       b     no        nothing runs there

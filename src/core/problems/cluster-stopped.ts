@@ -3,7 +3,7 @@
  * has to be waited for at the next start, and then ends itself. Nothing is taken over meanwhile: no finder starts
  * anything on a node that is stopping.
  */
-import type { ServiceSpec } from '../model.ts'
+import type { ServiceSpec, Vacancy } from '../model.ts'
 import { leadOf, localInstance, type View } from '../view.ts'
 import type { Finder, Problem } from './problem.ts'
 
@@ -31,7 +31,7 @@ function endOf(view: View, { name }: ServiceSpec): Problem | undefined {
   }
   if (lead?.node !== view.self || !view.store.reachable) return undefined
   const why = `${view.self} is being stopped`
-  const vacancy = { rule: CLUSTER_STOPPED, why, by: view.self, noticedAt: view.wall }
+  const vacancy: Vacancy = { rule: CLUSTER_STOPPED, why, by: view.self, noticedAt: view.wall }
   return found(`${name} has ended on ${view.self}: its lead is given up`, [
     { kind: 'give-up-lead', service: name, term: lead.term, vacancy },
   ])

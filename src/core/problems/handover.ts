@@ -6,6 +6,7 @@
  */
 import { bestOther } from '../election.ts'
 import type { NodeName, ServiceSpec } from '../model.ts'
+import type { Rule } from '../rules.ts'
 import { calledOff } from '../switchover.ts'
 import { holdsLead, isDrained, leadOf, localInstance, recordOf, type View } from '../view.ts'
 import { forEachService, type Problem } from './problem.ts'
@@ -42,7 +43,7 @@ export const primaryDrained = forEachService((view, service) => {
   return { rule: 'node-drained', service: service.name, evidence: 'inferred', why, steps: [] }
 })
 
-function handOver(view: View, { name }: ServiceSpec, rule: string, to: NodeName, why: string): Problem | undefined {
+function handOver(view: View, { name }: ServiceSpec, rule: Rule, to: NodeName, why: string): Problem | undefined {
   const instance = localInstance(view, name)
   const found = (steps: Problem['steps']): Problem => ({ rule, service: name, evidence: 'first-hand', why, steps })
   if (!view.store.reachable) return found([]) // nothing ends here that could not be handed over

@@ -4,6 +4,7 @@
  */
 import { unmetNeeds } from '../needs.ts'
 import { membersOf } from '../placement.ts'
+import type { Rule } from '../rules.ts'
 import { hasLeader, leadOf, localInstance } from '../view.ts'
 import { forEachService } from './problem.ts'
 
@@ -16,7 +17,7 @@ export const instanceMissing = forEachService((view, service) => {
   if (hasLeader(service) && !runsStandbys) return undefined
   if (!membersOf(view, service).includes(view.self)) return undefined
   const role = hasLeader(service) ? 'standby' : 'active'
-  const found = (rule: string, evidence: 'first-hand' | 'inferred', why: string, mayStart: boolean) => ({
+  const found = (rule: Rule, evidence: 'first-hand' | 'inferred', why: string, mayStart: boolean) => ({
     rule,
     service: service.name,
     evidence,
@@ -36,7 +37,7 @@ export const instanceMissing = forEachService((view, service) => {
       instance.retryInMs <= 0,
     )
   }
-  const ended = `${service.name} on ${view.self} ${instance.note || 'has ended'}`
+  const ended = `${service.name} on ${view.self} is down: ${instance.note || 'it has ended'}`
   if (instance.failures < 2) return found('instance-down', 'first-hand', ended, instance.retryInMs <= 0)
   return found(
     'instance-crashing',

@@ -6,6 +6,7 @@
 import { turnInMs } from '../election.ts'
 import type { ServiceRecord } from '../model.ts'
 import { needsMet } from '../needs.ts'
+import type { Rule } from '../rules.ts'
 import { hasLeader, leadOf, nodeState, recordOf, type View } from '../view.ts'
 import { CLUSTER_STOPPED } from './cluster-stopped.ts'
 import { forEachService } from './problem.ts'
@@ -30,7 +31,7 @@ export const noPrimary = forEachService((view, service) => {
 })
 
 /** A fault that was told keeps its name until it is mended; an orderly end is no fault. */
-function ruleOf({ term, vacancy }: ServiceRecord): string {
+function ruleOf({ term, vacancy }: ServiceRecord): Rule {
   if (term === 0 || vacancy?.rule === CLUSTER_STOPPED) return 'no-primary'
   return vacancy?.rule ?? 'primary-lost'
 }

@@ -6,6 +6,7 @@
  * an earlier agent, and under which nothing leads, is given up: nobody knows whether something ran in its term.
  */
 import { bestOther } from '../election.ts'
+import type { Vacancy } from '../model.ts'
 import { holdsLead, leadOf, localInstance } from '../view.ts'
 import { forEachService } from './problem.ts'
 
@@ -16,9 +17,9 @@ export const primaryDown = forEachService((view, service) => {
   const hasEnded = instance.state === 'stopped' && instance.term === term
   const isUnused = (view.local.leases[service.name]?.adopted ?? false) && instance.term !== term
   if (!hasEnded && !isUnused) return undefined
-  const why = `the primary of ${service.name} on ${view.self} ${instance.note || 'has ended'}`
+  const why = `the primary of ${service.name} on ${view.self} is down: ${instance.note || 'it has ended'}`
   const successor = bestOther(view, service, view.self)
-  const vacancy = {
+  const vacancy: Vacancy = {
     rule: 'primary-down',
     why,
     by: view.self,

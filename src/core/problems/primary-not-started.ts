@@ -3,7 +3,7 @@
  * instance is started, in the term that was won.
  */
 import { bestOther } from '../election.ts'
-import type { NodeName, ServiceName, Term } from '../model.ts'
+import type { NodeName, ServiceName, Term, Vacancy } from '../model.ts'
 import { holdsLead, leadOf, localInstance, type View } from '../view.ts'
 import { forEachService, type Problem } from './problem.ts'
 
@@ -11,8 +11,9 @@ export const primaryNotStarted = forEachService((view, service) => {
   const lead = leadOf(view, service.name)
   const instance = localInstance(view, service.name)
   if (!lead || !holdsLead(view, service.name) || instance.term === lead.term || view.local.stopping) return undefined
+  if (view.local.leases[service.name]?.adopted) return undefined // primary-down gives it up, as soon as the store lets it
   const found = (why: string, step: 'start' | 'promote' | 'stop') => ({
-    rule: 'primary-not-started',
+    rule: 'primary-not-started' as const,
     service: service.name,
     evidence: 'first-hand' as const,
     why,
@@ -39,7 +40,7 @@ export const primaryNotStarted = forEachService((view, service) => {
 /** It can neither be started nor promoted here: a missing file, a port that is taken. Somebody else may have more luck. */
 function givenTo(view: View, service: ServiceName, successor: NodeName, note: string, term: Term): Problem {
   const why = `${service} cannot take over on ${view.self}: ${note || 'its standby refused'}`
-  const vacancy = { rule: 'primary-not-started', why, by: view.self, noticedAt: view.wall, successor }
+  const vacancy: Vacancy = { rule: 'primary-not-started', why, by: view.self, noticedAt: view.wall, successor }
   return {
     rule: 'primary-not-started',
     service,

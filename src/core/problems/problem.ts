@@ -3,18 +3,12 @@
  * finder that looks at a view from one node and says what is wrong there and what this node should do about it. A finder
  * speaks for its own node only: nobody orders another node about, and nothing waits for a coordinator.
  */
-import type { ServiceName, ServiceSpec } from '../model.ts'
+import type { ServiceSpec } from '../model.ts'
+import type { ReportedProblem } from '../reported-problem.ts'
 import type { Step } from '../steps.ts'
 import type { View } from '../view.ts'
 
-export interface Problem {
-  /** The stable name, as in docs/rules.md. */
-  readonly rule: string
-  readonly service: ServiceName | null
-  /** `first-hand`: this node saw it itself. `inferred`: concluded from silence or from what others say. */
-  readonly evidence: 'first-hand' | 'inferred'
-  /** A sentence that an operator understands at night. It should not change while the problem stays the same. */
-  readonly why: string
+export interface Problem extends ReportedProblem {
   /** What this node does about it, the next step only; empty when it can only wait or tell. */
   readonly steps: readonly Step[]
   /**

@@ -103,8 +103,7 @@ class ProcessDriver implements Driver {
     if (this.#starting && same) return this.#starting.done
     if (state === 'running' && same) return Promise.resolve()
     if (this.#starting || state !== 'stopped') {
-      const { name } = this.#parts.service
-      return Promise.reject(refusal(`${name} is ${state} as ${present?.role} of term ${present?.term} here`))
+      return Promise.reject(refusal(`it is ${state} here as ${present?.role} of term ${present?.term}`))
     }
     const done = this.#start(request).finally(() => {
       this.#starting = undefined

@@ -104,14 +104,18 @@ export function execCheck(check: ExecCheckRequest): Check {
     })
 }
 
-/** All must pass; the first that fails says why. */
+/** All must pass; the first that fails says why. One that cannot even be tried has failed. */
 export function allChecks(checks: readonly Check[]): Check {
   return async () => {
-    for (const check of checks) {
-      const result = await check()
-      if (!result.ok) return result
+    try {
+      for (const check of checks) {
+        const result = await check()
+        if (!result.ok) return result
+      }
+      return OK
+    } catch (error) {
+      return { ok: false, note: `the check cannot be run: ${String(error)}` }
     }
-    return OK
   }
 }
 

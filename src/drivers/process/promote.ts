@@ -8,6 +8,7 @@
 import type { Term } from '../../core/model.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { type ProcessIdentity, signal } from '../../lib/proc.ts'
+import { refusal } from '../refusal.ts'
 import type { PromoteOptions } from './options.ts'
 import { exchange } from './probe.ts'
 
@@ -28,16 +29,19 @@ export async function tellPromotion(request: PromoteRequest): Promise<void> {
   if (hook === null) return
   if ('signal' in hook) {
     // Only the leader: unlike SIGTERM, a signal of the user's own choice kills whoever does not expect it.
-    if (!signal(identity, hook.signal)) throw new UnderstudyError('UND_REFUSED', 'the standby ended before it was told')
+    if (!signal(identity, hook.signal)) throw refusal('the standby ended before it was told')
     return
   }
   const { host, port } = request
   const body = JSON.stringify({ role: 'primary', term })
-  const answer = await exchange({ host, port, path: hook.http, timeoutMs: HOOK_TIMEOUT_MS }, 'POST', body)
+  const target = { host, port, path: hook.http, timeoutMs: HOOK_TIMEOUT_MS }
+  const answer = await exchange(target, 'POST', body).catch((cause: unknown) => {
+    throw refusal(`the hook ${hook.http} cannot be asked: ${String(cause)}`, cause)
+  })
   if (answer.status !== undefined && answer.status >= 200 && answer.status < 300) return
   const said = `POST ${hook.http} on ${host}:${port}: ${answer.status ?? answer.problem}`
   if (answer.status !== undefined || answer.refused) {
-    throw new UnderstudyError('UND_REFUSED', `the standby does not take over: ${said}`)
+    throw refusal(`the standby does not take over: ${said}`)
   }
   throw new UnderstudyError('UND_TIMED_OUT', `it is not known whether the standby takes over: ${said}`)
 }

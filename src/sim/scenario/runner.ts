@@ -1,6 +1,7 @@
 /** Performs a scenario in a made-up world and writes down what happened, as text that is compared and read in review. */
-import type { EventRecord } from '../../api/contract.ts'
-import { assertNever } from '../../lib/assert.ts'
+import type { AgentSurface } from '../../agent/surface.ts'
+import type { Accepted, EventRecord } from '../../api/contract.ts'
+import { AssertionError } from '../../lib/assert.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import { serves } from '../served.ts'
 import type { MadeUpNode, MadeUpService } from '../spec.ts'
@@ -15,12 +16,13 @@ export interface Told {
   readonly failures: readonly string[]
 }
 
-/** `agentLog`: rules that are left out of the text because every scenario would begin with them. */
 export async function tellScenario(source: string, seed = 1): Promise<Told> {
   const runner = new Runner(seed)
   for (const command of parse(source)) await runner.perform(command)
   return runner.told()
 }
+
+const CONDITION = { away: 'away', full: 'full', unsure: 'unsure', slow: 'well', back: 'well' } as const
 
 class Runner {
   readonly #seed: number
@@ -51,66 +53,73 @@ class Runner {
     const world = this.#theWorld()
     switch (command.do) {
       case 'start':
-        return world.start()
-      case 'stop':
-        world.wantStopped()
-        return this.#ask((node) => world.node(node).surface?.stopCluster())
+        world.start()
+        break
       case 'heal':
-        return world.heal()
+        world.heal()
+        break
+      case 'wait':
+        await world.clock.advance(command.forMs)
+        break
       case 'status':
-        return void this.#lines.push('', ...tableOf(world), '')
+        this.#lines.push('', ...tableOf(world), '')
+        break
       case 'kill':
       case 'freeze':
       case 'thaw':
       case 'restart':
-        return this.#hit(command.do, command.target, command.forGood)
+        this.#hit(command.do, command.target, command.forGood)
+        break
       case 'cut':
-        return world.cut(command.a, command.b, command.oneWay)
       case 'mend':
-        return world.mend(command.a, command.b, command.oneWay)
+        world[command.do](command.a, command.b, command.oneWay)
+        break
       case 'store':
         world.store.slowMs = command.condition === 'slow' ? 200 : 0
-        world.store.condition =
-          command.condition === 'back' || command.condition === 'slow' ? 'well' : command.condition
-        return
+        world.store.condition = CONDITION[command.condition]
+        break
       case 'unwell':
       case 'refuse':
       case 'stubborn':
       case 'fix':
       case 'crash':
-        return this.#spoil(command)
+        this.#spoil(command)
+        break
       case 'clock':
-        return world.node(command.node).clock.jumpWall(command.byMs)
-      case 'switchover':
-        return this.#ask((node) =>
-          world
-            .node(node)
-            .surface?.switchover({ service: command.service, ...(command.to !== null && { to: command.to }) }),
-        )
+        world.node(command.node).clock.jumpWall(command.byMs)
+        break
+      default:
+        await this.#askOrExpect(command, world)
+    }
+  }
+
+  /** What people ask of the cluster, and what they expect of it. */
+  async #askOrExpect(command: Command, world: World): Promise<void> {
+    switch (command.do) {
+      case 'stop':
+        world.wantStopped()
+        return this.#ask((surface) => surface.stopCluster())
+      case 'switchover': {
+        const { service, to } = command
+        return this.#ask((surface) => surface.switchover({ service, ...(to !== null && { to }) }))
+      }
       case 'drain':
       case 'undrain':
-        return this.#ask((node) => world.node(node).surface?.drain(command.node, command.do === 'drain'))
-      case 'wait':
-        return world.clock.advance(command.forMs)
+        return this.#ask((surface) => surface.drain(command.node, command.do === 'drain'))
       case 'expect quiet':
         return this.#expectQuiet(command.forMs)
-      case 'expect one writer':
-        return this.#check(world.violations.length === 0, 'one writer at every moment', 'more than one writer')
-      case 'expect served':
-        return this.#expectServed(command.service, command.by, command.withinMs)
       case 'expect empty':
         return this.#expectEmpty(command.node, command.withinMs)
-      case 'expect not served':
-        return this.#check(
-          !serves(world, command.service),
-          `${command.service} is not served`,
-          `${command.service} is served`,
-        )
-      case 'cluster':
-      case 'service':
-        return
+      case 'expect served':
+        return this.#expectServed(command.service, command.by, command.withinMs)
+      case 'expect not served': {
+        const { service } = command
+        return this.#check(serves(world, service) === undefined, `${service} is not served`, `${service} is served`)
+      }
+      case 'expect one writer':
+        return this.#check(world.violations.length === 0, 'one writer at every moment', 'more than one writer')
       default:
-        assertNever(command)
+        throw new AssertionError(`${command.do} comes before the world`)
     }
   }
 
@@ -127,7 +136,10 @@ class Runner {
     if (target.what === 'process' || target.what === 'primary') {
       const process =
         target.what === 'primary' ? world.primaryOf(target.service) : world.processOf(target.service, target.node)
-      if (!process) return this.#fail(`there is no such process: ${target.service}`)
+      if (!process) {
+        this.#fail(`there is no such process: ${target.service}`)
+        return
+      }
       const { processes } = world.node(process.node)
       if (how === 'kill') return processes.kill(process)
       if (how === 'freeze') return processes.freeze(process)
@@ -159,13 +171,12 @@ class Runner {
   }
 
   /** What a person asks, asked of the first node whose agent answers. */
-  async #ask(call: (node: string) => Promise<{ what: string }> | undefined): Promise<void> {
+  async #ask(call: (surface: AgentSurface) => Promise<Accepted>): Promise<void> {
     const world = this.#theWorld()
-    const node = [...world.nodes.values()].find(({ surface }) => surface !== null)?.name
-    const asked = node === undefined ? undefined : call(node)
-    if (!asked) return this.#fail('no agent answers')
+    const surface = [...world.nodes.values()].find((node) => node.surface !== null)?.surface
+    if (!surface) return this.#fail('no agent answers')
     let answer: string | undefined
-    asked.then(
+    call(surface).then(
       ({ what }) => {
         answer = `accepted: ${what}`
       },

@@ -36,14 +36,14 @@ export function translate(error: unknown, path: string, phase: Phase): Error {
 export function damaged(path: string, what: string, cause?: unknown): UnderstudyError {
   const message =
     `the file ${path} is not a usable store (${what}). It was left as it is. ` +
-    'Stop the agents of this machine, put a backup in its place, start them again (docs/store.md)'
+    'What runs goes on. Copy a backup over it, or “understudy down”, remove it, “understudy up” (docs/store.md)'
   return new UnderstudyError('UND_STORE_DAMAGED', message, { cause })
 }
 
 export function replaced(path: string, cause?: unknown): UnderstudyError {
   const message =
     `the file ${path} was moved, removed or replaced while agents used it: put it back, ` +
-    'or stop the agents of this machine, then start them again'
+    'or “understudy down”, then “understudy up”'
   return new UnderstudyError('UND_STORE_DAMAGED', message, { cause })
 }
 

@@ -1,12 +1,12 @@
-// A little web server. GET /healthz says 200, or what POST /be?status=N made it say (0: no answer at all);
-// POST /promote takes over; everything that happens is a line on stdout.
+// A little web server. /healthz says 200 and /promote 204, or what /be?status=N and /be?promote=N made them say
+// (0: no answer at all). Each promotion is a line on stdout.
 import { createServer } from 'node:http'
 
-let status = 200
+const says = { status: 200, promote: 204 }
 const server = createServer((request, response) => {
   const url = new URL(request.url, 'http://localhost')
   if (url.pathname === '/be') {
-    status = Number(url.searchParams.get('status'))
+    for (const [what, status] of url.searchParams) says[what] = Number(status)
     response.end()
   } else if (url.pathname === '/promote') {
     let body = ''
@@ -15,10 +15,10 @@ const server = createServer((request, response) => {
     })
     request.on('end', () => {
       console.log(`promoted ${body}`)
-      response.writeHead(Number(process.env.PROMOTE_STATUS ?? 204)).end()
+      if (says.promote !== 0) response.writeHead(says.promote).end()
     })
-  } else if (status !== 0) {
-    response.writeHead(status).end('web')
+  } else if (says.status !== 0) {
+    response.writeHead(says.status).end('web')
   }
 })
 server.listen(Number(process.env.PORT), process.env.HOST, () => {

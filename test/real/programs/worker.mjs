@@ -5,13 +5,15 @@ import { readFileSync } from 'node:fs'
 const habits = new Map(process.argv.slice(2).map((word) => word.split('=')))
 const say = (line) => console.log(line)
 
-say(`ran ${process.pid} ${process.env.UNDERSTUDY_ROLE} ${process.env.UNDERSTUDY_TERM}`)
 if (habits.has('exit')) process.exit(Number(habits.get('exit')))
 if (habits.has('deaf')) process.on('SIGTERM', () => say('heard SIGTERM and stays'))
 if (habits.has('polite')) {
   process.on('SIGTERM', () => {
     say('heard SIGTERM')
-    setTimeout(() => process.exit(0), 50)
+    setTimeout(() => {
+      say('finished')
+      process.exit(0)
+    }, 100)
   })
 }
 if (habits.has('child')) {
@@ -25,5 +27,7 @@ if (habits.has('child')) {
   child.unref()
 }
 process.on('SIGUSR1', () => say(`told ${readFileSync(process.env.UNDERSTUDY_TERM_FILE, 'utf8').trim()}`))
+// Said last: whoever waits for this line may count on every habit.
+say(`ran ${process.pid} ${process.env.UNDERSTUDY_ROLE} ${process.env.UNDERSTUDY_TERM}`)
 if (habits.has('chatty')) setInterval(() => say('x'.repeat(1000)), 1)
 setInterval(() => {}, 1000)

@@ -1,0 +1,34 @@
+/**
+ * Going on with the leads of an earlier agent of this node. The store says that a lead is ours and this agent holds no lease
+ * for it: a renewal proves that the lease still lives, and from then on it is ours to renew. The same happens after a
+ * swap whose outcome was unknown and that had been done.
+ */
+import { leadOf, localInstance, type View } from '../core/view.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Leads } from './leads.ts'
+import type { Steps } from './steps.ts'
+
+/** Between two tries for one service. */
+const AGAIN_MS = 50
+
+export interface Adoption {
+  readonly clock: Clock
+  readonly leads: Leads
+  readonly steps: Steps
+  look(): Promise<void>
+}
+
+export function adoptLeads(view: View, { clock, leads, steps, look }: Adoption): void {
+  for (const service of view.cluster.services) {
+    const lead = leadOf(view, service.name)
+    const isHeld = view.local.leases[service.name] !== undefined
+    if (lead?.node !== view.self || isHeld || steps.isBusy(service.name)) continue
+    const release = steps.occupy(service.name, 'adopting the lead')
+    const { pid, startTime, term } = localInstance(view, service.name)
+    const identity = pid !== undefined && startTime !== undefined && term === lead.term ? { pid, startTime } : null
+    void leads
+      .adopt(service, lead, identity)
+      .catch(() => look().catch(() => undefined)) // not ours any more, or the store is away: a later turn decides
+      .then(() => clock.after(AGAIN_MS, release))
+  }
+}

@@ -1,0 +1,45 @@
+/** What the simulator says, in lines. */
+import { formatDuration } from '../../lib/duration.ts'
+import { describeFault } from '../../sim/faults.ts'
+import type { Verdict } from '../../sim/run.ts'
+import type { Summary } from '../../sim/summary.ts'
+import type { Happened } from '../../sim/world.ts'
+
+const BROKEN_SHOWN = 20
+
+export function happenedLine({ atMs, node, what }: Happened): string {
+  const text = typeof what === 'string' ? what : `${what.kind.padEnd(7)} ${what.rule.padEnd(20)} ${what.why}`
+  return `${atMs.toFixed(1).padStart(9)} ms  ${node.padEnd(5)}  ${text}`
+}
+
+export function verdictLines(verdict: Verdict, withFaults: boolean): string[] {
+  const { seed, hash, steps, failovers, faults, broken } = verdict
+  return [
+    `seed ${seed}: ${steps} steps, ${failovers} changes of primary, hash ${hash}`,
+    ...(withFaults ? faults.map((fault) => `  ${describeFault(fault)}`) : []),
+    ...(broken.length === 0 ? ['every promise was kept'] : broken.map((sentence) => `  BROKEN ${sentence}`)),
+  ]
+}
+
+export function progressLine(sofar: Summary, seeds: number, ms: number): string {
+  const perMs = sofar.seeds / ms
+  const left = formatDuration((seeds - sofar.seeds) / perMs)
+  return `${sofar.seeds} of ${seeds} seeds, ${(perMs * 1_000).toFixed(0)} a second, ${left} left, ${sofar.broken.length} broken`
+}
+
+export function summaryLines(sum: Summary, ms: number): string[] {
+  const rate = (sum.seeds / ms) * 1_000
+  return [
+    `faults injected: ${counts(sum.faults)}`,
+    `rules told: ${counts(sum.rules)}`,
+    ...sum.broken.slice(0, BROKEN_SHOWN).map(({ seed, sentence }) => `seed ${seed}: ${sentence}`),
+    `${sum.seeds} seeds, ${sum.broken.length} broken, ${sum.failovers} changes of primary, ${rate.toFixed(0)} seeds a second, hash ${sum.hash}`,
+    `settled at most ${formatDuration(sum.slowestToSettleMs)} of made-up time after healing`,
+    ...(sum.broken[0] ? [`to repeat: understudy sim --seed ${sum.broken[0].seed} --trace, or --shrink`] : []),
+  ]
+}
+
+function counts(record: Readonly<Record<string, number>>): string {
+  const sorted = Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1))
+  return sorted.map(([name, count]) => `${name} ${count}`).join(', ')
+}

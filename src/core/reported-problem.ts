@@ -1,0 +1,17 @@
+/**
+ * A problem as its node tells it to the others, so that people hear of it whichever node they ask. Nothing is decided by
+ * it: each node acts on what it finds itself.
+ */
+
+import type { ServiceName } from './model.ts'
+import type { Rule } from './rules.ts'
+
+export interface ReportedProblem {
+  /** The stable name, as in docs/rules.md. */
+  readonly rule: Rule
+  readonly service: ServiceName | null
+  /** `first-hand`: this node saw it itself. `inferred`: concluded from silence or from what others say. */
+  readonly evidence: 'first-hand' | 'inferred'
+  /** A sentence that an operator understands at night. It should not change while the problem stays the same. */
+  readonly why: string
+}

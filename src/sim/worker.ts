@@ -1,0 +1,10 @@
+/** One thread of many.ts: gets portions of seeds, gives summaries. */
+import { parentPort, workerData } from 'node:worker_threads'
+import type { ClusterSpec } from '../core/model.ts'
+import { type Portion, runPortion } from './many.ts'
+
+const { cluster } = workerData as { readonly cluster?: ClusterSpec }
+
+parentPort?.on('message', (portion: Portion) => {
+  void runPortion(portion, cluster).then((sum) => parentPort?.postMessage(sum))
+})
