@@ -86,9 +86,9 @@ function hitProcess(
   fault: Of<'kill process'> | Of<'freeze process'> | Of<'kill primary'> | Of<'freeze primary'>,
 ): (() => void) | undefined {
   const process =
-    fault.kind === 'kill primary' || fault.kind === 'freeze primary'
-      ? world.primaryOf(fault.service)
-      : world.processOf(fault.service, fault.node)
+    fault.kind === 'kill process' || fault.kind === 'freeze process'
+      ? world.processOf(fault.service, fault.node)
+      : world.primaryOf(fault.service)
   if (!process) return undefined
   const { processes } = world.node(process.node)
   if (fault.kind === 'kill process' || fault.kind === 'kill primary') {
