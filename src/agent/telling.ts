@@ -26,7 +26,12 @@ export class Telling {
     this.#routes = { text: '', version: Math.floor(world.clock.mono()) }
   }
 
+  /**
+   * A new agent knows little at first, and a table without an instance cuts what hangs on it. So it tells nothing until it
+   * has heard every other node, or long enough to call the silent ones lost; the balancer has the last table until then.
+   */
   routes(view: View): void {
+    if (!isInformed(view)) return
     const routes = routesFor(view)
     const text = JSON.stringify(routes)
     if (text === this.#routes.text) return
@@ -54,6 +59,10 @@ export class Telling {
     this.#reported = { text, at: now }
     this.#world.mesh.broadcast({ kind: 'report', report })
   }
+}
+
+function isInformed({ peers, cluster, local }: View): boolean {
+  return local.startedAgoMs >= cluster.timing.lostAfterMs || Object.values(peers).every(({ report }) => report !== null)
 }
 
 /** Ages change all the time and are no news. */

@@ -100,7 +100,8 @@ export const driverContract: readonly DriverCase[] = [
       const pid = pidOf(driver)
       await Promise.all([driver.kill(), driver.kill()])
       assert(!subject.isRunning(pid), 'nothing is left')
-      expectReport(driver, { state: 'stopped', role: 'none', term: 0, failures: 0, retryInMs: 0 })
+      // The term is that of the run that ended: it tells a lead that was used from one that was just won.
+      expectReport(driver, { state: 'stopped', role: 'none', term: PRIMARY.term, failures: 0, retryInMs: 0 })
     },
   },
   {

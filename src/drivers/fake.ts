@@ -33,6 +33,8 @@ export class FakePlace {
   failures = 0
   retryAtMono = 0
   note = ''
+  /** Of the run that is on, or of the last one. */
+  lastTerm: Term = 0
   #nextPid = 100
   readonly #clock: Clock
 
@@ -42,6 +44,7 @@ export class FakePlace {
 
   spawn(role: Exclude<Role, 'none'>, term: Term): FakeProcess {
     this.process = new FakeProcess(this.#clock, this.#nextPid++, role, term)
+    this.lastTerm = term
     return this.process
   }
 }
@@ -115,7 +118,7 @@ export class FakeDriver implements Driver {
       failures: this.#place.failures,
       retryInMs: Math.max(0, this.#place.retryAtMono - now),
       role: process?.role ?? 'none',
-      term: process?.term ?? 0,
+      term: process?.term ?? this.#place.lastTerm,
       ...(process ? { pid: process.identity.pid, port: this.#options.port } : {}),
     }
   }
@@ -156,6 +159,7 @@ export class FakeDriver implements Driver {
     if (process.term > term) throw refusal(`it has term ${process.term} already, which is higher than ${term}`)
     process.role = 'primary'
     process.term = term
+    this.#place.lastTerm = term
     this.#tell()
   }
 

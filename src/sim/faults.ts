@@ -21,7 +21,7 @@ export type Fault = { readonly atMs: number; readonly forMs: number } & (
     }
   | { readonly kind: 'kill agent' | 'freeze agent' | 'kill node' | 'kill fence'; readonly node: NodeName }
   | { readonly kind: 'drain'; readonly node: NodeName }
-  | { readonly kind: 'slow kills'; readonly node: NodeName }
+  | { readonly kind: 'slow kills' | 'dying link'; readonly node: NodeName }
   | { readonly kind: 'jump clock'; readonly node: NodeName; readonly byMs: number }
   | { readonly kind: 'cut' | 'cut one way'; readonly from: string; readonly to: string }
   | { readonly kind: 'cut off'; readonly node: NodeName }
@@ -46,6 +46,7 @@ export const WEIGHTS: Readonly<Record<FaultKind, number>> = {
   'kill fence': 2,
   drain: 4,
   'slow kills': 3,
+  'dying link': 5,
   'jump clock': 2,
   cut: 6,
   'cut one way': 6,
@@ -137,6 +138,7 @@ const NODE_WIDE = new Set<FaultKind>([
   'kill fence',
   'drain',
   'slow kills',
+  'dying link',
   'jump clock',
   'cut off',
 ])

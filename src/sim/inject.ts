@@ -41,6 +41,8 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
       return () => {
         world.node(fault.node).processes.killWithinMs = 20
       }
+    case 'dying link':
+      return dyingLink(world, fault.node)
     case 'kill agent':
       world.killAgent(fault.node)
       return undefined
@@ -67,15 +69,9 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'store unsure':
       return storeIs(world, fault.kind)
     case 'store slow':
-      world.store.slowMs = 100 + Math.floor(world.random() * 250)
-      return () => {
-        world.store.slowMs = 0
-      }
+      return slowStore(world)
     case 'bad weather':
-      world.network.weather = FOUL
-      return () => {
-        world.network.weather = FAIR
-      }
+      return badWeather(world)
     case 'drain':
     case 'switchover':
     case 'stop cluster':
@@ -89,7 +85,10 @@ function hitProcess(
   world: World,
   fault: Of<'kill process'> | Of<'freeze process'> | Of<'kill primary'> | Of<'freeze primary'>,
 ): (() => void) | undefined {
-  const process = 'node' in fault ? world.processOf(fault.service, fault.node) : world.primaryOf(fault.service)
+  const process =
+    fault.kind === 'kill primary' || fault.kind === 'freeze primary'
+      ? world.primaryOf(fault.service)
+      : world.processOf(fault.service, fault.node)
   if (!process) return undefined
   const { processes } = world.node(process.node)
   if (fault.kind === 'kill process' || fault.kind === 'kill primary') {
@@ -116,6 +115,20 @@ function habit(world: World, { node, service }: { node: string; service: string 
   }
 }
 
+/** What the store answers comes ever so late for a second, and then the node does not reach it any more. */
+function dyingLink(world: World, node: string): () => void {
+  world.network.lag(STORE, node, 200 + 180 * world.random())
+  let over = false
+  world.clock.after(1_000 + 500 * world.random(), () => {
+    if (!over) world.cut(node, STORE)
+    if (!over) world.clock.after(3_000, () => world.mend(node, STORE))
+  })
+  return () => {
+    over = true
+    world.network.lag(STORE, node, 0)
+  }
+}
+
 function cutOff(world: World, node: string): () => void {
   const others = [...world.nodes.keys(), STORE].filter((name) => name !== node)
   for (const other of others) world.cut(node, other)
@@ -131,6 +144,20 @@ function storeIs(world: World, fault: keyof typeof CONDITIONS): () => void {
   world.store.condition = condition
   return () => {
     if (world.store.condition === condition) world.store.condition = 'well'
+  }
+}
+
+function slowStore(world: World): () => void {
+  world.store.slowMs = 100 + Math.floor(world.random() * 250)
+  return () => {
+    world.store.slowMs = 0
+  }
+}
+
+function badWeather(world: World): () => void {
+  world.network.weather = FOUL
+  return () => {
+    world.network.weather = FAIR
   }
 }
 

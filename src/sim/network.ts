@@ -27,6 +27,8 @@ export class Network {
   readonly #cut = new Map<string, number>()
   readonly #lastArrival = new Map<string, number>()
   readonly #listeners: ((from: string, to: string) => void)[] = []
+  /** Milliseconds that a link adds to every message, by `from to`: one that is about to fail. */
+  readonly #lag = new Map<string, number>()
   weather: Weather = FAIR
   sent = 0
   lost = 0
@@ -49,7 +51,13 @@ export class Network {
     else if (this.#cut.delete(link)) for (const listener of this.#listeners) listener(from, to)
   }
 
+  /** Makes one direction of a link slow; 0 makes it well. */
+  lag(from: string, to: string, ms: number): void {
+    this.#lag.set(`${from} ${to}`, ms)
+  }
+
   mendAll(): void {
+    this.#lag.clear()
     for (const link of [...this.#cut.keys()]) {
       const [from = '', to = ''] = link.split(' ')
       this.#cut.set(link, 1)
@@ -87,7 +95,7 @@ export class Network {
     const luck = this.#random()
     const now = this.#clock.mono()
     const link = `${from} ${to}`
-    let at = now + extraMs + leastMs + (mostMs - leastMs) * luck * luck
+    let at = now + extraMs + (this.#lag.get(link) ?? 0) + leastMs + (mostMs - leastMs) * luck * luck
     if (this.#random() >= overtaking) {
       at = Math.max(at, this.#lastArrival.get(link) ?? 0)
       this.#lastArrival.set(link, at)

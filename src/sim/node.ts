@@ -85,6 +85,10 @@ export class SimNode {
     return this.#running?.gate.state === 'running' ? this.#running.surface : null
   }
 
+  get agentPid(): number {
+    return this.#agentPid
+  }
+
   get agentState(): 'running' | 'frozen' | 'dead' {
     return this.#running?.gate.state ?? 'dead'
   }

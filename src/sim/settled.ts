@@ -5,7 +5,16 @@ import type { World } from './world.ts'
 
 export function unsettled(world: World): string[] {
   const drained = drainedNodes(world)
-  return world.cluster.services.flatMap((service) => unsettledOf(world, service, drained))
+  return [...world.cluster.services.flatMap((service) => unsettledOf(world, service, drained)), ...misinformed(world)]
+}
+
+/** Agents that go by what an earlier agent of another node said. */
+function misinformed(world: World): string[] {
+  return [...world.nodes.values()].flatMap(({ name, agent }) =>
+    Object.entries(agent?.view.peers ?? {})
+      .filter(([peer, facts]) => facts.report?.agentPid !== world.node(peer).agentPid)
+      .map(([peer]) => `${name} has not heard from the present agent of ${peer}`),
+  )
 }
 
 function unsettledOf(world: World, service: ServiceSpec, drained: ReadonlySet<string>): string[] {

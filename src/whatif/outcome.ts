@@ -135,7 +135,7 @@ function whyNot(situation: Situation, service: ServiceSpec, by: readonly NodeNam
   const usable = living.filter((name) => service.nodes.length === 0 || service.nodes.includes(name))
   if (usable.length === 0) return `it may use ${service.nodes.join(', ')} only, and none of them is left`
   if (by.length > 0) return copiesWhy === '' ? 'no front door that is left leads to it' : copiesWhy
-  if (!hearing.storeAnswers) return 'the store is away: nothing that needs agreement is done'
+  if (!hearing.storeAnswers) return 'the store is away'
   const waits = service.needs.filter((need) => {
     const spec = setting.cluster.services.find(({ name }) => name === need)
     return spec !== undefined && servedBy(situation, spec).length === 0

@@ -49,12 +49,12 @@ function start(situation: Situation, node: NodeName, { service, role, term }: St
     startTime: situation.nowMs,
     port: 1,
   }
-  const begun = { report: fresh, sinceMs: situation.nowMs }
-  situation.instances.set(key, begun)
+  situation.instances.set(key, { report: fresh, sinceMs: situation.nowMs })
   after(situation, situation.setting.assumed.startMs, () => {
+    // It may have been promoted meanwhile; another run would have begun at another time.
     const now = situation.instances.get(key)
-    if (now !== begun) return
-    situation.instances.set(key, { report: { ...fresh, health: 'healthy' }, sinceMs: situation.nowMs })
+    if (now?.report.state !== 'running' || now.report.startTime !== fresh.startTime) return
+    situation.instances.set(key, { report: { ...now.report, health: 'healthy' }, sinceMs: situation.nowMs })
   })
   return true
 }

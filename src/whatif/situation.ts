@@ -122,7 +122,11 @@ export function leadFreed(situation: Situation, service: ServiceName): void {
   situation.leads.delete(service)
   situation.freeSince.set(service, situation.nowMs)
   const isFree = () => !situation.leads.has(service)
-  for (const index of cluster.nodes.keys()) after(situation, index * cluster.timing.staggerMs, () => undefined, isFree)
+  for (const index of cluster.nodes.keys()) {
+    // Whoever waits for its turn looks again with its next heartbeat, at the latest.
+    const waitMs = index === 0 ? 0 : index * cluster.timing.staggerMs + cluster.timing.heartbeatMs
+    after(situation, waitMs, () => undefined, isFree)
+  }
 }
 
 export function heldLease(situation: Situation, node: NodeName, service: ServiceName): HeldLease | undefined {

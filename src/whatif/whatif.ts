@@ -17,7 +17,7 @@ import type { Outcome } from './outcome.ts'
 import { GUESSED, type Rates } from './rates.ts'
 import { votersFor } from './setting.ts'
 
-export type { Availability }
+export { type Availability, MOST_NODES } from './availability.ts'
 
 import { type Weakness, weaknessesOf } from './weaknesses/index.ts'
 

@@ -64,14 +64,6 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'one writer',
   },
   {
-    name: 'handed-over-before-the-process-is-gone',
-    file: 'core/problems/handover.ts',
-    from: "if (instance.state !== 'stopped') return found([{ kind: 'stop'",
-    to: "if (instance.state === 'running') return found([{ kind: 'stop'",
-    means: 'it was asked to stop',
-    breaks: 'one writer',
-  },
-  {
     name: 'stop-not-awaited',
     file: 'agent/act.ts',
     from: 'await driverOf(hands, step.service).stop(',

@@ -14,7 +14,8 @@ import { detach } from '../detach.ts'
 import type { Io } from '../io.ts'
 import { footerLines } from '../print/frame.ts'
 import { killedLines, leftLine, stopLines } from '../print/stop.ts'
-import { configRoom } from '../rooms.ts'
+import { warningLines } from '../print/whatif-parts.ts'
+import { configRoom, whatifRoom } from '../rooms.ts'
 import { Screen } from '../screen.ts'
 import { type CommonOptions, stateFolder } from '../session.ts'
 import { version } from '../version.ts'
@@ -36,6 +37,7 @@ export const addUp: AddCommand = (program, io, exit) => {
     .action(async (path: string | undefined, options: UpOptions) => {
       const { spec, file, warnings } = await readConfig(path)
       if (warnings !== '') io.err(warnings)
+      for (const line of await weakLines(io, spec)) io.err(line)
       const state = stateFolder(io, options)
       const code = options.detach
         ? await detach(io, { spec, file, state, json: options.json === true, timeoutMs: options.timeout })
@@ -49,6 +51,16 @@ async function readConfig(path: string | undefined) {
   const { file, raw } = await config.loadConfig(path)
   const { spec, warnings } = config.compileCluster(raw, { file })
   return { spec, file, warnings: config.printWarnings(warnings) }
+}
+
+/** So many weaknesses are named before a start; `whatif` has the rest. */
+const MOST_WARNINGS = 3
+
+/** What one failure would be enough for. A start does not wait for long answers: large clusters are left to `whatif`. */
+async function weakLines(io: Io, spec: ClusterSpec): Promise<string[]> {
+  const { WhatIf, MOST_NODES } = await whatifRoom()
+  if (spec.nodes.length > MOST_NODES) return []
+  return warningLines(io, new WhatIf({ cluster: spec }).report().weaknesses, MOST_WARNINGS)
 }
 
 interface Plan {

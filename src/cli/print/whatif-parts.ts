@@ -43,12 +43,10 @@ export function availabilityLines(io: Io, { availability, machine, rates }: Full
   ])
   const columns = [
     { title: 'SERVICE' },
-    ...['INSTANCES', 'SERVED', 'NINES', 'AWAY A YEAR', 'OUTAGES', 'PAUSES', 'WITH ONE FEWER', 'ONE MORE'].map(
-      (name) => ({
-        title: name,
-        align: 'right' as const,
-      }),
-    ),
+    ...['COPIES', 'SERVED', 'NINES', 'AWAY A YEAR', 'OUTAGES', 'PAUSES', 'ONE FEWER', 'ONE MORE'].map((name) => ({
+      title: name,
+      align: 'right' as const,
+    })),
   ]
   const [day, hour] = [86_400_000, 3_600_000]
   const said = `Rates (--mtbf-node, …): a node fails every ${rates.mtbfNodeMs / day} days for ${rates.mttrNodeMs / hour} h, a zone every ${rates.mtbfZoneMs / day} days for ${rates.mttrZoneMs / hour} h, a program every ${rates.mtbfProcessMs / day} days.`

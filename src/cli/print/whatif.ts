@@ -79,9 +79,9 @@ function columnsFor({ lost, objectives }: Shown): Column[] {
 
 function rowTable(io: Io, whatif: WhatIf, rows: readonly Row[]): string[] {
   const shown = shownFor(whatif)
-  const cells = grouped(io, whatif, rows, shown).flatMap(({ label, lines, kind }) =>
+  const cells = grouped(io, whatif, rows, shown).flatMap(({ label, lines, kind, thin }) =>
     lines.length === 0
-      ? [[label, '-', kind === 'balancer' ? doorSentence(whatif) : 'every service goes on', '0']]
+      ? [[label, '-', kind === 'balancer' ? doorSentence(whatif) : `every service goes on${thin}`, '0']]
       : lines.map((line, index) => [index === 0 ? label : ' ', ...line]),
   )
   const width = columnsFor(shown).length + 1
@@ -91,28 +91,52 @@ function rowTable(io: Io, whatif: WhatIf, rows: readonly Row[]): string[] {
 
 /** Failures of one kind that come to the same are one row. */
 function grouped(io: Io, whatif: WhatIf, rows: readonly Row[], shown: Shown) {
-  const groups = new Map<string, { kind: string; failures: Failure[][]; lines: string[][] }>()
+  const groups = new Map<string, { kind: string; failures: Failure[][]; lines: string[][]; thin: string }>()
   for (const row of rows) {
     const kind = row.failures.map((failure) => failure.kind).join('+')
     const of = kind === 'instance' ? row.failures[0]?.label.split(' ')[0] : ''
-    const lines = row.outcomes
-      .filter((outcome) => isFelt(whatif, outcome))
-      .map((one) => cellsFor(io, whatif, one, shown))
+    const felt = row.outcomes.filter((outcome) => isFelt(whatif, outcome))
+    const lines = merged(felt.map((one) => cellsFor(io, whatif, one, shown)))
+    const thin = lines.length === 0 ? thinSentence(row) : ''
     // A pair keeps a row of its own: “a or b and c or d” is no sentence.
-    const key = row.failures.length > 1 ? `${groups.size}` : JSON.stringify([kind, of, lines])
-    const group = groups.get(key) ?? { kind, failures: [], lines }
+    const key = row.failures.length > 1 ? `${groups.size}` : JSON.stringify([kind, of, lines, thin])
+    const group = groups.get(key) ?? { kind, failures: [], lines, thin }
     group.failures.push([...row.failures])
     groups.set(key, group)
   }
-  return [...groups.values()].map(({ kind, failures, lines }) => ({ kind, lines, label: alternatives(failures) }))
+  return [...groups.values()].map(({ failures, ...group }) => ({ ...group, label: alternatives(failures) }))
+}
+
+/** Copies that cannot be replaced until something is back. */
+function thinSentence({ outcomes }: Row): string {
+  const thin = outcomes.filter(({ copies, wanted, primary }) => primary === null && copies < wanted)
+  return thin.map(({ service, copies, wanted }) => `, ${service} with ${copies} of ${wanted}`).join('')
+}
+
+/** Services that come to the same are one line. */
+function merged(lines: readonly string[][]): string[][] {
+  const byRest = new Map<string, { services: string[]; rest: string[] }>()
+  for (const [service = '', ...rest] of lines) {
+    const one = byRest.get(JSON.stringify(rest)) ?? { services: [], rest }
+    one.services.push(service)
+    byRest.set(JSON.stringify(rest), one)
+  }
+  return [...byRest.values()].map(({ services, rest }) => [listed(services), ...rest])
+}
+
+const MOST_SERVICES = 2
+
+function listed(names: readonly string[]): string {
+  if (names.length <= MOST_SERVICES) return names.join(', ')
+  return `${names.slice(0, MOST_SERVICES).join(', ')} +${names.length - MOST_SERVICES}`
 }
 
 const MOST_NAMED = 4
 
 /** `node b or c`, `link north–south, north–west or south–west`. */
 function alternatives(failures: readonly (readonly Failure[])[]): string {
-  const [first = [], ...rest] = failures.map((one) => labelOf(one))
-  if (rest.length === 0 || Array.isArray(first)) return String(first)
+  const [first = '', ...rest] = failures.map((one) => labelOf(one))
+  if (rest.length === 0) return first
   const words = first.split(' ')
   const stem = words.slice(0, -1).join(' ')
   const names = [first, ...rest].map((label) => label.split(' ').at(-1) ?? '')
@@ -173,13 +197,17 @@ function thenSentence({ paint }: Io, { inquiry }: WhatIf, outcome: Outcome): str
     return `${outcome.pauseMs === 0 ? 'goes on' : 'started again'} on ${by.join(', ')}${missing}${closed}`
   }
   const next = order.filter((node) => node !== primary)
-  const behind = next.length > 0 ? `, then ${next.join(', ')}` : order.length > 0 ? ', nobody behind it' : ''
+  const behind = next.length > 0 ? `, then ${chain(next)}` : order.length > 0 ? ', nobody behind it' : ''
   if (order.length === 0 || primary === inquiry.primaryOf(service)) return `${primary} leads on${behind}`
   return `${primary} takes over${behind}`
 }
 
+function chain(names: readonly string[]): string {
+  return names.length <= MOST_NAMED ? names.join(', ') : `${names.slice(0, MOST_NAMED - 1).join(', ')} …`
+}
+
 function doorSentence({ inquiry }: WhatIf): string {
-  return `the other doors stay open; this one is back after ${formatDuration(inquiry.setting.assumed.doorBackMs)}`
+  return `other doors stay open, this one is back after ${formatDuration(inquiry.setting.assumed.doorBackMs)}`
 }
 
 function pairLines(io: Io, whatif: WhatIf, { pairs }: FullReport): string[] {

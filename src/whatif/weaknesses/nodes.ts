@@ -3,14 +3,13 @@ import { shortZone, zoneKey, zonesOf } from '../failure.ts'
 import { type Finder, inWords } from './weakness.ts'
 
 export const oneMachine: Finder = ({ inquiry }) => {
-  const { voters, cluster } = inquiry.setting
-  if (voters !== null) return []
+  if (inquiry.setting.voters !== null) return []
   return [
     {
       name: 'one-machine',
       service: null,
       severity: 'note',
-      what: `all ${cluster.nodes.length} nodes and their store are on one machine, which is itself a single point of failure`,
+      what: `every node, and the store, is on one machine, which is itself a single point of failure`,
       change: 'nodes on machines of their own, when the cluster is to survive the loss of one',
     },
   ]

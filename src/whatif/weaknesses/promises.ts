@@ -21,7 +21,7 @@ export const leaseOverRto = forEachService(({ inquiry, singles }, service) => {
   if (leaseMs <= fits) return []
   const change =
     fits >= least
-      ? `\`services.${service.name}.lease: '${Math.floor(fits)}ms'\` or less`
+      ? `\`services.${service.name}.lease: '${written(fits)}'\` or less`
       : `no lease is short enough: \`objectives.rto\` of ${formatDuration(least + takeoverMs)} or more${warmer(service)}`
   return [
     {
@@ -140,6 +140,12 @@ function worst(
 /** What config/check/timing.ts allows at least. */
 function leastLeaseMs(_: ServiceSpec, { heartbeatMs, staggerMs }: ClusterTiming): number {
   return Math.max(500, 4 * heartbeatMs, 2 * staggerMs)
+}
+
+/** As it is written in a config. */
+function written(ms: number): string {
+  const whole = Math.floor(ms)
+  return whole % 1_000 === 0 ? `${whole / 1_000}s` : `${whole}ms`
 }
 
 function warmer({ standby }: ServiceSpec): string {
