@@ -31,7 +31,7 @@ describe('understudy whatif', () => {
 
   it('is readable on 110 columns, also for seven nodes and ten services', async () => {
     const { text } = await type(bad('large'))
-    expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(118)
+    expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(110)
   })
 
   it('answers about chosen failures, with the steps', async () => {

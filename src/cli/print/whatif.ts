@@ -133,7 +133,7 @@ function listed(names: readonly string[]): string {
 
 const MOST_NAMED = 4
 
-const LONGEST_LABEL = 34
+const LONGEST_LABEL = 30
 
 /** `node b or c`, `link north–south, north–west or south–west`. */
 function alternatives(failures: readonly (readonly Failure[])[]): string {
@@ -237,8 +237,8 @@ function assumedLines(io: Io, whatif: WhatIf, { assumed, notModelled, singles }:
   const { startMs, promoteMs, noticeMs } = assumed
   const measured = singles.some(({ outcomes }) => outcomes.some(({ pauseFrom }) => pauseFrom === 'receipts'))
   const lines = [
-    `Times are upper bounds from the timing of the config. Assumed: a program is healthy ${formatDuration(startMs)} after its start (--start),`,
-    `a warm standby leads ${formatDuration(promoteMs)} after it is told, an ended process is seen within ${formatDuration(noticeMs)}.`,
+    `Times are upper bounds from the timing of the config. Assumed: a program is healthy ${formatDuration(startMs)} after its`,
+    `start (--start), a warm standby leads ${formatDuration(promoteMs)} after it is told, an ended process is seen within ${formatDuration(noticeMs)}.`,
     ...(measured ? ['* from receipts of the running cluster: the longest that was measured.'] : []),
     ...(shownFor(whatif).lost
       ? []
