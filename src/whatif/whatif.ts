@@ -44,6 +44,8 @@ export interface Pairs {
   readonly asked: number
   /** Pairs that end or endanger a service that neither of the two does alone. */
   readonly hurting: readonly Row[]
+  /** Pairs that do no such harm and yet interrupt a service that neither of the two alone does, and for how long at most. */
+  readonly pausing: { readonly count: number; readonly mostMs: number }
   /** Every pair; absent when it was not asked for. */
   readonly all?: readonly Row[]
 }
@@ -103,16 +105,19 @@ export class WhatIf {
     const hurting: Row[] = []
     const all: Row[] = []
     let asked = 0
+    let [count, mostMs] = [0, 0]
     for (const [index, one] of singles.entries()) {
       for (const other of singles.slice(index + 1)) {
         asked += 1
         const row = this.row([...one.failures, ...other.failures])
         if (everyPair) all.push(row)
-        if (row.outcomes.some((outcome, at) => isWorse(outcome, one.outcomes[at], other.outcomes[at])))
-          hurting.push(row)
+        const alone = (at: number) => [one.outcomes[at], other.outcomes[at]]
+        const pauseMs = Math.max(0, ...row.outcomes.map((outcome, at) => addedPauseMs(outcome, alone(at))))
+        if (row.outcomes.some((outcome, at) => isWorse(outcome, alone(at)))) hurting.push(row)
+        else if (pauseMs > 0) [count, mostMs] = [count + 1, Math.max(mostMs, pauseMs)]
       }
     }
-    return { asked, hurting, ...(everyPair && { all }) }
+    return { asked, hurting, pausing: { count, mostMs }, ...(everyPair && { all }) }
   }
 
   /** Single failures and weaknesses: quick. */
@@ -145,8 +150,12 @@ export function isBad({ served, loss, objective }: Outcome): boolean {
   return !served || loss === 'possible' || loss === 'if-disks-are-gone' || objective === 'missed'
 }
 
-function isWorse(both: Outcome, one: Outcome | undefined, other: Outcome | undefined): boolean {
-  return isBad(both) && !(one && isBad(one)) && !(other && isBad(other))
+function isWorse(both: Outcome, alone: readonly (Outcome | undefined)[]): boolean {
+  return isBad(both) && !alone.some((one) => one && isBad(one))
+}
+
+function addedPauseMs({ pauseMs }: Outcome, alone: readonly (Outcome | undefined)[]): number {
+  return alone.some((one) => one?.pauseMs !== 0) ? 0 : (pauseMs ?? 0)
 }
 
 function missedIn({ failures, outcomes }: Row): Report['missed'] {

@@ -57,3 +57,16 @@ export function clip(io: Pick<Io, 'tty' | 'columns'>, line: string): string {
   }
   return `${kept}…`
 }
+
+/** Text in lines of at most so many characters, broken between words; all but the first are indented. Colours count nothing. */
+export function wrapped(text: string, width: number, indent: string): string[] {
+  const lines: string[] = []
+  let line = /^ */.exec(text)?.[0] ?? ''
+  for (const word of text.trim().split(' ')) {
+    const longer = line.trim() === '' ? line + word : `${line} ${word}`
+    const isFull = line.trim() !== '' && stripVTControlCharacters(longer).length > width
+    if (isFull) lines.push(line)
+    line = isFull ? indent + word : longer
+  }
+  return [...lines, line]
+}

@@ -9,6 +9,7 @@ export function reportJson(report: FullReport): unknown {
     pairs: {
       asked: pairs.asked,
       hurting: pairs.hurting.map(jsonRow),
+      pausing: pairs.pausing,
       ...(pairs.all && { all: pairs.all.map(jsonRow) }),
     },
     availability: availability.map((one) => ({ ...one, nines: Number.isFinite(one.nines) ? one.nines : null })),

@@ -3,12 +3,21 @@ import { formatDuration } from '../../lib/duration.ts'
 import type { Weakness } from '../../whatif/weaknesses/index.ts'
 import type { Availability, FullReport } from '../../whatif/whatif.ts'
 import type { Io } from '../io.ts'
-import { clip, tableLines } from './table.ts'
+import { clip, tableLines, wrapped } from './table.ts'
+
+/** Sentences are broken here, also where nobody looks: a report is pasted into tickets. */
+export const TEXT_WIDTH = 100
 
 export function weaknessLines(io: Io, { weaknesses }: Pick<FullReport, 'weaknesses'>): string[] {
   const title = io.paint.bold('Single points of failure')
   if (weaknesses.length === 0) return [title, 'None was found.']
-  return [title, ...weaknesses.flatMap((one) => [headLine(io, one), `    ${io.paint.dim('→')} ${one.change}`])]
+  return [
+    title,
+    ...weaknesses.flatMap((one) => [
+      ...wrapped(headLine(io, one), TEXT_WIDTH, '    '),
+      ...wrapped(`    ${io.paint.dim('→')} ${one.change}`, TEXT_WIDTH, '      '),
+    ]),
+  ]
 }
 
 function headLine({ paint }: Io, { name, severity, what }: Weakness): string {
@@ -56,7 +65,11 @@ export function availabilityLines(io: Io, { availability, machine, rates }: Full
       : [
           `That is with each node a machine of its own. On one machine nothing is served more than ${percent(machine)} of the time.`,
         ]
-  return [title, ...tableLines(io, columns, rows), ...[said, ...cap].map((line) => io.paint.dim(line))]
+  return [
+    title,
+    ...tableLines(io, columns, rows),
+    ...[said, ...cap].flatMap((line) => wrapped(line, TEXT_WIDTH, '')).map((line) => io.paint.dim(line)),
+  ]
 }
 
 function other(one: Availability['more']): string {

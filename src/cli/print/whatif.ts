@@ -4,8 +4,8 @@ import type { Failure } from '../../whatif/failure.ts'
 import type { Outcome } from '../../whatif/outcome.ts'
 import type { FullReport, Row, WhatIf } from '../../whatif/whatif.ts'
 import type { Io } from '../io.ts'
-import { type Column, clip, tableLines } from './table.ts'
-import { availabilityLines, weaknessLines } from './whatif-parts.ts'
+import { type Column, clip, tableLines, wrapped } from './table.ts'
+import { availabilityLines, TEXT_WIDTH, weaknessLines } from './whatif-parts.ts'
 
 /** What a table shows beside the service and what becomes of it: only what the config has. */
 interface Shown {
@@ -56,7 +56,7 @@ function calmLines(io: Io, { inquiry }: WhatIf): string[] {
     const primary = inquiry.primaryOf(name)
     return redundancy === 'active-passive' ? `${name} led by ${primary ?? 'nobody'}` : `${name} on ${nodes}`
   })
-  return [clip(io, io.paint.dim(`before: ${places.join('; ')}`))]
+  return wrapped(`before: ${places.join('; ')}`, TEXT_WIDTH, '  ').map((line) => io.paint.dim(line))
 }
 
 function shownFor({ inquiry }: WhatIf): Shown {
@@ -133,6 +133,8 @@ function listed(names: readonly string[]): string {
 
 const MOST_NAMED = 4
 
+const LONGEST_LABEL = 30
+
 /** `node b or c`, `link north–south, north–west or south–west`. */
 function alternatives(failures: readonly (readonly Failure[])[]): string {
   const [first = '', ...rest] = failures.map((one) => labelOf(one))
@@ -140,8 +142,8 @@ function alternatives(failures: readonly (readonly Failure[])[]): string {
   const words = first.split(' ')
   const stem = words.slice(0, -1).join(' ')
   const names = [first, ...rest].map((label) => label.split(' ').at(-1) ?? '')
-  if (names.length > MOST_NAMED) return `${stem} ${names.slice(0, MOST_NAMED - 1).join(', ')} … (${names.length} alike)`
-  return `${stem} ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
+  const all = `${stem} ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
+  return all.length <= LONGEST_LABEL ? all : `${first} … (${names.length} alike)`
 }
 
 function labelOf(failures: readonly Failure[]): string {
@@ -207,25 +209,36 @@ function chain(names: readonly string[]): string {
 }
 
 function doorSentence({ inquiry }: WhatIf): string {
-  return `other doors stay open, this one is back after ${formatDuration(inquiry.setting.assumed.doorBackMs)}`
+  return `others stay open, it is back after ${formatDuration(inquiry.setting.assumed.doorBackMs)}`
 }
+
+/** Pairs that hurt are shown as far as a reader follows. */
+const MOST_PAIRS = 30
 
 function pairLines(io: Io, whatif: WhatIf, { pairs }: FullReport): string[] {
   const title = io.paint.bold('Two failures at once')
-  const harmless = `${pairs.asked - pairs.hurting.length} of ${pairs.asked} pairs do no more harm than one of the two alone`
   if (pairs.all) return [title, ...rowTable(io, whatif, pairs.all)]
-  if (pairs.hurting.length === 0) return [title, `All ${pairs.asked} pairs do no more harm than one of the two alone.`]
-  const most = 30
-  const more = pairs.hurting.length > most ? [`… and ${pairs.hurting.length - most} more (--pairs shows all)`] : []
-  return [title, ...rowTable(io, whatif, pairs.hurting.slice(0, most)), ...more, `The other ${harmless}.`]
+  const { asked, hurting, pausing } = pairs
+  const table = hurting.length === 0 ? [] : rowTable(io, whatif, hurting.slice(0, MOST_PAIRS))
+  const more = hurting.length > MOST_PAIRS ? [`… and ${hurting.length - MOST_PAIRS} more that hurt (--pairs).`] : []
+  const most = formatDuration(pausing.mostMs)
+  const pauses = pausing.count === 0 ? [] : [`${pausing.count} pairs add a pause of at most ${most} (--pairs).`]
+  const harmless = asked - hurting.length - pausing.count
+  return [
+    title,
+    ...table,
+    ...more,
+    ...pauses,
+    `${harmless} of ${asked} pairs do no more harm than one of the two alone.`,
+  ]
 }
 
 function assumedLines(io: Io, whatif: WhatIf, { assumed, notModelled, singles }: FullReport): string[] {
   const { startMs, promoteMs, noticeMs } = assumed
   const measured = singles.some(({ outcomes }) => outcomes.some(({ pauseFrom }) => pauseFrom === 'receipts'))
   const lines = [
-    `Times are upper bounds from the timing of the config. Assumed: a program is healthy ${formatDuration(startMs)} after its start (--start),`,
-    `a warm standby leads ${formatDuration(promoteMs)} after it is told, an ended process is seen within ${formatDuration(noticeMs)}.`,
+    `Times are upper bounds from the timing of the config. Assumed: a program is healthy ${formatDuration(startMs)} after its`,
+    `start (--start), a warm standby leads ${formatDuration(promoteMs)} after it is told, an ended process is seen within ${formatDuration(noticeMs)}.`,
     ...(measured ? ['* from receipts of the running cluster: the longest that was measured.'] : []),
     ...(shownFor(whatif).lost
       ? []
