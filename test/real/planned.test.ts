@@ -167,28 +167,6 @@ describe('drain', () => {
   })
 })
 
-describe('a standby that is unhealthy', () => {
-  it('is no target of a switchover, which says so', async () => {
-    const status = await settled()
-    const standby = instancesIn(status, 'hook').find(({ role }) => role === 'standby')
-    process.kill(standby?.pid ?? 0, 'SIGSTOP')
-    let refused = await operator.run('switchover', 'hook', '--to', standby?.node ?? '', '--no-wait')
-    for (let tries = 0; tries < 5 && refused.code === 0; tries++) {
-      // It was asked before anybody knew: then it is called off or done, and asked again.
-      await settled()
-      const again = instancesIn(await settled(), 'hook').find(({ role }) => role === 'standby')
-      process.kill(again?.pid ?? 0, 'SIGSTOP')
-      await sleep(clock, 400)
-      refused = await operator.run('switchover', 'hook', '--to', again?.node ?? '', '--no-wait')
-    }
-    expect(refused).toMatchObject({
-      code: 3,
-      err: expect.stringMatching(/cannot lead|is unhealthy|is not ready/),
-    })
-    await settled()
-  })
-})
-
 describe('looking on', () => {
   it('events -f --json and logs -f go on with what happens', async () => {
     const events = operator.start('events', '-f', '--json', '-n', '0')
