@@ -8,10 +8,12 @@ import { closeSync, openSync } from 'node:fs'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import { readJson, removeFile, writeFileAtomic } from '../lib/files.ts'
-import { identify, isAlive, type ProcessIdentity, processState, signal } from '../lib/proc.ts'
+import { identify, isAlive, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
 
-const POLL_MS = 50
+/** Between two looks. The exit of a child is told by the kernel at once; of one that an earlier agent started it is not. */
+const POLL_CHILD_MS = 100
+const POLL_ADOPTED_MS = 50
 const RESTART = { firstMs: 100, mostMs: 5_000 }
 /** After this long without dying, earlier deaths are forgotten. */
 const STEADY_MS = 10_000
@@ -33,6 +35,7 @@ export class Companion {
   #identity: ProcessIdentity | null = null
   #deaths = 0
   #startedAt = 0
+  #isChild = false
   #cancel: Cancel = () => undefined
   #stopped = new StoppedSpell()
   #closed = false
@@ -77,6 +80,7 @@ export class Companion {
     child.on('error', () => undefined) // no pid then: the next look tries again
     child.on('exit', () => this.#look())
     child.unref()
+    this.#isChild = true
     this.#startedAt = clock.mono()
     this.#stopped = new StoppedSpell()
     this.#identity = (child.pid !== undefined && identify(child.pid)) || null
@@ -86,7 +90,7 @@ export class Companion {
 
   #watch(): void {
     if (this.#closed) return
-    this.#cancel = this.#options.clock.after(POLL_MS, () => {
+    this.#cancel = this.#options.clock.after(this.#isChild ? POLL_CHILD_MS : POLL_ADOPTED_MS, () => {
       this.#look()
       this.#watch()
     })
@@ -94,8 +98,8 @@ export class Companion {
 
   /** Is it there and not stopped by a signal? A stopped one answers nobody: it is killed, and another one started. */
   #works(identity: ProcessIdentity): boolean {
-    const state = processState(identity.pid)
-    if (!state || !isAlive(identity)) return false
+    const state = livingState(identity)
+    if (!state) return false
     const isStuck = this.#stopped.sighting(isStopped(state), this.#options.clock.mono())
     if (isStuck) signal(identity, 'SIGKILL')
     return !isStuck

@@ -40,7 +40,8 @@ export class Receipts {
     const { vacancy } = before
     if (before.term === 0 || vacancy?.rule === CLUSTER_STOPPED) return
     const freeSince = view.wall - (view.store.leadFreeForMs[service] ?? 0)
-    const noticedAt = vacancy?.noticedAt ?? Math.min(silentSince ?? freeSince, freeSince)
+    // Whoever noticed may have another clock: a fault is never noticed after it was got over.
+    const noticedAt = Math.min(vacancy?.noticedAt ?? silentSince ?? freeSince, freeSince)
     const why = vacancy?.why ?? `${before.primary ?? 'the primary'} was silent until its lease ended`
     const rule = vacancy?.rule ?? 'primary-lost'
     const kind = PLANNED.has(rule) ? 'switchover' : 'failover'

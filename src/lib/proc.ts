@@ -36,10 +36,15 @@ export function identify(pid: number): ProcessIdentity | undefined {
   return state && !isCorpse(state) ? { pid, startTime: state.startTime } : undefined
 }
 
-/** Is exactly this process still there? A corpse that nobody reaped is not. */
-export function isAlive(identity: ProcessIdentity): boolean {
+/** What exactly this process does, in one look; undefined when it is gone. A corpse that nobody reaped is gone. */
+export function livingState(identity: ProcessIdentity): ProcessState | undefined {
   const state = processState(identity.pid)
-  return state !== undefined && state.startTime === identity.startTime && !isCorpse(state)
+  return state && state.startTime === identity.startTime && !isCorpse(state) ? state : undefined
+}
+
+/** Is exactly this process still there? */
+export function isAlive(identity: ProcessIdentity): boolean {
+  return livingState(identity) !== undefined
 }
 
 /**

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import type { NodeName } from '../core/model.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
-import { identify, isAlive, type ProcessIdentity, processState, signal } from '../lib/proc.ts'
+import { identify, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
 import { findAgent, killProcesses, type NodeProcess } from './processes.ts'
 
@@ -111,8 +111,8 @@ export class LocalNode {
   #watch(agent: ProcessIdentity, onGone: () => void): void {
     const stopped = new StoppedSpell()
     const look = () => {
-      const state = processState(agent.pid)
-      if (!state || !isAlive(agent)) return onGone()
+      const state = livingState(agent)
+      if (!state) return onGone()
       if (stopped.sighting(isStopped(state), this.#options.clock.mono())) {
         this.#tell('agent-frozen', 'its agent was stopped by a signal and is killed', agent.pid)
         signal(agent, 'SIGKILL')

@@ -2,7 +2,7 @@
 import { assertNever } from '../lib/assert.ts'
 import type { Fault } from './faults.ts'
 import { FAIR, type Weather } from './network.ts'
-import type { Habits } from './processes.ts'
+import type { Habits, Process } from './processes.ts'
 import { STORE } from './store-handle.ts'
 import type { World } from './world.ts'
 
@@ -28,9 +28,10 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
   switch (fault.kind) {
     case 'kill process':
     case 'freeze process':
+      return hitProcess(world, fault, world.processOf(fault.service, fault.node))
     case 'kill primary':
     case 'freeze primary':
-      return hitProcess(world, fault)
+      return hitProcess(world, fault, world.primaryOf(fault.service))
     case 'unwell':
     case 'crash loop':
     case 'refused':
@@ -69,15 +70,9 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'store unsure':
       return storeIs(world, fault.kind)
     case 'store slow':
-      world.store.slowMs = 100 + Math.floor(world.random() * 250)
-      return () => {
-        world.store.slowMs = 0
-      }
+      return slowStore(world)
     case 'bad weather':
-      world.network.weather = FOUL
-      return () => {
-        world.network.weather = FAIR
-      }
+      return badWeather(world)
     case 'drain':
     case 'switchover':
     case 'stop cluster':
@@ -89,9 +84,9 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
 
 function hitProcess(
   world: World,
-  fault: Of<'kill process'> | Of<'freeze process'> | Of<'kill primary'> | Of<'freeze primary'>,
+  fault: Of<'kill process'> | Of<'kill primary'>,
+  process: Process | undefined,
 ): (() => void) | undefined {
-  const process = 'node' in fault ? world.processOf(fault.service, fault.node) : world.primaryOf(fault.service)
   if (!process) return undefined
   const { processes } = world.node(process.node)
   if (fault.kind === 'kill process' || fault.kind === 'kill primary') {
@@ -147,6 +142,20 @@ function storeIs(world: World, fault: keyof typeof CONDITIONS): () => void {
   world.store.condition = condition
   return () => {
     if (world.store.condition === condition) world.store.condition = 'well'
+  }
+}
+
+function slowStore(world: World): () => void {
+  world.store.slowMs = 100 + Math.floor(world.random() * 250)
+  return () => {
+    world.store.slowMs = 0
+  }
+}
+
+function badWeather(world: World): () => void {
+  world.network.weather = FOUL
+  return () => {
+    world.network.weather = FAIR
   }
 }
 

@@ -45,7 +45,9 @@ export function drawFor(manner: Manner, cluster: ClusterSpec, schedule: Schedule
   if (manner === 'one node') {
     const victim = cluster.nodes[Math.floor(random() * cluster.nodes.length)]?.name ?? ''
     const faults = drawFaults(cluster, { ...schedule, kinds: ON_ONE_NODE }, random)
-    return faults.map((fault) => ({ ...fault, node: victim }) as Fault)
+    // What cannot be started stays so for longer than the promise allows an outage: waiting for it to mend is no answer.
+    const long = (fault: Fault) => (fault.kind === 'refused' ? { forMs: OUTAGE_MS * 2.5 } : {})
+    return faults.map((fault) => ({ ...fault, ...long(fault), node: victim }) as Fault)
   }
   const kept: Fault[] = []
   for (const fault of drawFaults(cluster, { ...schedule, kinds: UNFELT }, random)) {

@@ -36,6 +36,11 @@ export function mutated({ name, file, from, to }: Mutant): string {
   ).outputText
 }
 
+/** What is run: the mutated simulator on one core, until a promise is broken. */
+const ENTRY = `import { runSim } from './sim/many.js'
+console.log(JSON.stringify(await runSim({ seeds: Number(process.argv[2]), untilBroken: true })))
+`
+
 export async function findMutant(mutant: Mutant, mostSeeds: number): Promise<Found> {
   const dir = join(ROOT, 'dist', 'mutants', mutant.name)
   mkdirSync(dir, { recursive: true })
@@ -44,15 +49,9 @@ export async function findMutant(mutant: Mutant, mostSeeds: number): Promise<Fou
     for (const room of ['lib', 'core', 'stores', 'drivers', 'api', 'config', 'agent', 'sim', 'errors.js'])
       cpSync(join(ROOT, 'dist', room), join(dir, room), { recursive: true, filter: (path) => !skip.test(path) })
     writeFileSync(join(dir, mutant.file.replace(/\.ts$/, '.js')), mutated(mutant))
-    const said = await run([
-      join(dir, 'sim/main.js'),
-      '--seeds',
-      String(mostSeeds),
-      '--cores',
-      '1',
-      '--until-broken',
-      '--json',
-    ])
+    const entry = join(dir, 'run.mjs')
+    writeFileSync(entry, ENTRY)
+    const said = await run([entry, String(mostSeeds)])
     const sum = JSON.parse(said) as { broken: { seed: number; sentence: string }[] }
     const [first] = sum.broken
     return { mutant, seeds: first ? first.seed : null, sentence: first?.sentence ?? '' }
