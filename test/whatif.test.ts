@@ -201,6 +201,21 @@ describe('who leads, and when', () => {
     expect(split.inquiry.outcome('worker', { ...NOTHING, nodes: ['b', 'c'] }).served).toBe(false)
   })
 
+  it('has no majority on either side of a cut through the middle', () => {
+    const four = cluster([worker({ instances: 3 })], ['a', 'b', 'c', 'd'])
+    const voters = ['a', 'b', 'c', 'd']
+    const halves = { ...NOTHING, cuts: ['a c', 'a d', 'b c', 'b d'] }
+    const outcome = new WhatIf({ cluster: four, voters, primaries: { worker: 'a' } }).inquiry.outcome('worker', halves)
+    expect(outcome).toMatchObject({ served: false, stopsAfterMs: 1_000 })
+  })
+
+  it('is reached only through doors that hear it', () => {
+    const led = cluster([worker({ endpoints: [{ purpose: 'primary', protocol: 'tcp', port: 9000 }] })])
+    const cut = { ...NOTHING, cuts: ['a c'] }
+    const outcome = new WhatIf({ cluster: led, primaries: { worker: 'a' } }).inquiry.outcome('worker', cut)
+    expect(outcome).toMatchObject({ served: true, by: ['a'], doors: ['a', 'b'] })
+  })
+
   it('says so when the core takes steps that it does not know', () => {
     expect(whatif.report().notModelled).toEqual([])
   })
