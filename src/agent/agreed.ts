@@ -4,6 +4,7 @@
  */
 import type { ClusterRecord, LeadRecord, NodeName, NodeRecord, ServiceName, ServiceRecord } from '../core/model.ts'
 import type { Revised, StoreFacts } from '../core/view.ts'
+import { deepFreeze } from '../lib/deep-freeze.ts'
 import type { Snapshot } from '../stores/store.ts'
 
 export const KEY = {
@@ -15,6 +16,7 @@ export const KEY = {
 
 export class Agreed {
   #snapshot: Snapshot = { revision: 0, entries: new Map() }
+  #decoded: Decoded = decode(this.#snapshot)
   #everRead = false
   #away: string | null = 'it has not been read yet'
   #unwritable: string | null = null
@@ -26,6 +28,7 @@ export class Agreed {
   take(snapshot: Snapshot): void {
     this.#away = null
     if (snapshot.revision < this.#snapshot.revision) return
+    if (snapshot.revision > this.#snapshot.revision || !this.#everRead) this.#decoded = decode(snapshot)
     this.#snapshot = snapshot
     this.#everRead = true
   }
@@ -52,18 +55,14 @@ export class Agreed {
   }
 
   facts(now: number, services: readonly ServiceName[]): StoreFacts {
-    const leads = this.#records<LeadRecord>('lead/', isLead)
+    const { leads, services: records } = this.#decoded
     const why = this.#away ?? this.#unwritable
-    const records = this.#records<ServiceRecord>('service/', isService)
     this.#countFree(leads, services, now)
     this.#countAsked(records, now)
     return {
       reachable: why === null && this.#everRead,
       why: why ?? '',
-      cluster: this.#records<ClusterRecord>('cluster', isCluster)[''] ?? { desired: 'running' },
-      services: records,
-      leads,
-      nodes: this.#records<NodeRecord>('node/', isNode),
+      ...this.#decoded,
       leadFreeForMs: Object.fromEntries([...this.#freeSince].map(([service, since]) => [service, now - since])),
       switchoverForMs: Object.fromEntries(
         Object.entries(records).flatMap(([service, { switchover }]) =>
@@ -84,14 +83,30 @@ export class Agreed {
     const ids = Object.values(records).flatMap(({ switchover }) => switchover?.id ?? [])
     this.#askedSince = new Map(ids.map((id) => [id, this.#askedSince.get(id) ?? now]))
   }
+}
 
-  #records<T>(prefix: string, isOne: (value: unknown) => value is T): Record<string, Revised<T>> {
-    const found: Record<string, Revised<T>> = {}
-    for (const [key, { value, revision }] of this.#snapshot.entries) {
-      if (key.startsWith(prefix) && isOne(value)) found[key.slice(prefix.length)] = { ...value, revision }
-    }
-    return found
+type Decoded = Pick<StoreFacts, 'cluster' | 'services' | 'leads' | 'nodes'>
+
+/** Done once for each snapshot, not for each turn. */
+function decode({ entries }: Snapshot): Decoded {
+  return deepFreeze({
+    cluster: records(entries, 'cluster', isCluster)[''] ?? { desired: 'running' },
+    services: records(entries, 'service/', isService),
+    leads: records(entries, 'lead/', isLead),
+    nodes: records(entries, 'node/', isNode),
+  })
+}
+
+function records<T>(
+  entries: Snapshot['entries'],
+  prefix: string,
+  isOne: (value: unknown) => value is T,
+): Record<string, Revised<T>> {
+  const found: Record<string, Revised<T>> = {}
+  for (const [key, { value, revision }] of entries) {
+    if (key.startsWith(prefix) && isOne(value)) found[key.slice(prefix.length)] = { ...value, revision }
   }
+  return found
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

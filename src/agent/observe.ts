@@ -1,7 +1,6 @@
-/** Puts together the one picture that everything is decided by: frozen, so that nobody can change it half way. */
+/** Puts together the one picture that everything is decided by. */
 import type { ClusterSpec, NodeName } from '../core/model.ts'
 import type { View } from '../core/view.ts'
-import { deepFreeze } from '../lib/deep-freeze.ts'
 import type { Agreed } from './agreed.ts'
 import type { Leads } from './leads.ts'
 import type { Peers } from './peers.ts'
@@ -31,7 +30,7 @@ export function observe(
   const services = cluster.services.map(({ name }) => name)
   const store = agreed.facts(now, services)
   const instances = Object.fromEntries([...world.drivers].map(([name, driver]) => [name, driver.observe()]))
-  return deepFreeze({
+  return {
     now,
     wall,
     self,
@@ -46,5 +45,5 @@ export function observe(
       startedAgoMs: now - startedAt,
       stopping: store.cluster.desired === 'stopped' && store.cluster.run === run,
     },
-  })
+  }
 }

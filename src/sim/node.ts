@@ -25,6 +25,7 @@ export interface NodeParts {
   readonly clock: Clock
   readonly random: Random
   readonly rate: number
+  readonly freezes: boolean
   readonly network: Network
   readonly store: StoreServer
   readonly watcher: Watcher
@@ -115,6 +116,7 @@ export class SimNode {
       cluster,
       self: spec.name,
       run: this.#parts.run(),
+      freezes: this.#parts.freezes,
       world: {
         clock: own,
         store: handle,

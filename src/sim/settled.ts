@@ -21,6 +21,7 @@ function unsettledOf(world: World, service: ServiceSpec, drained: ReadonlySet<st
   if (stranded) found.push(`${name} still runs on ${stranded.node}, which is drained`)
   const usable = world.cluster.nodes.filter((node) => !drained.has(node.name)).length
   const wanted = wantedCount(service, usable)
+  if (usable === 0) return found // every node is drained: nobody wants it to run
   if (well.length !== wanted)
     found.push(`${name} has ${well.length} instances that are well, and should have ${wanted}`)
   return service.redundancy === 'active-passive' ? [...found, ...unsettledLead(world, service, well)] : found

@@ -1,0 +1,78 @@
+/**
+ * Many seeds on every core. Seeds are handed out in small portions, so that no core waits for another; the answer does not
+ * depend on how many cores there were.
+ */
+import { Worker } from 'node:worker_threads'
+import { assert } from '../lib/assert.ts'
+import { runSeed } from './run.ts'
+import { NOTHING, type Summary, summaryOf, together } from './summary.ts'
+
+const PORTION = 25
+
+export interface SimOptions {
+  readonly seeds: number
+  /** The first seed. Default 1. */
+  readonly from?: number
+  /** Default 1: in this thread. More need the built program: they are threads of its own. */
+  readonly cores?: number
+  /** Stop at the first seed that breaks a promise. */
+  readonly untilBroken?: boolean
+  /** Ends it early; what was done is reported. */
+  readonly signal?: AbortSignal
+  onProgress?(sofar: Summary): void
+}
+
+export interface Portion {
+  readonly from: number
+  readonly count: number
+}
+
+export async function runSim(options: SimOptions): Promise<Summary> {
+  const { cores = 1, from = 1, seeds } = options
+  let next = from
+  let sum = NOTHING
+  const isOver = () => options.signal?.aborted || (options.untilBroken && sum.broken.length > 0)
+  const take = (): Portion | undefined => {
+    if (next >= from + seeds || isOver()) return undefined
+    const portion = { from: next, count: Math.min(PORTION, from + seeds - next) }
+    next += portion.count
+    return portion
+  }
+  const add = (part: Summary) => {
+    sum = together(sum, part)
+    options.onProgress?.(sum)
+  }
+  if (cores === 1) for (let portion = take(); portion; portion = take()) add(await runPortion(portion))
+  else await Promise.all(Array.from({ length: cores }, () => inThread(take, add)))
+  return sum
+}
+
+export async function runPortion({ from, count }: Portion): Promise<Summary> {
+  let sum = NOTHING
+  for (let seed = from; seed < from + count; seed += 1) sum = together(sum, summaryOf(await runSeed({ seed })))
+  return sum
+}
+
+function inThread(take: () => Portion | undefined, add: (part: Summary) => void): Promise<void> {
+  const worker = new Worker(new URL('./worker.js', import.meta.url))
+  return new Promise<void>((resolve, reject) => {
+    const hand = () => {
+      const portion = take()
+      if (portion) worker.postMessage(portion)
+      else resolve()
+    }
+    worker.on('message', (part: Summary) => {
+      add(part)
+      hand()
+    })
+    worker.on('error', reject)
+    worker.on('exit', (code) => reject(new Error(`a thread of the simulator ended with code ${code}`)))
+    hand()
+  }).finally(() => worker.terminate())
+}
+
+/** Every row that a run must have reached, or it proves less than it says. Returns what was not. */
+export function unreached(sum: Summary, rows: readonly string[]): string[] {
+  assert(rows.length > 0, 'there is always something to reach')
+  return rows.filter((row) => (sum.rules[row] ?? 0) === 0)
+}

@@ -1,0 +1,71 @@
+/** What many seeds add up to: counts, and every seed that broke a promise. Adding up does not depend on the order. */
+import type { Verdict } from './run.ts'
+
+export interface Summary {
+  readonly seeds: number
+  readonly virtualMs: number
+  readonly failovers: number
+  readonly steps: number
+  /** The longest time from healing to the last step. */
+  readonly slowestToSettleMs: number
+  /** Seeds and what they broke. */
+  readonly broken: readonly { readonly seed: number; readonly sentence: string }[]
+  /** How often each kind of fault was injected, and each rule was told. */
+  readonly faults: Readonly<Record<string, number>>
+  readonly rules: Readonly<Record<string, number>>
+  /** Of all hashes together, whatever the order in which they came. */
+  readonly hash: string
+}
+
+export const NOTHING: Summary = {
+  seeds: 0,
+  virtualMs: 0,
+  failovers: 0,
+  steps: 0,
+  slowestToSettleMs: 0,
+  broken: [],
+  faults: {},
+  rules: {},
+  hash: '0'.repeat(14),
+}
+
+export function summaryOf(verdict: Verdict): Summary {
+  const faults: Record<string, number> = {}
+  for (const { kind } of verdict.faults) faults[kind] = (faults[kind] ?? 0) + 1
+  const [first] = verdict.broken
+  return {
+    seeds: 1,
+    virtualMs: verdict.virtualMs,
+    failovers: verdict.failovers,
+    steps: verdict.steps,
+    slowestToSettleMs: verdict.settledAfterMs,
+    broken: first === undefined ? [] : [{ seed: verdict.seed, sentence: first }],
+    faults,
+    rules: verdict.rules,
+    hash: verdict.hash,
+  }
+}
+
+export function together(a: Summary, b: Summary): Summary {
+  return {
+    seeds: a.seeds + b.seeds,
+    virtualMs: a.virtualMs + b.virtualMs,
+    failovers: a.failovers + b.failovers,
+    steps: a.steps + b.steps,
+    slowestToSettleMs: Math.max(a.slowestToSettleMs, b.slowestToSettleMs),
+    broken: [...a.broken, ...b.broken].sort((one, other) => one.seed - other.seed),
+    faults: added(a.faults, b.faults),
+    rules: added(a.rules, b.rules),
+    hash: xor(a.hash, b.hash),
+  }
+}
+
+function added(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): Record<string, number> {
+  const sum: Record<string, number> = { ...a }
+  for (const [key, count] of Object.entries(b)) sum[key] = (sum[key] ?? 0) + count
+  return sum
+}
+
+function xor(a: string, b: string): string {
+  return (BigInt(`0x${a}`) ^ BigInt(`0x${b}`)).toString(16).padStart(14, '0')
+}

@@ -1,0 +1,218 @@
+/**
+ * Plausible mistakes, each a line or two. They are kept as changes to the source text and not as switches in the program:
+ * nothing that is shipped can turn one on, and the production code stays as readable as without them. A mutant whose text
+ * is not found any more fails the test, so the list cannot rot.
+ */
+export interface Mutant {
+  readonly name: string
+  readonly file: string
+  readonly from: string
+  readonly to: string
+  /** What a person who made this mistake would have thought. */
+  readonly means: string
+  /** The promise that it breaks. */
+  readonly breaks: 'one writer' | 'terms' | 'service comes back' | 'calm'
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'lease-stamped-after-reply',
+    file: 'agent/leads.ts',
+    from: 'held.lease = leaseRenewed(held.lease, sentAt)',
+    to: 'held.lease = leaseRenewed(held.lease, this.#world.clock.mono())',
+    means: 'the lease counts from when the renewal was answered',
+    breaks: 'one writer',
+  },
+  {
+    name: 'kill-margin-left-out',
+    file: 'core/lease.ts',
+    from: 'return lease.endsAt - Math.min(MARGIN_MAX_MS, lease.ttlMs * MARGIN_SHARE)',
+    to: 'return lease.endsAt',
+    means: 'killing takes no time',
+    breaks: 'one writer',
+  },
+  {
+    name: 'lease-longer-than-the-store-says',
+    file: 'core/lease.ts',
+    from: 'return { ...lease, endsAt: sentAt + lease.ttlMs }',
+    to: 'return { ...lease, endsAt: sentAt + lease.ttlMs * 1.5 }',
+    means: 'a little grace on top',
+    breaks: 'one writer',
+  },
+  {
+    name: 'no-comparison-of-the-lead',
+    file: 'agent/leads.ts',
+    from: '        { key: KEY.service(service.name), revision },\n        { key: KEY.lead(service.name), revision: 0 },\n',
+    to: '',
+    means: 'the lead was free a moment ago',
+    breaks: 'terms',
+  },
+  {
+    name: 'lead-not-compared',
+    file: 'agent/leads.ts',
+    from: '        { key: KEY.lead(service.name), revision: 0 },\n',
+    to: '',
+    means: 'the record alone says who leads',
+    breaks: 'one writer',
+  },
+  {
+    name: 'term-not-raised',
+    file: 'core/problems/no-primary.ts',
+    from: 'term: record.term + 1',
+    to: 'term: Math.max(1, record.term)',
+    means: 'the same node may keep its term',
+    breaks: 'terms',
+  },
+  {
+    name: 'lead-given-up-before-the-process-is-gone',
+    file: 'core/problems/primary-down.ts',
+    from: "const hasEnded = instance.state === 'stopped' && instance.term === term",
+    to: "const hasEnded = (instance.state === 'stopped' || instance.state === 'stopping') && instance.term === term",
+    means: 'it is ending anyway',
+    breaks: 'one writer',
+  },
+  {
+    name: 'handed-over-before-the-process-is-gone',
+    file: 'core/problems/handover.ts',
+    from: "if (instance.state !== 'stopped') return found([{ kind: 'stop'",
+    to: "if (instance.state === 'running') return found([{ kind: 'stop'",
+    means: 'it was asked to stop',
+    breaks: 'one writer',
+  },
+  {
+    name: 'stop-not-awaited',
+    file: 'agent/act.ts',
+    from: 'await driverOf(hands, step.service).stop(',
+    to: 'void driverOf(hands, step.service).stop(',
+    means: 'stopping goes on by itself',
+    breaks: 'service comes back',
+  },
+  {
+    name: 'fence-armed-after-the-start',
+    file: 'agent/act.ts',
+    from: '...(covers && { beforeRun })',
+    to: '',
+    means: 'the renewal arms the fence soon enough',
+    breaks: 'one writer',
+  },
+  {
+    name: 'fence-not-armed-by-renewals',
+    file: 'agent/leads.ts',
+    from: 'this.#scheduleRenewal(service, renewEveryMs(held.lease))\n      await this.#guard(service)',
+    to: 'this.#scheduleRenewal(service, renewEveryMs(held.lease))',
+    means: 'it is armed already',
+    breaks: 'service comes back',
+  },
+  {
+    name: 'no-fence-for-a-promoted-standby',
+    file: 'agent/act.ts',
+    from: 'await leads.cover(step.service, step.term, { pid: instance.pid, startTime: instance.startTime })',
+    to: '',
+    means: 'it runs already, so it is guarded already',
+    breaks: 'one writer',
+  },
+  {
+    name: 'adopted-without-renewing',
+    file: 'agent/leads.ts',
+    from: 'await this.#world.store.renew(lead.lease)\n',
+    to: '',
+    means: 'the store says that the lead is ours',
+    breaks: 'one writer',
+  },
+  {
+    name: 'adopted-without-the-fence',
+    file: 'agent/leads.ts',
+    from: 'this.#hold(service.name, lease, identity, true)',
+    to: 'this.#hold(service.name, lease, null, true)',
+    means: 'the fence knows it from the agent before',
+    breaks: 'service comes back',
+  },
+  {
+    name: 'two-writers-not-looked-for',
+    file: 'core/problems/index.ts',
+    from: '  twoWriters,\n  clusterStopped,',
+    to: '  clusterStopped,',
+    means: 'the fence sees to that',
+    breaks: 'service comes back',
+  },
+  {
+    name: 'nobody-takes-over',
+    file: 'core/problems/two-writers.ts',
+    from: 'if (!lease && mayBeTakenOver(view, service, instance.term)) return undefined',
+    to: '',
+    means: 'whoever leads without a lease is killed',
+    breaks: 'terms',
+  },
+  {
+    name: 'own-timer-and-fence-forgotten',
+    file: 'core/lease.ts',
+    from: 'return lease.endsAt - Math.min(MARGIN_MAX_MS, lease.ttlMs * MARGIN_SHARE)',
+    to: 'return lease.endsAt + lease.ttlMs',
+    means: 'one missed renewal should not kill anything',
+    breaks: 'one writer',
+  },
+  {
+    name: 'unknown-outcome-taken-for-a-win',
+    file: 'agent/leads.ts',
+    from: "    if (won === 'conflict') {",
+    to: "    if ((won as string) === 'never') {",
+    means: 'a swap that was answered has happened',
+    breaks: 'terms',
+  },
+  {
+    name: 'a-restarted-agent-starts-in-the-old-term',
+    file: 'core/problems/primary-down.ts',
+    from: 'const isUnused = (view.local.leases[service.name]?.adopted ?? false) && instance.term !== term',
+    to: 'const isUnused = false',
+    means: 'the lead is ours, so it can be used',
+    breaks: 'terms',
+  },
+  {
+    name: 'standby-under-an-own-lead',
+    file: 'core/problems/instance-missing.ts',
+    from: 'const isLeader = leadOf(view, service.name)?.node === view.self',
+    to: 'const isLeader = (view.local.leases[service.name]?.endsInMs ?? 0) > 0',
+    means: 'without a lease it does not lead',
+    breaks: 'terms',
+  },
+  {
+    name: 'stuck-winner',
+    file: 'core/problems/primary-not-started.ts',
+    from: 'view.local.failedIn[service.name] === lead.term ?',
+    to: 'view.local.failedIn[service.name] === -1 ?',
+    means: 'it will start at the next try',
+    breaks: 'service comes back',
+  },
+  {
+    name: 'surplus-never-ends',
+    file: 'core/problems/instance-surplus.ts',
+    from: "steps: mayGo ? [{ kind: 'stop'",
+    to: "steps: mayGo && view.now < 0 ? [{ kind: 'stop'",
+    means: 'one more does no harm',
+    breaks: 'service comes back',
+  },
+  {
+    name: 'a-lost-node-is-never-back',
+    file: 'agent/peers.ts',
+    from: 'peer.condemnedSince = condemned ? (peer.condemnedSince ?? now) : null',
+    to: 'peer.condemnedSince = condemned || peer.condemnedSince !== null ? (peer.condemnedSince ?? now) : null',
+    means: 'who was condemned once stays condemned',
+    breaks: 'service comes back',
+  },
+  {
+    name: 'reports-of-an-older-clock-ignored',
+    file: 'agent/peers.ts',
+    from: 'if (isOlder && now - peer.reportedAt < OVERTAKEN_MS) return',
+    to: 'if (isOlder) return',
+    means: 'a lower incarnation is an agent that died',
+    breaks: 'service comes back',
+  },
+  {
+    name: 'failed-step-never-tried-again',
+    file: 'agent/steps.ts',
+    from: 'this.#options.clock.after(backoffMs(failures, REST), release)',
+    to: '',
+    means: 'somebody will notice',
+    breaks: 'service comes back',
+  },
+]
