@@ -131,6 +131,7 @@ export function view({ self = 'a', cluster: spec, store, peers, local }: MadeUp)
       leads: {},
       nodes: {},
       leadFreeForMs: {},
+      recordForMs: {},
       switchoverForMs: {},
       ...store,
     },

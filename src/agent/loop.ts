@@ -6,7 +6,7 @@
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
 import type { ClusterSpec, InstanceReport, NodeName, ServiceName } from '../core/model.ts'
-import { sameStep } from '../core/steps.ts'
+import { type Step, sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { leadOf, localInstance, recordOf, type View } from '../core/view.ts'
 import { isToldBy } from '../core/who-tells.ts'
@@ -27,6 +27,7 @@ import { Telling } from './telling.ts'
 import type { Message, World } from './world.ts'
 import { startWriteProbe } from './write-probe.ts'
 
+const WRITES = new Set<Step['kind']>(['take-lead', 'give-up-lead', 'call-off', 'record'])
 /** Between two tries to go on with the lead of an earlier agent. */
 const ADOPT_AGAIN_MS = 50
 /** As long as nothing is wrong, heartbeats make a turn only this often. */
@@ -219,7 +220,9 @@ export class Agent {
     if (step.kind === 'start') this.#receipts.mark(step.service, 'started')
     if (step.kind === 'promote') this.#receipts.mark(step.service, 'promoted')
     if (step.kind === 'stop') this.#receipts.forget(step.service)
-    if (step.kind !== 'take-lead' && step.kind !== 'give-up-lead' && step.kind !== 'call-off') return
+    if (step.kind === 'follow') this.#receipts.mark(step.service, 'follows')
+    if (step.kind === 'lead') this.#receipts.ledAgain(step.service, step.rule.term, this.#view)
+    if (!WRITES.has(step.kind)) return
     this.#agreed.wroteWell()
     await this.announce() // what was written is seen by the next turn here, and by the others without waiting for a poll
   }

@@ -3,18 +3,21 @@
  * Everything here is for people: nothing is decided by it, and it decides nothing.
  */
 import { formatDuration } from '../lib/duration.ts'
+import { copyStanding } from './copy-standing.ts'
 import { type Candidate, candidatesFor } from './election.ts'
 import type { InstanceReport, NodeName, ServiceSpec } from './model.ts'
 import type { Problem } from './problems/problem.ts'
-import { hasLeader, instanceOn, isWellOn, leadOf, recordOf, type View } from './view.ts'
+import { hasLeader, instanceOn, isWellOn, leaderOf, recordOf, type View } from './view.ts'
 
 /** Does the service do its work for clients now, as far as this node knows? */
 export function isServing(view: View, service: ServiceSpec): boolean {
   if (!hasLeader(service)) return serving(view, service).length > 0
-  const lead = leadOf(view, service.name)
+  const lead = leaderOf(view, service)
   const instance = lead && instanceOn(view, lead.node, service.name)
+  const isOpen = !service.traits.replicates || instance?.replica?.ruleDurable === true
   return (
     lead !== undefined &&
+    isOpen &&
     isWellOn(view, lead.node, service.name) &&
     instance?.role === 'primary' &&
     instance.term === lead.term
@@ -37,7 +40,7 @@ function activeSentence(view: View, service: ServiceSpec): string {
 }
 
 function leaderSentence(view: View, service: ServiceSpec): string {
-  const lead = leadOf(view, service.name)
+  const lead = leaderOf(view, service)
   const { term } = recordOf(view, service.name)
   if (!lead)
     return term === 0
@@ -62,5 +65,6 @@ function serving(view: View, service: ServiceSpec): NodeName[] {
 
 /** Who could take over, best first, and why not the others. */
 export function standing(view: View, service: ServiceSpec): Candidate[] {
+  if (service.traits.replicates) return copyStanding(view, service)
   return hasLeader(service) ? candidatesFor(view, service) : []
 }

@@ -5,7 +5,7 @@
  * The core never learns a product's name: a driver declares traits, and decisions are made about those.
  */
 
-import type { ReplicaReport } from './replica.ts'
+import type { ReplicaRecord, ReplicaReport, Replication } from './replica.ts'
 
 export type NodeName = string
 export type ServiceName = string
@@ -81,6 +81,8 @@ export interface ServiceSpec {
   readonly nodes: readonly NodeName[]
   readonly endpoints: readonly EndpointSpec[]
   readonly timing: ServiceTiming
+  /** Exactly when the trait `replicates` is true. */
+  readonly replication?: Replication
   readonly objectives: { readonly rtoMs?: number; readonly rpo?: number }
   /** The driver's own options, compiled by it, plain JSON. */
   readonly options: Readonly<Record<string, unknown>>
@@ -146,6 +148,8 @@ export interface ServiceRecord {
   /** Why the lead is free, as told by whoever gave it up. */
   readonly vacancy?: Vacancy
   readonly switchover?: Switchover
+  /** Only of services that replicate: the rules that a fence must beat, and how far a change of primary is. */
+  readonly replica?: ReplicaRecord
 }
 
 export interface Vacancy {

@@ -39,6 +39,8 @@ export interface StoreFacts {
   readonly nodes: Readonly<Record<NodeName, NodeRecord>>
   /** How long this node has known of the switchover that is asked for, by its own clock: wall clocks differ. */
   readonly switchoverForMs: Readonly<Record<ServiceName, number>>
+  /** How long this node has known the record of a service as it is now. */
+  readonly recordForMs: Readonly<Record<ServiceName, number>>
   /** How long this node has seen nobody lead; absent while somebody does. */
   readonly leadFreeForMs: Readonly<Record<ServiceName, number>>
 }
@@ -108,6 +110,15 @@ export function recordOf(view: View, service: ServiceName): Revised<ServiceRecor
 
 export function leadOf(view: View, service: ServiceName): LeadRecord | undefined {
   return view.store.leads[service]
+}
+
+/** Who leads by the store's word: under a lease, or, where the copies are the fence, under the newest rule. */
+export function leaderOf(view: View, service: ServiceSpec): { node: NodeName; term: Term } | undefined {
+  const lead = leadOf(view, service.name)
+  if (lead || !service.traits.replicates) return lead
+  const { term, replica } = recordOf(view, service.name)
+  const newest = replica?.rules.at(-1)
+  return newest?.term === term ? { node: newest.primary, term } : undefined
 }
 
 /** Does this node hold the lead, by the store's word and by its own count of the lease? */

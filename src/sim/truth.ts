@@ -42,6 +42,7 @@ export class Truth {
     if (what === 'dead') this.#open.delete(process)
     else this.#open.add(process)
     if ((what !== 'open' && what !== 'promoted') || process.role !== 'primary') return
+    if (this.#replicates(process.service)) return // judged by what it acknowledges (database/ledger.ts)
     this.#tell(oneWriter(this.#cluster, this.#primariesOf(process.service)))
     const owner = this.#granted.get(`${process.service} ${process.term}`)
     const seen = { node: process.node, instance: reportOf(process) }
@@ -96,6 +97,10 @@ export class Truth {
     if (before !== undefined) this.#tell([`term ${term} of ${service} was granted to ${before} and then to ${node}`])
     this.#granted.set(`${service} ${term}`, node)
     this.grants.push({ service, term, node })
+  }
+
+  #replicates(service: ServiceName): boolean {
+    return this.#cluster.services.some(({ name, traits }) => name === service && traits.replicates)
   }
 
   #primariesOf(service: ServiceName): { node: NodeName; instance: InstanceReport }[] {

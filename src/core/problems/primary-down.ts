@@ -7,9 +7,9 @@
  */
 import { bestOther } from '../election.ts'
 import { holdsLead, leadOf, localInstance } from '../view.ts'
-import { forEachService } from './problem.ts'
+import { forEachUnreplicated } from './problem.ts'
 
-export const primaryDown = forEachService((view, service) => {
+export const primaryDown = forEachUnreplicated((view, service) => {
   const instance = localInstance(view, service.name)
   const term = leadOf(view, service.name)?.term
   if (view.local.stopping || term === undefined || !holdsLead(view, service.name)) return undefined

@@ -5,9 +5,9 @@
 import { bestOther } from '../election.ts'
 import type { NodeName, ServiceName, Term } from '../model.ts'
 import { holdsLead, leadOf, localInstance, type View } from '../view.ts'
-import { forEachService, type Problem } from './problem.ts'
+import { forEachUnreplicated, type Problem } from './problem.ts'
 
-export const primaryNotStarted = forEachService((view, service) => {
+export const primaryNotStarted = forEachUnreplicated((view, service) => {
   const lead = leadOf(view, service.name)
   const instance = localInstance(view, service.name)
   if (!lead || !holdsLead(view, service.name) || instance.term === lead.term || view.local.stopping) return undefined

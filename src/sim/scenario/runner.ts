@@ -2,11 +2,12 @@
 import type { EventRecord } from '../../api/contract.ts'
 import { assertNever } from '../../lib/assert.ts'
 import { formatDuration } from '../../lib/duration.ts'
+import { harmCopy, healCopy } from '../database/harm.ts'
 import { serves } from '../served.ts'
 import type { MadeUpNode, MadeUpService } from '../spec.ts'
 import { madeUpCluster } from '../spec.ts'
 import { World } from '../world.ts'
-import { type Command, parse, type Target } from './language.ts'
+import { type Command, type CopyFault, parse, type Target } from './language.ts'
 import { tableOf } from './table.ts'
 
 export interface Told {
@@ -79,6 +80,12 @@ class Runner {
       case 'fix':
       case 'crash':
         return this.#spoil(command)
+      case 'pause':
+      case 'block':
+      case 'slow':
+      case 'fill':
+      case 'cancel-waits':
+        return this.#harm(command.do, command.target)
       case 'clock':
         return world.node(command.node).clock.jumpWall(command.byMs)
       case 'switchover':
@@ -96,6 +103,11 @@ class Runner {
         return this.#expectQuiet(command.forMs)
       case 'expect one writer':
         return this.#check(world.violations.length === 0, 'one writer at every moment', 'more than one writer')
+      case 'expect nothing lost': {
+        const kept = [...world.ledgers.values()].reduce((sum, { acknowledged }) => sum + acknowledged, 0)
+        const bad = world.violations.map(({ sentence }) => sentence).join('; ')
+        return this.#check(world.violations.length === 0 && kept > 0, 'every acknowledged write is there', bad)
+      }
       case 'expect served':
         return this.#expectServed(command.service, command.by, command.withinMs)
       case 'expect empty':
@@ -144,11 +156,20 @@ class Runner {
     return world.killNode(target.node)
   }
 
+  #harm(how: CopyFault, target: Target): void {
+    const world = this.#theWorld()
+    if (target.what !== 'process' && target.what !== 'primary') return this.#fail('name a node and a service')
+    const node = target.what === 'process' ? target.node : world.primaryOf(target.service)?.node
+    if (node === undefined || !harmCopy(world, how, node, target.service))
+      this.#fail(`there is no copy of ${target.service} there`)
+  }
+
   #spoil(command: Command & { do: 'unwell' | 'refuse' | 'stubborn' | 'fix' | 'crash' }): void {
     const { target } = command
     if (target.what !== 'process') return this.#fail(`${command.text}: name a node and a service`)
     const { processes } = this.#theWorld().node(target.node)
     const habits = processes.habitsOf(target.service)
+    if (command.do === 'fix') healCopy(this.#theWorld(), target.node, target.service)
     if (command.do === 'fix')
       Object.assign(habits, { unwell: false, refused: false, stubborn: false, crashAfterMs: null })
     if (command.do === 'unwell') habits.unwell = true
