@@ -1,6 +1,8 @@
 /** Makes one fault happen in a world, and undoes it when its time is over. */
 import { assertNever } from '../lib/assert.ts'
-import type { Fault } from './faults.ts'
+import { harmCopy, healCopy } from './database/harm.ts'
+import type { CopyFaultKind, Fault } from './faults.ts'
+import type { CopyFault } from './scenario/language.ts'
 import { FAIR, type Weather } from './network.ts'
 import type { Habits } from './processes.ts'
 import { STORE } from './store-handle.ts'
@@ -8,6 +10,14 @@ import type { World } from './world.ts'
 
 const FOUL: Weather = { leastMs: 0.2, mostMs: 60, lost: 0.15, doubled: 0.05, overtaking: 0.2 }
 const SLOW_KILL_MS = 150
+
+const HARMS: Readonly<Record<CopyFaultKind, CopyFault>> = {
+  'pause replay': 'pause',
+  'block replay': 'block',
+  'slow replay': 'slow',
+  'fill disk': 'fill',
+  'cancel waits': 'cancel-waits',
+}
 
 type Of<Kind> = Fault extends infer One
   ? One extends { kind: infer Kinds }
@@ -81,6 +91,13 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
       return () => {
         world.network.weather = FAIR
       }
+    case 'pause replay':
+    case 'block replay':
+    case 'slow replay':
+    case 'fill disk':
+    case 'cancel waits':
+      harmCopy(world, HARMS[fault.kind], fault.node, fault.service)
+      return fault.kind === 'cancel waits' ? undefined : () => healCopy(world, fault.node, fault.service)
     case 'drain':
     case 'switchover':
     case 'stop cluster':

@@ -1,5 +1,5 @@
 /**
- * `node dist/sim/main.js --seeds N [--from S] [--cores C] [--until-broken]` or `--seed S [--trace] [--shrink]`: a thin
+ * `node dist/sim/main.js --seeds N [--from S] [--cores C] [--until-broken] [--database]` or `--seed S [--trace] [--shrink]`: a thin
  * entry until the CLI has one of its own. Exit code 1 when a promise was broken.
  */
 import { availableParallelism } from 'node:os'
@@ -21,20 +21,23 @@ const { values } = parseArgs({
     cores: { type: 'string' },
     'until-broken': { type: 'boolean', default: false },
     seed: { type: 'string' },
+    database: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     shrink: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 })
 
+const about = values.database ? 'database' : 'processes'
+
 process.exitCode = values.seed === undefined ? await many() : await one(Number(values.seed))
 
 async function one(seed: number): Promise<number> {
-  const verdict = await runSeed({ seed, ...(values.trace && { onHappened: tell }) })
+  const verdict = await runSeed({ seed, about, ...(values.trace && { onHappened: tell }) })
   console.log(`seed ${seed}: hash ${verdict.hash}, ${verdict.steps} steps, ${verdict.failovers} failovers`)
   if (!values.trace) for (const fault of verdict.faults) console.log(`  ${describeFault(fault)}`)
   for (const sentence of verdict.broken) console.log(`  BROKEN ${sentence}`)
-  const shrunk = values.shrink ? await shrink(seed) : undefined
+  const shrunk = values.shrink ? await shrink(seed, about) : undefined
   if (shrunk) console.log(describeShrunk(shrunk))
   return verdict.broken.length > 0 ? 1 : 0
 }
@@ -54,6 +57,7 @@ async function many(): Promise<number> {
   let told = began
   const sum = await runSim({
     seeds,
+    about,
     cores,
     from: Number(values.from),
     untilBroken: values['until-broken'],

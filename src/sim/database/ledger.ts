@@ -22,6 +22,11 @@ export class Ledger {
     this.#broken = broken
   }
 
+  /** In how many terms people were let in. */
+  get openings(): number {
+    return this.#opened.size
+  }
+
   get newestTerm(): Term {
     return this.#newest
   }
