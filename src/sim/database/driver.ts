@@ -14,7 +14,7 @@ import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
 import type { Gate } from '../gate.ts'
 import { mayReceive } from './disk.ts'
-import { fence, pledge } from './fence.ts'
+import { fence, leadsStill, pledge } from './fence.ts'
 import { follow } from './follow.ts'
 import { changeRule, create, lead } from './lead.ts'
 import { positionAt } from './log.ts'
@@ -178,7 +178,8 @@ export class DatabaseDriver implements ReplicaDriver {
       this.#stopMarking()
       this.#asked = true
       this.#fenced = undefined
-      if (pledge(verb, term)) await verb.end('fast', DEMOTE_WITHIN_MS)
+      const led = pledge(verb, term)
+      if (led || leadsStill(verb)) await verb.end('fast', DEMOTE_WITHIN_MS)
     })
   }
 

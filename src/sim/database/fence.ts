@@ -7,7 +7,7 @@ import { refusal, type Verb } from './verbs.ts'
 export async function fence(verb: Verb, term: Term): Promise<Position | null> {
   const led = pledge(verb, term)
   if (!verb.disk.hasData) return null
-  if (led || verb.server.isFrozen) await verb.end('immediate', 0)
+  if (led || leadsStill(verb) || verb.server.isFrozen) await verb.end('immediate', 0)
   if (verb.server.runs) await verb.stopReceiving()
   else {
     Object.assign(verb.disk.settings, { receiveFrom: null, restoreFrom: false })
@@ -15,6 +15,11 @@ export async function fence(verb: Verb, term: Term): Promise<Position | null> {
     await verb.launch()
   }
   return verb.settledPosition()
+}
+
+/** A verb that was called off may have written the pledge down and not ended what led. */
+export function leadsStill({ server }: Verb): boolean {
+  return server.runs && !server.inRecovery
 }
 
 /** Written down; true when it led until now. */

@@ -5,7 +5,7 @@
 import type { Rule } from '../../core/replica.ts'
 import type { Disk } from './disk.ts'
 import { mayReceive } from './disk.ts'
-import { pledge } from './fence.ts'
+import { leadsStill, pledge } from './fence.ts'
 import { endOfPromotion, endOfTimeline, shared } from './log.ts'
 import type { DatabaseServer } from './server.ts'
 import { refusal, START_WITHIN_MS, type Verb } from './verbs.ts'
@@ -20,7 +20,7 @@ export async function follow(verb: Verb, rule: Rule): Promise<void> {
   if (!already) {
     if (following?.term === rule.term && mayReceive(verb.record)) verb.note({ following: null })
     const led = pledge(verb, rule.term)
-    if (led || verb.server.isFrozen) await verb.end('immediate', 0)
+    if (led || leadsStill(verb) || verb.server.isFrozen) await verb.end('immediate', 0)
     verb.disk.standbySignal = true
     Object.assign(verb.disk.settings, { receiveFrom: null })
     await prepare(verb, rule)

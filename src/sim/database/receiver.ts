@@ -44,6 +44,8 @@ export class Receiver {
   /** A part of the log, from `at` on. What it has already is left out; a gap is sent again from where it begins. */
   take(at: number, entries: readonly Entry[]): void {
     this.#hear(() => {
+      if (!this.streaming) this.#server.changed()
+      this.streaming = true
       const { log } = this.#server.disk
       const has = log.length + this.#buffer.length
       if (at > has) return

@@ -115,6 +115,7 @@ export class Senders {
   end(tells: boolean): void {
     for (const [node, { receiver }] of this.#senders) if (tells) this.#reach(node, () => receiver.lost())
     this.#senders.clear()
+    this.#ticking = false
     this.#waiting = []
   }
 
