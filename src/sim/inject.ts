@@ -3,7 +3,7 @@ import { assertNever } from '../lib/assert.ts'
 import { harmCopy, healCopy } from './database/harm.ts'
 import type { CopyFaultKind, Fault } from './faults.ts'
 import { FAIR, type Weather } from './network.ts'
-import type { Habits } from './processes.ts'
+import type { Habits, Process } from './processes.ts'
 import type { CopyFault } from './scenario/language.ts'
 import { STORE } from './store-handle.ts'
 import type { World } from './world.ts'
@@ -38,9 +38,10 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
   switch (fault.kind) {
     case 'kill process':
     case 'freeze process':
+      return hitProcess(world, fault, world.processOf(fault.service, fault.node))
     case 'kill primary':
     case 'freeze primary':
-      return hitProcess(world, fault)
+      return hitProcess(world, fault, world.primaryOf(fault.service))
     case 'unwell':
     case 'crash loop':
     case 'refused':
@@ -99,12 +100,9 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
 
 function hitProcess(
   world: World,
-  fault: Of<'kill process'> | Of<'freeze process'> | Of<'kill primary'> | Of<'freeze primary'>,
+  fault: Of<'kill process'> | Of<'kill primary'>,
+  process: Process | undefined,
 ): (() => void) | undefined {
-  const process =
-    fault.kind === 'kill process' || fault.kind === 'freeze process'
-      ? world.processOf(fault.service, fault.node)
-      : world.primaryOf(fault.service)
   if (!process) return undefined
   const { processes } = world.node(process.node)
   if (fault.kind === 'kill process' || fault.kind === 'kill primary') {

@@ -14,6 +14,8 @@ import { type HealthState, judge } from './health.ts'
 import type { Check } from './probe.ts'
 
 const EAGER_EVERY_MS = 50
+/** A well instance is asked this much more rarely: the front doors ask it too, and theirs is the answer that is routed by. */
+const CALM_TIMES = 2
 export const HEALTHY_AFTER_RUNNING_MS = 100
 
 export interface CheckLoopRequest {
@@ -64,7 +66,8 @@ export function startCheckLoop(request: CheckLoopRequest): CheckLoop {
     if (over) return
     tell(judge(state, result, request.loopLagMs()))
     const eager = state.verdict === 'unknown' && clock.mono() < startedAtMono + request.startWithinMs
-    const everyMs = eager ? Math.min(EAGER_EVERY_MS, request.everyMs) : request.everyMs
+    const calm = state.verdict === 'healthy' && state.misses === 0
+    const everyMs = eager ? Math.min(EAGER_EVERY_MS, request.everyMs) : request.everyMs * (calm ? CALM_TIMES : 1)
     timer = clock.after(begun + everyMs - clock.mono(), () => void turn())
   }
   return { stop, firstChecked: turn() }
