@@ -89,7 +89,11 @@ export function drawFaults(cluster: ClusterSpec, schedule: Schedule, random: Ran
   return faults.sort((a, b) => a.atMs - b.atMs)
 }
 
-function drawFault(cluster: ClusterSpec, { fromMs, overMs, kinds, weights = WEIGHTS }: Schedule, random: Random): Fault {
+function drawFault(
+  cluster: ClusterSpec,
+  { fromMs, overMs, kinds, weights = WEIGHTS }: Schedule,
+  random: Random,
+): Fault {
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
   const kind = pickWeighted(kinds ?? (Object.keys(weights) as FaultKind[]), weights, random)
   const node = pick(cluster.nodes).name

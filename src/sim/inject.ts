@@ -2,9 +2,9 @@
 import { assertNever } from '../lib/assert.ts'
 import { harmCopy, healCopy } from './database/harm.ts'
 import type { CopyFaultKind, Fault } from './faults.ts'
-import type { CopyFault } from './scenario/language.ts'
 import { FAIR, type Weather } from './network.ts'
 import type { Habits } from './processes.ts'
+import type { CopyFault } from './scenario/language.ts'
 import { STORE } from './store-handle.ts'
 import type { World } from './world.ts'
 

@@ -4,8 +4,8 @@
  */
 import type { ClusterSpec } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
-import { drawFaults, type Fault, type FaultKind } from './faults.ts'
 import { DATABASE_SCHEDULE, databaseCluster } from './database/schedule.ts'
+import { drawFaults, type Fault, type FaultKind } from './faults.ts'
 import { inject } from './inject.ts'
 import { unsettled } from './settled.ts'
 import { type MadeUpService, madeUpCluster } from './spec.ts'

@@ -253,10 +253,11 @@ export class DatabaseDriver implements ReplicaDriver {
     if (sameRule(this.#marking, rule)) return
     this.#marking = rule
     const { process } = server
-    server.mark(rule, () =>
+    server.mark(rule, (how) =>
       gate.deliver(() => {
         if (this.#marking !== rule || server.process !== process || !process) return
         this.#marking = null
+        if (how === 'cancelled') return this.#mark(rule) // the row is here, and nobody says that it is anywhere else
         this.#durable = rule
         this.#open(rule)
         this.#look()
