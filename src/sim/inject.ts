@@ -48,10 +48,7 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'stubborn':
       return habit(world, fault, habitFor(world, fault.kind))
     case 'slow kills':
-      world.node(fault.node).processes.killWithinMs = SLOW_KILL_MS
-      return () => {
-        world.node(fault.node).processes.killWithinMs = 20
-      }
+      return slowKills(world, fault.node)
     case 'dying link':
       return dyingLink(world, fault.node)
     case 'kill agent':
@@ -95,6 +92,14 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
       return ask(world, fault)
     default:
       return assertNever(fault)
+  }
+}
+
+function slowKills(world: World, node: string): () => void {
+  const { processes } = world.node(node)
+  processes.killWithinMs = SLOW_KILL_MS
+  return () => {
+    processes.killWithinMs = 20
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { InstanceReport, ServiceSpec, Term } from '../../core/model.ts'
 import { sameRule } from '../../core/quorum.ts'
-import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
+import type { Position, Rule } from '../../core/replica.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica.ts'
 import { restartWaitMs } from '../../drivers/restart.ts'
@@ -17,7 +17,7 @@ import { mayReceive } from './disk.ts'
 import { fence, leadsStill, pledge } from './fence.ts'
 import { follow } from './follow.ts'
 import { changeRule, create, lead } from './lead.ts'
-import { positionAt } from './log.ts'
+import { reportOf, type Sight, sightOf } from './report.ts'
 import type { DatabaseServer } from './server.ts'
 import { refusal, Verb } from './verbs.ts'
 
@@ -31,16 +31,6 @@ export interface DatabaseDriverParts {
   readonly random: Random
 }
 
-interface Sight {
-  readonly inRecovery: boolean
-  readonly position: Position | null
-  readonly replayLag: number
-  readonly streaming: ReplicaReport['streaming']
-  readonly receives: boolean
-}
-
-/** For people and decisions an entry is so many bytes. */
-const ENTRY_BYTES = 1_000
 const LOOK_EVERY_MS = 100
 const NOTICE_MS = 15
 const MARK_WITHIN_MS = 1_000
@@ -75,46 +65,21 @@ export class DatabaseDriver implements ReplicaDriver {
   }
 
   observe(): InstanceReport {
-    const { clock, service, server, port } = this.#parts
-    const { leading } = server.disk.record
+    const { clock, server, service, port } = this.#parts
     const now = clock.mono()
-    const running = this.#state === 'running' || this.#state === 'stopping'
-    const leads = running && this.#sight?.inRecovery === false
-    const process = running ? server.process : null
-    return {
-      service: service.name,
-      role: !running ? 'none' : leads ? 'primary' : 'standby',
+    return reportOf(service.name, server, {
       state: this.#state,
-      health: running ? this.#health : 'unknown',
-      note: this.#note,
-      healthForMs: now - this.#healthSince,
       stateForMs: now - this.#stateSince,
-      hung: running && server.isFrozen && this.#health === 'unhealthy',
-      term: leads || !running ? (leading?.term ?? 0) : 0,
+      health: this.#health,
+      healthForMs: now - this.#healthSince,
+      note: this.#note,
       failures: this.#failures,
-      retryInMs: running ? 0 : Math.max(0, this.#retryAt - now),
-      ...(process && { pid: process.identity.pid, startTime: process.identity.startTime }),
+      retryInMs: Math.max(0, this.#retryAt - now),
       port,
-      replica: this.#replica(leads),
-    }
-  }
-
-  #replica(leads: boolean): ReplicaReport {
-    const { server } = this.#parts
-    const { pledged, following, leading, quarantinedUntil, suspect } = server.disk.record
-    const sight = this.#sight
-    return {
-      pledged,
-      fenced: this.#fenced !== undefined,
-      position: this.#fenced !== undefined ? this.#fenced : (sight?.position ?? null),
-      replayLagBytes: (sight?.replayLag ?? 0) * ENTRY_BYTES,
-      rule: leads && leading !== null ? this.#durable : null,
-      ruleDurable: leads && leading !== null && server.open,
-      streaming: leads ? (sight?.streaming ?? []) : [],
-      receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,
-      quarantined: quarantinedUntil !== null,
-      diverged: suspect,
-    }
+      sight: this.#sight,
+      fenced: this.#fenced,
+      durable: this.#durable,
+    })
   }
 
   create(rule: Rule): Promise<void> {
@@ -237,7 +202,6 @@ export class DatabaseDriver implements ReplicaDriver {
       await work(verb)
     } catch (error) {
       if (!verb.isOff) this.#note = error instanceof UnderstudyError ? error.message : String(error)
-      if (!(error instanceof UnderstudyError)) throw error
       throw error
     } finally {
       if (this.#verb === verb) {
@@ -253,10 +217,11 @@ export class DatabaseDriver implements ReplicaDriver {
     if (sameRule(this.#marking, rule)) return
     this.#marking = rule
     const { process } = server
-    server.mark(rule, () =>
+    server.mark(rule, (how) =>
       gate.deliver(() => {
         if (this.#marking !== rule || server.process !== process || !process) return
         this.#marking = null
+        if (how === 'cancelled') return this.#mark(rule) // the row is here, and nobody says that it is anywhere else
         this.#durable = rule
         this.#open(rule)
         this.#look()
@@ -308,14 +273,7 @@ export class DatabaseDriver implements ReplicaDriver {
   #see(): void {
     const { server } = this.#parts
     const { disk, replay } = server
-    const here = server.inRecovery ? Math.max(server.received ?? 0, replay.replayed) : disk.log.length
-    this.#sight = {
-      inRecovery: server.inRecovery,
-      position: positionAt(disk.log, here),
-      replayLag: server.inRecovery ? here - replay.replayed : 0,
-      streaming: server.senders.streaming.map(({ node, lag }) => ({ node, lagBytes: lag * ENTRY_BYTES })),
-      receives: server.receiver?.streaming === true,
-    }
+    this.#sight = sightOf(server)
     const { quarantinedUntil } = disk.record
     if (quarantinedUntil !== null && this.#sight.receives && replay.replayed >= quarantinedUntil)
       disk.record = { ...disk.record, quarantinedUntil: null }

@@ -19,8 +19,11 @@ interface Sender {
 interface Waiting {
   readonly index: number
   readonly since: number
-  readonly done: () => void
+  readonly done: (how: Waited) => void
 }
+
+/** A wait that was cancelled returns as if all were well, with a warning that is easily overlooked (trap 8). */
+export type Waited = 'acknowledged' | 'cancelled'
 
 const TICK_MS = 250
 const SILENT_FOR_MS = 3_000
@@ -88,7 +91,7 @@ export class Senders {
     }
   }
 
-  await(entry: Entry, done: () => void): void {
+  await(entry: Entry, done: (how: Waited) => void): void {
     this.#waiting.push({ index: entry.index, since: this.#server.parts.clock.mono(), done })
     this.release()
   }
@@ -98,12 +101,12 @@ export class Senders {
     const { members, k } = this.#server
     const flushed = members.map((node) => this.flushedBy(node)).sort((a, b) => b - a)
     const safe = k === 0 ? Number.POSITIVE_INFINITY : (flushed[k - 1] ?? 0)
-    while (this.#waiting[0] && this.#waiting[0].index < safe) this.#waiting.shift()?.done()
+    while (this.#waiting[0] && this.#waiting[0].index < safe) this.#waiting.shift()?.done('acknowledged')
   }
 
   /** Somebody cancels the waits: the commits are there, and nobody was told that they are safe (trap 8). */
   cancelWaits(): void {
-    this.#waiting = []
+    for (const { done } of this.#waiting.splice(0)) done('cancelled')
   }
 
   haveAll(): boolean {

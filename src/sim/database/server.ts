@@ -24,7 +24,7 @@ import type { Ledger } from './ledger.ts'
 import type { Entry } from './log.ts'
 import { Receiver } from './receiver.ts'
 import { Replay } from './replay.ts'
-import { Senders } from './senders.ts'
+import { Senders, type Waited } from './senders.ts'
 
 export interface ServerParts {
   readonly service: ServiceName
@@ -153,12 +153,12 @@ export class DatabaseServer {
     this.gate.deliver(() => {
       if (!this.open || this.inRecovery || !this.runs) return
       const entry = this.#next('write')
-      if (entry) this.senders.await(entry, () => done(entry))
+      if (entry) this.senders.await(entry, (how) => how === 'acknowledged' && done(entry))
     })
   }
 
   /** The row of a rule, by whoever is let in before everybody else. */
-  mark(rule: Rule, done: () => void): void {
+  mark(rule: Rule, done: (how: Waited) => void): void {
     this.gate.deliver(() => {
       if (this.inRecovery || !this.runs) return
       const entry = this.#next('mark', rule)

@@ -4,10 +4,11 @@
  * is on a quorum. The record comes before the data: a node that dies in between finds in it what it was about to do.
  */
 import { placedCopies, replicationOf } from '../../copies.ts'
+import type { NodeName, ServiceSpec } from '../../model.ts'
 import { unmetNeeds } from '../../needs.ts'
 import type { ServiceRecord } from '../../records.ts'
 import type { Rule } from '../../replica.ts'
-import { nodeState, recordOf } from '../../view.ts'
+import { nodeState, recordOf, type View } from '../../view.ts'
 import { forEachReplicated } from '../problem.ts'
 
 export const databaseNew = forEachReplicated((view, service) => {
@@ -17,19 +18,7 @@ export const databaseNew = forEachReplicated((view, service) => {
   const alive = placed.filter((node) => nodeState(view, node) === 'alive')
   const rank = alive.indexOf(view.self)
   const waits = unmetNeeds(view, service)
-  const members = placed.filter((node) => node !== view.self)
-  const rule: Rule = {
-    term: record.term + 1,
-    primary: view.self,
-    members,
-    k: Math.min(replicationOf(service).k, members.length),
-    id: ruleId(record.term + 1, view.self, view.wall),
-  }
-  const first: ServiceRecord = {
-    term: rule.term,
-    primary: view.self,
-    replica: { phase: 'promoting', by: view.self, rules: [rule] },
-  }
+  const first = firstRecord(view, service, record.term + 1, placed)
   const myTurn = rank >= 0 && view.local.startedAgoMs >= (rank + 1) * view.cluster.timing.staggerMs
   return {
     rule: 'database-new',
@@ -43,7 +32,7 @@ export const databaseNew = forEachReplicated((view, service) => {
             {
               kind: 'record',
               service: service.name,
-              what: `${view.self} makes the first copy of ${service.name} in term ${rule.term}`,
+              what: `${view.self} makes the first copy of ${service.name} in term ${first.term}`,
               record: first,
               revision: record.revision,
             },
@@ -51,6 +40,13 @@ export const databaseNew = forEachReplicated((view, service) => {
         : [],
   }
 })
+
+function firstRecord(view: View, service: ServiceSpec, term: number, placed: readonly NodeName[]): ServiceRecord {
+  const members = placed.filter((node) => node !== view.self)
+  const k = Math.min(replicationOf(service).k, members.length)
+  const rule: Rule = { term, primary: view.self, members, k, id: ruleId(term, view.self, view.wall) }
+  return { term, primary: view.self, replica: { phase: 'promoting', by: view.self, rules: [rule] } }
+}
 
 /** Unique for each promotion, also when terms begin anew because the store was lost. */
 export function ruleId(term: number, node: string, wall: number): string {
