@@ -2,34 +2,21 @@
  * The driver of a made-up database: keeps the contract of the port as the driver of PostgreSQL does, on server.ts. What it
  * knows comes from looks that are some milliseconds old; what must outlive the agent is in the record on the node's disk.
  */
-import type { InstanceReport, ServiceSpec, Term } from '../../core/model.ts'
+import type { InstanceReport, Term } from '../../core/model.ts'
 import { sameRule } from '../../core/quorum.ts'
 import type { Position, Rule } from '../../core/replica.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica.ts'
 import { restartWaitMs } from '../../drivers/restart.ts'
 import { UnderstudyError } from '../../errors.ts'
-import type { Clock } from '../../lib/clock.ts'
-import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
-import type { Gate } from '../gate.ts'
 import { mayReceive } from './disk.ts'
 import { fence, leadsStill, pledge } from './fence.ts'
 import { follow } from './follow.ts'
 import { changeRule, create, lead } from './lead.ts'
-import { reportOf, type Sight, sightOf } from './report.ts'
-import type { DatabaseServer } from './server.ts'
+import type { DatabaseDriverParts } from './parts.ts'
+import { feelingOf, reportOf, type Sight, sightOf } from './report.ts'
 import { refusal, Verb } from './verbs.ts'
-
-export interface DatabaseDriverParts {
-  readonly service: ServiceSpec
-  readonly server: DatabaseServer
-  readonly port: number
-  readonly gate: Gate
-  /** The node's, through the gate. */
-  readonly clock: Clock
-  readonly random: Random
-}
 
 const LOOK_EVERY_MS = 100
 const NOTICE_MS = 15
@@ -110,7 +97,7 @@ export class DatabaseDriver implements ReplicaDriver {
     return this.#do('starting', async (verb) => {
       if (node === this.#parts.server.parts.node) throw refusal('nobody follows itself')
       this.#fenced = undefined
-      this.#stopMarking()
+      this.#marking = null
       await follow(verb, rule)
     })
   }
@@ -118,7 +105,7 @@ export class DatabaseDriver implements ReplicaDriver {
   fence(term: Term): Promise<void> {
     return this.#do('starting', async (verb) => {
       this.#fenced = undefined
-      this.#stopMarking()
+      this.#marking = null
       this.#fenced = await fence(verb, term)
     })
   }
@@ -140,7 +127,7 @@ export class DatabaseDriver implements ReplicaDriver {
 
   demote(term: Term): Promise<void> {
     return this.#do('stopping', async (verb) => {
-      this.#stopMarking()
+      this.#marking = null
       this.#asked = true
       this.#fenced = undefined
       const led = pledge(verb, term)
@@ -150,7 +137,7 @@ export class DatabaseDriver implements ReplicaDriver {
 
   stop({ graceMs }: { readonly settleMs: number; readonly graceMs: number }): Promise<void> {
     return this.#do('stopping', async (verb) => {
-      this.#stopMarking()
+      this.#marking = null
       this.#asked = true
       await verb.end('fast', graceMs / 10)
     })
@@ -158,7 +145,7 @@ export class DatabaseDriver implements ReplicaDriver {
 
   kill(): Promise<void> {
     return this.#do('stopping', async (verb) => {
-      this.#stopMarking()
+      this.#marking = null
       this.#asked = true
       await verb.end('immediate', 0)
     })
@@ -244,10 +231,6 @@ export class DatabaseDriver implements ReplicaDriver {
     await verb.until(`the row of the rule of term ${rule.term}`, MARK_WITHIN_MS, isDone)
   }
 
-  #stopMarking(): void {
-    this.#marking = null
-  }
-
   #lookOn(): void {
     this.#parts.clock.after(LOOK_EVERY_MS, () => {
       this.#look()
@@ -295,15 +278,9 @@ export class DatabaseDriver implements ReplicaDriver {
     this.#enter('stopped')
   }
 
-  /** A write that is committed through a fresh connection, or on a standby a read: done here by looking at the effect. */
   #judge(): void {
     const { server, service, clock } = this.#parts
-    const { unwell } = server.parts.processes.habitsOf(service.name)
-    const waits = server.senders.waitsForMs > service.timing.probeTimeoutMs
-    if (server.isFrozen) this.#feel('unhealthy', 'stopped by a signal (SIGSTOP)')
-    else if (unwell) this.#feel('unhealthy', 'the probe does not come back')
-    else if (waits) this.#feel('unhealthy', 'commits wait for their quorum')
-    else this.#feel('healthy')
+    this.#feel(...feelingOf(server, service))
     if (this.#health === 'healthy' && clock.mono() - this.#healthSince > FORGIVEN_AFTER_MS) this.#failures = 0
   }
 

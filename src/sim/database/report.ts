@@ -1,5 +1,5 @@
 /** What the driver of a made-up database says of it: what it last saw, with what the record on the disk holds. */
-import type { InstanceReport, ServiceName } from '../../core/model.ts'
+import type { InstanceReport, ServiceName, ServiceSpec } from '../../core/model.ts'
 import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
 import { mayReceive } from './disk.ts'
 import { positionAt } from './log.ts'
@@ -75,4 +75,15 @@ export function sightOf(server: DatabaseServer): Sight {
     streaming: server.senders.streaming.map(({ node, lag }) => ({ node, lagBytes: lag * ENTRY_BYTES })),
     receives: server.receiver?.streaming === true,
   }
+}
+
+/** A write that is committed through a fresh connection, or on a standby a read: done here by looking at the effect. */
+export function feelingOf(
+  server: DatabaseServer,
+  { name, timing }: ServiceSpec,
+): [health: InstanceReport['health'], note?: string] {
+  if (server.isFrozen) return ['unhealthy', 'stopped by a signal (SIGSTOP)']
+  if (server.parts.processes.habitsOf(name).unwell) return ['unhealthy', 'the probe does not come back']
+  if (server.senders.waitsForMs > timing.probeTimeoutMs) return ['unhealthy', 'commits wait for their quorum']
+  return ['healthy']
 }
