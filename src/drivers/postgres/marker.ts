@@ -1,0 +1,79 @@
+/**
+ * Writes the rows of rules, and opens the entry when the row of the rule in force is on its quorum. A row may wait for long
+ * (members that have to be copied first), and a wait must not be given up: so it is a piece of work of its own, which a verb
+ * may wait for or not, and which is tried again when its connection broke.
+ */
+import type { Rule } from '../../core/replica.ts'
+import { sleep } from '../../lib/clock.ts'
+import { writeMark } from './lead.ts'
+import type { Member } from './member.ts'
+import { within } from './session.ts'
+
+export class Marker {
+  readonly #member: Member
+  readonly #marked: () => void
+  #work: { readonly rule: Rule; readonly done: Promise<void>; stopped: boolean } | undefined
+
+  constructor(member: Member, marked: () => void) {
+    this.#member = member
+    this.#marked = marked
+  }
+
+  /** Begins to write the row of `rule`, unless that is under way already. */
+  begin(rule: Rule): void {
+    if (this.#work && sameRule(this.#work.rule, rule) && !this.#work.stopped) return
+    this.stop()
+    const work = { rule, stopped: false, done: Promise.resolve() }
+    work.done = this.#write(work)
+    work.done.catch(() => {}) // whoever waits hears of it
+    this.#work = work
+  }
+
+  /** Begins, and resolves when the quorum has it; UND_TIMED_OUT after `withinMs`, and then it goes on being tried. */
+  async mark(rule: Rule, withinMs: number, signal: AbortSignal): Promise<void> {
+    this.begin(rule)
+    const { clock } = this.#member.parts
+    const settled = within(clock, withinMs, `the row of the rule of term ${rule.term}`, this.settled())
+    await Promise.race([settled, aborted(signal)])
+  }
+
+  settled(): Promise<void> {
+    return this.#work?.done ?? Promise.resolve()
+  }
+
+  stop(): void {
+    if (this.#work) this.#work.stopped = true
+    this.#work = undefined
+  }
+
+  async #write(work: { readonly rule: Rule; stopped: boolean }): Promise<void> {
+    const { clock } = this.#member.parts
+    for (;;) {
+      try {
+        await writeMark(this.#member, work.rule)
+        break
+      } catch (error) {
+        if (work.stopped || !this.#member.runs) throw error
+        await sleep(clock, 100)
+        if (work.stopped || !this.#member.runs) throw error
+      }
+    }
+    if (work.stopped) return
+    this.#work = undefined
+    this.#member.ruleDurable = true
+    this.#member.reload() // people may come in
+    this.#marked()
+  }
+}
+
+/** Never resolves; rejects when the signal is given. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+}
+
+function sameRule(a: Rule, b: Rule): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
