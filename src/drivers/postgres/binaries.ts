@@ -133,7 +133,7 @@ function packageFolder(): string | null {
   }
 }
 
-/** Makes the links that the package's install script would make; idempotent. Returns the folder they are in. */
+/** Makes the links that the package's install script would make; idempotent. Returns the folders to search for libraries. */
 function linkLibraries(packaged: string, linksDir: string): string {
   const links: unknown = JSON.parse(readFileSync(join(packaged, 'native/pg-symlinks.json'), 'utf8'))
   mkdirSync(linksDir, { recursive: true, mode: 0o755 })
@@ -146,5 +146,5 @@ function linkLibraries(packaged: string, linksDir: string): string {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
   }
-  return linksDir
+  return `${linksDir}:${join(packaged, 'native/lib')}`
 }

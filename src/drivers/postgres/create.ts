@@ -1,6 +1,6 @@
 /** The first copy, out of nothing: initdb beside the data folder, one rename, and then the things that all copies share. */
 import { spawn } from 'node:child_process'
-import { renameSync } from 'node:fs'
+import { mkdirSync, renameSync } from 'node:fs'
 import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { prepareCatalog } from './catalog.ts'
@@ -36,6 +36,8 @@ async function initialise(member: Member): Promise<void> {
   const { encoding, locale, walSegmentMb } = options.bootstrap
   tell('making the first copy of the database')
   folder.removeFresh()
+  mkdirSync(folder.fresh, { mode: 0o700 })
+  folder.own(folder.fresh)
   await initdb(member, [
     ...['--pgdata', folder.fresh, '--username', SUPERUSER, '--encoding', encoding, '--locale', locale],
     // Nobody comes in over the network before a password was set: the superuser has none.

@@ -96,3 +96,22 @@ export function timelineOfLog(names: readonly string[], log: bigint, segmentByte
   })
   return timelines.length === 0 ? undefined : Math.max(...timelines)
 }
+
+/**
+ * A segment under a new number begins with a copy of what was before the fork. A log that has not passed the fork is still
+ * on the old timeline, whatever its file is called: calling it newer would let a copy that lacks acknowledged writes win.
+ */
+export function belowForks(
+  timeline: number,
+  log: bigint,
+  historyOf: (timeline: number) => readonly Fork[] | undefined,
+): number {
+  const parent = historyOf(timeline)?.at(-1)
+  if (!parent || log > parent.endLog) return timeline
+  return belowForks(parent.timeline, log, historyOf)
+}
+
+/** `00000002.history` */
+export function historyName(timeline: number): string {
+  return `${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`
+}

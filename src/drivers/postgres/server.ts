@@ -11,6 +11,7 @@ import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, realpathS
 import { join } from 'node:path'
 import { UnderstudyError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { removeFile } from '../../lib/files.ts'
 import { identify, isAlive, type ProcessIdentity, processState, signal } from '../../lib/proc.ts'
 import type { Stop } from '../../lib/stop.ts'
 import { until } from '../../lib/until.ts'
@@ -77,6 +78,8 @@ export class Postmaster {
 /** Starts it; resolves as soon as it runs. What it says goes to the log file. */
 export async function launch(folder: Folder, binaries: Binaries, clock: Clock): Promise<Postmaster> {
   await killRemains(folder.data, clock)
+  // Nothing stands in the data folder: whoever has the number in that file now is somebody else, or a corpse not yet reaped.
+  removeFile(join(folder.data, 'postmaster.pid'))
   const log = openSync(folder.logPath, 'a', 0o600)
   const { account } = folder
   try {

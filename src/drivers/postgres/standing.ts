@@ -1,9 +1,18 @@
 /** How far this copy is and what it is doing, asked of the server in one statement. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Position } from '../../core/replica.ts'
 import type { Member } from './member.ts'
-import { furthest, parseLsn, positionOf, timelineOfLog } from './position.ts'
+import {
+  belowForks,
+  type Fork,
+  furthest,
+  historyName,
+  parseHistory,
+  parseLsn,
+  positionOf,
+  timelineOfLog,
+} from './position.ts'
 import type { Session } from './session.ts'
 
 export interface LogState {
@@ -49,8 +58,16 @@ export async function logState(session: Session): Promise<LogState> {
 
 /** The timeline is read from the names of the log files: the server itself only tells the one of its last checkpoint. */
 export function positionIn(member: Member, state: LogState): Position {
-  const { folder } = member.parts
-  const names = readdirSync(join(folder.data, 'pg_wal'))
-  const timeline = timelineOfLog(names, state.log, state.segmentBytes) ?? 1
+  const wal = join(member.parts.folder.data, 'pg_wal')
+  const named = timelineOfLog(readdirSync(wal), state.log, state.segmentBytes) ?? 1
+  const timeline = belowForks(named, state.log, (number) => readHistory(join(wal, historyName(number))))
   return positionOf(member.record.lineage, timeline, state.log)
+}
+
+function readHistory(path: string): readonly Fork[] | undefined {
+  try {
+    return parseHistory(readFileSync(path, 'utf8'))
+  } catch {
+    return undefined // timeline 1 has none
+  }
 }
