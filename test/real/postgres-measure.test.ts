@@ -62,9 +62,9 @@ test.skipIf(rounds === 0).each([
         const old = leader
         await trio.until('it counts again', () => !trio.observe(old).replica.quarantined)
         const t6 = systemClock.mono()
-      // A commit on the frozen one waits for ever: only now has its server ended.
-      await ledger.stop()
-      expect(await ledger.lost(client)).toEqual([])
+        // A commit on the frozen one waits for ever: only now has its server ended.
+        await ledger.stop()
+        expect(await ledger.lost(client)).toEqual([])
         note('1 seen', t1 - t0)
         note('2 fenced', t2 - t1)
         note('3 promoted', promotedAt - t2)

@@ -162,6 +162,7 @@ class PostgresDriver implements ReplicaDriver {
         void this.#watch?.lookNow()
         return marker.mark(rule, this.#options.timing.markMs, signal)
       }
+      if (member.runs) marker.prepare()
       await lead(member, rule, mark, signal)
       this.#led(member)
     })

@@ -68,6 +68,12 @@ export async function stopReceiving(member: Member): Promise<void> {
   })
 }
 
+/** The fence still stands: what is looked at again before a promotion. */
+export async function receivesNothing(member: Member): Promise<boolean> {
+  if (!member.postmaster || receiversOf(member.postmaster.identity).length > 0) return false
+  return serverAgrees(member)
+}
+
 async function serverAgrees(member: Member): Promise<boolean> {
   const row = await member.session.one(
     `select current_setting('primary_conninfo') as conninfo, current_setting('restore_command') as restore,

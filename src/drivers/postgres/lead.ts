@@ -6,11 +6,12 @@
  * everything before the mark, which after a crash includes what nobody had acknowledged (trap 9). The same path serves a
  * promotion, its repetition after a crash half way, and the restart of a primary in place.
  */
+import type pg from 'pg'
 import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { until } from '../../lib/until.ts'
 import { insertRule } from './catalog.ts'
-import { endOpenTransactions, settled, stopReceiving } from './fence.ts'
+import { endOpenTransactions, receivesNothing, settled, stopReceiving } from './fence.ts'
 import type { Member } from './member.ts'
 import { mayReceive } from './record.ts'
 import { synchronousStandbyNames } from './rule.ts'
@@ -43,7 +44,7 @@ function refuseUnlessFenced(member: Member, rule: Rule): void {
 
 async function promote(member: Member, rule: Rule, signal: AbortSignal): Promise<void> {
   const { record, clock, options } = member.parts
-  await stopReceiving(member)
+  if (!(await receivesNothing(member))) await stopReceiving(member)
   if (record.now.leading?.id !== rule.id) {
     const { timeline } = positionIn(member, await settled(member))
     const branch = { term: rule.term, id: rule.id, after: timeline }
@@ -88,14 +89,25 @@ export async function releaseSlots(member: Member): Promise<void> {
  * Writes the row of the rule, and resolves when its quorum has it: without a deadline, because a wait that is given up
  * would leave the row visible and not acknowledged. Rejects when the server ends.
  */
-export async function writeMark(member: Member, rule: Rule): Promise<void> {
+export async function writeMark(member: Member, rule: Rule, opening: Promise<pg.Client>): Promise<void> {
+  const client = await opening
+  try {
+    await insertRule(client, rule, member.record.lineage.at(-1)?.id ?? rule.id)
+  } finally {
+    destroy(client)
+  }
+}
+
+/** A connection for a mark. It may be opened while the promotion is under way: a new process takes its time. */
+export async function openForMark(member: Member): Promise<pg.Client> {
   const { clock, folder, port, options } = member.parts
   const client = localClient({ socketDir: folder.sockets, port })
   try {
     await within(clock, options.timing.statementMs, 'a connection', client.connect())
-    await insertRule(client, rule, member.record.lineage.at(-1)?.id ?? rule.id)
-  } finally {
+    return client
+  } catch (error) {
     destroy(client)
+    throw error
   }
 }
 

@@ -3,15 +3,17 @@
  * (members that have to be copied first), and a wait must not be given up: so it is a piece of work of its own, which a verb
  * may wait for or not, and which is tried again when its connection broke.
  */
+import type pg from 'pg'
 import type { Rule } from '../../core/replica.ts'
 import { sleep } from '../../lib/clock.ts'
-import { writeMark } from './lead.ts'
+import { openForMark, writeMark } from './lead.ts'
 import type { Member } from './member.ts'
-import { within } from './session.ts'
+import { destroy, within } from './session.ts'
 
 export class Marker {
   readonly #member: Member
   readonly #marked: () => void
+  #ready: Promise<pg.Client> | undefined
   #work: { readonly rule: Rule; readonly done: Promise<void>; stopped: boolean } | undefined
 
   constructor(member: Member, marked: () => void) {
@@ -19,10 +21,16 @@ export class Marker {
     this.#marked = marked
   }
 
+  /** Opens the connection for the next mark ahead. */
+  prepare(): void {
+    this.#ready ??= openForMark(this.#member)
+    this.#ready.catch(() => {}) // the mark hears of it, and tries again
+  }
+
   /** Begins to write the row of `rule`, unless that is under way already. */
   begin(rule: Rule): void {
     if (this.#work && sameRule(this.#work.rule, rule) && !this.#work.stopped) return
-    this.stop()
+    if (this.#work) this.#work.stopped = true
     const work = { rule, stopped: false, done: Promise.resolve() }
     work.done = this.#write(work)
     work.done.catch(() => {}) // whoever waits hears of it
@@ -42,6 +50,8 @@ export class Marker {
   }
 
   stop(): void {
+    this.#ready?.then(destroy, () => {}) // it never opened: there is nothing to close
+    this.#ready = undefined
     if (this.#work) this.#work.stopped = true
     this.#work = undefined
   }
@@ -50,7 +60,9 @@ export class Marker {
     const { clock } = this.#member.parts
     for (;;) {
       try {
-        await writeMark(this.#member, work.rule)
+        const opening = this.#ready ?? openForMark(this.#member)
+        this.#ready = undefined
+        await writeMark(this.#member, work.rule, opening)
         break
       } catch (error) {
         if (work.stopped || !this.#member.runs) throw error
