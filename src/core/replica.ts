@@ -40,8 +40,12 @@ export interface ReplicaReport {
   readonly position: Position | null
   /** Received and not yet replayed: what a promotion has to wait for. */
   readonly replayLagBytes: number
-  /** Primary only: the rule in force, and whether its row is durable on its quorum (clients may be let in). */
+  /**
+   * Of a primary: the rule in force. Of a standby: the newest rule in its copy, as far as it is replayed (`replayLagBytes`);
+   * a fence by an older rule that finds a newer one here must satisfy both.
+   */
   readonly rule: Rule | null
+  /** Primary only: the row of the rule is durable on its quorum, and clients may be let in. */
   readonly ruleDurable: boolean
   /** Primary only: who streams from it, and how far behind. */
   readonly streaming: readonly { readonly node: NodeName; readonly lagBytes: number }[]
@@ -49,7 +53,7 @@ export interface ReplicaReport {
   readonly receivingFrom: NodeName | null
   /** Rewound or freshly cloned and not yet caught up: it may be neither counted nor chosen. */
   readonly quarantined: boolean
-  /** It holds something that the present primary does not: it must be rewound or cloned before it follows again. */
+  /** It led until it was fenced, or is known to have diverged: `follow` finds out, and rewinds or clones where it has to. */
   readonly diverged: boolean
 }
 

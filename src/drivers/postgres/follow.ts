@@ -147,7 +147,11 @@ async function copyAll(
   facts: PrimaryFacts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { record } = member.parts
+  const { record, binaries } = member.parts
+  if (facts.version !== binaries.version) {
+    const versions = `${primary.node} runs PostgreSQL ${facts.version}, and here is ${binaries.version} in ${binaries.dir}`
+    throw new UnderstudyError('UND_REFUSED', `${versions}: a copy needs the same version (option bin)`)
+  }
   const { untilLog } = await clone(member, primary, signal)
   if (member.runs) await member.end('immediate', 500, 'replaced by a copy')
   // The record first: data without it would not know what it is, and the record without data is harmless.

@@ -9,6 +9,8 @@ import { destroy, type Row, remoteClient, within } from './session.ts'
 
 export interface PrimaryFacts {
   readonly systemId: string
+  /** Its major version. */
+  readonly version: number
   readonly timeline: number
   /** Where older timelines of its history ended. */
   readonly history: readonly Fork[]
@@ -22,7 +24,7 @@ export interface PrimaryFacts {
 }
 
 const FACTS = `
-select pg_is_in_recovery() as recovery, coalesce(current_setting('understudy.term', true), '') as term,
+select pg_is_in_recovery() as recovery, current_setting('server_version_num')::int / 10000 as version, coalesce(current_setting('understudy.term', true), '') as term,
   coalesce(current_setting('understudy.promotion', true), '') as promotion,
   (select timeline_id from pg_control_checkpoint()) as checkpoint_timeline,
   (select coalesce(string_agg(distinct promotion, ','), '') from understudy.rules) as promotions`
@@ -68,6 +70,7 @@ async function ask(member: Member, rule: Rule, primary: PrimaryAddress): Promise
     const history = timeline === 1 ? null : await query(`TIMELINE_HISTORY ${timeline}`)
     return {
       systemId: String(system.systemid),
+      version: Number(facts.version),
       timeline,
       history: parseHistory(history ? String(history.content) : ''),
       log: parseLsn(String(system.xlogpos)),
