@@ -6,47 +6,30 @@
  * but calls it off. Each verb leads from any state to the one that it names, because an agent that died half way says it
  * again, and none is ever begun by the driver itself.
  */
-import { join } from 'node:path'
-import type { InstanceReport, NodeSpec, ServiceSpec, Term } from '../../core/model.ts'
+import type { InstanceReport, Term } from '../../core/model.ts'
 import type { Position, Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { backoffMs } from '../../lib/backoff.ts'
-import type { Clock } from '../../lib/clock.ts'
-import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
 import type { StartRequest } from '../driver.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../replica.ts'
-import { accountFor } from './account.ts'
-import { findBinaries } from './binaries.ts'
 import { changeRule } from './change.ts'
 import { create } from './create.ts'
 import { demote } from './demote.ts'
 import { fence, settledPosition, stopReceiving } from './fence.ts'
-import { Folder } from './folder.ts'
 import { follow } from './follow.ts'
+import { type PostgresDriverParts, prepareMember } from './ground.ts'
 import { checkpoint, ensureSlots, lead } from './lead.ts'
 import { Marker } from './marker.ts'
-import { Member } from './member.ts'
+import type { Member } from './member.ts'
 import { hasCaughtUp, replicaReport, type Sight } from './observe.ts'
 import type { PostgresOptions } from './options.ts'
-import { choosePort } from './port.ts'
-import { mayReceive, RecordFile } from './record.ts'
-import { findPostmaster, killRemains, lastWords, portInUse } from './server.ts'
+import { mayReceive } from './record.ts'
+import { findPostmaster, killRemains, lastWords } from './server.ts'
 import { Turns } from './turns.ts'
 import { Watch } from './watch.ts'
 
-export interface PostgresDriverParts {
-  /** The cluster's name. */
-  readonly cluster: string
-  readonly node: NodeSpec
-  readonly service: ServiceSpec
-  /** The node's state folder: `instances/<service>` is made in it. */
-  readonly nodeDir: string
-  readonly clock: Clock
-  readonly random: Random
-  /** How late this agent's event loop was in about the last second: misses taken meanwhile prove nothing. */
-  loopLagMs(): number
-}
+export type { PostgresDriverParts } from './ground.ts'
 
 export function createPostgresDriver(parts: PostgresDriverParts): ReplicaDriver {
   return new PostgresDriver(parts)
@@ -280,30 +263,10 @@ class PostgresDriver implements ReplicaDriver {
   }
 
   async #makeGround(): Promise<Ground> {
-    const { nodeDir, service, node, clock, random } = this.#parts
-    const options = this.#options
-    const account = accountFor(options.user)
-    const folder = new Folder(join(nodeDir, 'instances', service.name), options.data, account)
-    folder.prepare()
-    const record = new RecordFile(folder.recordPath)
-    record.load()
-    const binaries = await findBinaries({ bin: options.bin, version: folder.dataVersion(), linksDir: folder.links })
-    const port = options.port ?? record.now.port ?? portInUse(folder) ?? (await choosePort(node.address, random))
-    if (record.now.port !== port) record.change({ port })
-    const tell = (note: string) => {
+    const { service } = this.#parts
+    const member = await prepareMember(this.#parts, this.#options, (note) => {
       this.#note = note
       this.#tell()
-    }
-    const member = new Member({
-      node: node.name,
-      address: node.address,
-      port,
-      clock,
-      options,
-      folder,
-      record,
-      binaries,
-      tell,
     })
     member.onServer = (postmaster) => {
       this.#enter('running')
