@@ -1,12 +1,6 @@
 /** Small made-up clusters and views for tests: say what matters, the rest is calm and healthy. */
-import type {
-  ClusterSpec,
-  InstanceReport,
-  LeadRecord,
-  NodeReport,
-  ServiceRecord,
-  ServiceSpec,
-} from '../src/core/model.ts'
+import type { ClusterSpec, InstanceReport, NodeReport, ServiceSpec } from '../src/core/model.ts'
+import type { LeadRecord, ServiceRecord } from '../src/core/records.ts'
 import type { LocalFacts, PeerFacts, Revised, StoreFacts, View } from '../src/core/view.ts'
 
 export const TIMING: ServiceSpec['timing'] = {
@@ -131,6 +125,7 @@ export function view({ self = 'a', cluster: spec, store, peers, local }: MadeUp)
       leads: {},
       nodes: {},
       leadFreeForMs: {},
+      recordForMs: {},
       switchoverForMs: {},
       ...store,
     },

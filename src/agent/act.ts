@@ -3,13 +3,16 @@
  * a step did is a sentence for the journal, or undefined when there was nothing left to do.
  */
 
-import type { ServiceName, ServiceRecord, ServiceSpec } from '../core/model.ts'
+import type { ServiceName, ServiceSpec } from '../core/model.ts'
+import type { ServiceRecord } from '../core/records.ts'
 import { assertLegal } from '../core/roles.ts'
 import type { Step } from '../core/steps.ts'
 import { holdsLead, localInstance, recordOf, type View } from '../core/view.ts'
 import type { Driver } from '../drivers/driver.ts'
+import type { ReplicaDriver } from '../drivers/replica.ts'
 import { assert, assertNever } from '../lib/assert.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
+import { isRuledPrimary, performOnCopy } from './act-on-copy.ts'
 import { KEY } from './agreed.ts'
 import type { Leads } from './leads.ts'
 import type { World } from './world.ts'
@@ -45,6 +48,15 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
       return `${view.self} gave up term ${step.term} of ${step.service}${step.vacancy.successor ? ` for ${step.vacancy.successor}` : ''}`
     case 'call-off':
       return callOff(step.service, step.id, view, hands)
+    case 'record':
+      return record(step, hands)
+    case 'create':
+    case 'fence':
+    case 'lead':
+    case 'follow':
+    case 'change-rule':
+    case 'demote':
+      return performOnCopy(step, view, replicaDriverOf(hands, step.service))
     case 'exit':
       hands.exit()
       return `the agent of ${view.self} ends`
@@ -55,7 +67,7 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
 
 async function start(step: Step & { kind: 'start' }, view: View, { world, leads }: Hands): Promise<string> {
   const instance = localInstance(view, step.service)
-  assertLegal(instance, step, holdsLead(view, step.service))
+  assertLegal(instance, step, holdsLead(view, step.service) || isRuledPrimary(view, step.service))
   const covers = step.role === 'primary' && serviceOf(view, step.service).traits.singleWriter
   const beforeRun = (identity: ProcessIdentity) => leads.cover(step.service, step.term, identity)
   await driverOf({ world }, step.service).start({ role: step.role, term: step.term, ...(covers && { beforeRun }) })
@@ -74,6 +86,13 @@ async function promote(step: Step & { kind: 'promote' }, view: View, { world, le
   return `the standby of ${step.service} on ${view.self} was promoted in term ${step.term}`
 }
 
+/** Compare-and-swap of a service's record: false when somebody was faster, and then the next turn sees what they wrote. */
+async function record(step: Step & { kind: 'record' }, { world }: Hands): Promise<string | undefined> {
+  const key = KEY.service(step.service)
+  const outcome = await world.store.swap([{ key, revision: step.revision }], [{ key, value: step.record }])
+  return outcome === 'done' ? step.what : undefined
+}
+
 async function callOff(service: ServiceName, id: string, view: View, { world }: Hands): Promise<string | undefined> {
   const { revision, switchover, ...record } = recordOf(view, service)
   if (switchover?.id !== id) return undefined
@@ -88,6 +107,12 @@ function serviceOf(view: View, name: ServiceName): ServiceSpec {
   const service = view.cluster.services.find((candidate) => candidate.name === name)
   assert(service, `a step about ${name}, which the config does not name`)
   return service
+}
+
+function replicaDriverOf(hands: Pick<Hands, 'world'>, name: ServiceName): ReplicaDriver {
+  const driver = driverOf(hands, name)
+  assert('fence' in driver, `the driver of ${name} does not know how to fence copies`)
+  return driver as ReplicaDriver
 }
 
 function driverOf({ world }: Pick<Hands, 'world'>, name: ServiceName): Driver {

@@ -2,7 +2,8 @@
  * The store's snapshot as the core wants it: typed records, who leads, and for how long nobody has. Decoding is tolerant:
  * a record that makes no sense is treated as absent and left alone, because a newer agent may have written it.
  */
-import type { ClusterRecord, LeadRecord, NodeName, NodeRecord, ServiceName, ServiceRecord } from '../core/model.ts'
+import type { NodeName, ServiceName } from '../core/model.ts'
+import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord } from '../core/records.ts'
 import type { Revised, StoreFacts } from '../core/view.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import type { Snapshot } from '../stores/store.ts'
@@ -21,6 +22,8 @@ export class Agreed {
   #away: string | null = 'it has not been read yet'
   #unwritable: string | null = null
   #freeSince = new Map<ServiceName, number>()
+  /** Records by service: the revision, and since when it is known. */
+  readonly #knownSince = new Map<ServiceName, { readonly revision: number; readonly since: number }>()
   /** Switchovers by their id. */
   #askedSince = new Map<string, number>()
 
@@ -59,10 +62,12 @@ export class Agreed {
     const why = this.#away ?? this.#unwritable
     this.#countFree(leads, services, now)
     this.#countAsked(records, now)
+    this.#countKnown(records, now)
     return {
       reachable: why === null && this.#everRead,
       why: why ?? '',
       ...this.#decoded,
+      recordForMs: Object.fromEntries([...this.#knownSince].map(([service, { since }]) => [service, now - since])),
       leadFreeForMs: Object.fromEntries([...this.#freeSince].map(([service, since]) => [service, now - since])),
       switchoverForMs: Object.fromEntries(
         Object.entries(records).flatMap(([service, { switchover }]) =>
@@ -76,6 +81,12 @@ export class Agreed {
     for (const service of services) {
       if (leads[service]) this.#freeSince.delete(service)
       else if (!this.#freeSince.has(service)) this.#freeSince.set(service, now)
+    }
+  }
+
+  #countKnown(records: Readonly<Record<ServiceName, Revised<ServiceRecord>>>, now: number): void {
+    for (const [service, { revision }] of Object.entries(records)) {
+      if (this.#knownSince.get(service)?.revision !== revision) this.#knownSince.set(service, { revision, since: now })
     }
   }
 

@@ -4,7 +4,8 @@
  * own timer. So a single writer has two guards with a clock each, and either is enough.
  */
 import { endsInMs, killAt, type Lease, leaseGranted, leaseRenewed, renewEveryMs } from '../core/lease.ts'
-import type { LeadRecord, NodeName, ServiceName, ServiceRecord, ServiceSpec, Term, Vacancy } from '../core/model.ts'
+import type { NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
+import type { LeadRecord, ServiceRecord, Vacancy } from '../core/records.ts'
 import type { HeldLease } from '../core/view.ts'
 import { hasCode, UnderstudyError } from '../errors.ts'
 import type { Cancel } from '../lib/clock.ts'

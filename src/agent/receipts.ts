@@ -21,7 +21,7 @@ interface Open {
 
 /** From here on it is back only after a spell of good health, which sets its failures to 0: else each try would look like one. */
 const CRASHING = 2
-const REPAIRED = new Set(['instance-down', 'instance-unwell', 'instance-crashing'])
+const REPAIRED = new Set(['instance-down', 'instance-unwell', 'instance-crashing', 'standby-down', 'standby-unwell'])
 const PLANNED = new Set(['switchover-requested', 'node-drained'])
 
 export class Receipts {
@@ -48,6 +48,17 @@ export class Receipts {
     const marks = [{ name: 'lead free', atMs: freeSince - noticedAt }]
     this.#open.set(service, { kind, rule, why, from: before.primary, term, noticedAt, marks })
     this.mark(service, 'term won')
+  }
+
+  /** A copy here was promoted in a term whose record says what had happened. */
+  ledAgain(service: ServiceName, term: Term, view: View): void {
+    const { vacancy, replica } = recordOf(view, service)
+    const before = replica?.rules.findLast((rule) => rule.term < term)
+    if (!vacancy || !before) return
+    const { rule, why, noticedAt } = vacancy
+    const kind = PLANNED.has(rule) ? 'switchover' : 'failover'
+    this.#open.set(service, { kind, rule, why, from: before.primary, term, noticedAt, marks: [] })
+    this.mark(service, 'promoted')
   }
 
   /** Instances here that ended or hang are repairs from the moment that it was noticed. */
@@ -80,7 +91,7 @@ export class Receipts {
         isWell(instance) &&
         (open.kind === 'repair'
           ? open.marks.length > 0 && instance.failures < CRASHING
-          : instance.role === 'primary' && instance.term >= open.term)
+          : instance.role === 'primary' && instance.term >= open.term && instance.replica?.ruleDurable !== false)
       if (!back) continue
       this.#open.delete(service)
       done.push(this.#receipt(service, open))

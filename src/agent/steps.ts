@@ -4,7 +4,7 @@
  */
 import type { Act } from '../core/choose.ts'
 import type { ServiceName, Term } from '../core/model.ts'
-import { isDangerous } from '../core/steps.ts'
+import { isDangerous, isUrgent } from '../core/steps.ts'
 import type { View } from '../core/view.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -28,7 +28,8 @@ export interface StepsOptions {
 
 export class Steps {
   readonly #options: StepsOptions
-  readonly #busy = new Map<ServiceName, string>()
+  /** What is under way or rests. An urgent step overtakes another one, and then only its own end counts. */
+  readonly #busy = new Map<ServiceName, { what: string }>()
   readonly #failures = new Map<ServiceName, number>()
   readonly #failedIn = new Map<ServiceName, Term>()
 
@@ -38,7 +39,7 @@ export class Steps {
 
   /** What is under way or resting, by service. */
   get busy(): Record<ServiceName, string> {
-    return Object.fromEntries(this.#busy)
+    return Object.fromEntries([...this.#busy].map(([service, { what }]) => [service, what]))
   }
 
   /** The term in which a start or a promotion last failed here, by service. */
@@ -52,11 +53,7 @@ export class Steps {
 
   /** Keeps others from beginning anything for a service until the returned function is called. */
   occupy(service: ServiceName, what: string): () => void {
-    this.#busy.set(service, what)
-    return () => {
-      this.#busy.delete(service)
-      this.#options.wake()
-    }
+    return this.#enter(service, { what })
   }
 
   /** Performs one act unless the world has changed since it was decided. */
@@ -64,23 +61,33 @@ export class Steps {
     const service = act.step.kind === 'exit' ? null : act.step.service
     const current = isDangerous(act.step) ? this.#options.recheck(act) : view
     if (!current) return
-    const release = this.occupy(service ?? WHOLE_NODE, act.step.kind)
+    const spell = { what: act.step.kind }
+    const release = this.#enter(service ?? WHOLE_NODE, spell)
     try {
       const what = await perform(act.step, current, this.#options.hands)
       this.#failures.delete(service ?? WHOLE_NODE)
       if (what !== undefined) await this.#options.done(act, service, what)
       release()
     } catch (error) {
-      this.#rest(act, service ?? WHOLE_NODE, release)
+      this.#rest(act, service ?? WHOLE_NODE, spell, release)
       this.#options.failed(act, service, error as Error)
     }
   }
 
-  #rest({ step }: Act, service: ServiceName, release: () => void): void {
+  #enter(service: ServiceName, spell: { what: string }): () => void {
+    this.#busy.set(service, spell)
+    return () => {
+      if (this.#busy.get(service) === spell) this.#busy.delete(service)
+      this.#options.wake()
+    }
+  }
+
+  #rest({ step }: Act, service: ServiceName, spell: { what: string }, release: () => void): void {
+    if (this.#busy.get(service) !== spell) return // it was called off by what is under way now
     const failures = (this.#failures.get(service) ?? 0) + 1
     this.#failures.set(service, failures)
     if ((step.kind === 'start' || step.kind === 'promote') && step.term > 0) this.#failedIn.set(service, step.term)
-    this.#busy.set(service, 'resting')
+    spell.what = isUrgent(step) ? `resting after ${step.kind}` : 'resting'
     this.#options.clock.after(backoffMs(failures, REST), release)
   }
 }

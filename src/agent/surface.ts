@@ -16,10 +16,11 @@ import type {
 } from '../api/contract.ts'
 import type { Gauges, Surface } from '../api/surface.ts'
 import { isServing, knownProblems, sentenceFor, standing } from '../core/explain.ts'
-import type { ClusterRecord, NodeName, NodeRecord, NodeSpec, ServiceRecord, ServiceSpec } from '../core/model.ts'
+import type { NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
+import type { ClusterRecord, NodeRecord, ServiceRecord } from '../core/records.ts'
 import type { RouteCounters } from '../core/routing.ts'
 import { defaultSuccessor, switchoverRefusal } from '../core/switchover.ts'
-import { instanceOn, isDrained, isWell, leadOf, nodeState, recordOf } from '../core/view.ts'
+import { instanceOn, isDrained, isWell, leaderOf, nodeState, recordOf } from '../core/view.ts'
 import { UnderstudyError } from '../errors.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Store } from '../stores/store.ts'
@@ -95,7 +96,7 @@ export class AgentSurface implements Surface {
     const { view } = this.#options.agent
     if (to !== undefined) this.#nodeNamed(to)
     const target = to ?? defaultSuccessor(view, service)
-    if (target === undefined && leadOf(view, name)) {
+    if (target === undefined && leaderOf(view, service)) {
       const reasons = standing(view, service).map(({ node, why }) => `${node}: ${why}`)
       throw new UnderstudyError('UND_REFUSED', `no other node can lead ${name} now (${reasons.join('; ')})`)
     }
@@ -105,7 +106,7 @@ export class AgentSurface implements Surface {
     const { revision, ...record } = recordOf(view, name)
     const switchover = { id: randomUUID(), to: target, requestedAt: view.wall }
     await this.#write(KEY.service(name), revision, { ...record, switchover } satisfies ServiceRecord)
-    return { id: switchover.id, what: `${name} moves from ${leadOf(view, name)?.node} to ${target}` }
+    return { id: switchover.id, what: `${name} moves from ${leaderOf(view, service)?.node} to ${target}` }
   }
 
   async drain(node: string, drained: boolean): Promise<Accepted> {
@@ -187,7 +188,7 @@ export class AgentSurface implements Surface {
   #service(service: ServiceSpec): ServiceStatus {
     const { agent } = this.#options
     const { view, decision, journal } = agent
-    const lead = leadOf(view, service.name)
+    const lead = leaderOf(view, service)
     const last = journal.events().findLast((event) => event.service === service.name && event.kind !== 'ended')
     return {
       name: service.name,

@@ -3,6 +3,7 @@
  * changed. A report is also said again once a second, so that what was lost on the way is not lost for good.
  */
 import type { InstanceReport, NodeName, NodeReport } from '../core/model.ts'
+import type { ReplicaReport } from '../core/replica.ts'
 import type { ReportedProblem } from '../core/reported-problem.ts'
 import { routesFor } from '../core/routing.ts'
 import type { View } from '../core/view.ts'
@@ -67,5 +68,14 @@ function isInformed({ peers, cluster, local }: View): boolean {
 
 /** Ages change all the time and are no news. */
 function withoutAges(instance: InstanceReport): unknown {
-  return { ...instance, healthForMs: 0, stateForMs: 0, retryInMs: instance.retryInMs > 0 ? 1 : 0 }
+  const { replica } = instance
+  const ages = { healthForMs: 0, stateForMs: 0, retryInMs: instance.retryInMs > 0 ? 1 : 0 }
+  return { ...instance, ...ages, ...(replica && { replica: withoutProgress(replica) }) }
+}
+
+/** A log that grows is no news; what a fenced copy has is: it decides who leads next. */
+function withoutProgress(replica: ReplicaReport): unknown {
+  const { position, streaming } = replica
+  const moves = { replayLagBytes: 0, streaming: streaming.map(({ node }) => node) }
+  return { ...replica, ...moves, position: replica.fenced ? position : position?.term }
 }

@@ -6,7 +6,7 @@
 import type { ServiceName } from './model.ts'
 import type { Problem } from './problems/problem.ts'
 import type { Rule } from './rules.ts'
-import type { Step } from './steps.ts'
+import { isUrgent, type Step } from './steps.ts'
 import type { View } from './view.ts'
 
 export interface Act {
@@ -20,14 +20,17 @@ export function choose(problems: readonly Problem[], view: View): Act[] {
   const acts: Act[] = []
   for (const { rule, service, why, steps } of problems) {
     const [step] = steps
-    if (!step || taken.has(service) || isBlocked(view, service, rule)) continue
+    if (!step || taken.has(service) || isBlocked(view, service, rule, step)) continue
     taken.add(service)
     acts.push({ step, rule, why })
   }
   return acts
 }
 
-function isBlocked(view: View, service: ServiceName | null, rule: string): boolean {
+function isBlocked(view: View, service: ServiceName | null, rule: string, step: Step): boolean {
   const busy = service === null ? undefined : view.local.busy[service]
-  return busy !== undefined && (rule !== 'two-writers' || busy === 'kill')
+  if (busy === undefined) return false
+  if (rule === 'two-writers') return busy === step.kind
+  const isReplicated = view.cluster.services.some(({ name, traits }) => name === service && traits.replicates)
+  return !isReplicated || !isUrgent(step) || busy.endsWith(step.kind)
 }

@@ -3,18 +3,21 @@
  * Everything here is for people: nothing is decided by it, and it decides nothing.
  */
 import { formatDuration } from '../lib/duration.ts'
+import { copyStanding } from './copy-standing.ts'
 import { type Candidate, candidatesFor } from './election.ts'
 import type { InstanceReport, NodeName, ServiceSpec } from './model.ts'
 import type { ReportedProblem } from './reported-problem.ts'
-import { hasLeader, instanceOn, isWellOn, leadOf, nodeState, recordOf, type View } from './view.ts'
+import { hasLeader, instanceOn, isWellOn, leaderOf, nodeState, recordOf, type View } from './view.ts'
 
 /** Does the service do its work for clients now, as far as this node knows? */
 export function isServing(view: View, service: ServiceSpec): boolean {
   if (!hasLeader(service)) return serving(view, service).length > 0
-  const lead = leadOf(view, service.name)
+  const lead = leaderOf(view, service)
   const instance = lead && instanceOn(view, lead.node, service.name)
+  const isOpen = !service.traits.replicates || instance?.replica?.ruleDurable === true
   return (
     lead !== undefined &&
+    isOpen &&
     isWellOn(view, lead.node, service.name) &&
     instance?.role === 'primary' &&
     instance.term === lead.term
@@ -56,7 +59,7 @@ export function sentenceFor(view: View, service: ServiceSpec, problems: readonly
 
 /** When nobody leads because whoever could must wait first. */
 function nextTry(view: View, service: ServiceSpec): string {
-  if (!hasLeader(service) || leadOf(view, service.name)) return ''
+  if (!hasLeader(service) || service.traits.replicates || leaderOf(view, service)) return '' // copies wait for no lease
   const able = candidatesFor(view, service).filter((candidate) => candidate.able)
   const soonestMs = Math.min(...able.map(({ inMs }) => inMs))
   if (able.length === 0) return '; no node can lead it now'
@@ -75,7 +78,7 @@ function activeSentence(view: View, service: ServiceSpec): string {
 }
 
 function leaderSentence(view: View, service: ServiceSpec): string {
-  const lead = leadOf(view, service.name)
+  const lead = leaderOf(view, service)
   const { term } = recordOf(view, service.name)
   if (!lead)
     return term === 0
@@ -103,5 +106,6 @@ function serving(view: View, service: ServiceSpec): NodeName[] {
 
 /** Who could take over, best first, and why not the others. */
 export function standing(view: View, service: ServiceSpec): Candidate[] {
+  if (service.traits.replicates) return copyStanding(view, service)
   return hasLeader(service) ? candidatesFor(view, service) : []
 }

@@ -70,3 +70,23 @@ export function zonesAreSpread(cluster: ClusterSpec, service: ServiceSpec): stri
 function runsAsPrimary(instance: InstanceReport): boolean {
   return instance.role === 'primary' && instance.state !== 'stopped'
 }
+
+/**
+ * Whatever was acknowledged, or could be seen by somebody, is in the log of whoever serves now. Logs are compared entry by
+ * entry, by identity: the same number at the same place is not the same write.
+ */
+export function nothingIsMissing(
+  service: ServiceName,
+  node: NodeName,
+  promised: readonly unknown[],
+  log: readonly unknown[],
+): string[] {
+  const lost = promised.findIndex((entry, index) => log[index] !== entry)
+  if (lost < 0) return []
+  return [`${service} on ${node} lacks acknowledged writes: ${promised.length - lost} of ${promised.length}`]
+}
+
+/** Once somebody leads in a term, nobody acknowledges anything in a lower one. */
+export function onlyTheNewestAcknowledges(service: ServiceName, node: NodeName, term: Term, newest: Term): string[] {
+  return term < newest ? [`${service} on ${node} acknowledges in term ${term}, and term ${newest} is led already`] : []
+}

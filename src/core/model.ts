@@ -4,9 +4,8 @@
  *
  * The core never learns a product's name: a driver declares traits, and decisions are made about those.
  */
-import type { ReplicaReport } from './replica.ts'
+import type { ReplicaReport, Replication } from './replica.ts'
 import type { ReportedProblem } from './reported-problem.ts'
-import type { Rule } from './rules.ts'
 
 export type NodeName = string
 export type ServiceName = string
@@ -80,6 +79,8 @@ export interface ServiceSpec {
   readonly nodes: readonly NodeName[]
   readonly endpoints: readonly EndpointSpec[]
   readonly timing: ServiceTiming
+  /** Exactly when the trait `replicates` is true. */
+  readonly replication?: Replication
   readonly objectives: { readonly rtoMs?: number; readonly rpo?: number }
   /** The driver's own options, compiled by it, plain JSON. */
   readonly options: Readonly<Record<string, unknown>>
@@ -135,52 +136,6 @@ export interface InstanceReport {
   readonly port?: number
   /** Only from drivers whose trait `replicates` is true. */
   readonly replica?: ReplicaReport
-}
-
-/** Written in the store under `service/<name>`: who leads, since when, and what is planned. */
-export interface ServiceRecord {
-  readonly term: Term
-  /** Who led last, or leads now: the key `lead/<name>` exists exactly while its lease lives. */
-  readonly primary: NodeName | null
-  /** Why the lead is free, as told by whoever gave it up. */
-  readonly vacancy?: Vacancy
-  readonly switchover?: Switchover
-}
-
-export interface Vacancy {
-  readonly rule: Rule
-  readonly why: string
-  readonly by: NodeName
-  /** Wall clock of whoever noticed. For receipts only. */
-  readonly noticedAt: number
-  /** Who should take over, when that was chosen. */
-  readonly successor?: NodeName
-}
-
-export interface Switchover {
-  readonly id: string
-  readonly to: NodeName
-  readonly requestedAt: number
-}
-
-/** The value of the key `lead/<name>`, which lives on a lease: as long as it is there, `node` may lead in `term`. */
-export interface LeadRecord {
-  readonly node: NodeName
-  readonly term: Term
-  /** The lease it lives on, so that an agent that was restarted can go on renewing it. */
-  readonly lease: string
-}
-
-/** Written in the store under `node/<name>`. */
-export interface NodeRecord {
-  readonly drained: boolean
-}
-
-/** Written in the store under `cluster`: whether people want it to run at all. */
-export interface ClusterRecord {
-  readonly desired: 'running' | 'stopped'
-  /** Which start of the cluster the wish is about: a wish to stop is over when the cluster is started anew. */
-  readonly run?: string
 }
 
 /** What one agent tells the others about its node: sent at every change, at once, and once a second. */

@@ -40,8 +40,9 @@ export interface ReplicaReport {
   readonly position: Position | null
   /** Received and not yet replayed: what a promotion has to wait for. */
   readonly replayLagBytes: number
-  /** Primary only: the rule in force, and whether its row is durable on its quorum (clients may be let in). */
+  /** Primary only: the newest rule that is in force here and whose row is durable on its own quorum; null before that. */
   readonly rule: Rule | null
+  /** Primary only: a rule of its present term is durable on its quorum. Before that nobody may be let in. */
   readonly ruleDurable: boolean
   /** Primary only: who streams from it, and how far behind. */
   readonly streaming: readonly { readonly node: NodeName; readonly lagBytes: number }[]
@@ -53,19 +54,29 @@ export interface ReplicaReport {
   readonly diverged: boolean
 }
 
-/** How many members must be fenced before a new primary may be chosen. */
-export function fencedNeeded(rule: Rule): number {
-  return rule.members.length - rule.k + 1
+/**
+ * `handing-over`: the primary ends leading on purpose. `recruiting`: members pledge and are fenced. `promoting`: the last of
+ * `rules` is to be led under by its primary, and may be in force already. `serving`: it is.
+ */
+export type Phase = 'handing-over' | 'recruiting' | 'promoting' | 'serving'
+
+/** The part of a service's record that is about its copies. The record's `term` is the one that is led in or being won. */
+export interface ReplicaRecord {
+  readonly phase: Phase
+  /** Who won the record's term by compare-and-swap. It goes first; anybody else may go on with what it began. */
+  readonly by: NodeName
+  /**
+   * Every rule under which something may have been acknowledged and which no later one has replaced for certain, oldest
+   * first. A rule stands here before any server hears of it, and leaves only when a later one is durable on its quorum. So
+   * whoever beats all of these has every acknowledged write (quorum.ts).
+   */
+  readonly rules: readonly Rule[]
 }
 
-/** Negative: `a` is behind `b`. */
-export function comparePositions(a: Position, b: Position): number {
-  if (a.term !== b.term) return a.term - b.term
-  const [logA, logB] = [BigInt(a.log), BigInt(b.log)]
-  return logA < logB ? -1 : Number(logA > logB)
-}
-
-/** Half of the servers, rounded down, have every acknowledged write besides the primary: 1 of 3, 2 of 5, 3 of 7. */
-export function defaultK(servers: number): number {
-  return Math.floor(servers / 2)
+/** What the config says about the copies of a service. */
+export interface Replication {
+  /** How many standbys must have a write before it is acknowledged; fewer only while there are fewer members. */
+  readonly k: number
+  /** When no standby is left: `block` writes until there is one, or `run-alone` with a single copy. */
+  readonly degrade: 'block' | 'run-alone'
 }

@@ -36,6 +36,27 @@ export const ROLE_CHANGES: readonly RoleChange[] = [
   { from: 'active', to: 'none', by: 'stop', needsLead: false, comment: 'finishes what it serves, then ends' },
   { from: 'standby', to: 'none', by: 'stop', needsLead: false, comment: 'no longer needed here' },
   {
+    from: 'none',
+    to: 'primary',
+    by: 'create',
+    needsLead: true,
+    comment: 'the first copy of all: nobody has led yet',
+  },
+  {
+    from: 'standby',
+    to: 'primary',
+    by: 'lead',
+    needsLead: true,
+    comment: 'a fenced copy takes over, under a rule that is on the record',
+  },
+  { from: 'none', to: 'standby', by: 'follow', needsLead: false, comment: 'copies, or comes back under the primary' },
+  { from: 'standby', to: 'standby', by: 'follow', needsLead: false, comment: 'follows another primary' },
+  { from: 'primary', to: 'standby', by: 'follow', needsLead: false, comment: 'led in a term that is over' },
+  { from: 'none', to: 'standby', by: 'fence', needsLead: false, comment: 'pledges, and says how far it is' },
+  { from: 'standby', to: 'standby', by: 'fence', needsLead: false, comment: 'receives nothing any more' },
+  { from: 'primary', to: 'standby', by: 'fence', needsLead: false, comment: 'ends leading: a higher term was won' },
+  { from: 'primary', to: 'none', by: 'demote', needsLead: false, comment: 'ends leading in order' },
+  {
     from: 'primary',
     to: 'none',
     by: 'stop',
@@ -53,6 +74,8 @@ export const ROLE_CHANGES: readonly RoleChange[] = [
   },
 ]
 
+const BEGINNINGS = new Set<Step['kind']>(['start', 'promote', 'create', 'lead', 'follow'])
+
 /** The row that allows this step for the instance as it is; undefined when none does. */
 export function rowFor(instance: InstanceReport, step: Step): RoleChange | undefined {
   const from = instance.state === 'stopped' ? 'none' : instance.role
@@ -60,6 +83,11 @@ export function rowFor(instance: InstanceReport, step: Step): RoleChange | undef
     case 'start':
       return ROLE_CHANGES.find((row) => row.by === 'start' && row.from === from && row.to === step.role)
     case 'promote':
+    case 'create':
+    case 'lead':
+    case 'follow':
+    case 'fence':
+    case 'demote':
     case 'stop':
     case 'kill':
       return ROLE_CHANGES.find((row) => row.by === step.kind && row.from === from)
@@ -70,7 +98,7 @@ export function rowFor(instance: InstanceReport, step: Step): RoleChange | undef
 
 /** The last gate before a step that moves an instance: a row allows it, and the lead is held where one is needed. */
 export function assertLegal(instance: InstanceReport, step: Step, holdsLead: boolean): void {
-  if (step.kind !== 'start' && step.kind !== 'promote') return // ending something is always allowed
+  if (!BEGINNINGS.has(step.kind)) return // ending something is always allowed
   const row = rowFor(instance, step)
   assert(row, `no row allows ${step.kind} of ${instance.service} as it is: ${instance.role}, ${instance.state}`)
   assert(!row.needsLead || holdsLead, `${instance.service}: ${row.from} to ${row.to} needs the lead`)

@@ -86,7 +86,7 @@ function targetsFor(view: View, service: ServiceSpec, purpose: Route['purpose'])
   const targets = view.cluster.nodes.flatMap((node) => {
     const instance = instanceOn(view, node.name, service.name)
     const state = instance && instance.role === role ? targetState(instance) : undefined
-    if (!instance || instance.port === undefined || state === undefined) return []
+    if (!instance || instance.port === undefined || state === undefined || !mayServe(instance)) return []
     const id = `${service.name}@${node.name}:${instance.pid ?? instance.port}`
     return [{ id, node: node.name, host: node.address, port: instance.port, state, term: instance.term }]
   })
@@ -94,7 +94,19 @@ function targetsFor(view: View, service: ServiceSpec, purpose: Route['purpose'])
   const newest = Math.max(recordOf(view, service.name).term, ...targets.map(({ term }) => term))
   // A primary of an older term is fenced or about to be: nothing of it may be believed any more, also while the one of
   // the newest term has no instance that could be seen.
-  return targets.map((target) => (target.term < newest ? { ...target, state: 'dead' } : target))
+  // One that hands over in order is let finish: nothing new is sent, and what comes is held.
+  const isHandedOver = recordOf(view, service.name).replica?.phase === 'handing-over'
+  return targets.map((target) =>
+    target.term >= newest
+      ? target
+      : { ...target, state: isHandedOver && target.term === newest - 1 ? 'draining' : 'dead' },
+  )
+}
+
+/** A primary whose rule is not durable lets nobody in; a copy that is behind or has gone astray answers no reads. */
+function mayServe({ role, replica }: InstanceReport): boolean {
+  if (!replica) return true
+  return role === 'primary' ? replica.ruleDurable : !replica.quarantined && !replica.diverged
 }
 
 function targetState(instance: InstanceReport): Target['state'] | undefined {

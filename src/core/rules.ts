@@ -23,6 +23,28 @@ export const RULES = {
   'instance-down': 'An instance ended by itself: it is started again at once.',
   'instance-crashing': 'An instance ends again and again: it is started again with pauses that grow.',
   'instance-surplus': 'An instance belongs elsewhere: it ends when every place where it should run has a healthy one.',
+  'database-new':
+    'A replicated service has no data yet: the first node in line makes the first copy, the others clone it.',
+  recruit:
+    'A new term of a replicated service has begun: each copy pledges it and receives nothing more until it is led.',
+  'no-quorum':
+    'Too few copies of a replicated service can be reached to know that none holds more: nobody leads until more are back.',
+  'no-second-copy':
+    'Enough copies are fenced, but none may lead yet: a candidate is waited for, or a second copy of its data is missing.',
+  handover:
+    'A primary hands its replicated service over: it ends leading, and the successor that has everything leads.',
+  elect: 'Enough copies are fenced to know that none holds more: the furthest of them is chosen to lead.',
+  'rule-not-durable': 'A copy was promoted and opens as soon as enough standbys confirm the rule of its term.',
+  lead: 'A copy was chosen to lead and is promoted under the rule of its term.',
+  'standby-down': 'The process of a copy that stands by does not run: it is started again.',
+  'standby-behind': 'A copy does not follow the primary: it is told to.',
+  'standby-diverged':
+    'A copy may hold writes that the primary does not have: what is thrown away is kept aside, and it is brought back.',
+  'standby-unwell': 'A copy that stands by runs and does not do its work: it is started again.',
+  'standby-lost':
+    'The primary can do without a copy that fell silent: it is left out of those that must have each write.',
+  'standby-added': 'A copy follows and has caught up: from now on it counts among those that must have each write.',
+  'rule-change': 'The copies that must have each write are chosen anew, in an order that is safe at every step.',
   'store-away':
     'The store does not answer or cannot be written: what runs goes on, nothing that needs agreement is done.',
   'node-lost': 'A majority of the nodes that watch a node has heard nothing of it for long enough.',

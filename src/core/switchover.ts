@@ -4,6 +4,7 @@
  */
 import { formatDuration } from '../lib/duration.ts'
 import { bestOther, candidatesFor } from './election.ts'
+import { handoverRefusal, successorFor } from './handover.ts'
 import type { NodeName, ServiceSpec } from './model.ts'
 import { hasLeader, instanceOn, leadOf, recordOf, type View } from './view.ts'
 
@@ -15,6 +16,7 @@ export function switchoverRefusal(view: View, service: ServiceSpec, to: NodeName
   if (!hasLeader(service)) return `${service.name} is active-active: every instance serves, there is no lead to move`
   if (service.nodes.length > 0 && !service.nodes.includes(to))
     return `${service.name} may only run on ${service.nodes.join(', ')}`
+  if (service.traits.replicates) return handoverRefusal(view, service, to)?.why
   const lead = leadOf(view, service.name)
   if (!lead) return `${service.name} has no primary now: a failover is under way`
   if (lead.node === to) return `${to} leads already`
@@ -31,6 +33,7 @@ export function switchoverRefusal(view: View, service: ServiceSpec, to: NodeName
 
 /** Who should lead after a switchover that named nobody. */
 export function defaultSuccessor(view: View, service: ServiceSpec): NodeName | undefined {
+  if (service.traits.replicates) return successorFor(view, service)
   const lead = leadOf(view, service.name)
   return lead && bestOther(view, service, lead.node)
 }

@@ -2,19 +2,8 @@
  * One frozen picture of everything a node knows, `now` included. It is all that `decide` ever sees: the same view gives
  * the same decision, on a server, in a test and in the simulator. The agent builds a new one for every turn.
  */
-import type {
-  ClusterRecord,
-  ClusterSpec,
-  InstanceReport,
-  LeadRecord,
-  NodeName,
-  NodeRecord,
-  NodeReport,
-  ServiceName,
-  ServiceRecord,
-  ServiceSpec,
-  Term,
-} from './model.ts'
+import type { ClusterSpec, InstanceReport, NodeName, NodeReport, ServiceName, ServiceSpec, Term } from './model.ts'
+import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord } from './records.ts'
 
 export interface View {
   /** The monotonic clock of this node, in milliseconds. */
@@ -39,6 +28,8 @@ export interface StoreFacts {
   readonly nodes: Readonly<Record<NodeName, NodeRecord>>
   /** How long this node has known of the switchover that is asked for, by its own clock: wall clocks differ. */
   readonly switchoverForMs: Readonly<Record<ServiceName, number>>
+  /** How long this node has known the record of a service as it is now. */
+  readonly recordForMs: Readonly<Record<ServiceName, number>>
   /** How long this node has seen nobody lead; absent while somebody does. */
   readonly leadFreeForMs: Readonly<Record<ServiceName, number>>
 }
@@ -108,6 +99,15 @@ export function recordOf(view: View, service: ServiceName): Revised<ServiceRecor
 
 export function leadOf(view: View, service: ServiceName): LeadRecord | undefined {
   return view.store.leads[service]
+}
+
+/** Who leads by the store's word: under a lease, or, where the copies are the fence, under the newest rule. */
+export function leaderOf(view: View, service: ServiceSpec): { node: NodeName; term: Term } | undefined {
+  const lead = leadOf(view, service.name)
+  if (lead || !service.traits.replicates) return lead
+  const { term, replica } = recordOf(view, service.name)
+  const newest = replica?.rules.at(-1)
+  return newest?.term === term ? { node: newest.primary, term } : undefined
 }
 
 /** Does this node hold the lead, by the store's word and by its own count of the lease? */

@@ -9,6 +9,9 @@ import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import type { Random } from '../lib/random.ts'
 import { STORE } from './store-handle.ts'
 
+/** What only copies of data can suffer from (database/). */
+export type CopyFaultKind = 'pause replay' | 'block replay' | 'slow replay' | 'fill disk' | 'cancel waits'
+
 export type FaultKind = Fault['kind']
 
 export type Fault = { readonly atMs: number; readonly forMs: number } & (
@@ -28,10 +31,11 @@ export type Fault = { readonly atMs: number; readonly forMs: number } & (
   | { readonly kind: 'store away' | 'store full' | 'store unsure' | 'store slow' | 'bad weather' }
   | { readonly kind: 'switchover'; readonly service: ServiceName; readonly to: NodeName }
   | { readonly kind: 'stop cluster' }
+  | { readonly kind: CopyFaultKind; readonly node: NodeName; readonly service: ServiceName }
 )
 
 /** How often each kind is drawn, relative to the others. */
-export const WEIGHTS: Readonly<Record<FaultKind, number>> = {
+export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind>, number>> = {
   'kill process': 6,
   'freeze process': 3,
   'kill primary': 8,
@@ -65,20 +69,34 @@ export interface Schedule {
   readonly fromMs: number
   readonly overMs: number
   readonly kinds?: readonly FaultKind[]
+  /** Default WEIGHTS. */
+  readonly weights?: Weights
+  /** The share of faults that come soon after another one. Default 0. */
+  readonly bursts?: number
 }
+
+export type Weights = Readonly<Partial<Record<FaultKind, number>>>
+
+const SOON_MS = 400
 
 export function drawFaults(cluster: ClusterSpec, schedule: Schedule, random: Random): Fault[] {
   const faults: Fault[] = []
   for (let left = schedule.count; left > 0; left -= 1) {
-    const fault = drawFault(cluster, schedule, random)
+    const drawn = drawFault(cluster, schedule, random)
+    const after = schedule.bursts !== undefined && random() < schedule.bursts ? faults.at(-1) : undefined
+    const fault = after ? { ...drawn, atMs: Math.round(after.atMs + SOON_MS * random()) } : drawn
     if (!faults.some((other) => disarms(fault, other) || disarms(other, fault))) faults.push(fault)
   }
   return faults.sort((a, b) => a.atMs - b.atMs)
 }
 
-function drawFault(cluster: ClusterSpec, { fromMs, overMs, kinds }: Schedule, random: Random): Fault {
+function drawFault(
+  cluster: ClusterSpec,
+  { fromMs, overMs, kinds, weights = WEIGHTS }: Schedule,
+  random: Random,
+): Fault {
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
-  const kind = pickWeighted(kinds ?? (Object.keys(WEIGHTS) as FaultKind[]), random)
+  const kind = pickWeighted(kinds ?? (Object.keys(weights) as FaultKind[]), weights, random)
   const node = pick(cluster.nodes).name
   const other = pick([...cluster.nodes.map(({ name }) => name).filter((name) => name !== node), STORE])
   const service = pick(cluster.services).name
@@ -90,10 +108,10 @@ function drawFault(cluster: ClusterSpec, { fromMs, overMs, kinds }: Schedule, ra
   return { kind, atMs, forMs, node, from: node, to: kind.startsWith('cut') ? other : to, service, byMs } as Fault
 }
 
-function pickWeighted(kinds: readonly FaultKind[], random: Random): FaultKind {
-  let left = random() * kinds.reduce((sum, kind) => sum + WEIGHTS[kind], 0)
+function pickWeighted(kinds: readonly FaultKind[], weights: Weights, random: Random): FaultKind {
+  let left = random() * kinds.reduce((sum, kind) => sum + (weights[kind] ?? 0), 0)
   for (const kind of kinds) {
-    left -= WEIGHTS[kind]
+    left -= weights[kind] ?? 0
     if (left < 0) return kind
   }
   return kinds[0] as FaultKind
@@ -130,6 +148,7 @@ const INSTANT = new Set<FaultKind>([
   'kill fence',
   'jump clock',
   'switchover',
+  'cancel waits',
 ])
 const NODE_WIDE = new Set<FaultKind>([
   'kill agent',

@@ -1,13 +1,23 @@
 /** Makes one fault happen in a world, and undoes it when its time is over. */
 import { assertNever } from '../lib/assert.ts'
-import type { Fault } from './faults.ts'
+import { harmCopy, healCopy } from './database/harm.ts'
+import type { CopyFaultKind, Fault } from './faults.ts'
 import { FAIR, type Weather } from './network.ts'
 import type { Habits, Process } from './processes.ts'
+import type { CopyFault } from './scenario/language.ts'
 import { STORE } from './store-handle.ts'
 import type { World } from './world.ts'
 
 const FOUL: Weather = { leastMs: 0.2, mostMs: 60, lost: 0.15, doubled: 0.05, overtaking: 0.2 }
 const SLOW_KILL_MS = 150
+
+const HARMS: Readonly<Record<CopyFaultKind, CopyFault>> = {
+  'pause replay': 'pause',
+  'block replay': 'block',
+  'slow replay': 'slow',
+  'fill disk': 'fill',
+  'cancel waits': 'cancel-waits',
+}
 
 type Of<Kind> = Fault extends infer One
   ? One extends { kind: infer Kinds }
@@ -38,10 +48,7 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'stubborn':
       return habit(world, fault, habitFor(world, fault.kind))
     case 'slow kills':
-      world.node(fault.node).processes.killWithinMs = SLOW_KILL_MS
-      return () => {
-        world.node(fault.node).processes.killWithinMs = 20
-      }
+      return slowKills(world, fault.node)
     case 'dying link':
       return dyingLink(world, fault.node)
     case 'kill agent':
@@ -73,12 +80,26 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
       return slowStore(world)
     case 'bad weather':
       return badWeather(world)
+    case 'pause replay':
+    case 'block replay':
+    case 'slow replay':
+    case 'fill disk':
+    case 'cancel waits':
+      return hurtCopy(world, fault)
     case 'drain':
     case 'switchover':
     case 'stop cluster':
       return ask(world, fault)
     default:
       return assertNever(fault)
+  }
+}
+
+function slowKills(world: World, node: string): () => void {
+  const { processes } = world.node(node)
+  processes.killWithinMs = SLOW_KILL_MS
+  return () => {
+    processes.killWithinMs = 20
   }
 }
 
@@ -157,6 +178,14 @@ function badWeather(world: World): () => void {
   return () => {
     world.network.weather = FAIR
   }
+}
+
+function hurtCopy(
+  world: World,
+  { kind, node, service }: { kind: CopyFaultKind; node: string; service: string },
+): (() => void) | undefined {
+  harmCopy(world, HARMS[kind], node, service)
+  return kind === 'cancel waits' ? undefined : () => healCopy(world, node, service)
 }
 
 /** What a person asks, of whatever agent answers. A refusal is an answer like any other. */

@@ -5,13 +5,15 @@
 import { Worker } from 'node:worker_threads'
 import type { ClusterSpec } from '../core/model.ts'
 import { assert } from '../lib/assert.ts'
-import { runSeed } from './run.ts'
+import { type About, runSeed } from './run.ts'
 import { NOTHING, type Summary, summaryOf, together } from './summary.ts'
 
 const PORTION = 25
 
 export interface SimOptions {
   readonly seeds: number
+  /** Default `processes`. */
+  readonly about?: About
   /** The first seed. Default 1. */
   readonly from?: number
   /** Default 1: in this thread. More need the built program: they are threads of its own. */
@@ -26,6 +28,7 @@ export interface SimOptions {
 }
 
 export interface Portion {
+  readonly about: About
   readonly from: number
   readonly count: number
 }
@@ -37,7 +40,7 @@ export async function runSim(options: SimOptions): Promise<Summary> {
   const isOver = () => options.signal?.aborted || (options.untilBroken && sum.broken.length > 0)
   const take = (): Portion | undefined => {
     if (next >= from + seeds || isOver()) return undefined
-    const portion = { from: next, count: Math.min(PORTION, from + seeds - next) }
+    const portion = { about: options.about ?? 'processes', from: next, count: Math.min(PORTION, from + seeds - next) }
     next += portion.count
     return portion
   }
@@ -50,10 +53,10 @@ export async function runSim(options: SimOptions): Promise<Summary> {
   return sum
 }
 
-export async function runPortion({ from, count }: Portion, cluster?: ClusterSpec): Promise<Summary> {
+export async function runPortion({ about, from, count }: Portion, cluster?: ClusterSpec): Promise<Summary> {
   let sum = NOTHING
   for (let seed = from; seed < from + count; seed += 1)
-    sum = together(sum, summaryOf(await runSeed({ seed, ...(cluster && { cluster }) })))
+    sum = together(sum, summaryOf(await runSeed({ seed, about, ...(cluster && { cluster }) })))
   return sum
 }
 

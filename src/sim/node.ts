@@ -8,8 +8,13 @@ import type { Mesh, Message } from '../agent/world.ts'
 import type { EventRecord } from '../api/contract.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceName } from '../core/model.ts'
 import type { RoutingTable } from '../core/routing.ts'
+import type { Driver } from '../drivers/driver.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
+import { newDisk } from './database/disk.ts'
+import { DatabaseDriver } from './database/driver.ts'
+import type { Ledger } from './database/ledger.ts'
+import { DatabaseServer } from './database/server.ts'
 import { type Books, newBooks, SimDriver } from './driver.ts'
 import { SimFence } from './fence.ts'
 import { Gate } from './gate.ts'
@@ -30,6 +35,8 @@ export interface NodeParts {
   readonly store: StoreServer
   readonly watcher: Watcher
   run(): string
+  ledger(service: ServiceName): Ledger
+  database(node: NodeName, service: ServiceName): DatabaseServer | undefined
   deliver(to: NodeName, from: NodeName, message: Message): void
   onEvent(node: NodeName, event: EventRecord): void
   onTable(table: RoutingTable): void
@@ -42,7 +49,7 @@ interface Running {
   readonly surface: AgentSurface
   readonly store: StoreHandle
   readonly mesh: SimMesh
-  readonly drivers: readonly SimDriver[]
+  readonly drivers: readonly (SimDriver | DatabaseDriver)[]
 }
 
 const ADOPT_MS = 20
@@ -55,6 +62,7 @@ export class SimNode {
   fence: SimFence
   readonly #parts: NodeParts
   readonly #books = new Map<ServiceName, Books>()
+  readonly databases = new Map<ServiceName, DatabaseServer>()
   #power: Gate
   #running: Running | null = null
   #agentPid = 10
@@ -70,6 +78,8 @@ export class SimNode {
       watcher: parts.watcher,
     })
     this.#power = new Gate(parts.clock)
+    for (const { name, traits } of parts.cluster.services)
+      if (traits.replicates) this.databases.set(name, this.#newDatabase(name))
     this.fence = this.#newFence()
   }
 
@@ -100,20 +110,14 @@ export class SimNode {
     const own = this.clock.through(gate, () => LATE_MS * random())
     const handle = new StoreHandle({ node: this.name, server: store, network, gate, clock })
     const mesh = new SimMesh(this.name, cluster, network, gate, this.#parts.deliver)
-    const drivers = cluster.services.map(
-      (service, index) =>
-        [
-          service.name,
-          new SimDriver({
-            service,
-            processes: this.processes,
-            books: this.#booksOf(service.name, index),
-            gate,
-            clock: own,
-            random,
-          }),
-        ] as const,
-    )
+    const drivers = cluster.services.map((service, index) => {
+      const books = this.#booksOf(service.name, index)
+      const server = this.databases.get(service.name)
+      const driver = server
+        ? new DatabaseDriver({ service, server, port: books.port, gate, clock: own, random })
+        : new SimDriver({ service, processes: this.processes, books, gate, clock: own, random })
+      return [service.name, driver] as const
+    })
     this.#agentPid += 1
     const pids = { agent: this.#agentPid, balancer: 1, fence: 2 }
     const agent = new Agent({
@@ -125,7 +129,7 @@ export class SimNode {
         clock: own,
         store: handle,
         mesh,
-        drivers: new Map(drivers),
+        drivers: new Map<ServiceName, Driver>(drivers),
         fence: this.fence.portFor(gate),
         door: { publish: (table) => this.#parts.onTable(table) },
         remember: (what, record) => {
@@ -202,6 +206,21 @@ export class SimNode {
     const books = newBooks(20_000 + index)
     this.#books.set(service, books)
     return books
+  }
+
+  #newDatabase(service: ServiceName): DatabaseServer {
+    const { clock, random, network, ledger, database } = this.#parts
+    return new DatabaseServer({
+      service,
+      node: this.name,
+      disk: newDisk(),
+      clock,
+      random,
+      network,
+      processes: this.processes,
+      ledger: ledger(service),
+      peer: (node) => database(node, service),
+    })
   }
 
   #newFence(): SimFence {

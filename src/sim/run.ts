@@ -4,6 +4,7 @@
  */
 import type { ClusterSpec } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
+import { DATABASE_SCHEDULE, databaseCluster } from './database/schedule.ts'
 import type { Fault } from './faults.ts'
 import { inject } from './inject.ts'
 import { drawFor, mannerOf, watchManner } from './manner.ts'
@@ -22,8 +23,12 @@ const QUIET_FOR_MS = 3_000
 const STARTED_AFTER_MS = 500
 const FAULTS_OVER_MS = 6_000
 
+export type About = 'processes' | 'database'
+
 export interface RunOptions {
   readonly seed: number
+  /** What the world is about: process services, or a replicated database. Default `processes`. */
+  readonly about?: About
   /** Of the user's own; made up from the seed when absent. */
   readonly cluster?: ClusterSpec
   /** Instead of the seed's own: what shrinking passes in. */
@@ -46,10 +51,12 @@ export interface Verdict {
 
 export async function runSeed(options: RunOptions): Promise<Verdict> {
   const random = seededRandom(options.seed)
-  const cluster = options.cluster ?? clusterOf(random)
-  const manner = mannerOf(options.seed)
+  const isDatabase = options.about === 'database'
+  const cluster = options.cluster ?? (isDatabase ? databaseCluster(random) : clusterOf(random))
+  const manner = isDatabase ? 'anything' : mannerOf(options.seed)
   const count = 2 + Math.floor(random() * 9)
-  const drawn = drawFor(manner, cluster, { count, fromMs: 0, overMs: FAULTS_OVER_MS }, random)
+  const schedule = { count, fromMs: 0, overMs: FAULTS_OVER_MS, ...(isDatabase && DATABASE_SCHEDULE) }
+  const drawn = drawFor(manner, cluster, schedule, random)
   const faults = options.faults ?? drawn
   const world = new World({ cluster, seed: Math.floor(random() * 2 ** 32), drift: 0.001 })
   if (options.onHappened) world.onHappened(options.onHappened)
@@ -102,12 +109,17 @@ function verdictOf(seed: number, world: World, faults: readonly Fault[], settled
     virtualMs: Math.round(world.nowMs),
     failovers: Math.max(
       0,
-      world.truth.grants.length - world.cluster.services.filter((one) => one.redundancy === 'active-passive').length,
+      termsWon(world) - world.cluster.services.filter((one) => one.redundancy === 'active-passive').length,
     ),
     steps: world.stepsDone,
     settledAfterMs: Math.round(settledAfterMs),
     rules: Object.fromEntries(world.rules),
   }
+}
+
+/** Changes of primary: leads that were granted, and for databases terms in which people were let in. */
+function termsWon(world: World): number {
+  return world.truth.grants.length + [...world.ledgers.values()].reduce((sum, { openings }) => sum + openings, 0)
 }
 
 const SHAPES: readonly (readonly [nodes: readonly string[], weight: number])[] = [

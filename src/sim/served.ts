@@ -2,8 +2,18 @@
 import type { NodeName, ServiceName } from '../core/model.ts'
 import type { World } from './world.ts'
 
+/** The client writes every 20 ms. */
+const ACKNOWLEDGED_MS = 45
+
 /** A node that serves it now; for a service with a primary, the one. Undefined when nobody does. */
 export function serves(world: World, service: ServiceName): NodeName | undefined {
+  const ledger = world.ledgers.get(service)
+  if (ledger) {
+    const { last } = ledger
+    if (!last) return undefined
+    const server = world.nodes.get(last.node)?.databases.get(service)
+    return server?.open && !server.isFrozen && world.nowMs - last.atMs < ACKNOWLEDGED_MS ? last.node : undefined
+  }
   const spec = world.cluster.services.find(({ name }) => name === service)
   if (spec?.redundancy === 'active-passive') {
     const primary = world.primaryOf(service)

@@ -1,6 +1,8 @@
 /** Is everything as it should be, once nothing is broken any more? What is not, as sentences. */
 import type { ServiceSpec } from '../core/model.ts'
+import type { ServiceRecord } from '../core/records.ts'
 import type { Process } from './processes.ts'
+import { serves } from './served.ts'
 import type { World } from './world.ts'
 
 export function unsettled(world: World): string[] {
@@ -17,7 +19,36 @@ function misinformed(world: World): string[] {
   )
 }
 
+function unsettledCopies(
+  world: World,
+  { name, instances, replication }: ServiceSpec,
+  drained: ReadonlySet<string>,
+): string[] {
+  const usable = world.cluster.nodes.filter((node) => !drained.has(node.name)).length
+  const wanted = Math.min(instances, usable)
+  const record = world.store.read().entries.get(`service/${name}`)?.value as ServiceRecord | undefined
+  const rule = record?.replica?.rules.at(-1)
+  if (!rule || record?.replica?.phase !== 'serving' || record.replica.rules.length > 1)
+    return [`${name} does not serve: ${JSON.stringify(record)}`]
+  const found: string[] = []
+  const ledger = world.ledgerOf(name)
+  if (serves(world, name) !== rule.primary) found.push(`${rule.primary} acknowledges no writes to ${name}`)
+  if (rule.members.length !== wanted - 1 || rule.k !== Math.min(replication?.k ?? 0, wanted - 1))
+    found.push(`${name} has ${rule.k} of ${rule.members.join(', ')} to confirm writes, and ${wanted} copies are wanted`)
+  for (const node of [rule.primary, ...rule.members]) {
+    const server = world.node(node).databases.get(name)
+    if (server?.process === null) found.push(`${name} does not run on ${node}`)
+    else if (server && node !== rule.primary && !server.receiver?.streaming)
+      found.push(`${name} on ${node} receives nothing`)
+  }
+  const log = world.node(rule.primary).databases.get(name)?.disk.log ?? []
+  found.push(...ledger.missingOn(rule.primary, log))
+  if (record.switchover) found.push(`a switchover of ${name} is neither done nor called off`)
+  return found
+}
+
 function unsettledOf(world: World, service: ServiceSpec, drained: ReadonlySet<string>): string[] {
+  if (service.traits.replicates) return unsettledCopies(world, service, drained)
   const { name } = service
   const running = [...world.nodes.values()].flatMap((node) =>
     node.processes.all().filter((one) => one.service === name),

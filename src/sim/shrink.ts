@@ -3,7 +3,7 @@
  * first, then smaller parts, then one by one (delta debugging, Zeller and Hildebrandt, 2002).
  */
 import { describeFault, type Fault } from './faults.ts'
-import { runSeed, type Verdict } from './run.ts'
+import { type About, runSeed, type Verdict } from './run.ts'
 
 export interface Shrunk {
   readonly faults: readonly Fault[]
@@ -11,8 +11,8 @@ export interface Shrunk {
   readonly runs: number
 }
 
-export async function shrink(seed: number): Promise<Shrunk | undefined> {
-  let verdict = await runSeed({ seed })
+export async function shrink(seed: number, about: About = 'processes'): Promise<Shrunk | undefined> {
+  let verdict = await runSeed({ seed, about })
   const kind = kindOf(verdict)
   if (kind === undefined) return undefined
   let faults = verdict.faults
@@ -22,7 +22,7 @@ export async function shrink(seed: number): Promise<Shrunk | undefined> {
     let smaller: readonly Fault[] | undefined
     for (let at = 0; at < faults.length && !smaller; at += size) {
       const left = faults.filter((_, index) => index < at || index >= at + size)
-      const attempt = await runSeed({ seed, faults: left })
+      const attempt = await runSeed({ seed, about, faults: left })
       runs += 1
       if (kindOf(attempt) === kind) [smaller, verdict] = [left, attempt]
     }

@@ -3,15 +3,8 @@
  * here, at every change that could break one, and what is broken is kept as sentences.
  */
 import { oneRunForTerm, oneWriter, type Seen, termsAreGranted, termsGrow } from '../core/invariants.ts'
-import type {
-  ClusterSpec,
-  InstanceReport,
-  LeadRecord,
-  NodeName,
-  ServiceName,
-  ServiceRecord,
-  Term,
-} from '../core/model.ts'
+import type { ClusterSpec, InstanceReport, NodeName, ServiceName, Term } from '../core/model.ts'
+import type { LeadRecord, ServiceRecord } from '../core/records.ts'
 import type { RoutingTable } from '../core/routing.ts'
 import type { Write } from '../stores/store.ts'
 import type { Process } from './processes.ts'
@@ -42,6 +35,7 @@ export class Truth {
     if (what === 'dead') this.#open.delete(process)
     else this.#open.add(process)
     if ((what !== 'open' && what !== 'promoted') || process.role !== 'primary') return
+    if (this.#replicates(process.service)) return // judged by what it acknowledges (database/ledger.ts)
     this.#tell(oneWriter(this.#cluster, this.#primariesOf(process.service)))
     const owner = this.#granted.get(`${process.service} ${process.term}`)
     const seen = { node: process.node, instance: reportOf(process) }
@@ -96,6 +90,10 @@ export class Truth {
     if (before !== undefined) this.#tell([`term ${term} of ${service} was granted to ${before} and then to ${node}`])
     this.#granted.set(`${service} ${term}`, node)
     this.grants.push({ service, term, node })
+  }
+
+  #replicates(service: ServiceName): boolean {
+    return this.#cluster.services.some(({ name, traits }) => name === service && traits.replicates)
   }
 
   #primariesOf(service: ServiceName): { node: NodeName; instance: InstanceReport }[] {

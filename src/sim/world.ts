@@ -10,6 +10,8 @@ import type { EventRecord } from '../api/contract.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
+import { Ledger } from './database/ledger.ts'
+import { writeAllTheTime } from './database/writer.ts'
 import { Digest } from './digest.ts'
 import { FAIR, Network, type Weather } from './network.ts'
 import { SimNode } from './node.ts'
@@ -54,6 +56,8 @@ export class World {
   readonly #listeners: ((happened: Happened) => void)[] = []
   readonly #freezes: boolean
   readonly #agentBackAfterMs: number | null
+  /** Of services that replicate: what was promised to clients. */
+  readonly ledgers = new Map<ServiceName, Ledger>()
   readonly #keptDead = new Set<NodeName>()
   stepsDone = 0
   stepsFailed = 0
@@ -78,7 +82,10 @@ export class World {
       random: this.random,
       witness: (writes) => this.truth.swapped(writes),
     })
+    for (const { name, traits } of cluster.services)
+      if (traits.replicates) this.ledgers.set(name, new Ledger(name, (sentence) => this.broken(sentence)))
     this.nodes = new Map(cluster.nodes.map((spec) => [spec.name, this.#newNode(spec.name, rate())]))
+    for (const [service, ledger] of this.ledgers) writeAllTheTime(this, service, ledger)
     this.network.onMended((from, to) => this.#relink(from, to))
   }
 
@@ -161,6 +168,10 @@ export class World {
       if (!node.agent) this.startAgent(node.name)
       node.thawAgent()
       for (const process of node.processes.all()) node.processes.thaw(process)
+      for (const { disk, replay } of node.databases.values()) {
+        disk.full = false
+        replay.heal()
+      }
       for (const { name } of this.cluster.services) {
         Object.assign(node.processes.habitsOf(name), {
           unwell: false,
@@ -171,6 +182,12 @@ export class World {
         node.processes.followHabits(name)
       }
     }
+  }
+
+  ledgerOf(service: ServiceName): Ledger {
+    const ledger = this.ledgers.get(service)
+    if (!ledger) throw new Error(`${service} keeps no data`)
+    return ledger
   }
 
   processOf(service: ServiceName, node: NodeName): Process | undefined {
@@ -204,6 +221,8 @@ export class World {
       store: this.store,
       watcher: { changed: (process, what) => this.#processChanged(process, what) },
       run: () => `run-${this.#run}`,
+      ledger: (service) => this.ledgerOf(service),
+      database: (node, service) => this.nodes.get(node)?.databases.get(service),
       deliver: (to, from, message) => this.node(to).hear(from, message),
       onEvent: (node, event) => this.#eventTold(node, event),
       onTable: (table) => this.truth.routed(table),

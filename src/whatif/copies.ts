@@ -5,7 +5,8 @@
  * whether writes can go on, and whether every copy of a write was on machines that are gone for good.
  */
 import type { NodeName, ServiceSpec } from '../core/model.ts'
-import { defaultK, fencedNeeded, type Rule } from '../core/replica.ts'
+import { defaultK, fencedNeeded } from '../core/quorum.ts'
+import type { Rule } from '../core/replica.ts'
 import { at, type Situation } from './situation.ts'
 
 export type Loss =
@@ -35,7 +36,8 @@ export function ruleBefore(calm: Situation, service: ServiceSpec): Rule | undefi
 }
 
 /** What the driver's options say, else the default for so many servers. */
-export function kOf({ options, instances }: ServiceSpec): number {
+export function kOf({ replication, options, instances }: ServiceSpec): number {
+  if (replication) return replication.k
   return typeof options.k === 'number' ? options.k : defaultK(instances)
 }
 

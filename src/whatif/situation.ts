@@ -8,7 +8,8 @@
  */
 
 import { killAt } from '../core/lease.ts'
-import type { InstanceReport, LeadRecord, NodeName, NodeReport, ServiceName, ServiceRecord } from '../core/model.ts'
+import type { InstanceReport, NodeName, NodeReport, ServiceName } from '../core/model.ts'
+import type { LeadRecord, ServiceRecord } from '../core/records.ts'
 import type { HeldLease, Revised } from '../core/view.ts'
 import { type Effect, NOTHING } from './failure.ts'
 import { type Hearing, hearingAfter } from './hearing.ts'

@@ -99,5 +99,6 @@ function storeFacts({ records, leads, freeSince, nowMs }: Situation, why: string
     nodes: {},
     leadFreeForMs: Object.fromEntries([...freeSince].map(([service, since]) => [service, nowMs - since])),
     switchoverForMs: {},
+    recordForMs: Object.fromEntries([...records.keys()].map((service) => [service, nowMs])),
   }
 }

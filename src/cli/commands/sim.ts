@@ -1,6 +1,7 @@
 /** Thousands of made-up disasters, or one of them told as a story. */
 import { availableParallelism } from 'node:os'
 import type { ClusterSpec } from '../../core/model.ts'
+import type { About } from '../../sim/run.ts'
 import type { Summary } from '../../sim/summary.ts'
 import type { Io } from '../io.ts'
 import { happenedLine, progressLine, summaryLines, verdictLines } from '../print/sim.ts'
@@ -12,6 +13,7 @@ interface SimCommandOptions {
   readonly from: number
   readonly seed?: number
   readonly config?: string
+  readonly database?: boolean
   readonly cores?: number
   readonly untilBroken?: boolean
   readonly trace?: boolean
@@ -26,6 +28,7 @@ export const addSim: AddCommand = (program, io, exit) => {
     .option('--seeds <count>', 'how many disasters', countOption, 1_000)
     .option('--from <seed>', 'the first seed', countOption, 1)
     .option('--config <file>', 'your own cluster; made up from each seed when absent')
+    .option('--database', 'make up a replicated database instead of process services')
     .option('--cores <count>', 'how many at a time (default: every core)', countOption)
     .option('--until-broken', 'stop at the first seed that breaks a promise')
     .option('--seed <seed>', 'this one only', countOption)
@@ -44,17 +47,22 @@ async function clusterOf(path: string): Promise<ClusterSpec> {
   return config.compileCluster(raw, { file }).spec
 }
 
+function aboutOf({ database = false }: SimCommandOptions): About {
+  return database ? 'database' : 'processes'
+}
+
 async function runOne(io: Io, options: SimCommandOptions, seed: number, cluster?: ClusterSpec): Promise<number> {
   const { runSeed, shrink, describeShrunk } = await simRoom()
   const tells = options.trace === true && !options.json
   const verdict = await runSeed({
     seed,
+    about: aboutOf(options),
     ...(cluster && { cluster }),
     ...(tells && { onHappened: (happened) => io.out(happenedLine(happened)) }),
   })
   if (options.json) printJson(io, verdict)
   else for (const line of verdictLines(verdict, !tells)) io.out(line)
-  const shrunk = options.shrink && cluster === undefined ? await shrink(seed) : undefined
+  const shrunk = options.shrink && cluster === undefined ? await shrink(seed, aboutOf(options)) : undefined
   if (shrunk && !options.json) io.out(describeShrunk(shrunk))
   return verdict.broken.length > 0 ? 1 : 0
 }
@@ -73,6 +81,7 @@ async function runMany(io: Io, options: SimCommandOptions, cluster?: ClusterSpec
   }
   const sum = await runSim({
     seeds,
+    about: aboutOf(options),
     cores,
     from,
     untilBroken,

@@ -3,7 +3,8 @@
  * has to be waited for at the next start, and then ends itself. Nothing is taken over meanwhile: no finder starts
  * anything on a node that is stopping.
  */
-import type { ServiceSpec, Vacancy } from '../model.ts'
+import type { ServiceSpec } from '../model.ts'
+import type { Vacancy } from '../records.ts'
 import { leadOf, localInstance, type View } from '../view.ts'
 import type { Finder, Problem } from './problem.ts'
 

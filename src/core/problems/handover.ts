@@ -9,9 +9,9 @@ import type { NodeName, ServiceSpec } from '../model.ts'
 import type { Rule } from '../rules.ts'
 import { calledOff } from '../switchover.ts'
 import { holdsLead, isDrained, leadOf, localInstance, recordOf, type View } from '../view.ts'
-import { forEachService, type Problem } from './problem.ts'
+import { forEachUnreplicated, type Problem } from './problem.ts'
 
-export const switchoverRequested = forEachService((view, service) => {
+export const switchoverRequested = forEachUnreplicated((view, service) => {
   const { switchover } = recordOf(view, service.name)
   if (!switchover || !holdsLead(view, service.name)) return undefined
   const refusal = localInstance(view, service.name).state === 'running' ? calledOff(view, service) : undefined
@@ -33,7 +33,7 @@ export const switchoverRequested = forEachService((view, service) => {
   }
 })
 
-export const primaryDrained = forEachService((view, service) => {
+export const primaryDrained = forEachUnreplicated((view, service) => {
   if (!isDrained(view, view.self) || !holdsLead(view, service.name)) return undefined
   const to = bestOther(view, service, view.self)
   if (to !== undefined) {

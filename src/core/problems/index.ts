@@ -13,20 +13,41 @@ import { nodeLost, storeAway, tooFewInstances } from './notices.ts'
 import { primaryDown } from './primary-down.ts'
 import { primaryNotStarted } from './primary-not-started.ts'
 import type { Finder } from './problem.ts'
+import { databaseNew } from './replicated/database-new.ts'
+import { elect } from './replicated/elect.ts'
+import { follow } from './replicated/follow.ts'
+import { handover } from './replicated/handover.ts'
+import { lead } from './replicated/lead.ts'
+import { primaryFailed } from './replicated/primary-failed.ts'
+import { recruit } from './replicated/recruit.ts'
+import { ruleChange } from './replicated/rule-change.ts'
+import { standbySurplus, standbyUnwell } from './replicated/standby-unwell.ts'
+import { termIsOver } from './replicated/two-writers.ts'
 import { twoWriters } from './two-writers.ts'
 
 export const FINDERS: readonly Finder[] = [
   twoWriters,
+  termIsOver,
   clusterStopped,
+  recruit,
+  elect,
   leaseEnding,
   instanceUnwell,
   switchoverRequested,
   primaryDrained,
+  handover,
+  primaryFailed,
+  lead,
+  databaseNew,
+  standbyUnwell,
+  follow,
+  ruleChange,
   primaryDown,
   primaryNotStarted,
   noPrimary,
   instanceMissing,
   instanceSurplus,
+  standbySurplus,
   storeAway,
   nodeLost,
   tooFewInstances,

@@ -6,9 +6,9 @@ import { unmetNeeds } from '../needs.ts'
 import { membersOf } from '../placement.ts'
 import type { Rule } from '../rules.ts'
 import { hasLeader, leadOf, localInstance } from '../view.ts'
-import { forEachService } from './problem.ts'
+import { forEachUnreplicated } from './problem.ts'
 
-export const instanceMissing = forEachService((view, service) => {
+export const instanceMissing = forEachUnreplicated((view, service) => {
   const instance = localInstance(view, service.name)
   // By the store's word: a new agent holds no lease yet, and what leads here is no standby's business.
   const isLeader = leadOf(view, service.name)?.node === view.self

@@ -4,9 +4,9 @@
  */
 import { membersOf } from '../placement.ts'
 import { isDrained, isWellOn, localInstance } from '../view.ts'
-import { forEachService } from './problem.ts'
+import { forEachUnreplicated } from './problem.ts'
 
-export const instanceSurplus = forEachService((view, service) => {
+export const instanceSurplus = forEachUnreplicated((view, service) => {
   const instance = localInstance(view, service.name)
   if (view.local.stopping || instance.state !== 'running' || instance.role === 'primary') return undefined
   const members = membersOf(view, service)

@@ -6,12 +6,12 @@
 import { formatDuration } from '../../lib/duration.ts'
 import type { InstanceReport, ServiceSpec } from '../model.ts'
 import { localInstance } from '../view.ts'
-import { forEachService } from './problem.ts'
+import { forEachUnreplicated } from './problem.ts'
 
 /** How long a process that was stopped by a signal is given to go on: somebody may be looking at it with a debugger. */
 const HUNG_FOR_MS = 0
 
-export const instanceUnwell = forEachService((view, service) => {
+export const instanceUnwell = forEachUnreplicated((view, service) => {
   const instance = localInstance(view, service.name)
   if (instance.state !== 'running' && instance.state !== 'starting') return undefined
   const why = whyUnwell(instance, service)

@@ -4,14 +4,14 @@
  * than the old holder believes (core/lease.ts): by then its fence has killed what ran there.
  */
 import { turnInMs } from '../election.ts'
-import type { ServiceRecord } from '../model.ts'
 import { needsMet } from '../needs.ts'
+import type { ServiceRecord } from '../records.ts'
 import type { Rule } from '../rules.ts'
 import { hasLeader, leadOf, nodeState, recordOf, type View } from '../view.ts'
 import { CLUSTER_STOPPED } from './cluster-stopped.ts'
-import { forEachService } from './problem.ts'
+import { forEachUnreplicated } from './problem.ts'
 
-export const noPrimary = forEachService((view, service) => {
+export const noPrimary = forEachUnreplicated((view, service) => {
   if (!hasLeader(service) || leadOf(view, service.name) || !view.store.reachable || view.local.stopping)
     return undefined
   const record = recordOf(view, service.name)

@@ -6,11 +6,11 @@
  * an earlier agent, and under which nothing leads, is given up: nobody knows whether something ran in its term.
  */
 import { bestOther } from '../election.ts'
-import type { Vacancy } from '../model.ts'
+import type { Vacancy } from '../records.ts'
 import { holdsLead, leadOf, localInstance } from '../view.ts'
-import { forEachService } from './problem.ts'
+import { forEachUnreplicated } from './problem.ts'
 
-export const primaryDown = forEachService((view, service) => {
+export const primaryDown = forEachUnreplicated((view, service) => {
   const instance = localInstance(view, service.name)
   const term = leadOf(view, service.name)?.term
   if (view.local.stopping || term === undefined || !holdsLead(view, service.name)) return undefined

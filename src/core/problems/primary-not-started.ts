@@ -3,11 +3,12 @@
  * instance is started, in the term that was won.
  */
 import { bestOther } from '../election.ts'
-import type { NodeName, ServiceName, Term, Vacancy } from '../model.ts'
+import type { NodeName, ServiceName, Term } from '../model.ts'
+import type { Vacancy } from '../records.ts'
 import { holdsLead, leadOf, localInstance, type View } from '../view.ts'
-import { forEachService, type Problem } from './problem.ts'
+import { forEachUnreplicated, type Problem } from './problem.ts'
 
-export const primaryNotStarted = forEachService((view, service) => {
+export const primaryNotStarted = forEachUnreplicated((view, service) => {
   const lead = leadOf(view, service.name)
   const instance = localInstance(view, service.name)
   if (!lead || !holdsLead(view, service.name) || instance.term === lead.term || view.local.stopping) return undefined

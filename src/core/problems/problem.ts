@@ -20,8 +20,10 @@ export interface Problem extends ReportedProblem {
 
 export type Finder = (view: View) => Problem[]
 
+type FindIn = (view: View, service: ServiceSpec) => Problem | undefined
+
 /** Lifts a question about one service to all services of the config. */
-export function forEachService(find: (view: View, service: ServiceSpec) => Problem | undefined): Finder {
+export function forEachService(find: FindIn): Finder {
   return (view) => {
     const found: Problem[] = []
     for (const service of view.cluster.services) {
@@ -30,4 +32,14 @@ export function forEachService(find: (view: View, service: ServiceSpec) => Probl
     }
     return found
   }
+}
+
+/** Only services whose standbys hold copies of the data: what they do is decided in problems/replicated/. */
+export function forEachReplicated(find: FindIn): Finder {
+  return forEachService((view, service) => (service.traits.replicates ? find(view, service) : undefined))
+}
+
+/** Only services whose instances know nothing of each other, and whose primary, if there is one, holds a lease. */
+export function forEachUnreplicated(find: FindIn): Finder {
+  return forEachService((view, service) => (service.traits.replicates ? undefined : find(view, service)))
 }

@@ -4,12 +4,14 @@
  *
  *     cluster a:north b:south c:west          nodes and their zones
  *     service worker command active-passive 2 warm
+ *     service db database 3 [k=1] [run-alone]
  *     start                                   what `up` does
  *     kill worker.primary | a.worker | a.agent [for good] | a.fence | a
  *     freeze …  thaw …  restart a | a.agent
  *     cut a b | a -> b     mend a b | a -> b     heal
  *     store away | slow | full | unsure | back
  *     unwell a.worker   crash a.worker every 50ms   refuse a.worker   stubborn a.worker   fix a.worker
+ *     pause a.db   block a.db   slow a.db   fill a.db   cancel-waits db.primary     (replay, disk, commits that wait)
  *     clock a back 1h | ahead 1h
  *     switchover worker [to b]   drain a   undrain a   stop
  *     wait 500ms
@@ -26,14 +28,18 @@ export type Target =
   | { readonly what: 'process'; readonly node: string; readonly service: string }
   | { readonly what: 'primary'; readonly service: string }
 
+/** What goes wrong with one copy of a database. */
+export type CopyFault = 'pause' | 'block' | 'slow' | 'fill' | 'cancel-waits'
+
 export type Command = { readonly text: string } & (
   | { readonly do: 'cluster'; readonly nodes: readonly MadeUpNode[] }
   | { readonly do: 'service'; readonly service: MadeUpService }
-  | { readonly do: 'start' | 'stop' | 'heal' | 'status' | 'expect one writer' }
+  | { readonly do: 'start' | 'stop' | 'heal' | 'status' | 'expect one writer' | 'expect nothing lost' }
   | { readonly do: 'kill' | 'freeze' | 'thaw' | 'restart'; readonly target: Target; readonly forGood: boolean }
   | { readonly do: 'cut' | 'mend'; readonly a: string; readonly b: string; readonly oneWay: boolean }
   | { readonly do: 'store'; readonly condition: 'away' | 'slow' | 'full' | 'unsure' | 'back' }
   | { readonly do: 'unwell' | 'refuse' | 'stubborn' | 'fix'; readonly target: Target }
+  | { readonly do: CopyFault; readonly target: Target }
   | { readonly do: 'crash'; readonly target: Target; readonly everyMs: number }
   | { readonly do: 'clock'; readonly node: string; readonly byMs: number }
   | { readonly do: 'switchover'; readonly service: string; readonly to: string | null }
@@ -65,10 +71,16 @@ type Parsed = object | null
 
 const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   cluster: (rest) => ({ do: 'cluster', nodes: rest.map(parseNode) }),
-  service: ([name, kind, redundancy, instances, standby = 'cold']) => ({
-    do: 'service',
-    service: { name, kind, redundancy, instances: Number(instances), standby },
-  }),
+  service: ([name, kind, redundancy, instances, ...rest]) =>
+    kind === 'database'
+      ? {
+          do: 'service',
+          service: { name, kind, instances: Number(redundancy), ...parseDatabase([instances, ...rest]) },
+        }
+      : {
+          do: 'service',
+          service: { name, kind, redundancy, instances: Number(instances), standby: rest[0] ?? 'cold' },
+        },
   start: () => ({ do: 'start' }),
   stop: () => ({ do: 'stop' }),
   heal: () => ({ do: 'heal' }),
@@ -90,12 +102,18 @@ const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   switchover: ([service, , to = null]) => ({ do: 'switchover', service, to }),
   drain: ([node]) => ({ do: 'drain', node }),
   undrain: ([node]) => ({ do: 'undrain', node }),
+  pause: parseTargeted('pause'),
+  block: parseTargeted('block'),
+  slow: parseTargeted('slow'),
+  fill: parseTargeted('fill'),
+  'cancel-waits': parseTargeted('cancel-waits'),
   wait: ([time]) => ({ do: 'wait', forMs: parseTime(time) }),
 }
 
 /** `worker served [by b] within 300ms`, `worker not served`, `one writer`, `quiet for 5s`. */
 function parseExpect(words: string[]): Parsed {
   const said = words.join(' ')
+  if (said === 'nothing lost') return { do: 'expect nothing lost' }
   if (said === 'one writer') return { do: 'expect one writer' }
   const quiet = /^quiet for (\S+)$/.exec(said)
   if (quiet) return { do: 'expect quiet', forMs: parseTime(quiet[1]) }
@@ -106,6 +124,13 @@ function parseExpect(words: string[]): Parsed {
   const served = /^(\S+) served(?: by (\S+))? within (\S+)$/.exec(said)
   if (!served) return null
   return { do: 'expect served', service: served[1], by: served[2] ?? null, withinMs: parseTime(served[3]) }
+}
+
+/** `k=2`, `run-alone` */
+function parseDatabase(words: readonly (string | undefined)[]): object {
+  const k = words.find((word) => word?.startsWith('k='))?.slice(2)
+  const degrade = words.includes('run-alone') ? 'run-alone' : 'block'
+  return { redundancy: 'active-passive', standby: 'warm', degrade, ...(k !== undefined && { k: Number(k) }) }
 }
 
 function parseTargeted(verb: string): (rest: string[]) => Parsed {

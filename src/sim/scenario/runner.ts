@@ -3,11 +3,12 @@ import type { AgentSurface } from '../../agent/surface.ts'
 import type { Accepted, EventRecord } from '../../api/contract.ts'
 import { AssertionError } from '../../lib/assert.ts'
 import { formatDuration } from '../../lib/duration.ts'
+import { harmCopy, healCopy } from '../database/harm.ts'
 import { serves } from '../served.ts'
 import type { MadeUpNode, MadeUpService } from '../spec.ts'
 import { madeUpCluster } from '../spec.ts'
 import { World } from '../world.ts'
-import { type Command, parse, type Target } from './language.ts'
+import { type Command, type CopyFault, parse, type Target } from './language.ts'
 import { tableOf } from './table.ts'
 
 export interface Told {
@@ -85,6 +86,13 @@ class Runner {
       case 'crash':
         this.#spoil(command)
         break
+      case 'pause':
+      case 'block':
+      case 'slow':
+      case 'fill':
+      case 'cancel-waits':
+        this.#harm(command.do, command.target)
+        break
       case 'clock':
         world.node(command.node).clock.jumpWall(command.byMs)
         break
@@ -118,6 +126,8 @@ class Runner {
       }
       case 'expect one writer':
         return this.#check(world.violations.length === 0, 'one writer at every moment', 'more than one writer')
+      case 'expect nothing lost':
+        return this.#expectNothingLost(world)
       default:
         throw new AssertionError(`${command.do} comes before the world`)
     }
@@ -156,11 +166,26 @@ class Runner {
     return world.killNode(target.node)
   }
 
+  #expectNothingLost(world: World): void {
+    const kept = [...world.ledgers.values()].reduce((sum, { acknowledged }) => sum + acknowledged, 0)
+    const bad = world.violations.map(({ sentence }) => sentence).join('; ')
+    this.#check(world.violations.length === 0 && kept > 0, 'every acknowledged write is there', bad)
+  }
+
+  #harm(how: CopyFault, target: Target): void {
+    const world = this.#theWorld()
+    if (target.what !== 'process' && target.what !== 'primary') return this.#fail('name a node and a service')
+    const node = target.what === 'process' ? target.node : world.primaryOf(target.service)?.node
+    if (node === undefined || !harmCopy(world, how, node, target.service))
+      this.#fail(`there is no copy of ${target.service} there`)
+  }
+
   #spoil(command: Command & { do: 'unwell' | 'refuse' | 'stubborn' | 'fix' | 'crash' }): void {
     const { target } = command
     if (target.what !== 'process') return this.#fail(`${command.text}: name a node and a service`)
     const { processes } = this.#theWorld().node(target.node)
     const habits = processes.habitsOf(target.service)
+    if (command.do === 'fix') healCopy(this.#theWorld(), target.node, target.service)
     if (command.do === 'fix')
       Object.assign(habits, { unwell: false, refused: false, stubborn: false, crashAfterMs: null })
     if (command.do === 'unwell') habits.unwell = true

@@ -1,6 +1,6 @@
 /** What was promised, against what the failures came to; and the rule by which writes are acknowledged. */
 import type { ClusterTiming, ServiceSpec } from '../../core/model.ts'
-import { defaultK } from '../../core/replica.ts'
+import { defaultK } from '../../core/quorum.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import { kOf, ruleBefore } from '../copies.ts'
 import { NOTHING } from '../failure.ts'

@@ -1,0 +1,67 @@
+/**
+ * Has the primary of a replicated service failed? Three kinds of evidence, from the best to the weakest: its own node saw it
+ * end (`primary-down`), it runs and does not do its work (`primary-unwell`), nobody hears of it any more (`primary-lost`). None
+ * of them has to be right: to be wrong costs one change of primary, because what follows takes the old one's quorum away
+ * before anybody else leads. That is why no timeout here has to be long.
+ */
+
+import { formatDuration } from '../../../lib/duration.ts'
+import { replicaOn } from '../../copies.ts'
+import type { NodeName, ServiceSpec } from '../../model.ts'
+import type { Rule } from '../../replica.ts'
+import { instanceOn, nodeState, type View } from '../../view.ts'
+import type { Problem } from '../problem.ts'
+
+export interface Failure {
+  readonly rule: 'primary-down' | 'primary-lost' | 'primary-unwell'
+  readonly evidence: Problem['evidence']
+  readonly why: string
+  /** For how long it has been so, as far as this node knows. */
+  readonly forMs: number
+}
+
+/** A server that was ended in order is given so long to be started again by its own node. */
+const BACK_WITHIN_MS = 3_000
+/** A rule that was recorded must be led under within this, or somebody else tries: unreplayed log is what takes longest. */
+const LEADS_WITHIN_MS = 10_000
+
+export function failureOf(view: View, service: ServiceSpec, { primary, k }: Rule): Failure | undefined {
+  const state = nodeState(view, primary)
+  if (state === 'condemned' || state === 'lost') return lost(view, service, primary)
+  const instance = instanceOn(view, primary, service.name)
+  if (!instance || state === 'unknown') return undefined
+  const its = `the primary of ${service.name} on ${primary}`
+  const failed = (rule: Failure['rule'], what: string, forMs: number): Failure => {
+    return { rule, evidence: 'first-hand', why: `${its} ${what}`, forMs }
+  }
+  if (instance.state === 'stopped') {
+    const byItself = instance.failures > 0
+    if (!byItself && instance.stateForMs < BACK_WITHIN_MS) return undefined
+    return failed('primary-down', instance.note || 'has ended', instance.stateForMs - (byItself ? 0 : BACK_WITHIN_MS))
+  }
+  if (instance.hung) return failed('primary-unwell', `hangs: ${instance.note}`, instance.healthForMs)
+  const { unhealthyForMs, startWithinMs } = service.timing
+  const quorumIsThere = (replicaOn(view, primary, service)?.streaming.length ?? 0) >= k
+  if (instance.health === 'unhealthy' && quorumIsThere && instance.healthForMs >= unhealthyForMs) {
+    const what = `has been unhealthy for more than ${formatDuration(unhealthyForMs)}: ${instance.note}`
+    return failed('primary-unwell', what, instance.healthForMs - unhealthyForMs)
+  }
+  if (instance.state === 'starting' && instance.stateForMs >= startWithinMs) {
+    return failed('primary-unwell', `did not start within ${formatDuration(startWithinMs)}`, instance.stateForMs)
+  }
+  return undefined
+}
+
+/** Nobody leads under a rule that was recorded a while ago, or its row cannot become durable: not told first-hand. */
+export function stalledOf(view: View, service: ServiceSpec, rule: Rule): Failure | undefined {
+  const forMs = (view.store.recordForMs[service.name] ?? 0) - LEADS_WITHIN_MS
+  if (forMs < 0 || replicaOn(view, rule.primary, service)?.ruleDurable) return undefined
+  const why = `${rule.primary} does not lead ${service.name} ${formatDuration(LEADS_WITHIN_MS)} after it was chosen`
+  return { rule: 'primary-unwell', evidence: 'inferred', why, forMs }
+}
+
+function lost(view: View, service: ServiceSpec, primary: NodeName): Failure {
+  const { heardAgoMs = 0, state = 'lost' } = view.peers[primary] ?? {}
+  const why = `the primary of ${service.name} is lost: ${primary} is silent (${state})`
+  return { rule: 'primary-lost', evidence: 'inferred', why, forMs: heardAgoMs - view.cluster.timing.suspectFloorMs }
+}

@@ -1,0 +1,44 @@
+/**
+ * A node that should have a copy follows the primary: as it is when its log is a part of the primary's, after a rewind when it
+ * has something of its own, as a fresh copy when nothing else is sound. Which of these is for the driver to find out, because
+ * it can ask both logs; that something has to be done is seen from here. It begins when the primary leads in its term and not
+ * before: there is nothing to compare with until then.
+ */
+import { leadsIn, newestRule, placedCopies, ruledRecord } from '../../copies.ts'
+import { instanceOn, localInstance } from '../../view.ts'
+import { forEachReplicated, type Problem } from '../problem.ts'
+
+export const follow = forEachReplicated((view, service) => {
+  const record = ruledRecord(view, service)
+  if (!record || view.local.stopping) return undefined
+  const rule = newestRule(record)
+  const { phase } = record.replica
+  if (rule.primary === view.self || rule.term !== record.term || phase === 'recruiting' || phase === 'handing-over')
+    return undefined
+  const instance = localInstance(view, service.name)
+  const { pledged = 0, receivingFrom = null, diverged = false } = instance.replica ?? {}
+  const isPlaced = placedCopies(view, service).includes(view.self) || rule.members.includes(view.self)
+  if (!isPlaced || pledged > rule.term || instance.state === 'stopping') return undefined
+  const follows = instance.state === 'running' && instance.role === 'standby' && receivingFrom === rule.primary
+  if (follows && pledged === rule.term) return undefined
+  const primaryLeads = leadsIn(instanceOn(view, rule.primary, service.name), rule.term)
+  const mayStart = instance.state === 'running' || instance.retryInMs <= 0
+  const found = (
+    name: Problem['rule'],
+    why: string,
+    told: NonNullable<Problem['told']>,
+    steps: Problem['steps'],
+  ): Problem => {
+    return { rule: name, service: service.name, evidence: 'first-hand', why, steps: mayStart ? steps : [], told }
+  }
+  if (primaryLeads) {
+    const name = diverged ? 'standby-diverged' : 'standby-behind'
+    const why = diverged
+      ? `${service.name} on ${view.self} may hold what ${rule.primary} does not: it is brought back under it`
+      : `${service.name} on ${view.self} does not follow ${rule.primary}`
+    return found(name, why, diverged ? 'by-actor' : 'not', [{ kind: 'follow', service: service.name, rule }])
+  }
+  if (instance.state !== 'stopped' || instance.term > 0 || record.replica.phase !== 'serving') return undefined
+  const why = `${service.name} on ${view.self} ${instance.note || 'does not run'}`
+  return found('standby-down', why, 'by-actor', [{ kind: 'start', service: service.name, role: 'standby', term: 0 }])
+})

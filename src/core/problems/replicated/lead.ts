@@ -1,0 +1,84 @@
+/**
+ * This node was chosen: it leads under the recorded rule, and says `serving` only when the rule's own row is durable on its
+ * quorum. That one write proves three things at once: that the quorum works, that it has everything before the row, and that
+ * a later fence will find this rule. Nobody is let in before it.
+ *
+ * The same is done for a server that was ended and started again in place. After a crash its log holds writes that nobody
+ * acknowledged and that are visible again; the row comes after them, so when it is durable, so are they.
+ */
+import { couldBeat, leadsIn, newestRule, type Ruled, ruledRecord } from '../../copies.ts'
+import type { ServiceSpec } from '../../model.ts'
+import { sameRule } from '../../quorum.ts'
+import type { ServiceRecord } from '../../records.ts'
+import type { Rule } from '../../replica.ts'
+import type { Step } from '../../steps.ts'
+import { localInstance, type View } from '../../view.ts'
+import { forEachReplicated, type Problem } from '../problem.ts'
+import { failureOf } from './evidence.ts'
+
+/** A successor is given so long before the server that failed is started again where it was. */
+const SUCCESSOR_WITHIN_MS = 1_000
+
+export const lead = forEachReplicated((view, service) => {
+  const record = ruledRecord(view, service)
+  if (!record || view.local.stopping) return undefined
+  const rule = newestRule(record)
+  const { phase } = record.replica
+  if (rule.primary !== view.self || rule.term !== record.term) return undefined
+  if (phase !== 'promoting' && phase !== 'serving') return undefined
+  const instance = localInstance(view, service.name)
+  const found = (why: string, ...steps: Step[]): Problem => {
+    return { rule: 'lead', service: service.name, evidence: 'first-hand', why, told: 'not', steps }
+  }
+  const pledged = instance.replica?.pledged ?? 0
+  if (pledged > rule.term) return undefined // overtaken: the record will say so
+  if (leadsIn(instance, rule.term)) return phase === 'promoting' ? confirmed(view, service, record) : undefined
+  const chosen = `${view.self} was chosen to lead ${service.name} in term ${rule.term}`
+  if (instance.state === 'stopping' || instance.state === 'starting') return undefined
+  if (instance.term === rule.term && instance.state === 'stopped') return restarted(view, service, rule, found)
+  if (rule.term === 1 && !instance.replica?.position)
+    return found(chosen, { kind: 'create', service: service.name, rule })
+  if (pledged === rule.term && instance.replica?.fenced)
+    return found(chosen, { kind: 'lead', service: service.name, rule })
+  return phase === 'promoting' ? found(chosen, { kind: 'fence', service: service.name, term: rule.term }) : undefined
+})
+
+/** The row is durable: everybody may know, and earlier rules need not be beaten any more. */
+function confirmed(view: View, service: ServiceSpec, record: Ruled): Problem | undefined {
+  const rule = newestRule(record)
+  const { replica } = localInstance(view, service.name)
+  const isDurable = replica?.ruleDurable === true && sameRule(replica.rule, rule)
+  const what = `${service.name} is led by ${view.self} in term ${rule.term}: ${rule.k} of ${rule.members.join(', ') || 'nobody'} confirm each write`
+  const serving: ServiceRecord = {
+    term: rule.term,
+    primary: view.self,
+    replica: { phase: 'serving', by: record.replica.by, rules: [rule] },
+  }
+  const { revision } = record
+  return {
+    rule: isDurable ? 'lead' : 'rule-not-durable',
+    service: service.name,
+    evidence: 'first-hand',
+    why: isDurable
+      ? what
+      : `${service.name} waits for ${rule.k} of ${rule.members.join(', ')} to confirm term ${rule.term}`,
+    told: 'not',
+    steps:
+      isDurable && view.store.reachable
+        ? [{ kind: 'record', service: service.name, what, record: serving, revision }]
+        : [],
+  }
+}
+
+/** In place, when nobody else could take over, nobody did, or it was ended in order. */
+function restarted(view: View, service: ServiceSpec, rule: Rule, found: (why: string, ...steps: Step[]) => Problem) {
+  const instance = localInstance(view, service.name)
+  const record = ruledRecord(view, service)
+  const ended = `${service.name} on ${view.self} ${instance.note || 'has ended'}: it is started again where it led`
+  if (instance.retryInMs > 0) return found(ended)
+  const failure = failureOf(view, service, rule)
+  const hopeful = record !== undefined && couldBeat(view, service, record.replica.rules, view.self)
+  const isLeftToOthers = failure !== undefined && hopeful && view.store.reachable
+  if (isLeftToOthers && instance.stateForMs < SUCCESSOR_WITHIN_MS) return found(ended)
+  return found(ended, { kind: 'start', service: service.name, role: 'primary', term: rule.term })
+}

@@ -1,0 +1,71 @@
+/**
+ * The primary has failed: whoever is first in line wins the next term by compare-and-swap, and with that everybody begins to
+ * pledge and to fence (recruit.ts). Nobody waits for a lease. It is only begun when it can be ended: with too few copies in
+ * reach a fence would take a working quorum away and put nothing in its place.
+ */
+import { couldBeat, newestRule, type Ruled, replicaOn, ruledRecord } from '../../copies.ts'
+import type { NodeName, ServiceSpec } from '../../model.ts'
+import { place } from '../../placement.ts'
+import { comparePositions } from '../../quorum.ts'
+import type { ServiceRecord } from '../../records.ts'
+import { nodeState, type View } from '../../view.ts'
+import { forEachReplicated } from '../problem.ts'
+import { type Failure, failureOf, stalledOf } from './evidence.ts'
+
+export const primaryFailed = forEachReplicated((view, service) => {
+  const record = ruledRecord(view, service)
+  if (!record || view.local.stopping) return undefined
+  const { phase } = record.replica
+  if (phase !== 'serving' && phase !== 'promoting') return undefined
+  const rule = newestRule(record)
+  const failure = failureOf(view, service, rule) ?? (phase === 'promoting' ? stalledOf(view, service, rule) : undefined)
+  if (!failure) return undefined
+  const hopeful = couldBeat(view, service, record.replica.rules, rule.primary)
+  const why = hopeful ? failure.why : `${failure.why}; too few copies are in reach for another to take over`
+  const turnMs = turnOf(view, service) * view.cluster.timing.staggerMs
+  const mayAct = hopeful && view.store.reachable && failure.forMs >= turnMs
+  return {
+    rule: failure.rule,
+    service: service.name,
+    evidence: failure.evidence,
+    why,
+    told: hopeful ? 'by-actor' : 'once',
+    steps: mayAct
+      ? [
+          {
+            kind: 'record',
+            service: service.name,
+            what: `${view.self} won term ${record.term + 1} of ${service.name}`,
+            record: recruiting(view, record, failure),
+            revision: record.revision,
+          },
+        ]
+      : [],
+  }
+})
+
+function recruiting(view: View, { term, primary, replica }: Ruled, { rule, why, forMs }: Failure): ServiceRecord {
+  return {
+    term: term + 1,
+    primary,
+    vacancy: { rule, why, by: view.self, noticedAt: Math.round(view.wall - Math.max(0, forMs)) },
+    replica: { phase: 'recruiting', by: view.self, rules: replica.rules },
+  }
+}
+
+/** The furthest copy goes first, because it is the one that will be chosen; those without a copy come last. */
+function turnOf(view: View, service: ServiceSpec): number {
+  const placed = place({ ...service, instances: view.cluster.nodes.length }, view.cluster.nodes)
+  const order = placed.filter((node) => nodeState(view, node) === 'alive')
+  const isBehind = (a: NodeName, b: NodeName): number => {
+    const [mine, other] = [replicaOn(view, a, service), replicaOn(view, b, service)]
+    const able = Number(isAble(other)) - Number(isAble(mine))
+    if (able !== 0 || !mine?.position || !other?.position) return able
+    return comparePositions(other.position, mine.position)
+  }
+  return Math.max(0, order.sort(isBehind).indexOf(view.self))
+}
+
+function isAble(replica: ReturnType<typeof replicaOn>): boolean {
+  return replica?.position != null && !replica.quarantined
+}

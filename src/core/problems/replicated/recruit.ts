@@ -1,0 +1,27 @@
+/**
+ * Somebody has won a term: every member fences itself for it. That is a pledge on the disk to help no lower term, the end of
+ * its receiver, and only then its position, which its report carries to everybody. A primary that hears of it ends leading
+ * in the same way, and its own position is as good as those of all its standbys together.
+ *
+ * Nothing waits for this node: what is under way here (a copy, a promotion of an older term) is called off.
+ */
+import { isConcerned, ruledRecord } from '../../copies.ts'
+import { localInstance } from '../../view.ts'
+import { forEachReplicated } from '../problem.ts'
+
+export const recruit = forEachReplicated((view, service) => {
+  const record = ruledRecord(view, service)
+  if (record?.replica.phase !== 'recruiting' || view.local.stopping) return undefined
+  const { replica } = localInstance(view, service.name)
+  if (!isConcerned(view, service, view.self)) return undefined
+  if (replica && (replica.pledged > record.term || (replica.pledged === record.term && replica.fenced)))
+    return undefined
+  return {
+    rule: 'recruit',
+    service: service.name,
+    evidence: 'first-hand',
+    why: `term ${record.term} of ${service.name} is being won: ${view.self} helps no lower one any more`,
+    told: 'not',
+    steps: [{ kind: 'fence', service: service.name, term: record.term }],
+  }
+})

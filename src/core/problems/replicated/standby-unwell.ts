@@ -1,0 +1,44 @@
+/**
+ * A standby hangs or does not answer: it is ended, and `standby-behind` or `standby-down` starts it again. A primary that is
+ * unwell is the business of `primary-failed`; only when it hangs is it ended here as well, once it no longer leads.
+ */
+
+import { formatDuration } from '../../../lib/duration.ts'
+import { placedCopies, ruledRecord } from '../../copies.ts'
+import { localInstance } from '../../view.ts'
+import { forEachReplicated } from '../problem.ts'
+
+export const standbyUnwell = forEachReplicated((view, service) => {
+  const instance = localInstance(view, service.name)
+  if (instance.role !== 'standby' || (instance.state !== 'running' && instance.state !== 'starting')) return undefined
+  const { unhealthyForMs, startWithinMs } = service.timing
+  const isIll = instance.health === 'unhealthy' && instance.healthForMs >= unhealthyForMs
+  const isSlow = instance.health === 'unknown' && instance.stateForMs >= startWithinMs
+  if (!instance.hung && !isIll && !isSlow) return undefined
+  const what = instance.hung
+    ? `hangs: ${instance.note}`
+    : `has not been healthy for ${formatDuration(isIll ? unhealthyForMs : startWithinMs)}: ${instance.note}`
+  return {
+    rule: 'standby-unwell',
+    service: service.name,
+    evidence: 'first-hand',
+    why: `${service.name} on ${view.self} ${what}`,
+    steps: [{ kind: 'kill', service: service.name }],
+  }
+})
+
+/** A copy that belongs elsewhere ends when no rule counts on it any more. Its data stays where it is. */
+export const standbySurplus = forEachReplicated((view, service) => {
+  const instance = localInstance(view, service.name)
+  const rules = ruledRecord(view, service)?.replica.rules
+  if (!rules || view.local.stopping || instance.state !== 'running' || instance.role !== 'standby') return undefined
+  if (placedCopies(view, service).includes(view.self)) return undefined
+  if (rules.some(({ primary, members }) => primary === view.self || members.includes(view.self))) return undefined
+  return {
+    rule: 'instance-surplus',
+    service: service.name,
+    evidence: 'inferred',
+    why: `${service.name} on ${view.self} is one too many`,
+    steps: [{ kind: 'stop', service: service.name }],
+  }
+})

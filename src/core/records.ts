@@ -1,0 +1,52 @@
+/** What the agents agree on: the values in the store, by their keys. Whoever writes one read the last one before. */
+import type { NodeName, Term } from './model.ts'
+import type { ReplicaRecord } from './replica.ts'
+import type { Rule } from './rules.ts'
+
+/** Written in the store under `service/<name>`: who leads, since when, and what is planned. */
+export interface ServiceRecord {
+  readonly term: Term
+  /** Who led last, or leads now: the key `lead/<name>` exists exactly while its lease lives. */
+  readonly primary: NodeName | null
+  /** Why the lead is free, as told by whoever gave it up. */
+  readonly vacancy?: Vacancy
+  readonly switchover?: Switchover
+  /** Only of services that replicate: the rules that a fence must beat, and how far a change of primary is. */
+  readonly replica?: ReplicaRecord
+}
+
+export interface Vacancy {
+  readonly rule: Rule
+  readonly why: string
+  readonly by: NodeName
+  /** Wall clock of whoever noticed. For receipts only. */
+  readonly noticedAt: number
+  /** Who should take over, when that was chosen. */
+  readonly successor?: NodeName
+}
+
+export interface Switchover {
+  readonly id: string
+  readonly to: NodeName
+  readonly requestedAt: number
+}
+
+/** The value of the key `lead/<name>`, which lives on a lease: as long as it is there, `node` may lead in `term`. */
+export interface LeadRecord {
+  readonly node: NodeName
+  readonly term: Term
+  /** The lease it lives on, so that an agent that was restarted can go on renewing it. */
+  readonly lease: string
+}
+
+/** Written in the store under `node/<name>`. */
+export interface NodeRecord {
+  readonly drained: boolean
+}
+
+/** Written in the store under `cluster`: whether people want it to run at all. */
+export interface ClusterRecord {
+  readonly desired: 'running' | 'stopped'
+  /** Which start of the cluster the wish is about: a wish to stop is over when the cluster is started anew. */
+  readonly run?: string
+}

@@ -1,0 +1,46 @@
+/** What one node keeps of a database when nothing runs: the log, the server's settings, and its driver's record. */
+import type { NodeName } from '../../core/model.ts'
+import type { Rule } from '../../core/replica.ts'
+import type { Log } from './log.ts'
+
+export interface Disk {
+  log: Log
+  /** Replay begins here after a start. */
+  checkpoint: number
+  /** Is there any data? */
+  hasData: boolean
+  /** A server that finds this starts in recovery. */
+  standbySignal: boolean
+  /** Settings as they stand in the files: what runs may not have read them yet. */
+  readonly settings: { receiveFrom: NodeName | null; restoreFrom: boolean; members: readonly NodeName[]; k: number }
+  record: MemberRecord
+  full: boolean
+}
+
+/** As in the driver of PostgreSQL: what must not be forgotten, durable before anything is done because of it. */
+export interface MemberRecord {
+  readonly pledged: number
+  readonly following: { readonly term: number; readonly node: NodeName } | null
+  /** What it leads under, or was about to; null: it leads nothing. */
+  readonly leading: Rule | null
+  /** It led until it was fenced, and may hold what nobody acknowledged. */
+  readonly suspect: boolean
+  /** Rewound or cloned: it counts when it has replayed so much. */
+  readonly quarantinedUntil: number | null
+}
+
+export function newDisk(): Disk {
+  return {
+    log: [],
+    checkpoint: 0,
+    hasData: false,
+    standbySignal: true,
+    settings: { receiveFrom: null, restoreFrom: false, members: [], k: 0 },
+    record: { pledged: 0, following: null, leading: null, suspect: false, quarantinedUntil: null },
+    full: false,
+  }
+}
+
+export function mayReceive({ following, pledged }: MemberRecord): boolean {
+  return following !== null && following.term >= pledged
+}

@@ -1,0 +1,96 @@
+/**
+ * How a made-up copy comes under a primary. It asks the primary before it receives anything: timelines have numbers and
+ * numbers repeat (trap 20), so what counts is whether the promotion that wrote its last entry is one that the primary knows.
+ */
+import type { Rule } from '../../core/replica.ts'
+import type { Disk } from './disk.ts'
+import { mayReceive } from './disk.ts'
+import { leadsStill, pledge } from './fence.ts'
+import { endOfPromotion, endOfTimeline, shared } from './log.ts'
+import type { DatabaseServer } from './server.ts'
+import { refusal, START_WITHIN_MS, type Verb } from './verbs.ts'
+
+const REWIND_MS = 200
+const CLONE_MS = 300
+const REWINDS_FAIL = 0.1
+
+export async function follow(verb: Verb, rule: Rule): Promise<void> {
+  const { following, pledged } = verb.record
+  const already = following?.term === rule.term && following.node === rule.primary && pledged <= rule.term
+  if (!already) {
+    if (following?.term === rule.term && mayReceive(verb.record)) verb.note({ following: null })
+    const led = pledge(verb, rule.term)
+    if (led || leadsStill(verb) || verb.server.isFrozen) await verb.end('immediate', 0)
+    verb.disk.standbySignal = true
+    Object.assign(verb.disk.settings, { receiveFrom: null })
+    await prepare(verb, rule)
+    if (verb.record.pledged !== rule.term) throw refusal('pledged to a higher term meanwhile')
+    verb.note({ following: { term: rule.term, node: rule.primary }, suspect: false })
+  }
+  verb.disk.settings.receiveFrom = rule.primary
+  if (verb.server.runs) verb.server.reload()
+  else await verb.launch()
+  await verb.until(`a stream from ${rule.primary}`, START_WITHIN_MS, () => verb.server.receiver?.streaming === true)
+}
+
+/** Afterwards the log here is a part of the primary's. */
+async function prepare(verb: Verb, rule: Rule): Promise<void> {
+  const primary = await verb.ask(rule.primary, (server) => factsOf(server, rule))
+  if (!verb.disk.hasData) return clone(verb, rule)
+  if (verb.server.runs) await verb.stopReceiving()
+  else await verb.launch()
+  const length = await verb.settledLength()
+  const divergence = divergenceOf(verb.disk, length, primary)
+  if (divergence === null) return
+  verb.note({ suspect: true })
+  if (divergence === 'rewind' && verb.random() >= REWINDS_FAIL) await rewind(verb, rule)
+  else await clone(verb, rule)
+}
+
+interface Facts {
+  readonly disk: Disk
+  readonly checkpointed: boolean
+}
+
+function factsOf(server: DatabaseServer, rule: Rule): Facts {
+  if (!server.runs || server.inRecovery || server.disk.record.leading?.term !== rule.term)
+    throw refusal(`${rule.primary} does not lead in term ${rule.term}`)
+  return { disk: server.disk, checkpointed: server.checkpointed }
+}
+
+/** Null: what is here is a part of the primary's log. */
+export function divergenceOf(own: Disk, length: number, { disk: theirs }: Facts): 'rewind' | 'clone' | null {
+  const last = own.log[length - 1]
+  if (!last) return null
+  const end = endOfPromotion(theirs.log, last.promotion)
+  if (end !== undefined) return length <= end ? null : 'rewind'
+  // A promotion that never became durable. Where its timeline's number was used again, pg_rewind would find nothing to do.
+  return endOfTimeline(theirs.log, last.timeline) === undefined ? 'rewind' : 'clone'
+}
+
+async function rewind(verb: Verb, rule: Rule): Promise<void> {
+  // Before the new primary's first checkpoint a rewind looks at the old timeline and does nothing (trap 21).
+  for (;;) {
+    const { checkpointed } = await verb.ask(rule.primary, (server) => factsOf(server, rule))
+    if (checkpointed) break
+    await verb.pass(20)
+  }
+  await verb.end('fast', 1_000)
+  await verb.pass(REWIND_MS)
+  const { log } = (await verb.ask(rule.primary, (server) => factsOf(server, rule))).disk
+  verb.note({ quarantinedUntil: log.length })
+  verb.disk.log = verb.disk.log.slice(0, shared(verb.disk.log, log))
+  verb.disk.checkpoint = Math.min(verb.disk.checkpoint, verb.disk.log.length)
+  await verb.launch()
+}
+
+async function clone(verb: Verb, rule: Rule): Promise<void> {
+  const before = await verb.ask(rule.primary, (server) => factsOf(server, rule).disk.log.length)
+  await verb.pass(CLONE_MS)
+  const log = await verb.ask(rule.primary, (server) => [...factsOf(server, rule).disk.log])
+  if (verb.server.runs) await verb.end('immediate', 0)
+  // The record first: data without it would not know what it is.
+  verb.note({ quarantinedUntil: log.length, suspect: false })
+  Object.assign(verb.disk, { log, checkpoint: before, hasData: true, standbySignal: true })
+  await verb.launch()
+}

@@ -1,0 +1,73 @@
+/**
+ * What was promised to clients, by the world's own truth: each write that was acknowledged, and each that could be seen when
+ * people were let in. Whoever lets people in later, under whatever term, must have all of it.
+ */
+import { nothingIsMissing, onlyTheNewestAcknowledges } from '../../core/invariants.ts'
+import type { NodeName, ServiceName, Term } from '../../core/model.ts'
+import type { Entry } from './log.ts'
+
+export class Ledger {
+  readonly #service: ServiceName
+  readonly #broken: (sentence: string) => void
+  readonly #promised: Entry[] = []
+  readonly #opened = new Map<Term, NodeName>()
+  #newest: Term = 0
+  acknowledged = 0
+  last: { readonly node: NodeName; readonly term: Term; readonly atMs: number } | null = null
+  /** The longest time between two acknowledged writes since it was last asked. */
+  longestGapMs = 0
+
+  constructor(service: ServiceName, broken: (sentence: string) => void) {
+    this.#service = service
+    this.#broken = broken
+  }
+
+  /** In how many terms people were let in. */
+  get openings(): number {
+    return this.#opened.size
+  }
+
+  get newestTerm(): Term {
+    return this.#newest
+  }
+
+  acknowledge(node: NodeName, entry: Entry, log: readonly Entry[], nowMs: number): void {
+    this.#tell(onlyTheNewestAcknowledges(this.#service, node, entry.term, this.#newest))
+    if (this.last) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.last.atMs)
+    this.last = { node, term: entry.term, atMs: nowMs }
+    this.acknowledged += 1
+    this.#promise(node, log, entry.index + 1)
+  }
+
+  /** People are let in: what they find is all that was promised, and from now on it is promised itself. */
+  open(node: NodeName, term: Term, log: readonly Entry[]): void {
+    // An agent that slept may let people in late, under a quorum that it had and has not any more. They read what is old,
+    // and nothing they write is ever acknowledged: that is all that a fence of the quorum promises.
+    if (term < this.#newest) return
+    const other = this.#opened.get(term)
+    if (other !== undefined && other !== node)
+      this.#tell([`${this.#service} is led in term ${term} by ${other} and by ${node}`])
+    this.#opened.set(term, node)
+    this.#newest = Math.max(this.#newest, term)
+    this.#tell(nothingIsMissing(this.#service, node, this.#promised, log))
+    this.#promise(node, log, log.length)
+  }
+
+  /** What a copy that should have everything lacks. */
+  missingOn(node: NodeName, log: readonly Entry[]): string[] {
+    return nothingIsMissing(this.#service, node, this.#promised, log)
+  }
+
+  #promise(node: NodeName, log: readonly Entry[], length: number): void {
+    for (let index = this.#promised.length; index < length; index += 1) {
+      const entry = log[index]
+      if (entry) this.#promised.push(entry)
+    }
+    const [mine, theirs] = [log[length - 1], this.#promised[length - 1]]
+    if (mine !== theirs) this.#tell(nothingIsMissing(this.#service, node, this.#promised, log))
+  }
+
+  #tell(sentences: readonly string[]): void {
+    for (const sentence of sentences) this.#broken(sentence)
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The receiving end of a stream: a process of its own beside the server. It takes its orders from whoever started it; what
+ * stands in the files by now is not its business.
+ */
+import type { NodeName } from '../../core/model.ts'
+import type { Entry } from './log.ts'
+import type { DatabaseServer } from './server.ts'
+
+const FLUSH_MS = 0.4
+const SILENT_FOR_MS = 3_000
+const LOOK_EVERY_MS = 500
+
+export class Receiver {
+  readonly from: NodeName
+  readonly #server: DatabaseServer
+  /** Written and not flushed: not acknowledged, lost with the power, kept by an orderly end. */
+  #buffer: readonly Entry[] = []
+  #heardAt: number
+  #alive = true
+  streaming = false
+
+  constructor(server: DatabaseServer, from: NodeName) {
+    this.#server = server
+    this.from = from
+    const { clock, network, node, peer } = server.parts
+    this.#heardAt = clock.mono()
+    const request = { length: server.disk.log.length, timeline: server.disk.log.at(-1)?.timeline ?? 0 }
+    network.converse(node, from, () => {
+      const primary = peer(from)
+      primary?.gate.deliver(() => primary.senders.connect(node, this, request))
+    })
+    this.#watch()
+  }
+
+  /** The primary takes it, or does not. */
+  answered(taken: boolean): void {
+    this.#hear(() => {
+      if (!taken) return this.end()
+      this.streaming = true
+      this.#server.changed()
+    })
+  }
+
+  /** A part of the log, from `at` on. What it has already is left out; a gap is sent again from where it begins. */
+  take(at: number, entries: readonly Entry[]): void {
+    this.#hear(() => {
+      if (!this.streaming) this.#server.changed()
+      this.streaming = true
+      const { log } = this.#server.disk
+      const has = log.length + this.#buffer.length
+      if (at > has) return
+      this.#buffer = [...this.#buffer, ...entries.slice(has - at)]
+      if (this.#server.disk.full && this.#buffer.length > 0 && this.#server.process)
+        return this.#server.parts.processes.crash(this.#server.process, 'PANIC: no space left on device')
+      this.#server.gate.after(FLUSH_MS, () => {
+        if (!this.#alive) return
+        this.#flush()
+        this.#reply()
+      })
+    })
+  }
+
+  /** SIGTERM: takes a moment, and the last act is to write down what it has. */
+  terminate(): void {
+    this.#server.gate.after(1 + 4 * this.#server.parts.random(), () => {
+      if (!this.#alive) return
+      this.#flush()
+      this.end()
+    })
+  }
+
+  /** The connection broke. */
+  lost(): void {
+    this.#hear(() => {
+      this.#flush()
+      this.end()
+    })
+  }
+
+  end(): void {
+    if (!this.#alive) return
+    this.die(true)
+    if (this.#server.receiver === this) this.#server.receiver = null
+    this.#server.changed()
+  }
+
+  /** Without power nothing is flushed, and nobody is told. */
+  die(tells: boolean): void {
+    this.#alive = false
+    this.streaming = false
+    const { network, node, peer } = this.#server.parts
+    if (tells) network.converse(node, this.from, () => peer(this.from)?.senders.gone(node, this))
+  }
+
+  #flush(): void {
+    const { disk } = this.#server
+    disk.log.push(...this.#buffer)
+    if (this.#buffer.length > 0) this.#server.received = disk.log.length
+    this.#buffer = []
+  }
+
+  #reply(): void {
+    const { network, node, peer } = this.#server.parts
+    const flushed = this.#server.disk.log.length
+    network.converse(node, this.from, () => {
+      const primary = peer(this.from)
+      primary?.gate.deliver(() => primary.senders.flushed(node, this, flushed))
+    })
+  }
+
+  #hear(then: () => void): void {
+    this.#server.gate.deliver(() => {
+      if (!this.#alive) return
+      this.#heardAt = this.#server.parts.clock.mono()
+      then()
+    })
+  }
+
+  #watch(): void {
+    this.#server.gate.after(LOOK_EVERY_MS, () => {
+      if (!this.#alive) return
+      if (this.#server.parts.clock.mono() - this.#heardAt > SILENT_FOR_MS) this.lost()
+      else this.#watch()
+    })
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * One made-up database server: the processes of one node, which go on whatever becomes of the agent. Exact where a failover
+ * depends on it:
+ *
+ * - A reload is heeded by a process when it gets to it. Replay that is paused or blocked does not get to it, and then a
+ *   receiver goes on under settings that are no longer in the files (trap 1).
+ * - A receiver that ends writes down what it has, without telling the primary (trap 3); after a start nothing counts as
+ *   received until something was (trap 18).
+ * - A commit waits for its quorum only in memory: cancelled, or after a restart, it is simply there (traps 8 and 9).
+ * - A promotion replays everything first. Timelines are numbered from what is here, so two can have one number (trap 20).
+ *
+ * receiver.ts is the receiving end, senders.ts the sending one; driver.ts moves this as an agent would.
+ */
+import type { NodeName, ServiceName } from '../../core/model.ts'
+import type { Rule } from '../../core/replica.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
+import type { Stop } from '../../lib/stop.ts'
+import { Gate } from '../gate.ts'
+import type { Network } from '../network.ts'
+import type { Process, Processes } from '../processes.ts'
+import type { Disk } from './disk.ts'
+import type { Ledger } from './ledger.ts'
+import type { Entry } from './log.ts'
+import { Receiver } from './receiver.ts'
+import { Replay } from './replay.ts'
+import { Senders, type Waited } from './senders.ts'
+
+export interface ServerParts {
+  readonly service: ServiceName
+  readonly node: NodeName
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly random: Random
+  readonly network: Network
+  readonly processes: Processes
+  readonly ledger: Ledger
+  /** The same service's server on another node. */
+  peer(node: NodeName): DatabaseServer | undefined
+}
+
+const CONNECT_AGAIN_MS = 50
+const SHUTDOWN_TICK_MS = 5
+
+export class DatabaseServer {
+  readonly parts: ServerParts
+  readonly replay: Replay
+  readonly senders: Senders
+  receiver: Receiver | null = null
+  process: Process | null = null
+  inRecovery = true
+  /** The rule's setting as the running server has read it. */
+  members: readonly NodeName[] = []
+  k = 0
+  /** May people come in? Probes and marks come in another way. */
+  open = false
+  checkpointed = true
+  /** Received since the last start; null: nothing. */
+  received: number | null = null
+  gate: Gate
+  readonly #listeners = new Set<() => void>()
+
+  constructor(parts: ServerParts) {
+    this.parts = parts
+    this.gate = new Gate(parts.clock)
+    this.gate.kill()
+    this.replay = new Replay(this)
+    this.senders = new Senders(this)
+    parts.processes.onChange((process) => this.#processChanged(process))
+  }
+
+  get disk(): Disk {
+    return this.parts.disk
+  }
+
+  get runs(): boolean {
+    return this.process !== null
+  }
+
+  get isFrozen(): boolean {
+    return this.process?.frozen ?? false
+  }
+
+  get lastTerm(): number {
+    return this.disk.log.at(-1)?.term ?? 0
+  }
+
+  /** Told of whatever a driver would want to look at; it looks some time later. */
+  onChange(listener: () => void): Stop {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  changed(): void {
+    for (const listener of [...this.#listeners]) listener()
+  }
+
+  /** Starts with the settings that are in the files: in recovery when the signal file is there. */
+  launch(process: Process): void {
+    const { settings, standbySignal } = this.disk
+    this.process = process
+    this.gate = new Gate(this.parts.clock)
+    this.open = false
+    this.received = null
+    this.checkpointed = true
+    this.inRecovery = standbySignal
+    ;[this.members, this.k] = [settings.members, settings.k]
+    this.replay.begin()
+    if (this.disk.full) return this.parts.processes.crash(process, 'PANIC: no space left on device')
+    if (!standbySignal) this.replay.finish()
+    this.#receiveAgain()
+    this.changed()
+  }
+
+  /** Files changed: each part of the server takes note when it gets to it. */
+  reload(): void {
+    this.gate.deliver(() => {
+      ;[this.members, this.k] = [this.disk.settings.members, this.disk.settings.k]
+      this.senders.release()
+      this.replay.whenIdle(() => {
+        if (this.receiver && this.receiver.from !== this.disk.settings.receiveFrom) this.receiver.terminate()
+        this.#receiveAgain()
+      })
+    })
+  }
+
+  /** End of recovery: all that is here is replayed first. */
+  promote(rule: Rule): void {
+    this.gate.deliver(() =>
+      this.replay.whenExhausted(() => {
+        if (!this.inRecovery) return
+        this.receiver?.terminate()
+        this.inRecovery = false
+        this.checkpointed = false
+        this.disk.standbySignal = false
+        const timeline = (this.disk.log.at(-1)?.timeline ?? 0) + 1
+        this.append({ term: rule.term, promotion: rule.id, timeline, kind: 'begin' })
+        if (this.process) this.parts.processes.promote(this.process, rule.term)
+        this.changed()
+      }),
+    )
+  }
+
+  checkpoint(): void {
+    this.gate.after(5 + 20 * this.parts.random(), () => {
+      this.checkpointed = true
+      this.disk.checkpoint = this.disk.log.length
+    })
+  }
+
+  /** Somebody writes. `done` is called when the quorum has it, and never when it does not come to that. */
+  write(done: (entry: Entry) => void): void {
+    this.gate.deliver(() => {
+      if (!this.open || this.inRecovery || !this.runs) return
+      const entry = this.#next('write')
+      if (entry) this.senders.await(entry, (how) => how === 'acknowledged' && done(entry))
+    })
+  }
+
+  /** The row of a rule, by whoever is let in before everybody else. */
+  mark(rule: Rule, done: (how: Waited) => void): void {
+    this.gate.deliver(() => {
+      if (this.inRecovery || !this.runs) return
+      const entry = this.#next('mark', rule)
+      if (entry) this.senders.await(entry, done)
+    })
+  }
+
+  /** Ends in order: standbys get all that is here first, for as long as `withinMs`. */
+  shutDown(withinMs: number, ending: string): void {
+    this.open = false
+    const { clock, processes } = this.parts
+    const until = clock.mono() + withinMs
+    const look = () => {
+      if (!this.process) return
+      if (clock.mono() >= until || (this.inRecovery ? true : this.senders.haveAll()))
+        return processes.crash(this.process, ending)
+      this.gate.after(SHUTDOWN_TICK_MS, look)
+    }
+    look()
+    const { process } = this
+    clock.after(withinMs, () => process && processes.kill(process, ending)) // frozen ones do not look
+  }
+
+  append(of: Omit<Entry, 'index'>): Entry {
+    const entry: Entry = { index: this.disk.log.length, ...of }
+    this.disk.log.push(entry)
+    this.senders.pump()
+    return entry
+  }
+
+  #next(kind: 'write' | 'mark', rule?: Rule): Entry | null {
+    const last = this.disk.log.at(-1)
+    const { process } = this
+    if (!last || !process) return null
+    if (this.disk.full) {
+      this.parts.processes.crash(process, 'PANIC: no space left on device')
+      return null
+    }
+    const { term, promotion, timeline } = last
+    return this.append({ term, promotion, timeline, kind, ...(rule && { rule }) })
+  }
+
+  /** The startup process sees to it that there is a receiver when there should be one. */
+  #receiveAgain(): void {
+    const { gate } = this
+    const look = () => {
+      if (!this.inRecovery || !this.runs || gate !== this.gate) return
+      const from = this.disk.settings.receiveFrom
+      if (from !== null && !this.receiver && this.replay.isExhausted) this.receiver = new Receiver(this, from)
+      gate.after(CONNECT_AGAIN_MS, look)
+    }
+    if (!this.#looking.has(gate)) look()
+    this.#looking.add(gate)
+  }
+
+  readonly #looking = new WeakSet<Gate>()
+
+  #processChanged(process: Process): void {
+    if (process !== this.process) return
+    if (process.phase === 'dead') this.#ended(process)
+    else if (process.frozen) this.gate.freeze()
+    else this.gate.thaw()
+    this.changed()
+  }
+
+  #ended(process: Process): void {
+    const lostPower = process.ending === 'its node died'
+    this.receiver?.die(!lostPower)
+    this.receiver = null
+    this.senders.end(!lostPower)
+    this.gate.kill()
+    this.process = null
+    this.open = false
+  }
+}

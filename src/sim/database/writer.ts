@@ -1,0 +1,22 @@
+/**
+ * A client that never stops: it writes to every server that lets it in, whatever any balancer believes. That is harder than
+ * what real clients do, and it leaves nothing to the luck of a routing table: only the fence may stop an old primary.
+ */
+import type { ServiceName } from '../../core/model.ts'
+import type { World } from '../world.ts'
+import type { Ledger } from './ledger.ts'
+
+const EVERY_MS = 20
+
+export function writeAllTheTime(world: World, service: ServiceName, ledger: Ledger): void {
+  const tick = () => {
+    for (const node of world.nodes.values()) {
+      const server = node.databases.get(service)
+      // A disk or a quorum that hangs takes the writes and never answers.
+      if (!server?.open || node.processes.habitsOf(service).unwell) continue
+      server.write((entry) => ledger.acknowledge(node.name, entry, server.disk.log, world.nowMs))
+    }
+    world.clock.after(EVERY_MS, tick)
+  }
+  world.clock.after(EVERY_MS, tick)
+}
