@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { beats, beatsAll, comparePositions, type Fenced, fencedNeeded, furthest, stepTowards } from './quorum.ts'
 import type { Position, Rule } from './replica.ts'
 
-const NODES = ['a', 'b', 'c', 'd', 'e', 'f', 'g'] as const
+const NODES: readonly string[] = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
 
 const rules = fc
   .record({ n: fc.integer({ min: 0, max: 6 }), k: fc.integer({ min: 0, max: 6 }) })

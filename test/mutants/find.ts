@@ -33,7 +33,7 @@ export function mutated({ name, file, from, to }: Mutant): string {
   ).outputText
 }
 
-export async function findMutant(mutant: Mutant, mostSeeds: number): Promise<Found> {
+export async function findMutant(mutant: Mutant, mostSeeds: number, ...flags: string[]): Promise<Found> {
   const dir = join(ROOT, 'dist', 'mutants', mutant.name)
   mkdirSync(dir, { recursive: true })
   try {
@@ -49,6 +49,7 @@ export async function findMutant(mutant: Mutant, mostSeeds: number): Promise<Fou
       '1',
       '--until-broken',
       '--json',
+      ...flags,
     ])
     const sum = JSON.parse(said) as { broken: { seed: number; sentence: string }[] }
     const [first] = sum.broken
