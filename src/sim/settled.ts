@@ -25,7 +25,9 @@ function unsettledCopies(
   drained: ReadonlySet<string>,
 ): string[] {
   const usable = world.cluster.nodes.filter((node) => !drained.has(node.name)).length
-  const wanted = Math.min(instances, usable)
+  // With `block` a drained node keeps its copy as long as it is the second one.
+  const least = replication?.degrade === 'block' ? Math.min(2, instances) : 1
+  const wanted = Math.max(least, Math.min(instances, usable))
   const record = world.store.read().entries.get(`service/${name}`)?.value as ServiceRecord | undefined
   const rule = record?.replica?.rules.at(-1)
   if (!rule || record?.replica?.phase !== 'serving' || record.replica.rules.length > 1)

@@ -2,7 +2,7 @@
  * The picture that each node would have: the same `View` that an agent builds of a real cluster, so that the real core can
  * be asked what it would do. Whoever is silent keeps its last report; whoever is cut from the store keeps what it read last.
  */
-import type { InstanceReport, NodeName, NodeReport, ServiceName } from '../core/model.ts'
+import type { ClusterSpec, InstanceReport, NodeName, NodeReport, ServiceName } from '../core/model.ts'
 import type { HeldLease, PeerFacts, StoreFacts, View } from '../core/view.ts'
 import { at, heldLease, type Situation } from './situation.ts'
 
@@ -31,12 +31,27 @@ export function viewsOf(situation: Situation): (node: NodeName) => View {
       now: situation.nowMs,
       wall: situation.nowMs,
       self,
-      cluster: setting.cluster,
+      cluster: asLed(setting.cluster),
       store: facts,
       peers,
       local: localFacts(situation, self, reports.get(self)?.instances ?? []),
     }
   }
+}
+
+const LED = new WeakMap<ClusterSpec, ClusterSpec>()
+
+/**
+ * A made-up failure has no logs and no fences, so a service that replicates is asked about as if it were led by a lease:
+ * who takes over is taken from there, and what may be lost from the arithmetic in copies.ts.
+ */
+function asLed(cluster: ClusterSpec): ClusterSpec {
+  const known = LED.get(cluster)
+  if (known) return known
+  const services = cluster.services.map((one) => ({ ...one, traits: { ...one.traits, replicates: false } }))
+  const led = cluster.services.some(({ traits }) => traits.replicates) ? { ...cluster, services } : cluster
+  LED.set(cluster, led)
+  return led
 }
 
 function localFacts(situation: Situation, self: NodeName, reports: readonly InstanceReport[]): View['local'] {

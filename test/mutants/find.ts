@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
+import type { About } from '../../src/sim/run.ts'
 import type { Mutant } from './list.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -38,10 +39,11 @@ export function mutated({ name, file, from, to }: Mutant): string {
 
 /** What is run: the mutated simulator on one core, until a promise is broken. */
 const ENTRY = `import { runSim } from './sim/many.js'
-console.log(JSON.stringify(await runSim({ seeds: Number(process.argv[2]), untilBroken: true })))
+const [seeds, about] = process.argv.slice(2)
+console.log(JSON.stringify(await runSim({ seeds: Number(seeds), about, untilBroken: true })))
 `
 
-export async function findMutant(mutant: Mutant, mostSeeds: number): Promise<Found> {
+export async function findMutant(mutant: Mutant, mostSeeds: number, about: About = 'processes'): Promise<Found> {
   const dir = join(ROOT, 'dist', 'mutants', mutant.name)
   mkdirSync(dir, { recursive: true })
   try {
@@ -51,7 +53,7 @@ export async function findMutant(mutant: Mutant, mostSeeds: number): Promise<Fou
     writeFileSync(join(dir, mutant.file.replace(/\.ts$/, '.js')), mutated(mutant))
     const entry = join(dir, 'run.mjs')
     writeFileSync(entry, ENTRY)
-    const said = await run([entry, String(mostSeeds)])
+    const said = await run([entry, String(mostSeeds), about])
     const sum = JSON.parse(said) as { broken: { seed: number; sentence: string }[] }
     const [first] = sum.broken
     return { mutant, seeds: first ? first.seed : null, sentence: first?.sentence ?? '' }

@@ -3,6 +3,7 @@
  * takes minutes; it prints the table for docs/safety.md. Needs the built program.
  */
 import { describe, expect, it } from 'vitest'
+import { DATABASE_MUTANTS } from './database.ts'
 import { type Found, findMutant } from './find.ts'
 import { MUTANTS } from './list.ts'
 import { tableOf } from './table.ts'
@@ -14,6 +15,13 @@ describe('the simulator finds', () => {
   for (const mutant of MUTANTS) {
     it(mutant.name, { timeout: 300_000 }, async () => {
       const one = await findMutant(mutant, MOST_SEEDS)
+      found.push(one)
+      expect(one.seeds, `${mutant.name} lives after ${MOST_SEEDS} seeds`).not.toBeNull()
+    })
+  }
+  for (const mutant of DATABASE_MUTANTS) {
+    it(mutant.name, { timeout: 300_000 }, async () => {
+      const one = await findMutant(mutant, MOST_SEEDS, 'database')
       found.push(one)
       expect(one.seeds, `${mutant.name} lives after ${MOST_SEEDS} seeds`).not.toBeNull()
     })

@@ -82,7 +82,9 @@ function votersOf(view: View, record: Ruled, fenced: readonly Fenced[]): readonl
 /** Whose log may go on where the new primary's is; others only when there are none. */
 function followers(view: View, service: ServiceSpec, fenced: readonly Fenced[], primary: NodeName): NodeName[] {
   const lead = fenced.find(({ node }) => node === primary)
-  const others = fenced.filter(({ node }) => node !== primary && !isDrained(view, node))
+  const all = fenced.filter(({ node }) => node !== primary)
+  const staying = all.filter(({ node }) => !isDrained(view, node))
+  const others = staying.length > 0 ? staying : all // a copy that is to go is better than none
   const straight = others.filter(
     ({ position }) => lead && position.term === lead.position.term && comparePositions(position, lead.position) <= 0,
   )

@@ -18,6 +18,8 @@ import { failureOf } from './evidence.ts'
 
 /** A successor is given so long before the server that failed is started again where it was. */
 const SUCCESSOR_WITHIN_MS = 1_000
+/** A quorum that can confirm does so within milliseconds. */
+const MARKED_WITHIN_MS = 2_000
 
 export const lead = forEachReplicated((view, service) => {
   const record = ruledRecord(view, service)
@@ -32,7 +34,9 @@ export const lead = forEachReplicated((view, service) => {
   }
   const pledged = instance.replica?.pledged ?? 0
   if (pledged > rule.term) return undefined // overtaken: the record will say so
-  if (leadsIn(instance, rule.term)) return phase === 'promoting' ? confirmed(view, service, record) : undefined
+  if (leadsIn(instance, rule.term))
+    return instance.replica?.ruleDurable ? confirmed(view, service, record) : marked(view, service, rule)
+  if (view.local.busy[service.name] === 'lead') return undefined // a fence would call it off
   const chosen = `${view.self} was chosen to lead ${service.name} in term ${rule.term}`
   if (instance.state === 'stopping' || instance.state === 'starting') return undefined
   if (instance.term === rule.term && instance.state === 'stopped') return restarted(view, service, rule, found)
@@ -47,7 +51,7 @@ export const lead = forEachReplicated((view, service) => {
 function confirmed(view: View, service: ServiceSpec, record: Ruled): Problem | undefined {
   const rule = newestRule(record)
   const { replica } = localInstance(view, service.name)
-  const isDurable = replica?.ruleDurable === true && sameRule(replica.rule, rule)
+  if (record.replica.phase !== 'promoting' || !view.store.reachable || !sameRule(replica?.rule, rule)) return undefined
   const what = `${service.name} is led by ${view.self} in term ${rule.term}: ${rule.k} of ${rule.members.join(', ') || 'nobody'} confirm each write`
   const serving: ServiceRecord = {
     term: rule.term,
@@ -56,17 +60,26 @@ function confirmed(view: View, service: ServiceSpec, record: Ruled): Problem | u
   }
   const { revision } = record
   return {
-    rule: isDurable ? 'lead' : 'rule-not-durable',
+    rule: 'lead',
     service: service.name,
     evidence: 'first-hand',
-    why: isDurable
-      ? what
-      : `${service.name} waits for ${rule.k} of ${rule.members.join(', ')} to confirm term ${rule.term}`,
+    why: what,
     told: 'not',
-    steps:
-      isDurable && view.store.reachable
-        ? [{ kind: 'record', service: service.name, what, record: serving, revision }]
-        : [],
+    steps: [{ kind: 'record', service: service.name, what, record: serving, revision }],
+  }
+}
+
+/** It leads and its row waits for the quorum. Said again, because whoever began to write the row may have been called off. */
+function marked(view: View, service: ServiceSpec, rule: Rule): Problem {
+  const why = `${service.name} waits for ${rule.k} of ${rule.members.join(', ') || 'nobody'} to confirm term ${rule.term}`
+  const mayAct = (view.store.recordForMs[service.name] ?? 0) > MARKED_WITHIN_MS
+  return {
+    rule: 'rule-not-durable',
+    service: service.name,
+    evidence: 'first-hand',
+    why,
+    told: 'not',
+    steps: mayAct ? [{ kind: 'lead', service: service.name, rule }] : [],
   }
 }
 
