@@ -81,7 +81,6 @@ export interface ServiceSpec {
   readonly nodes: readonly NodeName[]
   readonly endpoints: readonly EndpointSpec[]
   readonly timing: ServiceTiming
-  /** Exactly when the trait `replicates` is true. */
   readonly replication?: Replication
   readonly objectives: { readonly rtoMs?: number; readonly rpo?: number }
   /** The driver's own options, compiled by it, plain JSON. */
@@ -148,7 +147,6 @@ export interface ServiceRecord {
   /** Why the lead is free, as told by whoever gave it up. */
   readonly vacancy?: Vacancy
   readonly switchover?: Switchover
-  /** Only of services that replicate: the rules that a fence must beat, and how far a change of primary is. */
   readonly replica?: ReplicaRecord
 }
 

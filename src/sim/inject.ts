@@ -96,8 +96,7 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'slow replay':
     case 'fill disk':
     case 'cancel waits':
-      harmCopy(world, HARMS[fault.kind], fault.node, fault.service)
-      return fault.kind === 'cancel waits' ? undefined : () => healCopy(world, fault.node, fault.service)
+      return harm(world, fault)
     case 'drain':
     case 'switchover':
     case 'stop cluster':
@@ -105,6 +104,11 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     default:
       return assertNever(fault)
   }
+}
+
+function harm(world: World, { kind, node, service }: Of<CopyFaultKind>): (() => void) | undefined {
+  harmCopy(world, HARMS[kind], node, service)
+  return kind === 'cancel waits' ? undefined : () => healCopy(world, node, service)
 }
 
 function hitProcess(

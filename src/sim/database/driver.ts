@@ -3,12 +3,10 @@
  * knows comes from looks that are some milliseconds old; what must outlive the agent is in the record on the node's disk.
  */
 import type { InstanceReport, ServiceSpec, Term } from '../../core/model.ts'
-import { sameRule } from '../../core/quorum.ts'
 import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica.ts'
 import { restartWaitMs } from '../../drivers/restart.ts'
-import { UnderstudyError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
@@ -17,8 +15,9 @@ import { mayReceive } from './disk.ts'
 import { fence, leadsStill, pledge } from './fence.ts'
 import { follow } from './follow.ts'
 import { changeRule, create, lead } from './lead.ts'
-import { positionAt } from './log.ts'
+import { Marks } from './marks.ts'
 import type { DatabaseServer } from './server.ts'
+import { ENTRY_BYTES, type Sight, sightOf } from './sight.ts'
 import { refusal, Verb } from './verbs.ts'
 
 export interface DatabaseDriverParts {
@@ -31,19 +30,8 @@ export interface DatabaseDriverParts {
   readonly random: Random
 }
 
-interface Sight {
-  readonly inRecovery: boolean
-  readonly position: Position | null
-  readonly replayLag: number
-  readonly streaming: ReplicaReport['streaming']
-  readonly receives: boolean
-}
-
-/** For people and decisions an entry is so many bytes. */
-const ENTRY_BYTES = 1_000
 const LOOK_EVERY_MS = 100
 const NOTICE_MS = 15
-const MARK_WITHIN_MS = 1_000
 const DEMOTE_WITHIN_MS = 400
 const FORGIVEN_AFTER_MS = 2_000
 
@@ -61,9 +49,7 @@ export class DatabaseDriver implements ReplicaDriver {
   #sight: Sight | null = null
   /** Undefined: not fenced. Null: fenced, without data. */
   #fenced: Position | null | undefined
-  /** The newest rule whose row is on its quorum. */
-  #durable: Rule | null = null
-  #marking: Rule | null = null
+  readonly #marks: Marks
   #asked = false
   #told = ''
   #unwatch: Stop = () => undefined
@@ -72,6 +58,7 @@ export class DatabaseDriver implements ReplicaDriver {
     this.#parts = parts
     this.#stateSince = parts.clock.mono()
     this.#healthSince = this.#stateSince
+    this.#marks = new Marks(parts.server, parts.gate, () => this.#look())
   }
 
   observe(): InstanceReport {
@@ -108,7 +95,7 @@ export class DatabaseDriver implements ReplicaDriver {
       fenced: this.#fenced !== undefined,
       position: this.#fenced !== undefined ? this.#fenced : (sight?.position ?? null),
       replayLagBytes: (sight?.replayLag ?? 0) * ENTRY_BYTES,
-      rule: leads && leading !== null ? this.#durable : null,
+      rule: leads && leading !== null ? this.#marks.durable : null,
       ruleDurable: leads && leading !== null && server.open,
       streaming: leads ? (sight?.streaming ?? []) : [],
       receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,
@@ -120,7 +107,7 @@ export class DatabaseDriver implements ReplicaDriver {
   create(rule: Rule): Promise<void> {
     return this.#do('starting', async (verb) => {
       await create(verb, rule)
-      this.#mark(rule)
+      this.#marks.begin(rule)
     })
   }
 
@@ -133,7 +120,7 @@ export class DatabaseDriver implements ReplicaDriver {
       }
       if (leading?.term !== term || pledged > term) throw refusal(`it was not the primary of term ${term}`)
       await lead(verb, leading)
-      await this.#marked(verb, leading)
+      await this.#marks.untilDurable(verb, leading)
     })
   }
 
@@ -145,7 +132,7 @@ export class DatabaseDriver implements ReplicaDriver {
     return this.#do('starting', async (verb) => {
       if (node === this.#parts.server.parts.node) throw refusal('nobody follows itself')
       this.#fenced = undefined
-      this.#stopMarking()
+      this.#marks.stop()
       await follow(verb, rule)
     })
   }
@@ -153,7 +140,7 @@ export class DatabaseDriver implements ReplicaDriver {
   fence(term: Term): Promise<void> {
     return this.#do('starting', async (verb) => {
       this.#fenced = undefined
-      this.#stopMarking()
+      this.#marks.stop()
       this.#fenced = await fence(verb, term)
     })
   }
@@ -162,20 +149,20 @@ export class DatabaseDriver implements ReplicaDriver {
     return this.#do('starting', async (verb) => {
       await lead(verb, rule)
       this.#fenced = undefined
-      await this.#marked(verb, rule)
+      await this.#marks.untilDurable(verb, rule)
     })
   }
 
   changeRule(rule: Rule): Promise<void> {
     return this.#do('starting', async (verb) => {
       await changeRule(verb, rule)
-      await this.#marked(verb, rule)
+      await this.#marks.untilDurable(verb, rule)
     })
   }
 
   demote(term: Term): Promise<void> {
     return this.#do('stopping', async (verb) => {
-      this.#stopMarking()
+      this.#marks.stop()
       this.#asked = true
       this.#fenced = undefined
       const led = pledge(verb, term)
@@ -185,7 +172,7 @@ export class DatabaseDriver implements ReplicaDriver {
 
   stop({ graceMs }: { readonly settleMs: number; readonly graceMs: number }): Promise<void> {
     return this.#do('stopping', async (verb) => {
-      this.#stopMarking()
+      this.#marks.stop()
       this.#asked = true
       await verb.end('fast', graceMs / 10)
     })
@@ -193,7 +180,7 @@ export class DatabaseDriver implements ReplicaDriver {
 
   kill(): Promise<void> {
     return this.#do('stopping', async (verb) => {
-      this.#stopMarking()
+      this.#marks.stop()
       this.#asked = true
       await verb.end('immediate', 0)
     })
@@ -209,7 +196,7 @@ export class DatabaseDriver implements ReplicaDriver {
     // It may have died between its pledge and the end of the receiver: the pledge is what holds.
     if (leading === null && pledged > 0 && !mayReceive(server.disk.record))
       await this.fence(pledged).catch(() => undefined) // said again when the record still asks for it
-    else if (leading !== null && !server.inRecovery) this.#mark(leading)
+    else if (leading !== null && !server.inRecovery) this.#marks.begin(leading)
   }
 
   onChange(changed: () => void): Stop {
@@ -217,8 +204,8 @@ export class DatabaseDriver implements ReplicaDriver {
     return () => void this.#listeners.delete(changed)
   }
 
-  async close(): Promise<void> {
-    this.letGo()
+  close(): Promise<void> {
+    return Promise.resolve(this.letGo())
   }
 
   letGo(): void {
@@ -236,8 +223,7 @@ export class DatabaseDriver implements ReplicaDriver {
     try {
       await work(verb)
     } catch (error) {
-      if (!verb.isOff) this.#note = error instanceof UnderstudyError ? error.message : String(error)
-      if (!(error instanceof UnderstudyError)) throw error
+      if (!verb.isOff) this.#note = String((error as Error).message)
       throw error
     } finally {
       if (this.#verb === verb) {
@@ -245,43 +231,6 @@ export class DatabaseDriver implements ReplicaDriver {
         this.#look()
       }
     }
-  }
-
-  /** Begins the row of a rule; when it is on its quorum, people may come in. */
-  #mark(rule: Rule): void {
-    const { server, gate } = this.#parts
-    if (sameRule(this.#marking, rule)) return
-    this.#marking = rule
-    const { process } = server
-    server.mark(rule, (how) =>
-      gate.deliver(() => {
-        if (this.#marking !== rule || server.process !== process || !process) return
-        this.#marking = null
-        if (how === 'cancelled') return this.#mark(rule) // the row is here, and nobody says that it is anywhere else
-        this.#durable = rule
-        this.#open(rule)
-        this.#look()
-      }),
-    )
-    if (!server.checkpointed) server.checkpoint()
-  }
-
-  #open(rule: Rule): void {
-    const { server } = this.#parts
-    if (server.open || server.disk.record.leading === null) return
-    server.open = true
-    server.parts.ledger.open(server.parts.node, rule.term, server.disk.log)
-  }
-
-  async #marked(verb: Verb, rule: Rule): Promise<void> {
-    if (sameRule(this.#durable, rule) && this.#parts.server.open) return
-    this.#mark(rule)
-    const isDone = () => sameRule(this.#durable, rule) && this.#parts.server.open
-    await verb.until(`the row of the rule of term ${rule.term}`, MARK_WITHIN_MS, isDone)
-  }
-
-  #stopMarking(): void {
-    this.#marking = null
   }
 
   #lookOn(): void {
@@ -309,14 +258,7 @@ export class DatabaseDriver implements ReplicaDriver {
   #see(): void {
     const { server } = this.#parts
     const { disk, replay } = server
-    const here = server.inRecovery ? Math.max(server.received ?? 0, replay.replayed) : disk.log.length
-    this.#sight = {
-      inRecovery: server.inRecovery,
-      position: positionAt(disk.log, here),
-      replayLag: server.inRecovery ? here - replay.replayed : 0,
-      streaming: server.senders.streaming.map(({ node, lag }) => ({ node, lagBytes: lag * ENTRY_BYTES })),
-      receives: server.receiver?.streaming === true,
-    }
+    this.#sight = sightOf(server)
     const { quarantinedUntil } = disk.record
     if (quarantinedUntil !== null && this.#sight.receives && replay.replayed >= quarantinedUntil)
       disk.record = { ...disk.record, quarantinedUntil: null }
@@ -325,8 +267,7 @@ export class DatabaseDriver implements ReplicaDriver {
   #seeEnd(): void {
     if (this.#state === 'stopped' || (this.#state === 'starting' && this.#verb !== null)) return
     const { clock, random } = this.#parts
-    this.#durable = null
-    this.#marking = null
+    this.#marks.forget()
     this.#sight = null
     this.#fenced = this.#fenced === null ? null : undefined
     if (!this.#asked) {

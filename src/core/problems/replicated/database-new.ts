@@ -25,11 +25,6 @@ export const databaseNew = forEachReplicated((view, service) => {
     k: Math.min(replicationOf(service).k, members.length),
     id: ruleId(record.term + 1, view.self, view.wall),
   }
-  const first: ServiceRecord = {
-    term: rule.term,
-    primary: view.self,
-    replica: { phase: 'promoting', by: view.self, rules: [rule] },
-  }
   const myTurn = rank >= 0 && view.local.startedAgoMs >= (rank + 1) * view.cluster.timing.staggerMs
   return {
     rule: 'database-new',
@@ -44,13 +39,18 @@ export const databaseNew = forEachReplicated((view, service) => {
               kind: 'record',
               service: service.name,
               what: `${view.self} makes the first copy of ${service.name} in term ${rule.term}`,
-              record: first,
+              record: firstRecord(rule),
               revision: record.revision,
             },
           ]
         : [],
   }
 })
+
+function firstRecord(rule: Rule): ServiceRecord {
+  const { term, primary } = rule
+  return { term, primary, replica: { phase: 'promoting', by: primary, rules: [rule] } }
+}
 
 /** Unique for each promotion, also when terms begin anew because the store was lost. */
 export function ruleId(term: number, node: string, wall: number): string {
