@@ -14,7 +14,7 @@ import type { Gate } from '../gate.ts'
 import { mayReceive } from './disk.ts'
 import { fence, leadsStill, pledge } from './fence.ts'
 import { follow } from './follow.ts'
-import { changeRule, create, lead } from './lead.ts'
+import { changeRule, create, lead, startStandby } from './lead.ts'
 import { Marks } from './marks.ts'
 import type { DatabaseServer } from './server.ts'
 import { ENTRY_BYTES, type Sight, sightOf } from './sight.ts'
@@ -116,7 +116,7 @@ export class DatabaseDriver implements ReplicaDriver {
       const { leading, pledged } = verb.record
       if (role !== 'primary') {
         if (leading !== null) throw refusal(`it led in term ${leading.term}`)
-        return verb.launch()
+        return startStandby(verb)
       }
       if (leading?.term !== term || pledged > term) throw refusal(`it was not the primary of term ${term}`)
       await lead(verb, leading)
