@@ -5,6 +5,7 @@
 import type { ClusterSpec } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { DATABASE_SCHEDULE, databaseCluster } from './database/schedule.ts'
+import { strikeAtSteps } from './database/strikes.ts'
 import type { Fault } from './faults.ts'
 import { inject } from './inject.ts'
 import { drawFor, mannerOf, watchManner } from './manner.ts'
@@ -62,6 +63,7 @@ export async function runSeed(options: RunOptions): Promise<Verdict> {
   if (options.onHappened) world.onHappened(options.onHappened)
   world.start()
   for (const fault of faults) world.clock.after(STARTED_AFTER_MS + fault.atMs, () => inject(world, fault))
+  const spare = isDatabase ? strikeAtSteps(world, 'db', seededRandom(options.seed)) : () => undefined
   const endOfFaults = Math.max(0, ...faults.map((fault) => fault.atMs + fault.forMs))
   const isBroken = () => world.violations.length > 0
   let endWatch = () => {}
@@ -70,6 +72,7 @@ export async function runSeed(options: RunOptions): Promise<Verdict> {
   })
   await world.clock.runUntil(STARTED_AFTER_MS + endOfFaults + 1, isBroken)
   endWatch()
+  spare()
   const settledAfterMs = isBroken() ? 0 : await settle(world)
   return verdictOf(options.seed, world, faults, settledAfterMs)
 }

@@ -2,25 +2,36 @@
  * The driver of a made-up database: keeps the contract of the port as the driver of PostgreSQL does, on server.ts. What it
  * knows comes from looks that are some milliseconds old; what must outlive the agent is in the record on the node's disk.
  */
-import type { InstanceReport, Term } from '../../core/model.ts'
-import { sameRule } from '../../core/quorum.ts'
-import type { Position, Rule } from '../../core/replica.ts'
+import type { InstanceReport, ServiceSpec, Term } from '../../core/model.ts'
+import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica.ts'
 import { restartWaitMs } from '../../drivers/restart.ts'
-import { UnderstudyError } from '../../errors.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
+import type { Gate } from '../gate.ts'
 import { mayReceive } from './disk.ts'
 import { fence, leadsStill, pledge } from './fence.ts'
 import { follow } from './follow.ts'
-import { changeRule, create, lead } from './lead.ts'
-import type { DatabaseDriverParts } from './parts.ts'
-import { feelingOf, reportOf, type Sight, sightOf } from './report.ts'
+import { changeRule, create, lead, startStandby } from './lead.ts'
+import { Marks } from './marks.ts'
+import type { DatabaseServer } from './server.ts'
+import { ENTRY_BYTES, type Sight, sightOf } from './sight.ts'
 import { refusal, Verb } from './verbs.ts'
+
+export interface DatabaseDriverParts {
+  readonly service: ServiceSpec
+  readonly server: DatabaseServer
+  readonly port: number
+  readonly gate: Gate
+  /** The node's, through the gate. */
+  readonly clock: Clock
+  readonly random: Random
+}
 
 const LOOK_EVERY_MS = 100
 const NOTICE_MS = 15
-const MARK_WITHIN_MS = 1_000
 const DEMOTE_WITHIN_MS = 400
 const FORGIVEN_AFTER_MS = 2_000
 
@@ -38,9 +49,7 @@ export class DatabaseDriver implements ReplicaDriver {
   #sight: Sight | null = null
   /** Undefined: not fenced. Null: fenced, without data. */
   #fenced: Position | null | undefined
-  /** The newest rule whose row is on its quorum. */
-  #durable: Rule | null = null
-  #marking: Rule | null = null
+  readonly #marks: Marks
   #asked = false
   #told = ''
   #unwatch: Stop = () => undefined
@@ -49,30 +58,56 @@ export class DatabaseDriver implements ReplicaDriver {
     this.#parts = parts
     this.#stateSince = parts.clock.mono()
     this.#healthSince = this.#stateSince
+    this.#marks = new Marks(parts.server, parts.gate, () => this.#look())
   }
 
   observe(): InstanceReport {
-    const { clock, server, service, port } = this.#parts
+    const { clock, service, server, port } = this.#parts
+    const { leading } = server.disk.record
     const now = clock.mono()
-    return reportOf(service.name, server, {
+    const running = this.#state === 'running' || this.#state === 'stopping'
+    const leads = running && this.#sight?.inRecovery === false
+    const process = running ? server.process : null
+    return {
+      service: service.name,
+      role: !running ? 'none' : leads ? 'primary' : 'standby',
       state: this.#state,
-      stateForMs: now - this.#stateSince,
-      health: this.#health,
-      healthForMs: now - this.#healthSince,
+      health: running ? this.#health : 'unknown',
       note: this.#note,
+      healthForMs: now - this.#healthSince,
+      stateForMs: now - this.#stateSince,
+      hung: running && server.isFrozen && this.#health === 'unhealthy',
+      term: leads || !running ? (leading?.term ?? 0) : 0,
       failures: this.#failures,
-      retryInMs: Math.max(0, this.#retryAt - now),
+      retryInMs: running ? 0 : Math.max(0, this.#retryAt - now),
+      ...(process && { pid: process.identity.pid, startTime: process.identity.startTime }),
       port,
-      sight: this.#sight,
-      fenced: this.#fenced,
-      durable: this.#durable,
-    })
+      replica: this.#replica(leads),
+    }
+  }
+
+  #replica(leads: boolean): ReplicaReport {
+    const { server } = this.#parts
+    const { pledged, following, leading, quarantinedUntil, suspect } = server.disk.record
+    const sight = this.#sight
+    return {
+      pledged,
+      fenced: this.#fenced !== undefined,
+      position: this.#fenced !== undefined ? this.#fenced : (sight?.position ?? null),
+      replayLagBytes: (sight?.replayLag ?? 0) * ENTRY_BYTES,
+      rule: leads && leading !== null ? this.#marks.durable : null,
+      ruleDurable: leads && leading !== null && server.open,
+      streaming: leads ? (sight?.streaming ?? []) : [],
+      receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,
+      quarantined: quarantinedUntil !== null,
+      diverged: suspect,
+    }
   }
 
   create(rule: Rule): Promise<void> {
     return this.#do('starting', async (verb) => {
       await create(verb, rule)
-      this.#mark(rule)
+      this.#marks.begin(rule)
     })
   }
 
@@ -81,11 +116,11 @@ export class DatabaseDriver implements ReplicaDriver {
       const { leading, pledged } = verb.record
       if (role !== 'primary') {
         if (leading !== null) throw refusal(`it led in term ${leading.term}`)
-        return verb.launch()
+        return startStandby(verb)
       }
       if (leading?.term !== term || pledged > term) throw refusal(`it was not the primary of term ${term}`)
       await lead(verb, leading)
-      await this.#marked(verb, leading)
+      await this.#marks.untilDurable(verb, leading)
     })
   }
 
@@ -97,7 +132,7 @@ export class DatabaseDriver implements ReplicaDriver {
     return this.#do('starting', async (verb) => {
       if (node === this.#parts.server.parts.node) throw refusal('nobody follows itself')
       this.#fenced = undefined
-      this.#marking = null
+      this.#marks.stop()
       await follow(verb, rule)
     })
   }
@@ -105,7 +140,7 @@ export class DatabaseDriver implements ReplicaDriver {
   fence(term: Term): Promise<void> {
     return this.#do('starting', async (verb) => {
       this.#fenced = undefined
-      this.#marking = null
+      this.#marks.stop()
       this.#fenced = await fence(verb, term)
     })
   }
@@ -114,20 +149,20 @@ export class DatabaseDriver implements ReplicaDriver {
     return this.#do('starting', async (verb) => {
       await lead(verb, rule)
       this.#fenced = undefined
-      await this.#marked(verb, rule)
+      await this.#marks.untilDurable(verb, rule)
     })
   }
 
   changeRule(rule: Rule): Promise<void> {
     return this.#do('starting', async (verb) => {
       await changeRule(verb, rule)
-      await this.#marked(verb, rule)
+      await this.#marks.untilDurable(verb, rule)
     })
   }
 
   demote(term: Term): Promise<void> {
     return this.#do('stopping', async (verb) => {
-      this.#marking = null
+      this.#marks.stop()
       this.#asked = true
       this.#fenced = undefined
       const led = pledge(verb, term)
@@ -137,7 +172,7 @@ export class DatabaseDriver implements ReplicaDriver {
 
   stop({ graceMs }: { readonly settleMs: number; readonly graceMs: number }): Promise<void> {
     return this.#do('stopping', async (verb) => {
-      this.#marking = null
+      this.#marks.stop()
       this.#asked = true
       await verb.end('fast', graceMs / 10)
     })
@@ -145,7 +180,7 @@ export class DatabaseDriver implements ReplicaDriver {
 
   kill(): Promise<void> {
     return this.#do('stopping', async (verb) => {
-      this.#marking = null
+      this.#marks.stop()
       this.#asked = true
       await verb.end('immediate', 0)
     })
@@ -161,7 +196,7 @@ export class DatabaseDriver implements ReplicaDriver {
     // It may have died between its pledge and the end of the receiver: the pledge is what holds.
     if (leading === null && pledged > 0 && !mayReceive(server.disk.record))
       await this.fence(pledged).catch(() => undefined) // said again when the record still asks for it
-    else if (leading !== null && !server.inRecovery) this.#mark(leading)
+    else if (leading !== null && !server.inRecovery) this.#marks.begin(leading)
   }
 
   onChange(changed: () => void): Stop {
@@ -169,8 +204,8 @@ export class DatabaseDriver implements ReplicaDriver {
     return () => void this.#listeners.delete(changed)
   }
 
-  async close(): Promise<void> {
-    this.letGo()
+  close(): Promise<void> {
+    return Promise.resolve(this.letGo())
   }
 
   letGo(): void {
@@ -188,7 +223,7 @@ export class DatabaseDriver implements ReplicaDriver {
     try {
       await work(verb)
     } catch (error) {
-      if (!verb.isOff) this.#note = error instanceof UnderstudyError ? error.message : String(error)
+      if (!verb.isOff) this.#note = String((error as Error).message)
       throw error
     } finally {
       if (this.#verb === verb) {
@@ -196,39 +231,6 @@ export class DatabaseDriver implements ReplicaDriver {
         this.#look()
       }
     }
-  }
-
-  /** Begins the row of a rule; when it is on its quorum, people may come in. */
-  #mark(rule: Rule): void {
-    const { server, gate } = this.#parts
-    if (sameRule(this.#marking, rule)) return
-    this.#marking = rule
-    const { process } = server
-    server.mark(rule, (how) =>
-      gate.deliver(() => {
-        if (this.#marking !== rule || server.process !== process || !process) return
-        this.#marking = null
-        if (how === 'cancelled') return this.#mark(rule) // the row is here, and nobody says that it is anywhere else
-        this.#durable = rule
-        this.#open(rule)
-        this.#look()
-      }),
-    )
-    if (!server.checkpointed) server.checkpoint()
-  }
-
-  #open(rule: Rule): void {
-    const { server } = this.#parts
-    if (server.open || server.disk.record.leading === null) return
-    server.open = true
-    server.parts.ledger.open(server.parts.node, rule.term, server.disk.log)
-  }
-
-  async #marked(verb: Verb, rule: Rule): Promise<void> {
-    if (sameRule(this.#durable, rule) && this.#parts.server.open) return
-    this.#mark(rule)
-    const isDone = () => sameRule(this.#durable, rule) && this.#parts.server.open
-    await verb.until(`the row of the rule of term ${rule.term}`, MARK_WITHIN_MS, isDone)
   }
 
   #lookOn(): void {
@@ -265,8 +267,7 @@ export class DatabaseDriver implements ReplicaDriver {
   #seeEnd(): void {
     if (this.#state === 'stopped' || (this.#state === 'starting' && this.#verb !== null)) return
     const { clock, random } = this.#parts
-    this.#durable = null
-    this.#marking = null
+    this.#marks.forget()
     this.#sight = null
     this.#fenced = this.#fenced === null ? null : undefined
     if (!this.#asked) {
@@ -278,9 +279,15 @@ export class DatabaseDriver implements ReplicaDriver {
     this.#enter('stopped')
   }
 
+  /** A write that is committed through a fresh connection, or on a standby a read: done here by looking at the effect. */
   #judge(): void {
     const { server, service, clock } = this.#parts
-    this.#feel(...feelingOf(server, service))
+    const { unwell } = server.parts.processes.habitsOf(service.name)
+    const waits = server.senders.waitsForMs > service.timing.probeTimeoutMs
+    if (server.isFrozen) this.#feel('unhealthy', 'stopped by a signal (SIGSTOP)')
+    else if (unwell) this.#feel('unhealthy', 'the probe does not come back')
+    else if (waits) this.#feel('unhealthy', 'commits wait for their quorum')
+    else this.#feel('healthy')
     if (this.#health === 'healthy' && clock.mono() - this.#healthSince > FORGIVEN_AFTER_MS) this.#failures = 0
   }
 

@@ -59,3 +59,12 @@ export async function changeRule(verb: Verb, to: Rule): Promise<void> {
   verb.server.reload()
   await verb.pass(2)
 }
+
+/** The files are brought in line with the record first: a standby receives from whom it may, or from nobody. */
+export async function startStandby(verb: Verb): Promise<void> {
+  const { following } = verb.record
+  if (!verb.disk.hasData) throw refusal('there is no data here')
+  verb.disk.standbySignal = true
+  verb.disk.settings.receiveFrom = mayReceive(verb.record) ? (following?.node ?? null) : null
+  await verb.launch()
+}

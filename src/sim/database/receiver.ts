@@ -9,6 +9,8 @@ import type { DatabaseServer } from './server.ts'
 const FLUSH_MS = 0.4
 const SILENT_FOR_MS = 3_000
 const LOOK_EVERY_MS = 500
+const WAITS_FOR_DISK = 0.2
+const SLOW_END_MS = 300
 
 export class Receiver {
   readonly from: NodeName
@@ -17,6 +19,7 @@ export class Receiver {
   #buffer: readonly Entry[] = []
   #heardAt: number
   #alive = true
+  #ending = false
   streaming = false
 
   constructor(server: DatabaseServer, from: NodeName) {
@@ -60,9 +63,13 @@ export class Receiver {
     })
   }
 
-  /** SIGTERM: takes a moment, and the last act is to write down what it has. */
+  /** SIGTERM: takes a moment, longer when it is waiting for the disk, and the last act is to write down what it has. */
   terminate(): void {
-    this.#server.gate.after(1 + 4 * this.#server.parts.random(), () => {
+    if (this.#ending) return
+    this.#ending = true
+    const { random } = this.#server.parts
+    const takesMs = random() < WAITS_FOR_DISK ? SLOW_END_MS * random() : 1 + 4 * random()
+    this.#server.gate.after(takesMs, () => {
       if (!this.#alive) return
       this.#flush()
       this.end()

@@ -38,7 +38,7 @@ export const follow = forEachReplicated((view, service) => {
       : `${service.name} on ${view.self} does not follow ${rule.primary}`
     return found(name, why, diverged ? 'by-actor' : 'not', [{ kind: 'follow', service: service.name, rule }])
   }
-  if (instance.state !== 'stopped' || instance.term > 0 || record.replica.phase !== 'serving') return undefined
+  if (instance.state !== 'stopped' || instance.term > 0) return undefined
   const why = `${service.name} on ${view.self} ${instance.note || 'does not run'}`
   return found('standby-down', why, 'by-actor', [{ kind: 'start', service: service.name, role: 'standby', term: 0 }])
 })

@@ -42,7 +42,8 @@ export const lead = forEachReplicated((view, service) => {
   if (instance.term === rule.term && instance.state === 'stopped') return restarted(view, service, rule, found)
   if (rule.term === 1 && !instance.replica?.position)
     return found(chosen, { kind: 'create', service: service.name, rule })
-  if (pledged === rule.term && instance.replica?.fenced)
+  // One that ended after its fence is fenced again, which starts it.
+  if (pledged === rule.term && instance.replica?.fenced && instance.state === 'running')
     return found(chosen, { kind: 'lead', service: service.name, rule })
   return phase === 'promoting' ? found(chosen, { kind: 'fence', service: service.name, term: rule.term }) : undefined
 })

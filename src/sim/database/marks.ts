@@ -1,0 +1,69 @@
+/**
+ * The rows of rules. When the row of a rule is on its quorum, the rule is durable and people may come in: the row's return
+ * proves that the quorum works, and that it has everything before the row (trap 9).
+ */
+import { sameRule } from '../../core/quorum.ts'
+import type { Rule } from '../../core/replica.ts'
+import type { Gate } from '../gate.ts'
+import type { DatabaseServer } from './server.ts'
+import type { Verb } from './verbs.ts'
+
+const MARK_WITHIN_MS = 1_000
+
+export class Marks {
+  readonly #server: DatabaseServer
+  readonly #gate: Gate
+  readonly #changed: () => void
+  #marking: Rule | null = null
+  /** The newest rule whose row is on its quorum. */
+  durable: Rule | null = null
+
+  constructor(server: DatabaseServer, gate: Gate, changed: () => void) {
+    this.#server = server
+    this.#gate = gate
+    this.#changed = changed
+  }
+
+  begin(rule: Rule): void {
+    const server = this.#server
+    if (sameRule(this.#marking, rule)) return
+    this.#marking = rule
+    const { process } = server
+    server.mark(rule, (how) =>
+      this.#gate.deliver(() => {
+        if (this.#marking !== rule || server.process !== process || !process) return
+        this.#marking = null
+        if (how === 'cancelled') return this.begin(rule) // the row is here, and nobody says that it is anywhere else
+        this.durable = rule
+        this.#open(rule)
+        this.#changed()
+      }),
+    )
+    if (!server.checkpointed) server.checkpoint()
+  }
+
+  /** Begins, and goes on when that took too long: whoever waits is told, and asks again. */
+  async untilDurable(verb: Verb, rule: Rule): Promise<void> {
+    const isDone = () => sameRule(this.durable, rule) && this.#server.open
+    if (isDone()) return
+    this.begin(rule)
+    await verb.until(`the row of the rule of term ${rule.term}`, MARK_WITHIN_MS, isDone)
+  }
+
+  stop(): void {
+    this.#marking = null
+  }
+
+  /** The server has ended: what it marked is for the next one to say. */
+  forget(): void {
+    this.durable = null
+    this.#marking = null
+  }
+
+  #open(rule: Rule): void {
+    const server = this.#server
+    if (server.open || server.disk.record.leading === null) return
+    server.open = true
+    server.parts.ledger.open(server.parts.node, rule.term, server.disk.log)
+  }
+}
