@@ -20,7 +20,7 @@ function choices<T>(items: readonly T[], count: number): T[][] {
 }
 
 function subsets<T>(items: readonly T[]): T[][] {
-  return items.reduce<T[][]>((all, item) => [...all, ...all.map((one) => one.concat(item))], [[]])
+  return items.reduce<T[][]>((all, item) => all.concat(all.map((one) => one.concat(item))), [[]])
 }
 
 describe('a fence', () => {

@@ -2,33 +2,20 @@
  * The driver of a made-up database: keeps the contract of the port as the driver of PostgreSQL does, on server.ts. What it
  * knows comes from looks that are some milliseconds old; what must outlive the agent is in the record on the node's disk.
  */
-import type { InstanceReport, ServiceSpec, Term } from '../../core/model.ts'
+import type { InstanceReport, Term } from '../../core/model.ts'
 import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica.ts'
 import { restartWaitMs } from '../../drivers/restart.ts'
-import type { Clock } from '../../lib/clock.ts'
-import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
-import type { Gate } from '../gate.ts'
 import { mayReceive } from './disk.ts'
 import { fence, leadsStill, pledge } from './fence.ts'
 import { follow } from './follow.ts'
 import { changeRule, create, lead, startStandby } from './lead.ts'
 import { Marks } from './marks.ts'
-import type { DatabaseServer } from './server.ts'
+import type { DatabaseDriverParts } from './parts.ts'
 import { ENTRY_BYTES, type Sight, sightOf } from './sight.ts'
 import { refusal, Verb } from './verbs.ts'
-
-export interface DatabaseDriverParts {
-  readonly service: ServiceSpec
-  readonly server: DatabaseServer
-  readonly port: number
-  readonly gate: Gate
-  /** The node's, through the gate. */
-  readonly clock: Clock
-  readonly random: Random
-}
 
 const LOOK_EVERY_MS = 100
 const NOTICE_MS = 15
