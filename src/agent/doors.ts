@@ -18,11 +18,21 @@ export class Door implements DoorPort {
   #table: RoutingTable | null = null
   #newest = 0
   #counters: readonly RouteCounters[] = []
+  #open: readonly string[] = []
 
   constructor(socketPath: string, tell: (entry: Entry) => void, view: () => View) {
     this.#tell = tell
     this.#view = view
-    this.#link = connectBalancer(socketPath, { onMessage: (message) => this.#heard(message), onGone: () => undefined })
+    this.#link = connectBalancer(socketPath, {
+      onMessage: (message) => this.#heard(message),
+      onGone: () => {
+        this.#open = [] // told anew once it is there again
+      },
+    })
+  }
+
+  get open(): readonly string[] {
+    return this.#open
   }
 
   get counters(): readonly RouteCounters[] {
@@ -33,6 +43,8 @@ export class Door implements DoorPort {
     const version = Math.max(table.version, this.#newest + 1)
     this.#newest = version
     this.#table = { ...table, version }
+    const wanted = new Set(table.routes.map(({ host, port }) => `${host}:${port}`))
+    this.#open = this.#open.filter((place) => wanted.has(place))
     this.#link.publish(this.#table)
   }
 
@@ -67,6 +79,7 @@ export class Door implements DoorPort {
         this.#listenFailed(message)
         break
       case 'listening':
+        this.#open = [...new Set([...this.#open, `${message.host}:${message.port}`])].sort()
         if (this.#failing.delete(`${message.host}:${message.port}`)) {
           this.#tell({
             service: message.service,
@@ -100,6 +113,7 @@ export class Door implements DoorPort {
   /** It tries again twice a second; the operator wants to hear it once. */
   #listenFailed({ service, host, port, code, message }: FromBalancer & { type: 'listen-failed' }): void {
     const place = `${host}:${port}`
+    this.#open = this.#open.filter((one) => one !== place)
     if (this.#failing.get(place) === code) return
     this.#failing.set(place, code)
     this.#note(service, 'door-closed', `the door cannot listen on ${place}: ${message}`)

@@ -34,7 +34,8 @@ export interface SurfaceOptions {
   readonly store: Store
   readonly run: string
   pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
-  balancer(): readonly RouteCounters[]
+  /** What the balancer of this node said last: where it listens, and what passed through. */
+  readonly door: { readonly open: readonly string[]; readonly counters: readonly RouteCounters[] }
 }
 
 export class AgentSurface implements Surface {
@@ -87,7 +88,7 @@ export class AgentSurface implements Surface {
   }
 
   gauges(): Gauges {
-    return { ...this.#options.agent.counts, rssBytes: process.memoryUsage.rss(), balancer: this.#options.balancer() }
+    return { ...this.#options.agent.counts, rssBytes: process.memoryUsage.rss(), balancer: this.#options.door.counters }
   }
 
   async switchover({ service: name, to }: SwitchoverRequest): Promise<Accepted> {
@@ -185,6 +186,13 @@ export class AgentSurface implements Surface {
     }
   }
 
+  /** As the node itself says; nothing is said for one that is not heard. */
+  #openDoors(node: NodeName): readonly string[] | undefined {
+    const { view } = this.#options.agent
+    if (node === view.self) return this.#options.door.open
+    return nodeState(view, node) === 'lost' ? undefined : view.peers[node]?.report?.openDoors
+  }
+
   #service(service: ServiceSpec): ServiceStatus {
     const { agent } = this.#options
     const { view, decision, journal } = agent
@@ -207,6 +215,7 @@ export class AgentSurface implements Surface {
           protocol,
           host: node.address,
           port,
+          open: this.#openDoors(node.name)?.includes(`${node.address}:${port}`) ?? false,
         })),
       ),
     }

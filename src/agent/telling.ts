@@ -50,6 +50,7 @@ export class Telling {
       agentPid: pids.agent,
       balancerPid: pids.balancer,
       fencePid: pids.fence,
+      openDoors: this.#world.door.open,
       instances: Object.values(instances),
       stopping,
       problems: found.map(({ rule, service, evidence, why }) => ({ rule, service, evidence, why })),

@@ -33,6 +33,8 @@ export interface FencePort {
 
 /** The balancer of this node. */
 export interface DoorPort {
+  /** Where it listens now, as `host:port`; nothing is known of a balancer that does not answer. */
+  readonly open: readonly string[]
   publish(table: RoutingTable): void
 }
 

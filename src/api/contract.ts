@@ -60,6 +60,8 @@ export interface EndpointStatus {
   readonly protocol: 'http' | 'tcp'
   readonly host: string
   readonly port: number
+  /** The balancer of that node listens there, as far as it is known. */
+  readonly open: boolean
 }
 
 /** Something that was noticed, decided or done. `id` is `<node>-<run>-<number>`: unique, and in order for each run of an agent. */

@@ -203,6 +203,7 @@ function fakeWeb(nodes: readonly string[]): ServiceStatus {
       protocol: 'http',
       host: `127.0.0.${11 + index}`,
       port: 8080,
+      open: true,
     })),
   }
 }

@@ -92,6 +92,7 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
     protocol: oneOf('http', 'tcp'),
     host: name,
     port: count,
+    open: flag,
   }),
   EventRecord: object({
     id: name,

@@ -1,10 +1,11 @@
 /**
  * `up --detach`: a second process of this program looks after the cluster in the background; this one waits until every
- * service is healthy and says so. If that takes too long, it says what is not healthy; the cluster goes on trying.
+ * service is healthy, its doors are open, and says so. If that takes too long, it says what is not healthy; the cluster goes on trying.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
-import { connect, type Status } from '../client/index.ts'
+import { closedDoors, isUp } from '../api/doors.ts'
+import { connect, type ServiceStatus, type Status } from '../client/index.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
 import { sleep, systemClock } from '../lib/clock.ts'
@@ -46,7 +47,7 @@ export async function detach(io: Io, request: DetachRequest): Promise<number> {
       return code
     }
     status = await statusOf(spec, state, child)
-    if (status && unhealthy(status).length === 0) return done(io, screen, request, status)
+    if (status && notUp(status).length === 0) return done(io, screen, request, status)
     screen.draw([progress(spec, status)])
     await sleep(systemClock, LOOK_EVERY_MS)
   }
@@ -72,8 +73,13 @@ async function statusOf(spec: ClusterSpec, state: StateFolder, child: ChildProce
     .catch(() => undefined)
 }
 
-function unhealthy({ services }: Status): Status['services'] {
-  return services.filter(({ healthy }) => !healthy)
+function notUp(status: Status): Status['services'] {
+  return status.services.filter((service) => !isUp(status, service))
+}
+
+function doorsOf(status: Status, service: ServiceStatus): string {
+  const doors = closedDoors(status, service).map(({ host, port }) => `${host}:${port}`)
+  return doors.length === 0 ? '' : `; not open yet: ${doors.join(', ')}`
 }
 
 function done(io: Io, screen: Screen, { spec, state, json }: DetachRequest, status: Status): number {
@@ -92,15 +98,15 @@ function done(io: Io, screen: Screen, { spec, state, json }: DetachRequest, stat
 
 function progress(spec: ClusterSpec, status: Status | undefined): string {
   if (!status) return `${spec.name}: waiting for the first agent to answer`
-  return `${spec.name}: waiting for ${unhealthy(status)
+  return `${spec.name}: waiting for ${notUp(status)
     .map(({ name }) => name)
     .join(', ')}`
 }
 
 function tooLate(timeoutMs: number, status: Status | undefined): UnderstudyError {
   const what = status
-    ? unhealthy(status)
-        .map(({ name, why }) => `\n  ${name}: ${why}`)
+    ? notUp(status)
+        .map((service) => `\n  ${service.name}: ${service.why}${doorsOf(status, service)}`)
         .join('')
     : '\n  no agent answers; nodes/*/agent.log in the state folder says more'
   const message = `not healthy after ${formatDuration(timeoutMs)}:${what}\nThe cluster goes on trying; “understudy status” shows it, “understudy down” stops it.`

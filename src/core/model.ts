@@ -146,6 +146,8 @@ export interface NodeReport {
   readonly agentPid: number
   readonly balancerPid: number | null
   readonly fencePid: number | null
+  /** Where its balancer listens, as `host:port`. */
+  readonly openDoors?: readonly string[]
   readonly instances: readonly InstanceReport[]
   /** The node is being stopped on purpose: give it nothing new. */
   readonly stopping: boolean

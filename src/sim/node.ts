@@ -131,7 +131,7 @@ export class SimNode {
         mesh,
         drivers: new Map<ServiceName, Driver>(drivers),
         fence: this.fence.portFor(gate),
-        door: { publish: (table) => this.#parts.onTable(table) },
+        door: { open: [], publish: (table) => this.#parts.onTable(table) },
         remember: (what, record) => {
           if (what === 'events') this.#parts.onEvent(this.name, record as EventRecord)
         },
@@ -144,7 +144,7 @@ export class SimNode {
       store: handle,
       run: this.#parts.run(),
       pids: () => pids,
-      balancer: () => [],
+      door: { open: [], counters: [] },
     })
     this.#running = { gate, agent, surface, store: handle, mesh, drivers: drivers.map(([, driver]) => driver) }
     gate.after(ADOPT_MS * (0.5 + random()), () => {

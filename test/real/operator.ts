@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isUp } from '../../src/api/doors.ts'
 import type { Explanation, InstanceStatus, ServiceStatus, Status } from '../../src/client/index.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { claimHolder } from '../../src/local/claim.ts'
@@ -107,8 +108,10 @@ export class Operator {
   }
 }
 
-export function allHealthy({ services, nodes }: Status): boolean {
-  return nodes.every(({ alive, fencePid, balancerPid }) => alive && fencePid && balancerPid) && services.every(healthy)
+export function allHealthy(status: Status): boolean {
+  const { services, nodes } = status
+  const standing = nodes.every(({ alive, fencePid, balancerPid }) => alive && fencePid && balancerPid)
+  return standing && services.every((service) => healthy(service) && isUp(status, service))
 }
 
 /** With every copy that runs. */

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { isUp } from '../../src/api/doors.ts'
 import { http } from '../../src/index.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { failed, type Load, type Shot, startLoad, summarize } from '../../src/lib/load.ts'
@@ -31,7 +32,10 @@ beforeEach(async () => {
   }))
   await cluster.until(
     'everything is healthy',
-    (status) => wellInstances(status, 'web').length === 3 && wellInstances(status, 'pair').length === 2,
+    (status) =>
+      wellInstances(status, 'web').length === 3 &&
+      wellInstances(status, 'pair').length === 2 &&
+      status.services.every((service) => isUp(status, service)),
     30_000,
   )
 })

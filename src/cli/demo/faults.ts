@@ -3,6 +3,7 @@
  * real processes with real signals; the cluster is not told.
  */
 import type { Receipt, Status } from '../../api/contract.ts'
+import { closedDoors } from '../../api/doors.ts'
 import type { LocalCluster } from '../../local/start.ts'
 
 export interface Fault {
@@ -105,5 +106,7 @@ function workerLeads(now: Status, termBefore: number): boolean {
 }
 
 export function isCalm(status: Status): boolean {
-  return status.nodes.every(({ alive }) => alive) && webIsWhole(status, 0) && workerLeads(status, 0)
+  const { nodes, services } = status
+  const isOpen = services.every((service) => closedDoors(status, service).length === 0)
+  return isOpen && nodes.every(({ alive }) => alive) && webIsWhole(status, 0) && workerLeads(status, 0)
 }

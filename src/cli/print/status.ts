@@ -1,5 +1,5 @@
 /** A status as an operator wants it: is all well, if not what is not, where is everything, and what to type next. */
-import type { InstanceStatus, NodeStatus, ServiceStatus, Status } from '../../client/index.ts'
+import type { EndpointStatus, InstanceStatus, NodeStatus, ServiceStatus, Status } from '../../client/index.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import type { Io } from '../io.ts'
 import { type Column, clip, tableLines } from './table.ts'
@@ -132,10 +132,15 @@ export function doorLines(io: Io, services: readonly ServiceStatus[]): string[] 
     return purposes.map((purpose) => {
       const doors = endpoints.filter((endpoint) => endpoint.purpose === purpose)
       const label = purposes.length > 1 ? `${name} (${purpose})` : name
-      return [label, doors.map(({ protocol, host, port }) => `${protocol}://${host}:${port}`).join('  ')]
+      return [label, doors.map((door) => doorText(io, door)).join('  ')]
     })
   })
   return rows.length === 0 ? [] : tableLines(io, [{ title: 'DOORS' }, { title: '' }], rows)
+}
+
+function doorText(io: Io, { protocol, host, port, open }: EndpointStatus): string {
+  const text = `${protocol}://${host}:${port}`
+  return open ? text : io.paint.red(`${text} (closed)`)
 }
 
 function nextSteps({ services, nodes }: Status): string[] {
