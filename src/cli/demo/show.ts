@@ -48,9 +48,10 @@ export class Show {
 
   /** The table and the verdict; true when both promises were kept and every fault was got over. */
   receipts(outcomes: readonly Outcome[], workers: WorkerCheck): boolean {
+    const titles = ['fault', 'detected', 'back', 'requests', 'failed', 'slowest', 'rule']
     const table = new Table({
-      head: ['fault', 'detected', 'back', 'requests', 'failed', 'slowest', 'rule'],
-      style: { head: ['bold'], border: [] },
+      head: titles.map((title) => this.#paint.bold(title)), // the library would print codes into a file, too
+      style: { head: [], border: [] },
     })
     for (const { fault, detectedMs, backMs, rule, tally } of outcomes) {
       const { requests, failedGets, failedPosts, slowestMs } = tally
