@@ -40,6 +40,9 @@ export interface Happened {
 
 const RELINK_MS = 60
 
+/** A step that fails is tried again with pauses that grow: so many failures of one rule on one node in a second are a loop. */
+const MOST_FAILURES_A_SECOND = 40
+
 export class World {
   readonly cluster: ClusterSpec
   readonly clock = new VirtualClock()
@@ -59,6 +62,7 @@ export class World {
   /** Of services that replicate: what was promised to clients. */
   readonly ledgers = new Map<ServiceName, Ledger>()
   readonly #keptDead = new Set<NodeName>()
+  readonly #failures = new Map<string, { readonly sinceMs: number; count: number }>()
   stepsDone = 0
   stepsFailed = 0
   processChanges = 0
@@ -246,11 +250,21 @@ export class World {
 
   #eventTold(node: NodeName, event: EventRecord): void {
     if (event.kind === 'done') this.stepsDone += 1
-    if (event.kind === 'failed') this.stepsFailed += 1
+    if (event.kind === 'failed') this.#failedAgain(node, event.rule)
     const row = `${event.rule} ${event.kind}`
     this.rules.set(row, (this.rules.get(row) ?? 0) + 1)
     this.digest.add(`${this.nowMs} ${node} ${event.rule} ${event.kind} ${event.why}`)
     for (const listener of this.#listeners) listener({ atMs: this.nowMs, node, what: event })
+  }
+
+  #failedAgain(node: NodeName, rule: string): void {
+    this.stepsFailed += 1
+    const key = `${node} ${rule}`
+    const known = this.#failures.get(key)
+    const failures = known && this.nowMs - known.sinceMs < 1_000 ? known : { sinceMs: this.nowMs, count: 0 }
+    failures.count += 1
+    this.#failures.set(key, failures)
+    if (failures.count === MOST_FAILURES_A_SECOND) this.broken(`${rule} on ${node} goes round and round`)
   }
 
   /** A promise was broken. */

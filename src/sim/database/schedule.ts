@@ -47,6 +47,11 @@ const SHAPES = [
   { nodes: 'abc', instances: 2, k: 1 },
   { nodes: 'ab', instances: 2, k: 1, degrade: 'run-alone' },
   { nodes: 'abcd', instances: 4 },
+  // Where a single copy may lead, nothing but the arithmetic of rules stands between it and a loss.
+  { nodes: 'abc', instances: 3, k: 1, degrade: 'run-alone' },
+  { nodes: 'abc', instances: 3, k: 2, degrade: 'run-alone' },
+  { nodes: 'abc', instances: 3, k: 1, degrade: 'run-alone' },
+  { nodes: 'abcde', instances: 5, k: 3 },
 ] as const
 
 const compiled = new Map<number, ClusterSpec>()
