@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import type { ClusterSpec } from '../core/model.ts'
 import { assert } from '../lib/assert.ts'
+import type { FaultKind } from './faults.ts'
 import { type About, runSeed } from './run.ts'
 import { NOTHING, type Summary, summaryOf, together } from './summary.ts'
 
@@ -12,8 +13,10 @@ const PORTION = 25
 
 export interface SimOptions {
   readonly seeds: number
-  /** Default `processes`. */
+  /** Default `mixed`. */
   readonly about?: About
+  /** Only these kinds of faults. Default: all. */
+  readonly kinds?: readonly FaultKind[]
   /** The first seed. Default 1. */
   readonly from?: number
   /** Default 1: in this thread. More need the built program: they are threads of its own. */
@@ -29,6 +32,7 @@ export interface SimOptions {
 
 export interface Portion {
   readonly about: About
+  readonly kinds?: readonly FaultKind[]
   readonly from: number
   readonly count: number
 }
@@ -40,7 +44,8 @@ export async function runSim(options: SimOptions): Promise<Summary> {
   const isOver = () => options.signal?.aborted || (options.untilBroken && sum.broken.length > 0)
   const take = (): Portion | undefined => {
     if (next >= from + seeds || isOver()) return undefined
-    const portion = { about: options.about ?? 'processes', from: next, count: Math.min(PORTION, from + seeds - next) }
+    const { about = 'mixed', kinds } = options
+    const portion = { about, from: next, count: Math.min(PORTION, from + seeds - next), ...(kinds && { kinds }) }
     next += portion.count
     return portion
   }
@@ -53,10 +58,10 @@ export async function runSim(options: SimOptions): Promise<Summary> {
   return sum
 }
 
-export async function runPortion({ about, from, count }: Portion, cluster?: ClusterSpec): Promise<Summary> {
+export async function runPortion({ from, count, ...how }: Portion, cluster?: ClusterSpec): Promise<Summary> {
   let sum = NOTHING
   for (let seed = from; seed < from + count; seed += 1)
-    sum = together(sum, summaryOf(await runSeed({ seed, about, ...(cluster && { cluster }) })))
+    sum = together(sum, summaryOf(await runSeed({ seed, ...how, ...(cluster && { cluster }) })))
   return sum
 }
 

@@ -10,6 +10,7 @@ import type { EventRecord } from '../api/contract.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
+import { FLUSH_MS } from './database/disk.ts'
 import { Ledger } from './database/ledger.ts'
 import { writeAllTheTime } from './database/writer.ts'
 import { Digest } from './digest.ts'
@@ -171,9 +172,11 @@ export class World {
       if (!node.isUp) this.bootNode(node.name)
       if (!node.agent) this.startAgent(node.name)
       node.thawAgent()
+      node.processes.diskFull = false
       for (const process of node.processes.all()) node.processes.thaw(process)
       for (const { disk, replay } of node.databases.values()) {
         disk.full = false
+        disk.flushMs = FLUSH_MS
         replay.heal()
       }
       for (const { name } of this.cluster.services) {

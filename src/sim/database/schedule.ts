@@ -31,6 +31,9 @@ const DATABASE_WEIGHTS: Weights = {
   'block replay': 4,
   'slow replay': 4,
   'fill disk': 4,
+  'slow disk': 3,
+  'slow link': 8,
+  'pause agent': 4,
   'cancel waits': 4,
 }
 
