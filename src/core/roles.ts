@@ -58,7 +58,6 @@ export const ROLE_CHANGES: readonly RoleChange[] = [
   },
   { from: 'none', to: 'standby', by: 'follow', needsLead: false, comment: 'copies, or comes back under the primary' },
   { from: 'standby', to: 'standby', by: 'follow', needsLead: false, comment: 'follows another primary' },
-  { from: 'primary', to: 'standby', by: 'follow', needsLead: false, comment: 'led in a term that is over' },
   { from: 'none', to: 'standby', by: 'fence', needsLead: false, comment: 'pledges, and says how far it is' },
   { from: 'standby', to: 'standby', by: 'fence', needsLead: false, comment: 'receives nothing any more' },
   { from: 'primary', to: 'standby', by: 'fence', needsLead: false, comment: 'ends leading: a higher term was won' },

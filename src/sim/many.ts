@@ -4,8 +4,9 @@
  */
 import { Worker } from 'node:worker_threads'
 import type { ClusterSpec } from '../core/model.ts'
-import { assert } from '../lib/assert.ts'
+import { ROLE_CHANGES } from '../core/roles.ts'
 import type { FaultKind } from './faults.ts'
+import { nameOfChange } from './role-changes.ts'
 import { type About, runSeed } from './run.ts'
 import { NOTHING, type Summary, summaryOf, together } from './summary.ts'
 
@@ -87,8 +88,9 @@ function inThread(
   }).finally(() => worker.terminate())
 }
 
-/** Every row that a run must have reached, or it proves less than it says. Returns what was not. */
-export function unreached(sum: Summary, rows: readonly string[]): string[] {
-  assert(rows.length > 0, 'there is always something to reach')
-  return rows.filter((row) => (sum.rules[row] ?? 0) === 0)
+/** What these seeds did not reach: rules that nobody told, and role changes that nobody went through. */
+export function unreached(sum: Summary, rules: readonly string[]): string[] {
+  const told = new Set(Object.keys(sum.rules).map((row) => row.slice(0, row.lastIndexOf(' '))))
+  const changes = ROLE_CHANGES.map(nameOfChange)
+  return [...rules.filter((rule) => !told.has(rule)), ...changes.filter((change) => !sum.roleChanges[change])]
 }

@@ -51,6 +51,8 @@ export interface Verdict {
   readonly steps: number
   readonly settledAfterMs: number
   readonly rules: Readonly<Record<string, number>>
+  /** How often each row of core/roles.ts was gone through. */
+  readonly roleChanges: Readonly<Record<string, number>>
 }
 
 export async function runSeed(options: RunOptions): Promise<Verdict> {
@@ -129,6 +131,7 @@ function verdictOf(seed: number, world: World, faults: readonly Fault[], settled
     steps: world.stepsDone,
     settledAfterMs: Math.round(settledAfterMs),
     rules: Object.fromEntries(world.rules),
+    roleChanges: Object.fromEntries(world.roleChanges),
   }
 }
 
@@ -153,14 +156,15 @@ function clusterOf(random: Random): ClusterSpec {
   const standby = random() < 0.5 ? 'warm' : 'cold'
   const instances = 1 + Math.floor(random() * Math.min(3, nodes.length))
   const passiveHttp = random() < 0.3
-  const key = [nodes.length, standby, instances, passiveHttp].join()
+  const needs = random() < 0.5 ? ['worker'] : []
+  const key = [nodes.length, standby, instances, passiveHttp, needs.length].join()
   const known = compiled.get(key)
   if (known) return known
   const services: MadeUpService[] = [
     { name: 'worker', kind: 'command', redundancy: 'active-passive', instances: Math.min(2, nodes.length), standby },
     passiveHttp
       ? { name: 'api', kind: 'http', redundancy: 'active-passive', instances, standby }
-      : { name: 'web', kind: 'http', redundancy: 'active-active', instances, standby: 'cold' },
+      : { name: 'web', kind: 'http', redundancy: 'active-active', instances, standby: 'cold', needs },
   ]
   const spec = madeUpCluster(
     nodes.map((text) => ({ name: text.slice(0, 1), zone: text.slice(2) })),

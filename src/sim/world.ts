@@ -55,6 +55,7 @@ export class World {
   readonly violations: { readonly atMs: number; readonly sentence: string }[] = []
   /** Steps that agents did, by rule; what liveness and coverage are judged by. */
   readonly rules = new Map<string, number>()
+  readonly roleChanges = new Map<string, number>()
   readonly digest = new Digest()
   readonly #processListeners: ((process: Process, what: Parameters<Truth['processChanged']>[1]) => void)[] = []
   readonly #listeners: ((happened: Happened) => void)[] = []
@@ -234,6 +235,7 @@ export class World {
       onEvent: (node, event) => this.#eventTold(node, event),
       onTable: (table) => this.truth.routed(table),
       onExit: (node) => this.#exited(node),
+      onRoleChange: (change) => this.roleChanges.set(change, (this.roleChanges.get(change) ?? 0) + 1),
     })
   }
 
