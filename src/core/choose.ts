@@ -32,5 +32,7 @@ function isBlocked(view: View, service: ServiceName | null, rule: string, step: 
   if (busy === undefined) return false
   if (rule === 'two-writers') return busy === step.kind
   const isReplicated = view.cluster.services.some(({ name, traits }) => name === service && traits.replicates)
-  return !isReplicated || !isUrgent(step) || busy.endsWith(step.kind)
+  // A kill under way is over in a moment, and whatever calls it off would have to begin by killing: two urgent steps that
+  // call each other off go round and round.
+  return !isReplicated || !isUrgent(step) || busy === 'kill' || busy.endsWith(step.kind)
 }

@@ -93,6 +93,7 @@ export class SimDriver implements Driver {
     this.#enter('starting')
     await this.#pass(FORK_MS)
     if (this.#farewell) return this.#callOff('called off before it ran', false)
+    if (processes.diskFull) return this.#callOff('not started: no space left on device', true)
     if (processes.habitsOf(service.name).refused) return this.#callOff('not started: command not found', true)
     const process = processes.spawn(service.name, role, term)
     Object.assign(books, { identity: process.identity, term, retryAt: 0 })
@@ -118,6 +119,7 @@ export class SimDriver implements Driver {
     if (this.#state !== 'running' || !process) throw refusal('nothing runs here to be promoted')
     if (process.term > term) throw refusal(`it has term ${process.term} already`)
     if (process.role === 'primary' && process.term === term) return
+    if (processes.diskFull) throw refusal('no space left on device')
     books.term = term // written before it is told, as a real one must
     await this.#pass(2)
     if (this.#process !== process || process.phase === 'dead') throw refusal('the standby ended before it was told')

@@ -10,7 +10,7 @@ import type { Random } from '../lib/random.ts'
 import { STORE } from './store-handle.ts'
 
 /** What only copies of data can suffer from (database/). */
-export type CopyFaultKind = 'pause replay' | 'block replay' | 'slow replay' | 'fill disk' | 'cancel waits'
+export type CopyFaultKind = 'pause replay' | 'block replay' | 'slow replay' | 'slow disk' | 'cancel waits'
 
 export type FaultKind = Fault['kind']
 
@@ -22,11 +22,14 @@ export type Fault = { readonly atMs: number; readonly forMs: number } & (
       readonly node: NodeName
       readonly service: ServiceName
     }
-  | { readonly kind: 'kill agent' | 'freeze agent' | 'kill node' | 'kill fence'; readonly node: NodeName }
+  | {
+      readonly kind: 'kill agent' | 'freeze agent' | 'pause agent' | 'kill node' | 'kill fence'
+      readonly node: NodeName
+    }
   | { readonly kind: 'drain'; readonly node: NodeName }
-  | { readonly kind: 'slow kills' | 'dying link'; readonly node: NodeName }
+  | { readonly kind: 'slow kills' | 'dying link' | 'fill disk'; readonly node: NodeName }
   | { readonly kind: 'jump clock'; readonly node: NodeName; readonly byMs: number }
-  | { readonly kind: 'cut' | 'cut one way'; readonly from: string; readonly to: string }
+  | { readonly kind: 'cut' | 'cut one way' | 'slow link'; readonly from: string; readonly to: string }
   | { readonly kind: 'cut off'; readonly node: NodeName }
   | { readonly kind: 'store away' | 'store full' | 'store unsure' | 'store slow' | 'bad weather' }
   | { readonly kind: 'switchover'; readonly service: ServiceName; readonly to: NodeName }
@@ -46,14 +49,17 @@ export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind>, number>
   stubborn: 2,
   'kill agent': 8,
   'freeze agent': 10,
+  'pause agent': 4,
   'kill node': 8,
   'kill fence': 2,
   drain: 4,
   'slow kills': 3,
   'dying link': 5,
+  'fill disk': 2,
   'jump clock': 2,
   cut: 6,
   'cut one way': 6,
+  'slow link': 4,
   'cut off': 5,
   'store away': 6,
   'store full': 2,
@@ -63,6 +69,11 @@ export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind>, number>
   switchover: 8,
   'stop cluster': 0.5,
 }
+
+const OF_COPIES: readonly CopyFaultKind[] = ['pause replay', 'block replay', 'slow replay', 'slow disk', 'cancel waits']
+
+/** Every name that there is. */
+export const FAULT_KINDS: readonly FaultKind[] = [...(Object.keys(WEIGHTS) as FaultKind[]), ...OF_COPIES]
 
 export interface Schedule {
   readonly count: number
@@ -102,16 +113,18 @@ function drawFault(
   const service = pick(cluster.services).name
   const atMs = Math.round(fromMs + overMs * random())
   // Mostly around the length of a lease, where the trouble is.
-  const forMs = Math.round(random() < 0.7 ? 100 + 3_500 * random() : 6_000 * random())
+  const usual = Math.round(random() < 0.7 ? 100 + 3_500 * random() : 6_000 * random())
+  const forMs = kind === 'pause agent' ? Math.round(usual / 6) : usual
   const byMs = Math.round((random() - 0.5) * 7_200_000)
   const to = pick(cluster.nodes).name
-  return { kind, atMs, forMs, node, from: node, to: kind.startsWith('cut') ? other : to, service, byMs } as Fault
+  return { kind, atMs, forMs, node, from: node, to: LINK_WIDE.has(kind) ? other : to, service, byMs } as Fault
 }
 
 function pickWeighted(kinds: readonly FaultKind[], weights: Weights, random: Random): FaultKind {
-  let left = random() * kinds.reduce((sum, kind) => sum + (weights[kind] ?? 0), 0)
+  const weightOf = (kind: FaultKind) => weights[kind] ?? 1 // what was asked for by name has some weight
+  let left = random() * kinds.reduce((sum, kind) => sum + weightOf(kind), 0)
   for (const kind of kinds) {
-    left -= weights[kind] ?? 0
+    left -= weightOf(kind)
     if (left < 0) return kind
   }
   return kinds[0] as FaultKind
@@ -120,22 +133,22 @@ function pickWeighted(kinds: readonly FaultKind[], weights: Weights, random: Ran
 const FENCE_BACK_MS = 2_500
 
 function disarms(fence: Fault, agent: Fault): boolean {
-  if (fence.kind !== 'kill fence' || agent.kind !== 'freeze agent' || fence.node !== agent.node) return false
+  if (fence.kind !== 'kill fence' || (agent.kind !== 'freeze agent' && agent.kind !== 'pause agent')) return false
+  if (fence.node !== agent.node) return false
   return agent.atMs < fence.atMs + FENCE_BACK_MS && fence.atMs < agent.atMs + agent.forMs + FENCE_BACK_MS
 }
 
 export function describeFault(fault: Fault): string {
   const about = { node: '', service: '', from: '', to: '', ...fault }
-  const on =
-    fault.kind === 'cut' || fault.kind === 'cut one way'
-      ? `${about.from} ${fault.kind === 'cut' ? '<->' : '->'} ${about.to}`
-      : fault.kind === 'switchover'
-        ? `${about.service} to ${about.to}`
-        : fault.kind.includes('primary')
-          ? about.service
-          : 'service' in fault && !NODE_WIDE.has(fault.kind)
-            ? `${about.node}.${about.service}`
-            : about.node
+  const on = LINK_WIDE.has(fault.kind)
+    ? `${about.from} ${fault.kind === 'cut one way' ? '->' : '<->'} ${about.to}`
+    : fault.kind === 'switchover'
+      ? `${about.service} to ${about.to}`
+      : fault.kind.includes('primary')
+        ? about.service
+        : 'service' in fault && !NODE_WIDE.has(fault.kind)
+          ? `${about.node}.${about.service}`
+          : about.node
   const span = INSTANT.has(fault.kind) ? '' : ` for ${fault.forMs} ms`
   const wide = CLUSTER_WIDE.has(fault.kind) ? '' : ` ${on}`
   return `at ${fault.atMs} ms: ${fault.kind}${wide}${span}`
@@ -158,9 +171,12 @@ const NODE_WIDE = new Set<FaultKind>([
   'drain',
   'slow kills',
   'dying link',
+  'fill disk',
+  'pause agent',
   'jump clock',
   'cut off',
 ])
+const LINK_WIDE = new Set<FaultKind>(['cut', 'cut one way', 'slow link'])
 const CLUSTER_WIDE = new Set<FaultKind>([
   'store away',
   'store full',

@@ -15,7 +15,7 @@ const HARMS: Readonly<Record<CopyFaultKind, CopyFault>> = {
   'pause replay': 'pause',
   'block replay': 'block',
   'slow replay': 'slow',
-  'fill disk': 'fill',
+  'slow disk': 'slow-disk',
   'cancel waits': 'cancel-waits',
 }
 
@@ -47,31 +47,23 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'refused':
     case 'stubborn':
       return habit(world, fault, habitFor(world, fault.kind))
-    case 'slow kills':
-      return slowKills(world, fault.node)
-    case 'dying link':
-      return dyingLink(world, fault.node)
     case 'kill agent':
-      world.killAgent(fault.node)
-      return undefined
     case 'freeze agent':
-      world.node(fault.node).freezeAgent()
-      return () => world.node(fault.node).thawAgent()
+    case 'pause agent':
     case 'kill node':
-      world.killNode(fault.node)
-      return () => world.bootNode(fault.node)
     case 'kill fence':
-      world.node(fault.node).fence.restartAfter(100)
-      return undefined
     case 'jump clock':
-      world.node(fault.node).clock.jumpWall(fault.byMs)
-      return undefined
+    case 'slow kills':
+    case 'dying link':
+    case 'fill disk':
+    case 'cut off':
+      return hitNode(world, fault)
     case 'cut':
     case 'cut one way':
       world.cut(fault.from, fault.to, fault.kind === 'cut one way')
       return () => world.mend(fault.from, fault.to, fault.kind === 'cut one way')
-    case 'cut off':
-      return cutOff(world, fault.node)
+    case 'slow link':
+      return slowLink(world, fault.from, fault.to)
     case 'store away':
     case 'store full':
     case 'store unsure':
@@ -83,13 +75,51 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'pause replay':
     case 'block replay':
     case 'slow replay':
-    case 'fill disk':
+    case 'slow disk':
     case 'cancel waits':
       return hurtCopy(world, fault)
     case 'drain':
     case 'switchover':
     case 'stop cluster':
       return ask(world, fault)
+    default:
+      return assertNever(fault)
+  }
+}
+
+type NodeFaultKind = 'kill agent' | 'freeze agent' | 'pause agent' | 'kill node' | 'kill fence'
+type NodeFault = Extract<
+  Fault,
+  { kind: NodeFaultKind | 'jump clock' | 'slow kills' | 'dying link' | 'fill disk' | 'cut off' }
+>
+
+function hitNode(world: World, fault: NodeFault): (() => void) | undefined {
+  const { node } = fault
+  switch (fault.kind) {
+    case 'kill agent':
+      world.killAgent(node)
+      return undefined
+    case 'freeze agent':
+    case 'pause agent':
+      world.node(node).freezeAgent()
+      return () => world.node(node).thawAgent()
+    case 'kill node':
+      world.killNode(node)
+      return () => world.bootNode(node)
+    case 'kill fence':
+      world.node(node).fence.restartAfter(100)
+      return undefined
+    case 'jump clock':
+      world.node(node).clock.jumpWall(fault.byMs)
+      return undefined
+    case 'slow kills':
+      return slowKills(world, node)
+    case 'dying link':
+      return dyingLink(world, node)
+    case 'fill disk':
+      return fillDisk(world, node)
+    case 'cut off':
+      return cutOff(world, node)
     default:
       return assertNever(fault)
   }
@@ -146,6 +176,28 @@ function dyingLink(world: World, node: string): () => void {
     over = true
     world.network.lag(STORE, node, 0)
   }
+}
+
+/** All arrives, and all of it late: what a node hears of another is how things were. */
+function slowLink(world: World, a: string, b: string): () => void {
+  const lateMs = 50 + 700 * world.random()
+  const lag = (ms: number) => {
+    world.network.lag(a, b, ms)
+    world.network.lag(b, a, ms)
+  }
+  lag(lateMs)
+  return () => lag(0)
+}
+
+/** Nothing can be written down on the node: no new run is begun, and a database ends at its next write. */
+function fillDisk(world: World, name: string): () => void {
+  const node = world.node(name)
+  const filled = (full: boolean) => {
+    node.processes.diskFull = full
+    for (const { disk } of node.databases.values()) disk.full = full
+  }
+  filled(true)
+  return () => filled(false)
 }
 
 function cutOff(world: World, node: string): () => void {

@@ -4,7 +4,9 @@
  */
 import { Worker } from 'node:worker_threads'
 import type { ClusterSpec } from '../core/model.ts'
-import { assert } from '../lib/assert.ts'
+import { ROLE_CHANGES } from '../core/roles.ts'
+import type { FaultKind } from './faults.ts'
+import { nameOfChange } from './role-changes.ts'
 import { type About, runSeed } from './run.ts'
 import { NOTHING, type Summary, summaryOf, together } from './summary.ts'
 
@@ -12,8 +14,10 @@ const PORTION = 25
 
 export interface SimOptions {
   readonly seeds: number
-  /** Default `processes`. */
+  /** Default `mixed`. */
   readonly about?: About
+  /** Only these kinds of faults. Default: all. */
+  readonly kinds?: readonly FaultKind[]
   /** The first seed. Default 1. */
   readonly from?: number
   /** Default 1: in this thread. More need the built program: they are threads of its own. */
@@ -29,6 +33,7 @@ export interface SimOptions {
 
 export interface Portion {
   readonly about: About
+  readonly kinds?: readonly FaultKind[]
   readonly from: number
   readonly count: number
 }
@@ -40,7 +45,8 @@ export async function runSim(options: SimOptions): Promise<Summary> {
   const isOver = () => options.signal?.aborted || (options.untilBroken && sum.broken.length > 0)
   const take = (): Portion | undefined => {
     if (next >= from + seeds || isOver()) return undefined
-    const portion = { about: options.about ?? 'processes', from: next, count: Math.min(PORTION, from + seeds - next) }
+    const { about = 'mixed', kinds } = options
+    const portion = { about, from: next, count: Math.min(PORTION, from + seeds - next), ...(kinds && { kinds }) }
     next += portion.count
     return portion
   }
@@ -53,10 +59,10 @@ export async function runSim(options: SimOptions): Promise<Summary> {
   return sum
 }
 
-export async function runPortion({ about, from, count }: Portion, cluster?: ClusterSpec): Promise<Summary> {
+export async function runPortion({ from, count, ...how }: Portion, cluster?: ClusterSpec): Promise<Summary> {
   let sum = NOTHING
   for (let seed = from; seed < from + count; seed += 1)
-    sum = together(sum, summaryOf(await runSeed({ seed, about, ...(cluster && { cluster }) })))
+    sum = together(sum, summaryOf(await runSeed({ seed, ...how, ...(cluster && { cluster }) })))
   return sum
 }
 
@@ -82,8 +88,9 @@ function inThread(
   }).finally(() => worker.terminate())
 }
 
-/** Every row that a run must have reached, or it proves less than it says. Returns what was not. */
-export function unreached(sum: Summary, rows: readonly string[]): string[] {
-  assert(rows.length > 0, 'there is always something to reach')
-  return rows.filter((row) => (sum.rules[row] ?? 0) === 0)
+/** What these seeds did not reach: rules that nobody told, and role changes that nobody went through. */
+export function unreached(sum: Summary, rules: readonly string[]): string[] {
+  const told = new Set(Object.keys(sum.rules).map((row) => row.slice(0, row.lastIndexOf(' '))))
+  const changes = ROLE_CHANGES.map(nameOfChange)
+  return [...rules.filter((rule) => !told.has(rule)), ...changes.filter((change) => !sum.roleChanges[change])]
 }

@@ -21,6 +21,7 @@ import { Gate } from './gate.ts'
 import type { Network } from './network.ts'
 import { NodeClock } from './node-clock.ts'
 import { Processes, type Watcher } from './processes.ts'
+import { counted } from './role-changes.ts'
 import { StoreHandle } from './store-handle.ts'
 import type { StoreServer } from './store-server.ts'
 
@@ -41,6 +42,7 @@ export interface NodeParts {
   onEvent(node: NodeName, event: EventRecord): void
   onTable(table: RoutingTable): void
   onExit(node: NodeName): void
+  onRoleChange(change: string): void
 }
 
 interface Running {
@@ -129,7 +131,9 @@ export class SimNode {
         clock: own,
         store: handle,
         mesh,
-        drivers: new Map<ServiceName, Driver>(drivers),
+        drivers: new Map<ServiceName, Driver>(
+          drivers.map(([service, driver]) => [service, counted<Driver>(driver, this.#parts.onRoleChange)]),
+        ),
         fence: this.fence.portFor(gate),
         door: { open: [], publish: (table) => this.#parts.onTable(table) },
         remember: (what, record) => {

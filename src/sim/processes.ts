@@ -70,6 +70,8 @@ export class Processes {
   #nextPid = 100
   /** How long the kernel takes to end a killed process, at most. */
   killWithinMs = 20
+  /** A driver can write nothing down, so it begins nothing. */
+  diskFull = false
 
   constructor(parts: { node: NodeName; clock: Clock; random: Random; watcher: Watcher }) {
     this.#node = parts.node

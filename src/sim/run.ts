@@ -6,7 +6,7 @@ import type { ClusterSpec } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { DATABASE_SCHEDULE, databaseCluster } from './database/schedule.ts'
 import { strikeAtSteps } from './database/strikes.ts'
-import type { Fault } from './faults.ts'
+import type { Fault, FaultKind } from './faults.ts'
 import { inject } from './inject.ts'
 import { drawFor, mannerOf, watchManner } from './manner.ts'
 import { unsettled } from './settled.ts'
@@ -24,16 +24,19 @@ const QUIET_FOR_MS = 3_000
 const STARTED_AFTER_MS = 500
 const FAULTS_OVER_MS = 6_000
 
-export type About = 'processes' | 'database'
+/** `mixed`: a fourth of the seeds is about a database, the others about processes. */
+export type About = 'processes' | 'database' | 'mixed'
 
 export interface RunOptions {
   readonly seed: number
-  /** What the world is about: process services, or a replicated database. Default `processes`. */
+  /** What the world is about: process services, or a replicated database. Default `mixed`. A cluster of the user's own says it itself. */
   readonly about?: About
   /** Of the user's own; made up from the seed when absent. */
   readonly cluster?: ClusterSpec
   /** Instead of the seed's own: what shrinking passes in. */
   readonly faults?: readonly Fault[]
+  /** Only these. Default: all that suit what the world is about. */
+  readonly kinds?: readonly FaultKind[]
   readonly onHappened?: (happened: Happened) => void
 }
 
@@ -48,22 +51,26 @@ export interface Verdict {
   readonly steps: number
   readonly settledAfterMs: number
   readonly rules: Readonly<Record<string, number>>
+  /** How often each row of core/roles.ts was gone through. */
+  readonly roleChanges: Readonly<Record<string, number>>
 }
 
 export async function runSeed(options: RunOptions): Promise<Verdict> {
   const random = seededRandom(options.seed)
-  const isDatabase = options.about === 'database'
+  const isDatabase = isAboutDatabase(options)
   const cluster = options.cluster ?? (isDatabase ? databaseCluster(random) : clusterOf(random))
-  const manner = isDatabase ? 'anything' : mannerOf(options.seed)
+  const manner = isDatabase || options.kinds ? 'anything' : mannerOf(options.seed)
   const count = 2 + Math.floor(random() * 9)
-  const schedule = { count, fromMs: 0, overMs: FAULTS_OVER_MS, ...(isDatabase && DATABASE_SCHEDULE) }
+  const kinds = options.kinds && { kinds: options.kinds }
+  const schedule = { count, fromMs: 0, overMs: FAULTS_OVER_MS, ...(isDatabase && DATABASE_SCHEDULE), ...kinds }
   const drawn = drawFor(manner, cluster, schedule, random)
   const faults = options.faults ?? drawn
   const world = new World({ cluster, seed: Math.floor(random() * 2 ** 32), drift: 0.001 })
   if (options.onHappened) world.onHappened(options.onHappened)
   world.start()
   for (const fault of faults) world.clock.after(STARTED_AFTER_MS + fault.atMs, () => inject(world, fault))
-  const spare = isDatabase ? strikeAtSteps(world, 'db', seededRandom(options.seed)) : () => undefined
+  const strikes = isDatabase && !options.kinds
+  const spare = strikes ? strikeAtSteps(world, seededRandom(options.seed)) : () => undefined
   const endOfFaults = Math.max(0, ...faults.map((fault) => fault.atMs + fault.forMs))
   const isBroken = () => world.violations.length > 0
   let endWatch = () => {}
@@ -75,6 +82,13 @@ export async function runSeed(options: RunOptions): Promise<Verdict> {
   spare()
   const settledAfterMs = isBroken() ? 0 : await settle(world)
   return verdictOf(options.seed, world, faults, settledAfterMs)
+}
+
+const DATABASE_EVERY = 4
+
+function isAboutDatabase({ seed, about = 'mixed', cluster }: RunOptions): boolean {
+  if (cluster) return cluster.services.some(({ traits }) => traits.replicates)
+  return about === 'mixed' ? seed % DATABASE_EVERY === 2 : about === 'database'
 }
 
 async function settle(world: World): Promise<number> {
@@ -117,6 +131,7 @@ function verdictOf(seed: number, world: World, faults: readonly Fault[], settled
     steps: world.stepsDone,
     settledAfterMs: Math.round(settledAfterMs),
     rules: Object.fromEntries(world.rules),
+    roleChanges: Object.fromEntries(world.roleChanges),
   }
 }
 
@@ -141,14 +156,15 @@ function clusterOf(random: Random): ClusterSpec {
   const standby = random() < 0.5 ? 'warm' : 'cold'
   const instances = 1 + Math.floor(random() * Math.min(3, nodes.length))
   const passiveHttp = random() < 0.3
-  const key = [nodes.length, standby, instances, passiveHttp].join()
+  const needs = random() < 0.5 ? ['worker'] : []
+  const key = [nodes.length, standby, instances, passiveHttp, needs.length].join()
   const known = compiled.get(key)
   if (known) return known
   const services: MadeUpService[] = [
     { name: 'worker', kind: 'command', redundancy: 'active-passive', instances: Math.min(2, nodes.length), standby },
     passiveHttp
       ? { name: 'api', kind: 'http', redundancy: 'active-passive', instances, standby }
-      : { name: 'web', kind: 'http', redundancy: 'active-active', instances, standby: 'cold' },
+      : { name: 'web', kind: 'http', redundancy: 'active-active', instances, standby: 'cold', needs },
   ]
   const spec = madeUpCluster(
     nodes.map((text) => ({ name: text.slice(0, 1), zone: text.slice(2) })),

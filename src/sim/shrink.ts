@@ -11,7 +11,7 @@ export interface Shrunk {
   readonly runs: number
 }
 
-export async function shrink(seed: number, about: About = 'processes'): Promise<Shrunk | undefined> {
+export async function shrink(seed: number, about: About = 'mixed'): Promise<Shrunk | undefined> {
   let verdict = await runSeed({ seed, about })
   const kind = kindOf(verdict)
   if (kind === undefined) return undefined

@@ -16,6 +16,7 @@ export interface MadeUpService {
   readonly redundancy: 'active-active' | 'active-passive'
   readonly instances: number
   readonly standby: 'warm' | 'cold'
+  readonly needs?: readonly string[]
   /** Of a database: how many standbys confirm each write, and what is done without any. */
   readonly k?: number
   readonly degrade?: Replication['degrade']
@@ -58,12 +59,13 @@ function asDatabase(service: ServiceSpec, { instances, k, degrade = 'block' }: M
   }
 }
 
-function compiled({ kind, redundancy, instances, standby }: MadeUpService, listen: number): unknown {
+function compiled({ kind, redundancy, instances, standby, needs = [] }: MadeUpService, listen: number): unknown {
   const passive = redundancy === 'active-passive'
   const common = {
     run: 'program',
     redundancy,
     instances,
+    needs: [...needs],
     ...(passive && { standby }),
     ...(kind === 'database' && { listen }),
     ...(passive && standby === 'warm' && { promote: { signal: 'SIGUSR2' as const } }),

@@ -13,6 +13,7 @@ export interface Summary {
   /** How often each kind of fault was injected, and each rule was told. */
   readonly faults: Readonly<Record<string, number>>
   readonly rules: Readonly<Record<string, number>>
+  readonly roleChanges: Readonly<Record<string, number>>
   /** Of all hashes together, whatever the order in which they came. */
   readonly hash: string
 }
@@ -26,6 +27,7 @@ export const NOTHING: Summary = {
   broken: [],
   faults: {},
   rules: {},
+  roleChanges: {},
   hash: '0'.repeat(14),
 }
 
@@ -42,6 +44,7 @@ export function summaryOf(verdict: Verdict): Summary {
     broken: first === undefined ? [] : [{ seed: verdict.seed, sentence: first }],
     faults,
     rules: verdict.rules,
+    roleChanges: verdict.roleChanges,
     hash: verdict.hash,
   }
 }
@@ -56,6 +59,7 @@ export function together(a: Summary, b: Summary): Summary {
     broken: [...a.broken, ...b.broken].sort((one, other) => one.seed - other.seed),
     faults: added(a.faults, b.faults),
     rules: added(a.rules, b.rules),
+    roleChanges: added(a.roleChanges, b.roleChanges),
     hash: xor(a.hash, b.hash),
   }
 }

@@ -10,6 +10,7 @@ import type { EventRecord } from '../api/contract.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
+import { FLUSH_MS } from './database/disk.ts'
 import { Ledger } from './database/ledger.ts'
 import { writeAllTheTime } from './database/writer.ts'
 import { Digest } from './digest.ts'
@@ -40,6 +41,9 @@ export interface Happened {
 
 const RELINK_MS = 60
 
+/** A step that fails is tried again with pauses that grow: so many failures of one rule on one node in a second are a loop. */
+const MOST_FAILURES_A_SECOND = 40
+
 export class World {
   readonly cluster: ClusterSpec
   readonly clock = new VirtualClock()
@@ -51,6 +55,7 @@ export class World {
   readonly violations: { readonly atMs: number; readonly sentence: string }[] = []
   /** Steps that agents did, by rule; what liveness and coverage are judged by. */
   readonly rules = new Map<string, number>()
+  readonly roleChanges = new Map<string, number>()
   readonly digest = new Digest()
   readonly #processListeners: ((process: Process, what: Parameters<Truth['processChanged']>[1]) => void)[] = []
   readonly #listeners: ((happened: Happened) => void)[] = []
@@ -59,6 +64,7 @@ export class World {
   /** Of services that replicate: what was promised to clients. */
   readonly ledgers = new Map<ServiceName, Ledger>()
   readonly #keptDead = new Set<NodeName>()
+  readonly #failures = new Map<string, { readonly sinceMs: number; count: number }>()
   stepsDone = 0
   stepsFailed = 0
   processChanges = 0
@@ -167,9 +173,11 @@ export class World {
       if (!node.isUp) this.bootNode(node.name)
       if (!node.agent) this.startAgent(node.name)
       node.thawAgent()
+      node.processes.diskFull = false
       for (const process of node.processes.all()) node.processes.thaw(process)
       for (const { disk, replay } of node.databases.values()) {
         disk.full = false
+        disk.flushMs = FLUSH_MS
         replay.heal()
       }
       for (const { name } of this.cluster.services) {
@@ -227,6 +235,7 @@ export class World {
       onEvent: (node, event) => this.#eventTold(node, event),
       onTable: (table) => this.truth.routed(table),
       onExit: (node) => this.#exited(node),
+      onRoleChange: (change) => this.roleChanges.set(change, (this.roleChanges.get(change) ?? 0) + 1),
     })
   }
 
@@ -246,11 +255,21 @@ export class World {
 
   #eventTold(node: NodeName, event: EventRecord): void {
     if (event.kind === 'done') this.stepsDone += 1
-    if (event.kind === 'failed') this.stepsFailed += 1
+    if (event.kind === 'failed') this.#failedAgain(node, event.rule)
     const row = `${event.rule} ${event.kind}`
     this.rules.set(row, (this.rules.get(row) ?? 0) + 1)
     this.digest.add(`${this.nowMs} ${node} ${event.rule} ${event.kind} ${event.why}`)
     for (const listener of this.#listeners) listener({ atMs: this.nowMs, node, what: event })
+  }
+
+  #failedAgain(node: NodeName, rule: string): void {
+    this.stepsFailed += 1
+    const key = `${node} ${rule}`
+    const known = this.#failures.get(key)
+    const failures = known && this.nowMs - known.sinceMs < 1_000 ? known : { sinceMs: this.nowMs, count: 0 }
+    failures.count += 1
+    this.#failures.set(key, failures)
+    if (failures.count === MOST_FAILURES_A_SECOND) this.broken(`${rule} on ${node} goes round and round`)
   }
 
   /** A promise was broken. */

@@ -1,6 +1,8 @@
 /** Thousands of made-up disasters, or one of them told as a story. */
 import { availableParallelism } from 'node:os'
+import { InvalidArgumentError } from 'commander'
 import type { ClusterSpec } from '../../core/model.ts'
+import { FAULT_KINDS, type FaultKind } from '../../sim/faults.ts'
 import type { About } from '../../sim/run.ts'
 import type { Summary } from '../../sim/summary.ts'
 import type { Io } from '../io.ts'
@@ -14,11 +16,20 @@ interface SimCommandOptions {
   readonly seed?: number
   readonly config?: string
   readonly database?: boolean
+  readonly faults?: readonly FaultKind[]
   readonly cores?: number
   readonly untilBroken?: boolean
   readonly trace?: boolean
   readonly shrink?: boolean
   readonly json?: boolean
+}
+
+function faultsOption(text: string): FaultKind[] {
+  const named = text.split(',').map((name) => name.trim())
+  const unknown = named.filter((name) => !FAULT_KINDS.includes(name as FaultKind))
+  if (unknown.length > 0)
+    throw new InvalidArgumentError(`there is no fault ${unknown.join(', ')}. There are: ${FAULT_KINDS.join(', ')}.`)
+  return named as FaultKind[]
 }
 
 const PROGRESS_EVERY_MS = 2_000
@@ -28,7 +39,8 @@ export const addSim: AddCommand = (program, io, exit) => {
     .option('--seeds <count>', 'how many disasters', countOption, 1_000)
     .option('--from <seed>', 'the first seed', countOption, 1)
     .option('--config <file>', 'your own cluster; made up from each seed when absent')
-    .option('--database', 'make up a replicated database instead of process services')
+    .option('--database', 'only worlds with a replicated database (default: every fourth)')
+    .option('--faults <kinds>', 'only these kinds of faults, with commas', faultsOption)
     .option('--cores <count>', 'how many at a time (default: every core)', countOption)
     .option('--until-broken', 'stop at the first seed that breaks a promise')
     .option('--seed <seed>', 'this one only', countOption)
@@ -48,7 +60,7 @@ async function clusterOf(path: string): Promise<ClusterSpec> {
 }
 
 function aboutOf({ database = false }: SimCommandOptions): About {
-  return database ? 'database' : 'processes'
+  return database ? 'database' : 'mixed'
 }
 
 async function runOne(io: Io, options: SimCommandOptions, seed: number, cluster?: ClusterSpec): Promise<number> {
@@ -57,6 +69,7 @@ async function runOne(io: Io, options: SimCommandOptions, seed: number, cluster?
   const verdict = await runSeed({
     seed,
     about: aboutOf(options),
+    ...(options.faults && { kinds: options.faults }),
     ...(cluster && { cluster }),
     ...(tells && { onHappened: (happened) => io.out(happenedLine(happened)) }),
   })
@@ -82,6 +95,7 @@ async function runMany(io: Io, options: SimCommandOptions, cluster?: ClusterSpec
   const sum = await runSim({
     seeds,
     about: aboutOf(options),
+    ...(options.faults && { kinds: options.faults }),
     cores,
     from,
     untilBroken,

@@ -32,6 +32,7 @@ export function summaryLines(sum: Summary, ms: number): string[] {
   return [
     `faults injected: ${counts(sum.faults)}`,
     `rules told: ${counts(sum.rules)}`,
+    `role changes: ${counts(sum.roleChanges)}`,
     ...sum.broken.slice(0, BROKEN_SHOWN).map(({ seed, sentence }) => `seed ${seed}: ${sentence}`),
     `${sum.seeds} seeds, ${sum.broken.length} broken, ${sum.failovers} changes of primary, ${rate.toFixed(0)} seeds a second, hash ${sum.hash}`,
     `settled at most ${formatDuration(sum.slowestToSettleMs)} of made-up time after healing`,

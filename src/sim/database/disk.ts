@@ -15,7 +15,11 @@ export interface Disk {
   readonly settings: { receiveFrom: NodeName | null; restoreFrom: boolean; members: readonly NodeName[]; k: number }
   record: MemberRecord
   full: boolean
+  /** What a receiver wrote is safe after so long, and lost with the power before that. */
+  flushMs: number
 }
+
+export const FLUSH_MS = 0.4
 
 /** As in the driver of PostgreSQL: what must not be forgotten, durable before anything is done because of it. */
 export interface MemberRecord {
@@ -38,6 +42,7 @@ export function newDisk(): Disk {
     settings: { receiveFrom: null, restoreFrom: false, members: [], k: 0 },
     record: { pledged: 0, following: null, leading: null, suspect: false, quarantinedUntil: null },
     full: false,
+    flushMs: FLUSH_MS,
   }
 }
 

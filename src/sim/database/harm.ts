@@ -3,6 +3,7 @@ import type { NodeName, ServiceName } from '../../core/model.ts'
 import { assertNever } from '../../lib/assert.ts'
 import type { CopyFault } from '../scenario/language.ts'
 import type { World } from '../world.ts'
+import { FLUSH_MS } from './disk.ts'
 
 /** False when there is no such copy. */
 export function harmCopy(world: World, how: CopyFault, node: NodeName, service: ServiceName): boolean {
@@ -21,6 +22,9 @@ export function harmCopy(world: World, how: CopyFault, node: NodeName, service: 
     case 'fill':
       server.disk.full = true
       return true
+    case 'slow-disk':
+      server.disk.flushMs = 200
+      return true
     case 'cancel-waits':
       server.senders.cancelWaits()
       return true
@@ -34,4 +38,5 @@ export function healCopy(world: World, node: NodeName, service: ServiceName): vo
   if (!server) return
   server.replay.heal()
   server.disk.full = false
+  server.disk.flushMs = FLUSH_MS
 }

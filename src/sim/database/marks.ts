@@ -5,6 +5,7 @@
 import { sameRule } from '../../core/quorum.ts'
 import type { Rule } from '../../core/replica.ts'
 import type { Gate } from '../gate.ts'
+import type { Process } from '../processes.ts'
 import type { DatabaseServer } from './server.ts'
 import type { Verb } from './verbs.ts'
 
@@ -15,6 +16,8 @@ export class Marks {
   readonly #gate: Gate
   readonly #changed: () => void
   #marking: Rule | null = null
+  /** A row that waited on a server that has ended since waits for ever. */
+  #markedOn: Process | null = null
   /** The newest rule whose row is on its quorum. */
   durable: Rule | null = null
 
@@ -26,9 +29,10 @@ export class Marks {
 
   begin(rule: Rule): void {
     const server = this.#server
-    if (sameRule(this.#marking, rule)) return
-    this.#marking = rule
     const { process } = server
+    if (sameRule(this.#marking, rule) && this.#markedOn === process) return
+    this.#marking = rule
+    this.#markedOn = process
     server.mark(rule, (how) =>
       this.#gate.deliver(() => {
         if (this.#marking !== rule || server.process !== process || !process) return

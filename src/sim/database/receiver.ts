@@ -6,7 +6,6 @@ import type { NodeName } from '../../core/model.ts'
 import type { Entry } from './log.ts'
 import type { DatabaseServer } from './server.ts'
 
-const FLUSH_MS = 0.4
 const SILENT_FOR_MS = 3_000
 const LOOK_EVERY_MS = 500
 const WAITS_FOR_DISK = 0.2
@@ -55,7 +54,7 @@ export class Receiver {
       this.#buffer = [...this.#buffer, ...entries.slice(has - at)]
       if (this.#server.disk.full && this.#buffer.length > 0 && this.#server.process)
         return this.#server.parts.processes.crash(this.#server.process, 'PANIC: no space left on device')
-      this.#server.gate.after(FLUSH_MS, () => {
+      this.#server.gate.after(this.#server.disk.flushMs, () => {
         if (!this.#alive) return
         this.#flush()
         this.#reply()

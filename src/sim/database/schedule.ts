@@ -31,6 +31,9 @@ const DATABASE_WEIGHTS: Weights = {
   'block replay': 4,
   'slow replay': 4,
   'fill disk': 4,
+  'slow disk': 3,
+  'slow link': 8,
+  'pause agent': 4,
   'cancel waits': 4,
 }
 
@@ -47,6 +50,11 @@ const SHAPES = [
   { nodes: 'abc', instances: 2, k: 1 },
   { nodes: 'ab', instances: 2, k: 1, degrade: 'run-alone' },
   { nodes: 'abcd', instances: 4 },
+  // Where a single copy may lead, nothing but the arithmetic of rules stands between it and a loss.
+  { nodes: 'abc', instances: 3, k: 1, degrade: 'run-alone' },
+  { nodes: 'abc', instances: 3, k: 2, degrade: 'run-alone' },
+  { nodes: 'abc', instances: 3, k: 1, degrade: 'run-alone' },
+  { nodes: 'abcde', instances: 5, k: 3 },
 ] as const
 
 const compiled = new Map<number, ClusterSpec>()

@@ -2,32 +2,58 @@
  * Faults that come at the worst moment: right after a step that changed something for everybody. A schedule drawn ahead
  * rarely hits the few milliseconds between two steps of a protocol; this does, in every second run.
  */
-import type { ServiceName } from '../../core/model.ts'
 import type { Random } from '../../lib/random.ts'
-import type { Fault } from '../faults.ts'
+import type { Fault, FaultKind } from '../faults.ts'
 import { inject } from '../inject.ts'
+import { STORE } from '../store-handle.ts'
 import type { World } from '../world.ts'
 
 const TURNING_POINTS = /^(primary-|switchover-requested|node-drained|recruit|elect|lead|rule-change|standby-)/
-const KINDS = ['kill primary', 'kill node', 'kill process', 'cut off', 'freeze primary', 'kill agent', 'cut'] as const
-const WITHIN_MS = 20
+/** What is decided anew soon after: there the node that acts is struck twice as often. */
+const RULES_CHANGE = /^(elect|standby-added|standby-lost|rule-change|lead)$/
+
+/** Two or three at once: what was just done is not known elsewhere, or cannot be written, when its author is gone. */
+const STRIKES: readonly (readonly FaultKind[])[] = [
+  ['kill primary'],
+  ['kill node'],
+  ['kill process'],
+  ['cut off'],
+  ['freeze primary'],
+  ['kill agent'],
+  ['cut'],
+  ['slow link', 'kill primary'],
+  ['slow link', 'kill node'],
+  ['slow link', 'freeze primary'],
+  ['store slow', 'kill node'],
+  ['store unsure', 'kill node'],
+  ['cut off', 'kill node'],
+  ['kill node', 'kill node'],
+  ['switchover', 'kill agent'],
+  ['switchover'],
+]
+const SOON_MS = 20
+const LATER_MS = 400
 
 /** Strikes until the returned function is called. */
-export function strikeAtSteps(world: World, service: ServiceName, random: Random): () => void {
-  let stopped = random() < 0.5
-  const share = 0.05 + 0.2 * random()
+export function strikeAtSteps(world: World, random: Random): () => void {
+  let stopped = random() < 0.4
+  const share = 0.04 + 0.16 * random()
   const names = world.cluster.nodes.map(({ name }) => name)
-  const pick = (): string => names[Math.floor(random() * names.length)] ?? ''
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+  const services = world.cluster.services.filter(({ traits }) => traits.replicates).map(({ name }) => name)
+  const strike = (kind: FaultKind, actor: string) => {
+    const [from, other] = [random() < 0.6 ? actor : pick(names), pick(names)]
+    const to = other === from ? STORE : other
+    const forMs = Math.round(100 + 3_000 * random())
+    const fault = { kind, forMs, node: from, from, to: kind === 'switchover' ? other : to, service: pick(services) }
+    world.clock.after((random() < 0.7 ? SOON_MS : LATER_MS) * random(), () => {
+      if (!stopped) inject(world, { ...fault, atMs: Math.round(world.nowMs) } as Fault)
+    })
+  }
   world.onHappened(({ node, what }) => {
     if (stopped || typeof what === 'string' || what.kind !== 'done' || !TURNING_POINTS.test(what.rule)) return
-    if (random() >= share) return
-    const kind = KINDS[Math.floor(random() * KINDS.length)] ?? 'kill primary'
-    const [from, other] = [random() < 0.5 ? node : pick(), pick()]
-    const to = other === from ? 'store' : other
-    const fault = { kind, atMs: world.nowMs, forMs: Math.round(100 + 3_000 * random()), node: from, from, to, service }
-    world.clock.after(WITHIN_MS * random(), () => {
-      if (!stopped) inject(world, fault as Fault)
-    })
+    if (random() >= share * (RULES_CHANGE.test(what.rule) ? 2 : 1)) return
+    for (const kind of pick(STRIKES)) strike(kind, node)
   })
   return () => {
     stopped = true

@@ -90,6 +90,7 @@ class Runner {
       case 'block':
       case 'slow':
       case 'fill':
+      case 'slow-disk':
       case 'cancel-waits':
         this.#harm(command.do, command.target)
         break

@@ -39,6 +39,7 @@ export const lead = forEachReplicated((view, service) => {
   if (view.local.busy[service.name] === 'lead') return undefined // a fence would call it off
   const chosen = `${view.self} was chosen to lead ${service.name} in term ${rule.term}`
   if (instance.state === 'stopping' || instance.state === 'starting') return undefined
+  if (instance.hung) return undefined // `standby-unwell` ends it, and then it is started
   if (instance.term === rule.term && instance.state === 'stopped') return restarted(view, service, rule, found)
   if (rule.term === 1 && !instance.replica?.position)
     return found(chosen, { kind: 'create', service: service.name, rule })
