@@ -12,7 +12,6 @@ export const ENTRIES = [
   'src/agent/main.ts',
   'src/agent/fence-process.ts',
   'src/sim/worker.ts',
-  'src/drivers/postgres/driver.ts', // tested, and not offered in a config yet
   'src/sim/scenario/runner.ts', // told by tests, and later by drills
 ]
 

@@ -140,7 +140,7 @@ export class Trio {
         kind: 'postgres',
         redundancy: 'active-passive',
         instances: this.nodes.length,
-        traits: postgresTraits(true),
+        traits: postgresTraits(),
         standby: 'warm',
         needs: [],
         nodes: [],

@@ -6,7 +6,9 @@
  *     <base>/data.new/     a copy or a first database on its way there: worthless after a crash, and removed
  *     <base>/key           the password that a receiver needs. No key, no stream: the heart of the fence (fence.ts)
  *     <base>/discarded/    what diverged copies had to give up, youngest last
- *     <base>/postgres.log
+ *
+ * Beside <base>, which is instances/<service>: instances/<service>.json says who the postmaster is; logs/<service>.log is
+ * what it says.
  *
  * The agent may be root while the server never is: whatever the server reads is given to its account.
  */
@@ -36,7 +38,14 @@ export class Folder {
   readonly data: string
   readonly account: Account | null
 
-  constructor(base: string, data: string | null, account: Account | null) {
+  readonly #nodeDir: string
+  readonly #service: string
+
+  /** `nodeDir`: the node's folder in the state folder. */
+  constructor(nodeDir: string, service: string, data: string | null, account: Account | null) {
+    this.#nodeDir = nodeDir
+    this.#service = service
+    const base = join(nodeDir, 'instances', service)
     this.base = base
     this.data = data ?? join(base, 'data')
     this.account = account
@@ -52,7 +61,11 @@ export class Folder {
     return join(this.base, 'key')
   }
   get logPath(): string {
-    return join(this.base, 'postgres.log')
+    return join(this.#nodeDir, 'logs', `${this.#service}.log`)
+  }
+  /** Who the postmaster is: whoever ends a whole node at once finds it here. */
+  get identityPath(): string {
+    return join(this.#nodeDir, 'instances', `${this.#service}.json`)
   }
   get discarded(): string {
     return join(this.base, 'discarded')
@@ -71,12 +84,13 @@ export class Folder {
   }
 
   /**
-   * Made, and given to the account that the server runs as. `within` is the state folder: it and what leads from it to here
-   * are root's alone, and the account's group is let through them, which is not to say that it may list them.
+   * Made, and given to the account that the server runs as. The state folder and what leads from it to here are root's
+   * alone: the account's group is let through them, which is not to say that it may list them.
    */
-  prepare(within: string): void {
+  prepare(): void {
     mkdirSync(this.base, { recursive: true, mode: 0o755 })
-    if (this.account) letThrough(this.account, dirname(this.base), within)
+    mkdirSync(dirname(this.logPath), { recursive: true })
+    if (this.account) letThrough(this.account, dirname(this.base), dirname(dirname(this.#nodeDir)))
     mkdirSync(this.sockets, { recursive: true, mode: 0o700 })
     mkdirSync(dirname(this.data), { recursive: true, mode: 0o755 })
     this.own(this.base)

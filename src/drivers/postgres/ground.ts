@@ -1,5 +1,4 @@
 /** From the driver's parts to a member: whom it runs as, its folders, its record, its binaries and its port, in this order. */
-import { dirname, join } from 'node:path'
 import type { NodeSpec, ServiceSpec } from '../../core/model.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
@@ -33,8 +32,8 @@ export async function prepareMember(
   tell: (note: string) => void,
 ): Promise<Member> {
   const account = accountFor(options.user)
-  const folder = new Folder(join(nodeDir, 'instances', service.name), options.data, account)
-  folder.prepare(dirname(dirname(nodeDir)))
+  const folder = new Folder(nodeDir, service.name, options.data, account)
+  folder.prepare()
   const record = new RecordFile(folder.recordPath)
   record.load()
   const binaries = await findBinaries({ bin: options.bin, version: folder.dataVersion(), linksDir: folder.links })

@@ -8,7 +8,7 @@ import type { NodeName } from '../../core/model.ts'
 import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { removeFile } from '../../lib/files.ts'
+import { removeFile, writeFileAtomic } from '../../lib/files.ts'
 import { until } from '../../lib/until.ts'
 import type { Binaries } from './binaries.ts'
 import type { Folder } from './folder.ts'
@@ -132,6 +132,7 @@ export class Member {
 
   hold(postmaster: Postmaster): void {
     this.postmaster = postmaster
+    writeFileAtomic(this.parts.folder.identityPath, JSON.stringify(postmaster.identity))
     void postmaster.gone.then(() => this.hangUp())
     this.onServer(postmaster)
   }
@@ -166,7 +167,12 @@ export class Member {
     }
     this.hangUp()
     await killRemains(folder.data, clock)
-    postmaster?.check()
+    if (!postmaster) return
+    // One that is ending stands in no folder any more, and is still there for a moment.
+    await until({ clock, everyMs: 2, withinMs: 10_000, what: 'the end of the postmaster' }, () => {
+      postmaster.check()
+      return postmaster.isGone
+    })
   }
 
   /** Closes our own connections: they are opened again when they are needed. */

@@ -105,6 +105,6 @@ export const POSTGRES_DEFAULTS = {
  * No single writer in the core's sense: that trait means a lease, and a primary that a quorum of its standbys can fence
  * needs none. It is dead to the world when they stop receiving, whatever it believes itself.
  */
-export function postgresTraits(canRewind: boolean): Traits {
-  return { singleWriter: false, replicates: true, reportsPosition: true, canRewind }
+export function postgresTraits(): Traits {
+  return { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true }
 }

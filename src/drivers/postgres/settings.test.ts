@@ -71,7 +71,7 @@ test('closed lets in our session and the members, and nobody else; members alway
 })
 
 test('a database that a quorum fences needs no lease', () => {
-  expect(postgresTraits(true)).toEqual({
+  expect(postgresTraits()).toEqual({
     singleWriter: false,
     replicates: true,
     reportsPosition: true,

@@ -53,9 +53,8 @@ export const OWN_SETTINGS: Readonly<Record<string, string>> = {
   wal_receiver_timeout: '60 s by default: too late to notice anything (trap 26)',
   wal_sender_timeout: '60 s by default: too late to notice anything (trap 26)',
   wal_receiver_status_interval: 'how far standbys are is looked at all the time',
-  max_slot_wal_keep_size:
-    'the slot of a dead standby must not fill the disk (trap 23); use the option limits.slotKeepMb',
-  wal_keep_size: 'a member that comes back after a short while should not have to be cloned; use limits.walKeepMb',
+  max_slot_wal_keep_size: 'the slot of a dead standby must not fill the disk (trap 23); use the option limits.heldLog',
+  wal_keep_size: 'a member that comes back after a short while should not have to be cloned; use limits.keptLog',
   data_directory: 'use the option data',
   promote_trigger_file: 'promotion is decided by the cluster',
 }
