@@ -32,5 +32,8 @@ function isBlocked(view: View, service: ServiceName | null, rule: string, step: 
   if (busy === undefined) return false
   if (rule === 'two-writers') return busy === step.kind
   const isReplicated = view.cluster.services.some(({ name, traits }) => name === service && traits.replicates)
-  return !isReplicated || !isUrgent(step) || busy.endsWith(step.kind)
+  if (!isReplicated) return true
+  // A node that waits for a primary to follow must be able to say that there is none any more; the fence calls that wait off.
+  if (step.kind === 'record') return !busy.endsWith('follow')
+  return !isUrgent(step) || busy.endsWith(step.kind)
 }

@@ -49,6 +49,13 @@ export const ROLE_CHANGES: readonly RoleChange[] = [
     needsLead: true,
     comment: 'a fenced copy takes over, under a rule that is on the record',
   },
+  {
+    from: 'primary',
+    to: 'primary',
+    by: 'lead',
+    needsLead: true,
+    comment: 'waits once more for its quorum to have the rule',
+  },
   { from: 'none', to: 'standby', by: 'follow', needsLead: false, comment: 'copies, or comes back under the primary' },
   { from: 'standby', to: 'standby', by: 'follow', needsLead: false, comment: 'follows another primary' },
   { from: 'primary', to: 'standby', by: 'follow', needsLead: false, comment: 'led in a term that is over' },
