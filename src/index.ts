@@ -4,7 +4,7 @@
  * load.ts hands the same values to config files that it loads, whether or not the package is installed beside them; a
  * test compares the two lists.
  */
-export { command, defineCluster, http } from './config/define.ts'
+export { command, defineCluster, http, postgres } from './config/define.ts'
 export type {
   ApiOptions,
   ClusterOptions,
@@ -24,6 +24,9 @@ export type {
   LimitOptions,
   LogOptions,
   ObjectiveOptions,
+  PostgresDatabaseOption,
+  PostgresLimitOptions,
+  PostgresOptions,
   ProcessServiceOptions,
   PromoteOption,
   PromoteSignal,

@@ -96,6 +96,8 @@ describe('comments on the public types', () => {
     LogOptions: inner(service, 'log'),
     ExecCheckOption: inner(service, 'check'),
     CheckOption: inner(shapes.CommandOptions, 'check'),
+    PostgresDatabaseOption: inner(shapes.PostgresOptions, 'database'),
+    PostgresLimitOptions: inner(shapes.PostgresOptions, 'limits'),
   }
   const docstrings = new Map([
     ...readDocstrings(root, 'src/config/options.ts'),

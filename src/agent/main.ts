@@ -5,6 +5,7 @@
  * one left, goes on with its leases, and nothing that runs notices. SIGTERM ends the agent and nothing else; that a
  * cluster should stop is a wish that is written into the store.
  */
+import { createHmac } from 'node:crypto'
 import { serveApi } from '../api/server.ts'
 import type { ClusterSpec, NodeName, NodeSpec } from '../core/model.ts'
 import type { Driver } from '../drivers/driver.ts'
@@ -113,11 +114,13 @@ function openLate({ storeFile }: AgentOptions): LateStore {
 }
 
 function createDrivers(
-  { cluster, nodeDir }: AgentOptions,
+  { cluster, nodeDir, token }: AgentOptions,
   node: NodeSpec,
   loopLagMs: () => number,
 ): Map<string, Driver> {
-  const parts = { cluster: cluster.name, node, nodeDir, clock, random: Math.random, loopLagMs }
+  // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
+  const secretFor = (purpose: string) => createHmac('sha256', token).update(purpose).digest('base64url')
+  const parts = { cluster: cluster.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
   return new Map(cluster.services.map((service) => [service.name, createDriver({ ...parts, service })]))
 }
 

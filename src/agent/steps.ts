@@ -87,7 +87,7 @@ export class Steps {
     const failures = (this.#failures.get(service) ?? 0) + 1
     this.#failures.set(service, failures)
     if ((step.kind === 'start' || step.kind === 'promote') && step.term > 0) this.#failedIn.set(service, step.term)
-    spell.what = isUrgent(step) ? `resting after ${step.kind}` : 'resting'
+    spell.what = isUrgent(step) || step.kind === 'follow' ? `resting after ${step.kind}` : 'resting'
     this.#options.clock.after(backoffMs(failures, REST), release)
   }
 }

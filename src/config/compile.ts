@@ -71,7 +71,7 @@ function compileService(draft: Draft, service: DraftService, folder: string): Se
   return {
     name,
     kind: kind.name,
-    redundancy: options.redundancy ?? 'active-active',
+    redundancy: kind.redundancy ?? options.redundancy ?? 'active-active',
     instances: instancesOf(draft, service),
     traits: kind.traits(options),
     standby: kind.standby(options),
@@ -79,6 +79,7 @@ function compileService(draft: Draft, service: DraftService, folder: string): Se
     nodes: options.nodes ?? [],
     endpoints: kind.endpoints(options).map(({ endpoint }) => endpoint),
     timing: serviceTiming(timingsOf(draft, service)),
+    ...(kind.replication && { replication: kind.replication(options) }),
     objectives: compileObjectives(options.objectives),
     options: kind.compile(options, folder),
   }

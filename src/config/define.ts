@@ -3,10 +3,11 @@
  * return plain frozen data, the same that a JSON file could hold. What is wrong with it is found when it is compiled.
  */
 import type { Redundancy } from '../core/model.ts'
+import { postgresTraits } from '../drivers/postgres/options.ts'
 import { processTraits } from '../drivers/process/options.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import type { ClusterOptions, Declaration } from './options.ts'
-import type { CommandOptions, HttpOptions } from './service-options.ts'
+import type { CommandOptions, HttpOptions, PostgresOptions } from './service-options.ts'
 
 /**
  * A cluster: its nodes and what is kept running on them. The names of nodes and services are checked by the TypeScript
@@ -30,6 +31,13 @@ export function command<const Needs extends string = never, const Nodes extends 
   options: CommandOptions<Needs, Nodes>,
 ): Declaration<'command', Needs, Nodes> {
   return deepFreeze({ kind: 'command' as const, traits: processTraits(redundancyOf(options)), options })
+}
+
+/** A PostgreSQL database. Each node's front door leads to its primary on `listen`, whichever node that is. */
+export function postgres<const Needs extends string = never, const Nodes extends string = never>(
+  options: PostgresOptions<Needs, Nodes>,
+): Declaration<'postgres', Needs, Nodes> {
+  return deepFreeze({ kind: 'postgres' as const, traits: postgresTraits(), options })
 }
 
 /** Callers in plain JavaScript may pass anything; what they passed is complained about later, in one place. */

@@ -16,7 +16,7 @@ export interface ClusterOptions<Node extends string = string, Service extends st
   readonly name: string
   /** The servers, by name. */
   readonly nodes: Readonly<Record<Node, NodeOptions>>
-  /** What is kept running, by name: `http({ … })` or `command({ … })`. */
+  /** What is kept running, by name: `http({ … })`, `command({ … })` or `postgres({ … })`. */
   readonly services: Readonly<Record<Service, Declaration<string, NoInfer<Service>, NoInfer<Node>>>>
   /**
    * How patient the cluster is, as one word: `lan` for one machine or one site, `wan` for several sites.

@@ -32,7 +32,10 @@ function isBlocked(view: View, service: ServiceName | null, rule: string, step: 
   if (busy === undefined) return false
   if (rule === 'two-writers') return busy === step.kind
   const isReplicated = view.cluster.services.some(({ name, traits }) => name === service && traits.replicates)
+  if (!isReplicated) return true
+  // A node that waits for a primary to follow must be able to say that there is none any more; the fence calls that wait off.
+  if (step.kind === 'record') return !busy.endsWith('follow')
   // A kill under way is over in a moment, and whatever calls it off would have to begin by killing: two urgent steps that
   // call each other off go round and round.
-  return !isReplicated || !isUrgent(step) || busy === 'kill' || busy.endsWith(step.kind)
+  return !isUrgent(step) || busy === 'kill' || busy.endsWith(step.kind)
 }

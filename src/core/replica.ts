@@ -40,7 +40,10 @@ export interface ReplicaReport {
   readonly position: Position | null
   /** Received and not yet replayed: what a promotion has to wait for. */
   readonly replayLagBytes: number
-  /** Primary only: the newest rule that is in force here and whose row is durable on its own quorum; null before that. */
+  /**
+   * Of a primary: the newest rule that is in force here and whose row is durable on its own quorum; null before that. Of a
+   * standby: the newest rule in its copy, as far as it is replayed (`replayLagBytes`); null where that is not known.
+   */
   readonly rule: Rule | null
   /** Primary only: a rule of its present term is durable on its quorum. Before that nobody may be let in. */
   readonly ruleDurable: boolean
@@ -50,7 +53,7 @@ export interface ReplicaReport {
   readonly receivingFrom: NodeName | null
   /** Rewound or freshly cloned and not yet caught up: it may be neither counted nor chosen. */
   readonly quarantined: boolean
-  /** It holds something that the present primary does not: it must be rewound or cloned before it follows again. */
+  /** It led until it was fenced, or is known to have diverged: `follow` finds out, and rewinds or clones where it has to. */
   readonly diverged: boolean
 }
 

@@ -1,14 +1,17 @@
 /** The one list of kinds. A new kind of service is one folder here, one line below, and its options in the config room. */
 import { UnderstudyError } from '../errors.ts'
 import type { Driver } from './driver.ts'
+import { createPostgresDriver, type PostgresDriverParts } from './postgres/driver.ts'
 import { createProcessDriver, type ProcessDriverParts } from './process/driver.ts'
 
-const KINDS: Readonly<Record<string, (parts: ProcessDriverParts) => Driver>> = {
+/** What any of them may need. */
+export type DriverParts = ProcessDriverParts & PostgresDriverParts
+
+const KINDS: Readonly<Record<string, (parts: DriverParts) => Driver>> = {
   http: createProcessDriver,
   command: createProcessDriver,
+  postgres: createPostgresDriver,
 }
-
-export type DriverParts = ProcessDriverParts
 
 /** The driver of `parts.service.kind`. */
 export function createDriver(parts: DriverParts): Driver {

@@ -24,8 +24,8 @@ export function sections(): { readonly title: string; readonly options: readonly
   const shared: Shape = without(processShape, Object.keys(serviceTimingShape))
   const timing: Shape = { ...serviceTimingShape, ...clusterTimingShape }
   const own = KINDS.map((kind) => ({
-    title: `\`${kind.name}()\` alone`,
-    options: documented(without(kind.schema.shape as Shape, Object.keys(processShape))),
+    title: 'run' in kind.schema.shape ? `\`${kind.name}()\` alone` : `\`${kind.name}()\``,
+    options: documented(ownOf(kind.schema.shape as Shape)),
   }))
   return [
     { title: 'The cluster', options: documented(without(clusterShape, ['timing'])) },
@@ -40,6 +40,12 @@ export function sections(): { readonly title: string; readonly options: readonly
       ),
     },
   ]
+}
+
+/** What is not the very same option as that of a process. */
+function ownOf(shape: Shape): Shape {
+  const shared: Shape = processShape
+  return Object.fromEntries(Object.entries(shape).filter(([name, schema]) => shared[name] !== schema))
 }
 
 /** An option and the options inside of it. */

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ServiceStatus, Status } from '../../src/api/contract.ts'
@@ -39,6 +39,7 @@ export async function startCluster(
   options: { timing?: object } = {},
 ): Promise<TestCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'understudy-test-'))
+  chmodSync(folder, 0o755) // servers that refuse to run as root have to get in
   const data = join(folder, 'data')
   const prefix = `127.${randomInt(100, 250)}.${randomInt(1, 250)}`
   const nodes = Object.fromEntries(

@@ -2,8 +2,9 @@
 import { commandKind } from './command.ts'
 import { httpKind } from './http.ts'
 import type { Kind } from './kind.ts'
+import { postgresKind } from './postgres.ts'
 
-export const KINDS: readonly Kind[] = [httpKind, commandKind]
+export const KINDS: readonly Kind[] = [httpKind, commandKind, postgresKind]
 
 export function kindNamed(name: string): Kind | undefined {
   return KINDS.find((kind) => kind.name === name)

@@ -4,7 +4,8 @@
  * and one file here with a line in kinds/index.ts. Nothing else in this room names a kind.
  */
 import type { z } from 'zod'
-import type { EndpointSpec, Traits } from '../../core/model.ts'
+import type { EndpointSpec, Redundancy, Traits } from '../../core/model.ts'
+import type { Replication } from '../../core/replica.ts'
 import type { Findings } from '../complaint.ts'
 import type { ServiceOptions } from '../service-options.ts'
 
@@ -21,6 +22,10 @@ export interface Kind<Options extends ServiceOptions = ServiceOptions> {
   /** Ports that an instance itself always takes at its node's address, and which option says so. */
   ownPorts(options: Partial<Options>): readonly { readonly option: string; readonly port: number }[]
   standby(options: Options): 'warm' | 'cold'
+  /** For a kind that leaves no choice; otherwise the option says it. */
+  readonly redundancy?: Redundancy
+  /** For a kind whose standbys hold copies of the data. */
+  replication?(options: Options): Replication
   /** The driver's own options, plain JSON. `folder` is where relative paths start. */
   compile(options: Options, folder: string): Readonly<Record<string, unknown>>
 }

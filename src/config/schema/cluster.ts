@@ -64,7 +64,7 @@ export const clusterShape = {
       write: "an object, such as { web: http({ run: 'node server.js', listen: 8080 }) }",
     }),
     {
-      means: 'What is kept running, by name: `http({ … })` or `command({ … })`.',
+      means: 'What is kept running, by name: `http({ … })`, `command({ … })` or `postgres({ … })`.',
       turn: 'One entry for each thing that may fail by itself.',
       breaks: 'Renaming a service stops the old one and starts the new one.',
     },

@@ -39,6 +39,7 @@ export const follow = forEachReplicated((view, service) => {
     return found(name, why, diverged ? 'by-actor' : 'not', [{ kind: 'follow', service: service.name, rule }])
   }
   if (instance.state !== 'stopped' || instance.term > 0) return undefined
+  if (rule.term === 1 && phase === 'promoting') return undefined // the first copy is being made: there is none here
   const why = `${service.name} on ${view.self} ${instance.note || 'does not run'}`
   return found('standby-down', why, 'by-actor', [{ kind: 'start', service: service.name, role: 'standby', term: 0 }])
 })

@@ -1,0 +1,138 @@
+/** The options of `postgres()` as a schema. What must be true between them, and how they are compiled, is in postgres.ts. */
+import { z } from 'zod'
+import { serviceShape } from '../schema/service.ts'
+import * as v from '../schema/vocabulary.ts'
+
+const settings = z
+  .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_.]*$/), z.union([z.string(), z.number(), z.boolean()]))
+  .register(v.words, {
+    what: 'an object of settings',
+    write: "an object, such as { shared_buffers: '2GB', max_connections: 200 }",
+  })
+
+const lines = z.array(z.string().regex(/^[^\0\r\n]+$/)).register(v.words, {
+  what: 'a list of lines',
+  write: "a list of lines, such as ['hostssl all all 10.0.0.0/8 scram-sha-256']",
+})
+
+const databaseShape = {
+  name: v.required(v.label, {
+    means: 'What the database is called.',
+    turn: 'The name that your program connects to.',
+    breaks: 'Nothing: it is an ordinary database.',
+  }),
+  owner: v.required(v.label, {
+    means: 'The role that owns it and may log in.',
+    turn: 'The role that your program connects as. Not `postgres`, which has no password and comes in from nowhere.',
+    breaks: 'Nothing: it is an ordinary role.',
+  }),
+  password: v.required(v.label, {
+    means: 'The password of the owner when it is made.',
+    turn: 'A first one. Change it afterwards with ALTER ROLE: it is never set again.',
+    breaks: 'It stands in the config and in the state folder for as long as you leave it there.',
+  }),
+}
+
+const limitsShape = {
+  keptLog: v.option(v.size, {
+    means: 'How much log is kept for a member that comes back after a short while.',
+    default: '512MiB',
+    turn: 'Larger under heavy writing: what a member missed while it was away must still be there.',
+    breaks: 'Too little, and a member that was away is copied anew.',
+  }),
+  heldLog: v.option(v.size, {
+    means: 'The most log that a member which is away may hold back on the disk of the primary.',
+    default: '8GiB',
+    turn: 'What the disk can spare.',
+    breaks: 'Too much for the disk, and a dead member fills it.',
+  }),
+  freeSpace: v.option(v.size, {
+    means: "Less free space than this on the data's disk is unhealthy.",
+    default: '128MiB',
+    turn: 'Larger on a disk that fills fast.',
+    breaks: 'With 0 bytes free PostgreSQL ends, and so does its successor as soon as its disk is full.',
+  }),
+}
+
+const { instances: _, redundancy: __, ...shared } = serviceShape
+
+export const postgresShape = {
+  instances: v.required(v.count(1, 9, 3), {
+    means: 'How many nodes hold a copy of the data; one of them leads.',
+    turn: '3, to lose any one of them and go on.',
+    breaks: 'With 2, the loss of one leaves a single copy: `degrade` says what then. With 1 nothing takes over.',
+  }),
+  listen: v.required(v.port, {
+    means: 'The port at which every node leads clients to the primary.',
+    turn: 'What your program connects to, at any node.',
+    breaks: 'Taken by another program: the front door of that node does not open and says so.',
+  }),
+  listenStandby: v.option(v.port, {
+    means: 'The port at which every node leads clients to a standby, for reading.',
+    default: 'none',
+    turn: 'For reads that may be a little behind.',
+    breaks: 'What is read there may not be confirmed yet, and may vanish in a failover.',
+  }),
+  sync: v.option(v.count(1, 8, 1), {
+    means: 'How many standbys must have a write on their disk before it is acknowledged.',
+    default: 'half of the instances, rounded down: 1 of 3, 2 of 5',
+    turn: 'More: more copies may be lost at once without losing a write. Each write then waits for more of them.',
+    breaks: 'As many as there are standbys: the loss of any one stops all writes until the rule has changed.',
+  }),
+  degrade: v.option(v.oneOf(['block', 'run-alone']), {
+    means: 'What happens when no standby is left: writes wait (`block`), or go on with one copy only (`run-alone`).',
+    default: "'block'; with 2 instances it must be written",
+    turn: '`run-alone` when being down is worse than losing what was written since.',
+    breaks: '`run-alone`: what is acknowledged then is on one disk, and is lost with it.',
+  }),
+  ...shared,
+  database: v.option(v.group(databaseShape, 'a database', "{ name: 'shop', owner: 'shop', password: '…' }"), {
+    means: 'A database and its owner, made once, together with the first copy.',
+    default: 'none but `postgres`',
+    turn: 'What your program connects to. Later ones are made with SQL.',
+    breaks:
+      'Without it nobody can log in through the front door before you make a role, over the socket on the node itself.',
+  }),
+  settings: v.option(settings, {
+    means: 'Settings of postgresql.conf.',
+    default: "PostgreSQL's own",
+    turn: 'Memory, connections, logging: what fits the machine.',
+    breaks: 'Those that safety depends on are refused, each with the reason.',
+  }),
+  hba: v.option(lines, {
+    means: 'Lines of pg_hba.conf, before the last one, which lets in everybody who has a password.',
+    default: 'none',
+    turn: 'To let in fewer: write a `reject` line last.',
+    breaks: 'A line with `trust` lets in whoever reaches the port.',
+  }),
+  bin: v.option(v.folder, {
+    means: "The folder with PostgreSQL's programs, version 13 to 18; `npm` is the packaged one.",
+    default: 'the newest of this machine, else the packaged one',
+    turn: 'When there are several, or all nodes must run the same.',
+    breaks: 'Nodes with different major versions cannot copy from each other, and say so.',
+  }),
+  data: v.option(v.folder, {
+    means: "The data folder; a relative one starts at the config file's folder.",
+    default: "in the node's state folder",
+    turn: 'A disk of its own. Only where each node is a machine of its own: all nodes use the same path.',
+    breaks: 'A folder that holds something else is refused and left alone.',
+  }),
+  user: v.option(v.label, {
+    means: 'Who it runs as when agents are root, which PostgreSQL refuses to run as.',
+    default: '`postgres` if there is such a user, else `nobody`',
+    turn: 'A user of its own.',
+    breaks: 'A user that is not there, or an agent that is not root: it does not start and says so.',
+  }),
+  port: v.option(v.port, {
+    means: 'The port of the server itself, behind the front door.',
+    default: 'a free one from 20000 to 29999, kept for ever',
+    turn: 'When a firewall stands between the nodes.',
+    breaks: 'Another program on that port: the server does not start and says so.',
+  }),
+  limits: v.option(v.group(limitsShape, 'limits', "an object, such as { heldLog: '8GiB' }"), {
+    means: 'How much disk may be used, and how much must be left.',
+    default: 'as below',
+    turn: 'See each option.',
+    breaks: 'See each option.',
+  }),
+}

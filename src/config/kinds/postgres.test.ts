@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'vitest'
+import { compileCluster } from '../compile.ts'
+import { InvalidConfig } from '../complaint.ts'
+import { defineCluster, postgres } from '../define.ts'
+
+const nodes = { a: {}, b: {}, c: {} }
+
+function compiled(options: object) {
+  const db = postgres({ instances: 3, listen: 5432, ...options })
+  return compileCluster(defineCluster({ name: 'shop', nodes, services: { db } }), { isLocal: () => true })
+}
+
+function complaints(options: object): string[] {
+  try {
+    compiled(options)
+    return []
+  } catch (error) {
+    if (!(error instanceof InvalidConfig)) throw error
+    return error.complaints.map(({ path, problem }) => `${path} ${problem}`)
+  }
+}
+
+describe('postgres()', () => {
+  test('is a replicated service whose quorum is half of the instances', () => {
+    const [db] = compiled({ listenStandby: 5433 }).spec.services
+    expect(db).toMatchObject({
+      kind: 'postgres',
+      redundancy: 'active-passive',
+      standby: 'warm',
+      traits: { singleWriter: false, replicates: true },
+      replication: { k: 1, degrade: 'block' },
+      endpoints: [
+        { purpose: 'primary', protocol: 'tcp', port: 5432 },
+        { purpose: 'standby', protocol: 'tcp', port: 5433 },
+      ],
+    })
+  })
+
+  test('hands its driver megabytes, absolute folders and the first database', () => {
+    const database = { name: 'shop', owner: 'shop', password: 'first' }
+    const [db] = compiled({ limits: { heldLog: '1GiB' }, data: '/srv/pg', bin: 'npm', database }).spec.services
+    expect(db?.options).toMatchObject({ bin: 'npm', data: '/srv/pg', limits: { slotKeepMb: 1024, walKeepMb: 512 } })
+    expect(db?.options.bootstrap).toMatchObject({ database: 'shop', owner: 'shop', password: 'first' })
+    expect(JSON.stringify(db)).not.toContain('replicationPassword')
+  })
+
+  test('with two copies it must be said what happens when one is lost', () => {
+    expect(complaints({ instances: 2 })).toEqual([
+      'services.db.degrade must say what happens when one of the two copies is lost',
+    ])
+    expect(complaints({ instances: 2, degrade: 'run-alone' })).toEqual([])
+  })
+
+  test('more confirmations than standbys cannot be had', () => {
+    expect(complaints({ sync: 3 })).toEqual(['services.db.sync is 3, and there are 2 standbys'])
+  })
+
+  test('settings that safety depends on are refused, with the reason', () => {
+    const [complaint] = complaints({ settings: { fsync: false, work_mem: '8MB' } })
+    expect(complaint).toContain('fsync is set by Understudy')
+  })
+
+  test('the two front doors need two ports', () => {
+    expect(complaints({ listenStandby: 5432 })[0]).toContain('services.db.listenStandby is 5432')
+  })
+})

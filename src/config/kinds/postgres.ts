@@ -1,0 +1,95 @@
+/** `postgres()`: a PostgreSQL database whose standbys hold copies, behind a front door that leads to the primary. */
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { defaultK } from '../../core/quorum.ts'
+import { type PostgresOptions as Compiled, POSTGRES_DEFAULTS, postgresTraits } from '../../drivers/postgres/options.ts'
+import { refusedSettings } from '../../drivers/postgres/settings.ts'
+import { parseSize } from '../../lib/size.ts'
+import type { Findings } from '../complaint.ts'
+import * as v from '../schema/vocabulary.ts'
+import type { PostgresOptions } from '../service-options.ts'
+import type { Kind } from './kind.ts'
+import { postgresShape } from './postgres-shape.ts'
+
+const schema = z.strictObject(postgresShape).register(v.words, {
+  what: 'options of postgres()',
+  write: 'an object, such as { instances: 3, listen: 5432 }',
+}) satisfies z.ZodType<PostgresOptions>
+
+export const postgresKind: Kind<PostgresOptions> = {
+  name: 'postgres',
+  schema,
+  traits: () => postgresTraits(),
+  redundancy: 'active-passive',
+  check(path, options, findings) {
+    checkCopies(path, options, findings)
+    for (const why of refusedSettings(options.settings ?? {})) {
+      findings.complain(`${path}.settings`, why, 'nothing for it')
+    }
+    if (options.database?.owner === 'postgres') {
+      findings.complain(`${path}.database.owner`, "is the superuser's own name", 'another name')
+    }
+  },
+  endpoints: ({ listen, listenStandby }) => [
+    ...(listen === undefined
+      ? []
+      : [{ option: 'listen', endpoint: { purpose: 'primary', protocol: 'tcp', port: listen } } as const]),
+    ...(listenStandby === undefined
+      ? []
+      : [{ option: 'listenStandby', endpoint: { purpose: 'standby', protocol: 'tcp', port: listenStandby } } as const]),
+  ],
+  ownPorts: ({ port }) => (port === undefined ? [] : [{ option: 'port', port }]),
+  standby: () => 'warm',
+  replication: ({ instances, sync, degrade }) => ({
+    k: Math.min(sync ?? defaultK(instances), instances - 1),
+    degrade: degrade ?? 'block',
+  }),
+  compile,
+}
+
+function checkCopies(path: string, options: Partial<PostgresOptions>, findings: Findings): void {
+  const { instances, sync, degrade } = options
+  if (instances === undefined) return
+  if (instances === 1) findings.warn(`${path}.instances`, 'is 1, so there is no other copy of the data', '3')
+  if (sync !== undefined && sync > instances - 1) {
+    findings.complain(
+      `${path}.sync`,
+      `is ${sync}, and there are ${instances - 1} standbys`,
+      `${Math.max(1, instances - 1)} or less, or more instances`,
+    )
+  }
+  if (instances === 2 && degrade === undefined) {
+    findings.complain(
+      `${path}.degrade`,
+      'must say what happens when one of the two copies is lost',
+      "degrade: 'block' (writes wait for the second copy) or degrade: 'run-alone' (they go on with one)",
+    )
+  }
+}
+
+function compile(options: PostgresOptions, folder: string): Compiled {
+  const { bin, database, limits = {} } = options
+  const { bootstrap } = POSTGRES_DEFAULTS
+  return {
+    ...POSTGRES_DEFAULTS,
+    bin: bin === undefined || bin === 'npm' ? (bin ?? null) : resolve(folder, bin),
+    user: options.user ?? null,
+    port: options.port ?? null,
+    data: options.data === undefined ? null : resolve(folder, options.data),
+    settings: options.settings ?? {},
+    hba: options.hba ?? [],
+    bootstrap: database
+      ? { ...bootstrap, database: database.name, owner: database.owner, password: database.password }
+      : bootstrap,
+    limits: {
+      ...POSTGRES_DEFAULTS.limits,
+      walKeepMb: inMb(limits.keptLog) ?? POSTGRES_DEFAULTS.limits.walKeepMb,
+      slotKeepMb: inMb(limits.heldLog) ?? POSTGRES_DEFAULTS.limits.slotKeepMb,
+      freeSpaceMb: inMb(limits.freeSpace) ?? POSTGRES_DEFAULTS.limits.freeSpaceMb,
+    },
+  }
+}
+
+function inMb(size: string | number | undefined): number | undefined {
+  return size === undefined ? undefined : Math.ceil((parseSize(size) ?? 0) / 1_048_576)
+}

@@ -1,0 +1,58 @@
+/** Changes the rule of a primary that leads already, in the steps of rule.ts. */
+import { sameRule } from '../../core/quorum.ts'
+import type { Rule } from '../../core/replica.ts'
+import { UnderstudyError } from '../../errors.ts'
+import { until } from '../../lib/until.ts'
+import { ensureSlots } from './lead.ts'
+import type { Member } from './member.ts'
+import { parseLsn } from './position.ts'
+import { stepsBetween, synchronousStandbyNames } from './rule.ts'
+import { logState } from './standing.ts'
+
+/** `mark` writes the row of the rule that it is given, and resolves when its quorum has it. */
+export async function changeRule(member: Member, to: Rule, mark: (rule: Rule) => Promise<void>): Promise<void> {
+  const { record } = member.parts
+  const from = record.now.leading
+  if (!from || from.term !== to.term || from.primary !== to.primary) {
+    throw new UnderstudyError('UND_REFUSED', `it does not lead in term ${to.term}`)
+  }
+  if (record.now.pledged > to.term) throw new UnderstudyError('UND_REFUSED', `pledged to term ${record.now.pledged}`)
+  const steps = stepsBetween(from, to)
+  // Room for all that come in, before anything depends on them.
+  await ensureSlots(member, to.members)
+  await untilTheyCaughtUp(
+    member,
+    to.members.filter((name) => !from.members.includes(name)),
+  )
+  for (const { rule, first } of steps) {
+    if (first === 'row') await mark(rule)
+    record.change({ leading: rule })
+    await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+    if (first === 'setting') await mark(rule)
+  }
+  // The setting is in force already and its row was not durable when it was last seen, or nothing but the id is new.
+  if (steps.length === 0 && !sameRule(member.durable, to)) {
+    await mark(to)
+    record.change({ leading: to })
+  }
+}
+
+/** A member counts only when it has everything up to the moment at which it came in (trap 17). */
+async function untilTheyCaughtUp(member: Member, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return
+  const { clock, options } = member.parts
+  const { log } = await logState(member.session)
+  const patience = {
+    clock,
+    everyMs: 10,
+    withinMs: options.timing.markMs,
+    what: `${names.join(', ')} with all that is here`,
+  }
+  await until(patience, async () => {
+    const rows = await member.session.query(
+      `select application_name as node, flush_lsn::text as flushed from pg_stat_replication
+       where state = 'streaming' and flush_lsn is not null`,
+    )
+    return names.every((name) => rows.some((row) => row.node === name && parseLsn(String(row.flushed)) >= log))
+  })
+}

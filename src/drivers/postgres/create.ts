@@ -1,0 +1,71 @@
+/** The first copy, out of nothing: initdb beside the data folder, one rename, and then the things that all copies share. */
+import { spawn } from 'node:child_process'
+import { mkdirSync, renameSync } from 'node:fs'
+import type { Rule } from '../../core/replica.ts'
+import { UnderstudyError } from '../../errors.ts'
+import { prepareCatalog } from './catalog.ts'
+import { syncTree } from './folder.ts'
+import { ensureSlots } from './lead.ts'
+import type { Member } from './member.ts'
+import { synchronousStandbyNames } from './rule.ts'
+import { serverEnvironment } from './server.ts'
+import { includeOurs, SUPERUSER } from './settings.ts'
+
+/** Everything but the mark: members that are to be cloned from it cannot acknowledge yet. */
+export async function create(member: Member, rule: Rule): Promise<void> {
+  const { record, folder, node, options } = member.parts
+  folder.refuseForeign()
+  const again = record.now.leading?.id === rule.id
+  if (folder.content() === 'data' && !again)
+    throw new UnderstudyError('UND_REFUSED', `${folder.data} holds a database already`)
+  if (rule.primary !== node) throw new UnderstudyError('UND_REFUSED', `that rule is for ${rule.primary}`)
+  if (record.now.pledged > rule.term) throw new UnderstudyError('UND_REFUSED', `pledged to term ${record.now.pledged}`)
+  if (folder.content() === 'none') await initialise(member)
+  const lineage = [{ term: rule.term, id: rule.id, after: 0 }]
+  if (!again) record.change({ pledged: rule.term, lineage, leading: rule, following: null })
+  await member.start()
+  await prepareCatalog(member.session, member.parts.replicationPassword, options.bootstrap)
+  await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+  await ensureSlots(member, rule.members)
+}
+
+async function initialise(member: Member): Promise<void> {
+  const { folder, options, tell } = member.parts
+  const { encoding, locale, walSegmentMb } = options.bootstrap
+  tell('making the first copy of the database')
+  folder.removeFresh()
+  mkdirSync(folder.fresh, { mode: 0o700 })
+  folder.own(folder.fresh)
+  await initdb(member, [
+    ...['--pgdata', folder.fresh, '--username', SUPERUSER, '--encoding', encoding, '--locale', locale],
+    // Nobody comes in over the network before a password was set: the superuser has none.
+    ...['--auth-local', 'trust', '--auth-host', 'scram-sha-256', '--data-checksums', '--no-sync'],
+    `--wal-segsize=${walSegmentMb}`,
+  ])
+  includeOurs(folder, folder.fresh)
+  await syncTree(folder.fresh)
+  renameSync(folder.fresh, folder.data)
+}
+
+function initdb(member: Member, args: readonly string[]): Promise<void> {
+  const { binaries, folder } = member.parts
+  return new Promise((resolve, reject) => {
+    let said = ''
+    const child = spawn(binaries.initdb, [...args], {
+      cwd: folder.base,
+      env: { ...serverEnvironment(), ...binaries.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(folder.account ?? {}),
+    })
+    const listen = (chunk: Buffer) => {
+      said = (said + chunk.toString()).slice(-4_000)
+    }
+    child.stdout.on('data', listen)
+    child.stderr.on('data', listen)
+    child.once('error', reject)
+    child.once('close', (code) => {
+      if (code === 0) resolve()
+      else reject(new UnderstudyError('UND_REFUSED', `initdb failed: ${said.trim().split('\n').slice(-3).join(' ')}`))
+    })
+  })
+}

@@ -1,0 +1,293 @@
+/**
+ * The driver behind `postgres()`: one PostgreSQL server on one node.
+ *
+ * START HERE, then fence.ts (the heart), lead.ts, follow.ts, rule.ts and record.ts (what must not be forgotten). This file
+ * holds the verbs together. They come one at a time; a fence, an end or a demotion does not wait for a copy that is under way
+ * but calls it off. Each verb leads from any state to the one that it names, because an agent that died half way says it
+ * again, and none is ever begun by the driver itself.
+ */
+import type { InstanceReport, Term } from '../../core/model.ts'
+import type { Rule } from '../../core/replica.ts'
+import { UnderstudyError } from '../../errors.ts'
+import type { Stop } from '../../lib/stop.ts'
+import type { StartRequest } from '../driver.ts'
+import type { PrimaryAddress, ReplicaDriver } from '../replica.ts'
+import { adopt } from './adopt.ts'
+import { changeRule } from './change.ts'
+import { Course } from './course.ts'
+import { create } from './create.ts'
+import { demote } from './demote.ts'
+import { fence } from './fence.ts'
+import { follow } from './follow.ts'
+import { type PostgresDriverParts, prepareMember } from './ground.ts'
+import { checkpoint, ensureSlots, lead } from './lead.ts'
+import { Marker } from './marker.ts'
+import type { Member } from './member.ts'
+import { hasCaughtUp, type Sight } from './observe.ts'
+import type { PostgresOptions } from './options.ts'
+import { lastWords } from './server.ts'
+import { Turns } from './turns.ts'
+import { Watch } from './watch.ts'
+
+export type { PostgresDriverParts } from './ground.ts'
+
+export function createPostgresDriver(parts: PostgresDriverParts): ReplicaDriver {
+  return new PostgresDriver(parts)
+}
+
+class PostgresDriver implements ReplicaDriver {
+  readonly #parts: PostgresDriverParts
+  readonly #options: PostgresOptions
+  readonly #turns = new Turns()
+  readonly #course: Course
+  #ground: Promise<Ground> | undefined
+  #member: Member | undefined
+  #watch: Watch | undefined
+  #marker: Marker | undefined
+
+  constructor(parts: PostgresDriverParts) {
+    this.#parts = parts
+    this.#options = parts.service.options as unknown as PostgresOptions
+    this.#course = new Course(parts.service.name, parts.clock)
+  }
+
+  observe(): InstanceReport {
+    return this.#course.report(this.#member, this.#watch)
+  }
+
+  create(rule: Rule): Promise<void> {
+    return this.#verb(`create ${rule.id}`, async ({ member, marker }) => {
+      if (member.record.leading?.id === rule.id && member.runs && member.ruleDurable) return
+      this.#course.enter('starting')
+      await create(member, rule)
+      this.#course.fenced = undefined
+      marker.begin(rule) // not waited for: who is to acknowledge it may have to be copied from here first
+      if (rule.k === 0) await marker.settled()
+    })
+  }
+
+  /** As a standby it receives from nobody until `follow`; as a primary it goes on with the rule that it led under. */
+  start({ role, term, beforeRun }: StartRequest): Promise<void> {
+    return this.#verb(`start ${role} ${term}`, async ({ member, marker }, signal) => {
+      const { leading, pledged } = member.record
+      if (role === 'primary') {
+        if (!leading || leading.term !== term || pledged > term) return refuse(`it was not the primary of term ${term}`)
+        if (!member.runs) this.#course.enter('starting')
+        await lead(member, leading, () => marker.mark(leading, this.#options.timing.markMs, signal), signal)
+        this.#led(member)
+      } else {
+        if (leading !== null) return refuse(`it led in term ${leading.term}: fence it, or start it as that`)
+        if (!member.runs) this.#course.enter('starting')
+        await member.start(signal)
+      }
+      if (member.postmaster) await beforeRun?.(member.postmaster.identity)
+    })
+  }
+
+  promote(term: Term): Promise<void> {
+    return refuse(`a replicated service is promoted by a rule: fence(${term}), then lead(rule)`)
+  }
+
+  follow(rule: Rule, primary: PrimaryAddress): Promise<void> {
+    const key = `follow ${rule.term} ${primary.host}:${primary.port}`
+    return this.#verb(key, async ({ member }, signal) => {
+      if (!member.runs) this.#course.enter('starting')
+      await follow(member, rule, primary, signal)
+      this.#course.fenced = undefined
+    })
+  }
+
+  fence(term: Term): Promise<void> {
+    return this.#urgent(`fence ${term}`, async ({ member, marker }) => {
+      if (
+        this.#course.fenced !== undefined &&
+        member.record.pledged === term &&
+        (member.runs || this.#course.fenced === null)
+      )
+        return
+      this.#course.fenced = undefined
+      marker.stop()
+      this.#course.fenced = await fence(member, term)
+    })
+  }
+
+  lead(rule: Rule): Promise<void> {
+    return this.#verb(`lead ${rule.id}`, async ({ member, marker }, signal) => {
+      if (member.record.leading?.id === rule.id && member.runs && member.ruleDurable) return
+      const { leading } = member.record
+      const under = leading?.id === rule.id ? leading : rule // a change of its rule is for `changeRule` to go on with
+      const mark = () => {
+        this.#course.fenced = undefined
+        void this.#watch?.lookNow()
+        return marker.mark(under, this.#options.timing.markMs, signal)
+      }
+      if (member.runs) marker.prepare()
+      await lead(member, under, mark, signal)
+      this.#led(member)
+    })
+  }
+
+  changeRule(rule: Rule): Promise<void> {
+    return this.#verb(`change ${JSON.stringify(rule)}`, ({ member, marker }, signal) =>
+      changeRule(member, rule, (step) => marker.mark(step, this.#options.timing.markMs, signal)),
+    )
+  }
+
+  demote(term: Term): Promise<void> {
+    return this.#urgent(`demote ${term}`, async ({ member, marker }) => {
+      marker.stop()
+      if (member.runs) this.#course.enter('stopping')
+      await demote(member, term)
+    })
+  }
+
+  stop({ graceMs }: { readonly settleMs: number; readonly graceMs: number }): Promise<void> {
+    return this.#urgent('stop', async ({ member, marker }) => {
+      if (member.runs) this.#course.enter('stopping')
+      marker.stop()
+      await member.end('fast', graceMs, '')
+      this.#stopped('', false)
+    })
+  }
+
+  kill(): Promise<void> {
+    return this.#urgent('kill', async ({ member, marker }) => {
+      marker.stop()
+      await member.end('kill', 0, '')
+      this.#stopped('', false)
+    })
+  }
+
+  /** Does not reject when there is no PostgreSQL to be found: the agent has other work, and the note says it. */
+  async adopt(): Promise<void> {
+    try {
+      await this.#prepare()
+    } catch (error) {
+      this.#course.note = asOperating(error).message
+      return
+    }
+    await this.#verb('adopt', async ({ member, marker }) => {
+      this.#course.fenced = await adopt(member, marker)
+    })
+  }
+
+  onChange(changed: () => void): Stop {
+    return this.#course.onChange(changed)
+  }
+
+  async close(): Promise<void> {
+    this.#turns.abort()
+    this.#marker?.stop()
+    this.#watch?.stop()
+    this.#member?.postmaster?.letGo()
+    this.#member?.hangUp()
+  }
+
+  #led(member: Member): void {
+    void checkpoint(member).catch(() => {}) // whoever has to rewind waits for one, and asks for the truth himself
+    const members = member.record.leading?.members ?? []
+    void ensureSlots(member, members).catch(() => {}) // made on each change of rule, and by each follower ahead of time
+  }
+
+  #verb(key: string, work: Work): Promise<void> {
+    return this.#turns.take(key, (signal) => this.#do(work, signal))
+  }
+
+  /** Calls off what is under way and goes next. */
+  #urgent(key: string, work: Work): Promise<void> {
+    return this.#turns.push(key, (signal) => this.#do(work, signal))
+  }
+
+  async #do(work: Work, signal: AbortSignal): Promise<void> {
+    const ground = await this.#prepare()
+    try {
+      await work(ground, signal)
+      this.#course.note = ground.member.record.discarded ?? ''
+    } catch (error) {
+      if (!signal.aborted) this.#course.note = error instanceof Error ? error.message : String(error)
+      throw asOperating(error)
+    } finally {
+      if (ground.member.runs) {
+        this.#course.enter('running')
+        await ground.watch.lookNow()
+      } else if (this.#course.state !== 'stopped') this.#stopped(this.#course.note, true)
+      this.#course.tell()
+    }
+  }
+
+  #prepare(): Promise<Ground> {
+    this.#ground ??= this.#makeGround().catch((error: unknown) => {
+      this.#ground = undefined
+      throw error
+    })
+    return this.#ground
+  }
+
+  async #makeGround(): Promise<Ground> {
+    const { service } = this.#parts
+    const member = await prepareMember(this.#parts, this.#options, (note) => {
+      this.#course.note = note
+      this.#course.tell()
+    })
+    member.onServer = (postmaster) => {
+      this.#course.enter('running')
+      this.#watch?.forget()
+      this.#watch?.feel('unknown', '')
+      void postmaster.gone.then((how) => {
+        if (member.postmaster === postmaster) this.#ended(member, how)
+      })
+    }
+    this.#member = member
+    this.#marker = new Marker(member, () => {
+      void this.#watch?.lookNow().finally(() => this.#course.tell())
+    })
+    this.#watch = new Watch({
+      member,
+      probeEveryMs: service.timing.probeEveryMs,
+      probeTimeoutMs: service.timing.probeTimeoutMs,
+      loopLagMs: () => this.#parts.loopLagMs(),
+      onSight: (sight) => this.#seen(member, sight),
+      changed: () => this.#course.tell(),
+    })
+    this.#watch.start()
+    return { member, watch: this.#watch, marker: this.#marker }
+  }
+
+  #seen(member: Member, sight: Sight): void {
+    if (this.#watch?.health === 'healthy') this.#course.failures = 0
+    if (!hasCaughtUp(member, sight)) return
+    member.parts.record.change({ quarantinedUntil: null })
+    member.reload()
+    this.#course.tell()
+  }
+
+  #ended(member: Member, how: string): void {
+    const asked = member.farewell !== undefined
+    member.durable = null
+    this.#marker?.stop()
+    this.#course.fenced = this.#course.fenced === null ? null : undefined
+    this.#stopped(asked ? (member.farewell ?? '') : `${how}: ${lastWords(member.parts.folder)}`, !asked)
+  }
+
+  #stopped(note: string, byItself: boolean): void {
+    if (this.#course.state !== 'stopped') this.#watch?.forget()
+    this.#course.stopped(note, byItself)
+  }
+}
+
+interface Ground {
+  readonly member: Member
+  readonly watch: Watch
+  readonly marker: Marker
+}
+
+type Work = (ground: Ground, signal: AbortSignal) => Promise<void>
+
+function refuse(message: string): Promise<never> {
+  return Promise.reject(new UnderstudyError('UND_REFUSED', message))
+}
+
+function asOperating(error: unknown): UnderstudyError {
+  if (error instanceof UnderstudyError) return error
+  return new UnderstudyError('UND_REFUSED', error instanceof Error ? error.message : String(error), { cause: error })
+}

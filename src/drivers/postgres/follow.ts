@@ -1,0 +1,187 @@
+/**
+ * Makes this member a standby of the primary of a rule, by the cheapest way that is true: a reload when its log is a part of
+ * the primary's, a rewind when it has something of its own, a copy when nothing else is sound.
+ *
+ * It asks the primary first and receives later. Timeline numbers alone do not tell whether two logs are of one history: two
+ * promotions from timeline 1 both make a timeline 2, and pg_rewind then finds nothing to do and keeps rows that nobody
+ * acknowledged (trap 20). So each member remembers the promotion that it received from, and the primary has a row for each
+ * promotion of its history; a promotion that is not among them never became durable.
+ */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import type { Rule } from '../../core/replica.ts'
+import { UnderstudyError } from '../../errors.ts'
+import { until } from '../../lib/until.ts'
+import type { PrimaryAddress } from '../replica.ts'
+import { adoptClone, clone } from './clone.ts'
+import { type Divergence, keepDiscarded } from './discarded.ts'
+import { pledge, settled, stopReceiving } from './fence.ts'
+import { ensureSlots, releaseSlots } from './lead.ts'
+import { type Member, makeStandby } from './member.ts'
+import { branchOf, forkPoint } from './position.ts'
+import { mayReceive } from './record.ts'
+import { factsOf, nextXidOf, type PrimaryFacts } from './remote.ts'
+import { serverEnvironment } from './server.ts'
+import { DATABASE, includeOurs, REPLICATION_ROLE } from './settings.ts'
+import { positionIn } from './standing.ts'
+
+const run = promisify(execFile)
+
+export async function follow(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
+  const { record, folder, node } = member.parts
+  if (rule.primary === node) throw new UnderstudyError('UND_REFUSED', 'nobody follows itself')
+  folder.refuseForeign()
+  if (!followsAlready(member, rule, primary)) {
+    if (mayReceive(record.now) && record.now.following?.rule.term === rule.term) record.change({ following: null })
+    const led = pledge(member, rule.term)
+    if (led) await member.end('immediate', 500, `follows ${rule.primary} from term ${rule.term} on`)
+    await prepareData(member, rule, primary, signal)
+    await receive(member, rule, primary)
+  } else if (!member.runs) await member.start(signal)
+  await untilItStreams(member, primary, signal)
+  await releaseSlots(member)
+  await ensureSlots(member, [rule.primary, ...rule.members])
+}
+
+function followsAlready(member: Member, rule: Rule, primary: PrimaryAddress): boolean {
+  const { following, pledged } = member.record
+  if (!following || pledged > rule.term || following.rule.term !== rule.term) return false
+  return following.primary.host === primary.host && following.primary.port === primary.port
+}
+
+/** Afterwards the data is a part of the primary's history, and `lineage` says what is received from now on. */
+async function prepareData(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
+  const { folder, record } = member.parts
+  const facts = await factsOf(member, rule, primary)
+  if (folder.content() !== 'data') return copyAll(member, rule, primary, facts, signal)
+  if (member.runs) await stopReceiving(member)
+  else await member.start(signal)
+  const divergence = await divergenceFrom(member, facts)
+  if (divergence === null) {
+    const { timeline } = positionIn(member, await settled(member))
+    const { lineage } = record.now
+    const known = lineage.at(-1)?.id === facts.promotion
+    const branch = { term: rule.term, id: facts.promotion, after: timeline }
+    record.change({ lineage: known ? lineage : [...lineage, branch], suspect: false })
+    return
+  }
+  const nextXid = await nextXidOf(member, rule, primary)
+  const kept = await keepDiscarded(member, { ...divergence, nextXid })
+  record.change({ suspect: true, discarded: kept })
+  if (!(divergence.canRewind && (await rewind(member, rule, primary, facts)))) {
+    await copyAll(member, rule, primary, facts, signal)
+  }
+}
+
+interface FoundDivergence extends Omit<Divergence, 'nextXid'> {
+  readonly canRewind: boolean
+}
+
+async function divergenceFrom(member: Member, facts: PrimaryFacts): Promise<FoundDivergence | null> {
+  const system = await member.session.one('select system_identifier::text as id from pg_control_system()')
+  if (system.id !== facts.systemId) {
+    throw new UnderstudyError('UND_REFUSED', `${member.parts.folder.data} is of another database: move it away`)
+  }
+  const state = await settled(member)
+  const mine = positionIn(member, state)
+  const found = { mine, segmentBytes: state.segmentBytes }
+  const branch = branchOf(member.record.lineage, mine.timeline)
+  const fork = forkPoint({ timeline: mine.timeline, log: state.log }, facts.timeline, facts.history)
+  const ofTheirs = branch === undefined || branch.id === facts.promotion || facts.promotions.includes(branch.id)
+  if (!ofTheirs) {
+    const sameNumber = mine.timeline === facts.timeline || facts.history.some((old) => old.timeline === mine.timeline)
+    const why = `written under term ${branch.term}, whose promotion never became durable`
+    const oldest = facts.history.reduce((least, { endLog }) => (endLog < least ? endLog : least), state.log)
+    return { ...found, fork: fork ?? oldest, why, canRewind: !sameNumber }
+  }
+  if (fork !== null) return { ...found, fork, why: 'never acknowledged', canRewind: true }
+  if (mine.timeline === facts.timeline && state.log > facts.log) {
+    return { ...found, fork: facts.log, why: 'which the primary lost', canRewind: false }
+  }
+  return null
+}
+
+/** False when it cannot be done or did nothing: then only a copy is sound. */
+async function rewind(member: Member, rule: Rule, primary: PrimaryAddress, facts: PrimaryFacts): Promise<boolean> {
+  const { binaries, folder, clock, options, tell, record } = member.parts
+  if (binaries.rewind === null) return false
+  tell(`rewinding to where ${primary.node} went another way`)
+  const patience = { clock, everyMs: 50, withinMs: options.timing.promoteMs, what: `a checkpoint of ${primary.node}` }
+  await until(patience, async () => (await factsOf(member, rule, primary)).checkpointTimeline === facts.timeline)
+  await member.end('fast', 60_000, 'ended to be rewound')
+  const source = `host=${primary.host} port=${primary.port} user=${REPLICATION_ROLE} dbname=${DATABASE}`
+  try {
+    const { stdout, stderr } = await run(
+      binaries.rewind,
+      ['--target-pgdata', folder.data, '--source-server', source, '--no-ensure-shutdown'],
+      {
+        cwd: folder.data,
+        env: { ...serverEnvironment(), ...binaries.env, PGPASSWORD: member.parts.replicationPassword },
+        maxBuffer: 16_777_216,
+        ...(folder.account ?? {}),
+      },
+    )
+    // Said with exit code 0 where it looked at the wrong timeline (trap 21): the divergence was proven before.
+    if (/no rewind required/.test(stdout + stderr)) return false
+  } catch (error) {
+    tell(
+      `pg_rewind failed, so everything is copied: ${String((error as { stderr?: unknown }).stderr ?? error).slice(-300)}`,
+    )
+    return false
+  }
+  makeStandby(folder)
+  includeOurs(folder, folder.data)
+  const target = (await factsOf(member, rule, primary)).log
+  record.change({
+    lineage: [{ term: rule.term, id: facts.promotion, after: 0 }],
+    quarantinedUntil: target.toString(),
+    suspect: false,
+  })
+  return true
+}
+
+async function copyAll(
+  member: Member,
+  rule: Rule,
+  primary: PrimaryAddress,
+  facts: PrimaryFacts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { record, binaries } = member.parts
+  if (facts.version !== binaries.version) {
+    const versions = `${primary.node} runs PostgreSQL ${facts.version}, and here is ${binaries.version} in ${binaries.dir}`
+    throw new UnderstudyError('UND_REFUSED', `${versions}: a copy needs the same version (option bin)`)
+  }
+  const { untilLog } = await clone(member, primary, signal)
+  if (member.runs) await member.end('immediate', 500, 'replaced by a copy')
+  // The record first: data without it would not know what it is, and the record without data is harmless.
+  record.change({
+    lineage: [{ term: rule.term, id: facts.promotion, after: 0 }],
+    quarantinedUntil: untilLog.toString(),
+    suspect: false,
+  })
+  adoptClone(member)
+}
+
+async function receive(member: Member, rule: Rule, primary: PrimaryAddress): Promise<void> {
+  const { record } = member.parts
+  if (record.now.pledged !== rule.term) throw new UnderstudyError('UND_REFUSED', 'pledged to a higher term meanwhile')
+  record.change({ following: { rule, primary } })
+  if (member.runs) member.reload()
+  else await member.start()
+}
+
+async function untilItStreams(member: Member, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
+  const { clock, options } = member.parts
+  const patience = {
+    clock,
+    everyMs: 5,
+    withinMs: options.timing.startMs,
+    what: `a stream from ${primary.node}`,
+    signal,
+  }
+  await until(patience, async () => {
+    const [row] = await member.session.query('select sender_host, sender_port, status from pg_stat_wal_receiver')
+    return row?.status === 'streaming' && row.sender_port === primary.port
+  })
+}

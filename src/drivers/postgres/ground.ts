@@ -1,0 +1,45 @@
+/** From the driver's parts to a member: whom it runs as, its folders, its record, its binaries and its port, in this order. */
+import type { NodeSpec, ServiceSpec } from '../../core/model.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
+import { accountFor } from './account.ts'
+import { findBinaries } from './binaries.ts'
+import { Folder } from './folder.ts'
+import { Member } from './member.ts'
+import type { PostgresOptions } from './options.ts'
+import { choosePort } from './port.ts'
+import { RecordFile } from './record.ts'
+import { portInUse } from './server.ts'
+
+export interface PostgresDriverParts {
+  /** The cluster's name. */
+  readonly cluster: string
+  readonly node: NodeSpec
+  readonly service: ServiceSpec
+  /** The node's folder, `nodes/<node>` in the state folder: `instances/<service>` is made in it. */
+  readonly nodeDir: string
+  readonly clock: Clock
+  readonly random: Random
+  /** A secret that only this cluster's nodes can derive, the same on each of them; another one for each purpose. */
+  secretFor(purpose: string): string
+  /** How late this agent's event loop was in about the last second: misses taken meanwhile prove nothing. */
+  loopLagMs(): number
+}
+
+export async function prepareMember(
+  { nodeDir, service, node, clock, random, secretFor }: PostgresDriverParts,
+  options: PostgresOptions,
+  tell: (note: string) => void,
+): Promise<Member> {
+  const account = accountFor(options.user)
+  const folder = new Folder(nodeDir, service.name, options.data, account)
+  folder.prepare()
+  const record = new RecordFile(folder.recordPath)
+  record.load()
+  const binaries = await findBinaries({ bin: options.bin, version: folder.dataVersion(), linksDir: folder.links })
+  const port = options.port ?? record.now.port ?? portInUse(folder) ?? (await choosePort(node.address, random))
+  if (record.now.port !== port) record.change({ port })
+  const replicationPassword = secretFor(`replication of ${service.name}`)
+  const of = { node: node.name, address: node.address, port, clock, options }
+  return new Member({ ...of, folder, record, binaries, replicationPassword, tell })
+}

@@ -1,0 +1,22 @@
+/**
+ * pg_hba.conf in two states. Open: whoever has a password. Closed: only our own session and the other members. It is closed
+ * while this member holds, or may hold, what nobody has acknowledged: after the restart of a primary that crashed (trap 9),
+ * before the rule of a promotion is durable, and on a former primary until it is known whether it diverged.
+ */
+import type { PostgresOptions } from './options.ts'
+import { DATABASE, REPLICATION_ROLE, SUPERUSER } from './settings.ts'
+
+export type Entry = 'open' | 'closed'
+
+export function hbaText(entry: Entry, options: Pick<PostgresOptions, 'hba'>): string {
+  return [
+    '# Written by Understudy at every change: edits are lost. Lines of yours go into the config (hba).',
+    // The socket lies in a folder that only the server's account can enter.
+    `local all ${SUPERUSER} trust`,
+    // Members prove themselves with the password that the fence takes away from a receiver: never trust here.
+    `host ${DATABASE},replication ${REPLICATION_ROLE} all scram-sha-256`,
+    `host all ${REPLICATION_ROLE} all reject`,
+    ...(entry === 'open' ? [...options.hba, 'host all all all scram-sha-256'] : []),
+    '',
+  ].join('\n')
+}

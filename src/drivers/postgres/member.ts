@@ -1,0 +1,200 @@
+/**
+ * One server on one node, with everything that is kept about it: the ground that the verbs stand on. It knows how to bring
+ * the files that the server reads into line with the record, and nothing about when that should be done.
+ */
+import { randomBytes } from 'node:crypto'
+import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs'
+import type { NodeName } from '../../core/model.ts'
+import type { Rule } from '../../core/replica.ts'
+import { UnderstudyError } from '../../errors.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { removeFile, writeFileAtomic } from '../../lib/files.ts'
+import { until } from '../../lib/until.ts'
+import type { Binaries } from './binaries.ts'
+import type { Folder } from './folder.ts'
+import { type Entry, hbaText } from './hba.ts'
+import type { PostgresOptions } from './options.ts'
+import { mayReceive, type RecordFile } from './record.ts'
+import { killRemains, lastWords, launch, type Postmaster } from './server.ts'
+import { Session } from './session.ts'
+import { conninfo, includeOurs, REPLICATION_ROLE, replaceFile, settingsText } from './settings.ts'
+
+export interface MemberParts {
+  readonly node: NodeName
+  readonly address: string
+  readonly port: number
+  readonly clock: Clock
+  readonly options: PostgresOptions
+  readonly folder: Folder
+  readonly record: RecordFile
+  readonly binaries: Binaries
+  /** What members show each other when they copy and stream: a secret of the cluster, the same on every node. */
+  readonly replicationPassword: string
+  /** Tells people what a long piece of work is doing. */
+  readonly tell: (note: string) => void
+}
+
+export class Member {
+  readonly parts: MemberParts
+  /** For the verbs. */
+  readonly session: Session
+  /** For looking: a look that hangs must not hold up a fence. */
+  readonly watcher: Session
+  postmaster: Postmaster | undefined
+  /** The newest rule whose row is known to be on its quorum, since the server last started. */
+  durable: Rule | null = null
+  /** Why the server ends, when we end it ourselves. */
+  farewell: string | undefined
+  /** Called with each postmaster that is started or found. */
+  onServer: (postmaster: Postmaster) => void = () => {}
+
+  constructor(parts: MemberParts) {
+    this.parts = parts
+    const { clock, folder, port, options } = parts
+    const sessionParts = { clock, port, socketDir: folder.sockets, statementMs: options.timing.statementMs }
+    this.session = new Session(sessionParts)
+    this.watcher = new Session(sessionParts)
+    this.session.onCut = () => this.postmaster?.check()
+    this.watcher.onCut = () => this.postmaster?.check()
+  }
+
+  get record() {
+    return this.parts.record.now
+  }
+
+  get runs(): boolean {
+    return this.postmaster !== undefined && !this.postmaster.isGone
+  }
+
+  /** A rule of the term that it leads in is on its quorum: what people write from now on is confirmed by that. */
+  get ruleDurable(): boolean {
+    return this.durable !== null && this.durable.term === this.record.leading?.term
+  }
+
+  /** Whether people may come in: hba.ts says when not. */
+  get entry(): Entry {
+    const { leading, suspect, quarantinedUntil } = this.record
+    return (leading !== null && !this.ruleDurable) || suspect || quarantinedUntil !== null ? 'closed' : 'open'
+  }
+
+  /** Brings the files that the server reads into line with the record. The key first when it goes, last when it comes. */
+  writeFiles(): void {
+    const { folder, options, node, address, port, binaries } = this.parts
+    const { following, leading, lineage } = this.record
+    const receives = mayReceive(this.record) && following !== null
+    if (!receives) this.takeKey()
+    const info = receives ? conninfo(following.primary, node, folder.keyPath, options.timing) : ''
+    const promotion = lineage.at(-1)?.id ?? ''
+    const situation = { node, address, port, version: binaries.version, options, leading, promotion, conninfo: info }
+    const hba = `hba_file = '${folder.hbaPath.replaceAll("'", "''")}'\n`
+    const sockets = `unix_socket_directories = '${folder.sockets.replaceAll("'", "''")}'\n`
+    replaceFile(folder, folder.hbaPath, hbaText(this.entry, options))
+    replaceFile(folder, folder.settingsPath, settingsText(situation) + hba + sockets)
+    if (receives) replaceFile(folder, folder.keyPath, `*:*:*:${REPLICATION_ROLE}:${this.parts.replicationPassword}\n`)
+  }
+
+  /** From now on no receiver can begin to stream: it has no password. */
+  takeKey(): void {
+    removeFile(this.parts.folder.keyPath)
+  }
+
+  /** Tells the server to read its files again, after writing them. */
+  reload(): void {
+    this.writeFiles()
+    if (!this.postmaster?.signal('SIGHUP')) throw new UnderstudyError('UND_REFUSED', 'no server runs here')
+  }
+
+  /** Reads its files again, and resolves when a session sees `value` in force. */
+  async reloadAndSee(name: string, value: string): Promise<void> {
+    this.reload()
+    const { clock, options } = this.parts
+    const patience = { clock, everyMs: 1, withinMs: options.timing.statementMs, what: `${name} = '${value}'` }
+    await until(patience, async () => {
+      const row = await this.session.one('select current_setting($1) as value', [name])
+      return row.value === value
+    })
+  }
+
+  /** Starts the server as the record says, and resolves when it answers. */
+  async start(signal?: AbortSignal): Promise<void> {
+    if (this.runs) return this.untilItAnswers(signal)
+    const { folder, binaries, clock } = this.parts
+    if (folder.content() !== 'data') throw new UnderstudyError('UND_REFUSED', `there is no database in ${folder.data}`)
+    // Whoever leads nothing must not come up as a primary, whatever it was when it ended.
+    if (this.record.leading === null) makeStandby(folder)
+    includeOurs(folder, folder.data)
+    this.durable = null
+    this.writeFiles()
+    this.farewell = undefined
+    this.hold(await launch(folder, binaries, clock))
+    await this.untilItAnswers(signal)
+  }
+
+  hold(postmaster: Postmaster): void {
+    this.postmaster = postmaster
+    writeFileAtomic(this.parts.folder.identityPath, JSON.stringify(postmaster.identity))
+    void postmaster.gone.then(() => this.hangUp())
+    this.onServer(postmaster)
+  }
+
+  /** Recovery included; rejects at once when the server ends instead. */
+  async untilItAnswers(signal?: AbortSignal): Promise<void> {
+    const { clock, options, folder } = this.parts
+    const patience = { clock, everyMs: 5, withinMs: options.timing.startMs, what: 'an answer of the server' }
+    await until(signal ? { ...patience, signal } : patience, async () => {
+      if (!this.runs) throw new UnderstudyError('UND_REFUSED', `the server ended: ${lastWords(folder)}`)
+      try {
+        await this.session.query('select 1')
+        return true
+      } catch {
+        return false // starting, recovering or not yet consistent: asked again until the deadline
+      }
+    })
+  }
+
+  /**
+   * Ends the server and resolves when nothing is left. `fast` lets the standbys have everything first; `immediate` does not
+   * wait for anybody. Whoever does not obey in time is killed.
+   */
+  async end(how: 'fast' | 'immediate' | 'kill', withinMs: number, why: string): Promise<void> {
+    const { postmaster } = this
+    const { clock, folder } = this.parts
+    this.farewell ??= why
+    if (postmaster && !postmaster.isGone && how !== 'kill' && !postmaster.isFrozen) {
+      postmaster.signal(how === 'fast' ? 'SIGINT' : 'SIGQUIT')
+      const patience = { clock, everyMs: 5, withinMs, what: 'the end of the server' }
+      await until(patience, () => postmaster.isGone).catch(() => {}) // it did not obey: it is killed below
+    }
+    this.hangUp()
+    await killRemains(folder.data, clock)
+    if (!postmaster) return
+    // One that is ending stands in no folder any more, and is still there for a moment.
+    await until({ clock, everyMs: 2, withinMs: 10_000, what: 'the end of the postmaster' }, () => {
+      postmaster.check()
+      return postmaster.isGone
+    })
+  }
+
+  /** Closes our own connections: they are opened again when they are needed. */
+  hangUp(): void {
+    this.session.close()
+    this.watcher.close()
+  }
+
+  async inRecovery(): Promise<boolean> {
+    return (await this.session.one('select pg_is_in_recovery() as it')).it === true
+  }
+}
+
+/** A file that is there before the server starts, and on the disk. */
+export function makeStandby(folder: Folder): void {
+  if (existsSync(folder.standbySignal)) return
+  const file = openSync(folder.standbySignal, 'w', 0o600)
+  fsyncSync(file)
+  closeSync(file)
+  folder.own(folder.standbySignal)
+}
+
+export function freshId(): string {
+  return randomBytes(8).toString('hex')
+}

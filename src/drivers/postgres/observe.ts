@@ -1,0 +1,72 @@
+/** Looks at the server all the time, in one statement, and keeps what it saw: `observe()` of the driver only reads memory. */
+import { sameRule } from '../../core/quorum.ts'
+import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
+import { NEWEST_RULE, ruleFromRow } from './catalog.ts'
+import type { Member } from './member.ts'
+import { formatLsn } from './position.ts'
+import { mayReceive } from './record.ts'
+import { logState, positionIn } from './standing.ts'
+
+export interface Sight {
+  readonly inRecovery: boolean
+  readonly position: Position
+  readonly replayLagBytes: number
+  readonly streaming: ReplicaReport['streaming']
+  /** Its receiver is connected and gets log. */
+  readonly receives: boolean
+  /** The newest rule in this copy. */
+  readonly rule: Rule | null
+}
+
+export async function look(member: Member): Promise<Sight> {
+  const state = await logState(member.watcher)
+  const rows = await member.watcher.query(
+    `select application_name as node, pg_wal_lsn_diff($1::text::pg_lsn, flush_lsn)::text as lag
+     from pg_stat_replication where state in ('streaming', 'catchup') and flush_lsn is not null`,
+    [formatLsn(state.log)],
+  )
+  const [receiver] = await member.watcher.query('select status, flushed_lsn::text as flushed from pg_stat_wal_receiver')
+  const rule = await newestRule(member)
+  return {
+    inRecovery: state.inRecovery,
+    position: positionIn(member, state),
+    replayLagBytes: state.inRecovery ? Number(state.log - state.replayed) : 0,
+    streaming: rows.map((row) => ({ node: String(row.node), lagBytes: Math.max(0, Number(row.lag)) })),
+    receives: receiver?.status === 'streaming',
+    rule,
+  }
+}
+
+async function newestRule(member: Member): Promise<Rule | null> {
+  const [there] = await member.watcher.query("select to_regclass('understudy.rules') is not null as it")
+  if (there?.it !== true) return null
+  const [row] = await member.watcher.query(NEWEST_RULE)
+  return row ? ruleFromRow(row) : null
+}
+
+/** What is told to the core; `sight` is null while the server does not answer. */
+export function replicaReport(member: Member, sight: Sight | null, fenced: Position | null | undefined): ReplicaReport {
+  const { pledged, leading, following, quarantinedUntil, suspect } = member.record
+  return {
+    pledged,
+    fenced: fenced !== undefined,
+    // After a fence the position of that moment counts: nothing can have been added to it.
+    position: fenced !== undefined ? fenced : (sight?.position ?? null),
+    replayLagBytes: sight?.replayLagBytes ?? 0,
+    // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.
+    rule: leading ? (sameRule(leading, member.durable) ? leading : null) : (sight?.rule ?? null),
+    ruleDurable: leading !== null && member.ruleDurable && member.runs,
+    streaming: sight?.inRecovery === false ? sight.streaming : [],
+    receivingFrom: sight?.receives && mayReceive(member.record) ? (following?.primary.node ?? null) : null,
+    quarantined: quarantinedUntil !== null,
+    diverged: suspect,
+  }
+}
+
+/** Has a rewound or cloned copy caught up, so that it counts again (trap 17)? */
+export function hasCaughtUp(member: Member, sight: Sight): boolean {
+  const { quarantinedUntil } = member.record
+  if (quarantinedUntil === null || !sight.receives) return false
+  const replayed = BigInt(sight.position.log) - BigInt(sight.replayLagBytes)
+  return replayed >= BigInt(quarantinedUntil)
+}

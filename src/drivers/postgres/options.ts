@@ -1,0 +1,110 @@
+/**
+ * What `postgres()` compiles to: every default filled in, plain JSON. The config room builds the schema that people write
+ * against and compiles into this type; the driver reads nothing else.
+ */
+import type { Traits } from '../../core/model.ts'
+
+// A type and not an interface: only a type may stand where `Record<string, unknown>` is asked for (ServiceSpec.options).
+export type PostgresOptions = {
+  /** The folder with `postgres` and `initdb`, or `npm` for the packaged ones; null: found by itself (binaries.ts). */
+  readonly bin: string | null
+  /** Whom it runs as when the agent is root (PostgreSQL refuses root); null: `postgres` if there is one, else `nobody`. */
+  readonly user: string | null
+  /** The server's own port, behind the door; null: a free one of 20000-29999, kept for ever. */
+  readonly port: number | null
+  /** The data folder; null: `instances/<service>/data` in the node's state folder. */
+  readonly data: string | null
+  /** Settings of postgresql.conf. Those that safety depends on are refused: settings.ts lists them, each with its reason. */
+  readonly settings: Readonly<Record<string, string | number | boolean>>
+  /** Lines of pg_hba.conf, before the last one (everybody with a password). */
+  readonly hba: readonly string[]
+  readonly bootstrap: BootstrapOptions
+  readonly timing: PostgresTiming
+  readonly limits: PostgresLimits
+}
+
+/** Only used once, when the first copy is made out of nothing. */
+export type BootstrapOptions = {
+  /** A database to make, owned by `owner`. Null: none but `postgres`. */
+  readonly database: string | null
+  readonly owner: string | null
+  readonly password: string | null
+  readonly encoding: string
+  readonly locale: string
+  /**
+   * Megabytes of one log segment. Default 4. A promotion copies and syncs the segment that the log ended in, so a small one
+   * makes promotion faster; a very small one (1) makes many files under a heavy write load.
+   */
+  readonly walSegmentMb: number
+}
+
+export type PostgresTiming = {
+  /** Between two looks at the server. Default 200. */
+  readonly watchEveryMs: number
+  /** What one administrative statement may take. Default 2000. */
+  readonly statementMs: number
+  /** What a fence may take until it is reported as failed. Default 3000. */
+  readonly fenceMs: number
+  /** What a promotion may take, replay included. Default 60000. */
+  readonly promoteMs: number
+  /** How long `lead` and `changeRule` wait for the quorum to have the rule row. Default 10000; it goes on being tried. */
+  readonly markMs: number
+  /** What a start may take until it answers: crash recovery and replay included. Default 300000. */
+  readonly startMs: number
+  /** How long a clean shutdown may wait for standbys to have everything. Default 3000. */
+  readonly demoteMs: number
+  /** wal_receiver_timeout and wal_sender_timeout. Default 3000. */
+  readonly walTimeoutMs: number
+  /** How long a receiver may try to connect. Default 2000; below 2 seconds libpq rounds up. */
+  readonly connectMs: number
+}
+
+export type PostgresLimits = {
+  /** Log kept for members without a slot in use. Default 512. */
+  readonly walKeepMb: number
+  /** The most log that the slot of a dead standby may hold back. Default 8192. */
+  readonly slotKeepMb: number
+  /** Less free space than this on the data's disk is unhealthy. Default 128. */
+  readonly freeSpaceMb: number
+  /** How many times what a diverged copy had to give up is kept. Default 3. */
+  readonly discardedKept: number
+  /** The most that is kept of one divergence. Default 1024. */
+  readonly discardedMb: number
+}
+
+export const POSTGRES_DEFAULTS = {
+  bin: null,
+  user: null,
+  port: null,
+  data: null,
+  settings: {},
+  hba: [],
+  bootstrap: {
+    database: null,
+    owner: null,
+    password: null,
+    encoding: 'UTF8',
+    locale: 'C.UTF-8',
+    walSegmentMb: 4,
+  },
+  timing: {
+    watchEveryMs: 200,
+    statementMs: 2_000,
+    fenceMs: 3_000,
+    promoteMs: 60_000,
+    markMs: 10_000,
+    startMs: 300_000,
+    demoteMs: 3_000,
+    walTimeoutMs: 3_000,
+    connectMs: 2_000,
+  },
+  limits: { walKeepMb: 512, slotKeepMb: 8_192, freeSpaceMb: 128, discardedKept: 3, discardedMb: 1_024 },
+} as const satisfies PostgresOptions
+
+/**
+ * No single writer in the core's sense: that trait means a lease, and a primary that a quorum of its standbys can fence
+ * needs none. It is dead to the world when they stop receiving, whatever it believes itself.
+ */
+export function postgresTraits(): Traits {
+  return { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true }
+}

@@ -1,0 +1,79 @@
+/**
+ * Does it do its work? On a primary: a committed write through a fresh connection, which takes everything that a client
+ * takes: a new process, the disk, the quorum. On a standby: a read. A server whose disk is full panics and restarts in a
+ * loop while every check of its process says that it lives (trap 24), so free space is looked at, too.
+ *
+ * A probe that hangs in the wait for its quorum is left to hang, and no other is sent after it: cancelling it would make a
+ * write visible that nobody acknowledged, and many of them would use up the connections.
+ */
+import type { Member } from './member.ts'
+import { destroy, localClient, within } from './session.ts'
+
+export interface Verdict {
+  readonly healthy: boolean
+  /** Why not; empty when it is. */
+  readonly note: string
+}
+
+const WELL: Verdict = { healthy: true, note: '' }
+
+export class Probe {
+  readonly #member: Member
+  #stuck: Promise<void> | undefined
+
+  constructor(member: Member) {
+    this.#member = member
+  }
+
+  async run(withinMs: number): Promise<Verdict> {
+    const { folder, clock, options } = this.#member.parts
+    const free = folder.freeBytes()
+    if (free < options.limits.freeSpaceMb * 1_048_576) {
+      return { healthy: false, note: `only ${Math.floor(free / 1_048_576)} MB are free on the disk of ${folder.data}` }
+    }
+    const work = this.#stuck ?? this.#work(withinMs)
+    try {
+      await within(clock, withinMs, 'the probe', work)
+      return WELL
+    } catch (error) {
+      return { healthy: false, note: await this.#explain(error, withinMs) }
+    }
+  }
+
+  #work(withinMs: number): Promise<void> {
+    const { clock, folder, port } = this.#member.parts
+    const client = localClient({ socketDir: folder.sockets, port })
+    const work = (async () => {
+      try {
+        await within(clock, withinMs, 'a connection', client.connect())
+        const { rows } = await client.query('select pg_is_in_recovery() as it')
+        if (rows[0]?.it === false) await client.query('update understudy.pulse set beat = beat + 1')
+      } finally {
+        destroy(client)
+      }
+    })()
+    this.#stuck = work
+    const over = () => {
+      if (this.#stuck === work) this.#stuck = undefined
+    }
+    work.then(over, over)
+    return work
+  }
+
+  async #explain(error: unknown, withinMs: number): Promise<string> {
+    const { postmaster, session } = this.#member
+    if (postmaster?.isFrozen) return 'stopped by a signal (SIGSTOP)'
+    try {
+      const row = await session.one(
+        `select count(*)::int as waiting, (select count(*)::int from pg_stat_replication where state = 'streaming') as streaming
+         from pg_stat_activity where wait_event = 'SyncRep'`,
+        [],
+        withinMs,
+      )
+      if (Number(row.waiting) > 0) return `commits wait for their quorum: ${row.streaming} standbys stream`
+    } catch {
+      // It does not answer this either: the first complaint says it all.
+    }
+    return error instanceof Error ? error.message : String(error)
+  }
+}

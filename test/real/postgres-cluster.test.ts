@@ -1,0 +1,141 @@
+/**
+ * A PostgreSQL database in a whole cluster: agents, front doors and servers as real processes. A writer inserts through a door,
+ * one row after the other; whatever was acknowledged must be there afterwards.
+ */
+import { readdirSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { postgres } from '../../src/config/define.ts'
+import { primaryPid, serviceOf, slownessMs, startCluster, type TestCluster } from './cluster.ts'
+import { DoorWriter } from './postgres-writer.ts'
+
+const LISTEN = 5432
+const running: TestCluster[] = []
+const writers: DoorWriter[] = []
+
+afterEach(async () => {
+  for (const writer of writers.splice(0)) await writer.stop()
+  for (const cluster of running.splice(0)) await cluster.stop()
+})
+
+async function begin(): Promise<TestCluster> {
+  const cluster = await startCluster(() => ({
+    db: postgres({
+      instances: 3,
+      listen: LISTEN,
+      listenStandby: 5433,
+      database: { name: 'shop', owner: 'shop', password: 'first' },
+      settings: { shared_buffers: '16MB', max_connections: 40 },
+    }),
+  }))
+  running.push(cluster)
+  await untilWhole(cluster)
+  return cluster
+}
+
+/** One leads, two follow and count, and everybody is well. */
+async function untilWhole(cluster: TestCluster): Promise<void> {
+  await cluster.until(
+    'a primary and two standbys, all of them well',
+    (status) => {
+      const { instances } = serviceOf(status, 'db')
+      const well = instances.filter(({ healthy }) => healthy)
+      return well.length === 3 && well.filter(({ role }) => role === 'primary').length === 1
+    },
+    40_000,
+  )
+}
+
+async function write(cluster: TestCluster, node = 'a'): Promise<DoorWriter> {
+  const host = cluster.spec.nodes.find(({ name }) => name === node)?.address ?? ''
+  const writer = new DoorWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
+  writers.push(writer)
+  await writer.begin()
+  await writer.untilAcknowledged(50)
+  return writer
+}
+
+test('the postmaster of the primary is killed: writes go on, and nothing acknowledged is lost', async () => {
+  const cluster = await begin()
+  const writer = await write(cluster)
+  process.kill(primaryPid(await cluster.status(), 'db'), 'SIGKILL')
+  await expectGap(writer, 'postmaster killed', 1_000)
+  await untilWhole(cluster)
+  expect(await writer.lost()).toEqual([])
+}, 240_000)
+
+test('every process of the primary is frozen: another leads, and what thaws comes back as a standby', async () => {
+  const cluster = await begin()
+  const writer = await write(cluster)
+  const frozen = serversOf(cluster, await primaryOf(cluster))
+  for (const pid of frozen) signal(pid, 'SIGSTOP')
+  try {
+    await expectGap(writer, 'primary frozen', 2_000)
+  } finally {
+    for (const pid of frozen) signal(pid, 'SIGCONT')
+  }
+  await untilWhole(cluster)
+  expect(await writer.lost()).toEqual([])
+}, 240_000)
+
+test("all of the primary's node is killed at once: writes go on through another node's door; it comes back", async () => {
+  const cluster = await begin()
+  const node = await primaryOf(cluster)
+  const writer = await write(cluster, node === 'a' ? 'b' : 'a')
+  const left = serversOf(cluster, node)
+  await cluster.local.killNode(node)
+  for (const pid of left) signal(pid, 'SIGKILL') // a node that loses its power loses all of it
+  await expectGap(writer, 'node lost', 2_000)
+  cluster.local.startNode(node)
+  await untilWhole(cluster)
+  expect(await writer.lost()).toEqual([])
+}, 240_000)
+
+test('a switchover: the writer pauses, and nothing is lost', async () => {
+  const cluster = await begin()
+  const writer = await write(cluster)
+  const from = await primaryOf(cluster)
+  await cluster.local.client.switchover({ service: 'db' })
+  await expectGap(writer, 'switchover', 1_500)
+  await cluster.until('another one leads', (status) => serviceOf(status, 'db').primary !== from)
+  await untilWhole(cluster)
+  expect(await writer.lost()).toEqual([])
+}, 240_000)
+
+async function expectGap(writer: DoorWriter, fault: string, quietMs: number): Promise<void> {
+  const slowMs = slownessMs()
+  writer.forgetGap()
+  await writer.untilGap(quietMs / 10)
+  await writer.untilAcknowledged(50)
+  const gapMs = writer.longestGapMs
+  console.log(
+    `${fault}: longest gap ${Math.round(gapMs)} ms (a process starts ${Math.round(slowMs)} ms late); ${writer.told()}`,
+  )
+  expect(gapMs).toBeLessThan(quietMs + 20 * slowMs)
+}
+
+async function primaryOf(cluster: TestCluster): Promise<string> {
+  const { primary } = await cluster.service('db')
+  if (!primary) throw new Error('nobody leads')
+  return primary
+}
+
+/** Every process of the server of a node: all of them stand in its data folder. */
+function serversOf(cluster: TestCluster, node: string): number[] {
+  const data = join(cluster.stateDir, 'nodes', node, 'instances', 'db', 'data')
+  return readdirSync('/proc').flatMap((name) => {
+    try {
+      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`) === data ? [Number(name)] : []
+    } catch {
+      return [] // it ended meanwhile
+    }
+  })
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // It has ended meanwhile.
+  }
+}

@@ -1,0 +1,308 @@
+/**
+ * The traps of promoting PostgreSQL (docs/safety.md numbers them), each against real servers. They are about the mechanics of
+ * one member; who decides to fence whom is tested elsewhere.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { afterEach, expect, test } from 'vitest'
+import { systemClock } from '../../src/lib/clock.ts'
+import { Ledger, Trio } from './postgres-trio.ts'
+
+let trio: Trio | undefined
+const cleanUps: (() => void)[] = []
+
+afterEach(async () => {
+  await trio?.end()
+  trio = undefined
+  for (const cleanUp of cleanUps.splice(0)) cleanUp()
+})
+
+async function begin(wanted: ConstructorParameters<typeof Trio>[0] = {}): Promise<Trio> {
+  trio = new Trio(wanted)
+  await trio.begin()
+  return trio
+}
+
+const fenceBoth = (t: Trio, term: number) => Promise.all(['b', 'c'].map((node) => t.driver(node).fence(term)))
+const log = (t: Trio, node: string) => BigInt(t.observe(node).replica.position?.log ?? '-1')
+
+test('trap 1, 2: with replay paused, the receivers still end, stay away, and the primary gets nothing acknowledged', async () => {
+  const t = await begin()
+  for (const node of ['b', 'c']) await t.rows(node, 'select pg_wal_replay_pause()')
+  const writer = await t.connect('a')
+  const ledger = await Ledger.prepare(writer)
+  await writer.query('insert into ledger (id) values (0)')
+  await fenceBoth(t, 2)
+  let acknowledged = false
+  const waiting = writer.query('insert into ledger (id) values (1)').then(() => {
+    acknowledged = true
+  })
+  waiting.catch(() => {}) // its server is killed in the end
+  const fencedAt = systemClock.mono()
+  await t.until('a second to pass, with no receiver in it', async () => {
+    for (const node of ['b', 'c']) expect(await t.rows(node, 'select pid from pg_stat_wal_receiver')).toEqual([])
+    return systemClock.mono() - fencedAt > 1_000
+  })
+  expect(acknowledged).toBe(false)
+  expect(ledger.acknowledged).toEqual([])
+  expect(await t.rows('b', 'select pg_is_wal_replay_paused() as it')).toEqual([{ it: false }])
+})
+
+test('trap 3: the position is read when nothing can be added to it any more, and covers all that was acknowledged', async () => {
+  const t = await begin()
+  const writer = await t.connect('a')
+  const ledger = await Ledger.prepare(writer)
+  ledger.begin(writer)
+  await t.until('some rows', () => ledger.acknowledged.length > 200)
+  await fenceBoth(t, 2)
+  const told = [log(t, 'b'), log(t, 'c')]
+  const count = ledger.acknowledged.length
+  const later = async (node: string) => {
+    const [row] = await t.rows(
+      node,
+      `select greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'::pg_lsn as log`,
+    )
+    return BigInt(String(row?.log))
+  }
+  await t.until('replay of everything', async () => (await later('b')) === told[0] && (await later('c')) === told[1])
+  expect(ledger.acknowledged.length).toBe(count)
+  const leader = told[0] !== undefined && told[1] !== undefined && told[0] >= told[1] ? 'b' : 'c'
+  const other = leader === 'b' ? 'c' : 'b'
+  const rule = t.rule(2, leader)
+  await Promise.all([t.driver(leader).lead(rule), t.driver(other).follow(rule, t.address(leader))])
+  expect(await ledger.lost(await t.connect(leader))).toEqual([])
+})
+
+test('trap 4: a receiver that hangs while it connects does not hold up the fence', async () => {
+  const t = await begin()
+  process.kill(t.observe('a').pid, 'SIGSTOP') // accepts connections and answers none
+  await t.until('it is seen as frozen', () => t.observe('a').hung)
+  const [receiver] = await t.rows('b', 'select pid from pg_stat_wal_receiver')
+  process.kill(Number(receiver?.pid), 'SIGTERM')
+  await t.until('a new receiver', async () => {
+    const titles = execFileSync('ps', ['-o', 'args=', '--ppid', String(t.observe('b').pid)], { encoding: 'utf8' })
+    const [row] = await t.rows('b', 'select pid from pg_stat_wal_receiver')
+    return titles.includes('walreceiver') && row?.pid !== receiver?.pid
+  })
+  const startedAt = systemClock.mono()
+  await t.driver('b').fence(2)
+  expect(systemClock.mono() - startedAt).toBeLessThan(1_500) // connect_timeout is 2 s, and a TCP connection hangs for longer
+  expect(t.observe('b').replica).toMatchObject({ fenced: true, pledged: 2 })
+})
+
+test('trap 5: a restore_command of somebody else is never in force on a member', async () => {
+  const t = await begin()
+  await t.rows('b', "alter system set restore_command = 'cp /nowhere/%f %p'")
+  await t.rows('b', 'select pg_reload_conf()')
+  await t.driver('b').kill()
+  await t.driver('b').fence(2)
+  expect(await t.rows('b', 'show restore_command')).toEqual([{ restore_command: '' }])
+  expect(t.observe('b').replica.fenced).toBe(true)
+})
+
+test('trap 7: an agent that dies right after its pledge: the next one ends the receiver; a restarted server has none', async () => {
+  const t = await begin()
+  await t.driver('b').close()
+  const path = join(t.root, 'b', 'instances', 'db', 'member.json')
+  const record = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
+  writeFileSync(path, JSON.stringify({ ...record, pledged: 2, following: null }))
+  await t.restartAgent('b')
+  expect(await t.rows('b', 'select pid from pg_stat_wal_receiver')).toEqual([])
+  expect(t.observe('b').replica).toMatchObject({ fenced: true, pledged: 2, receivingFrom: null })
+  await t.driver('b').kill()
+  await t.driver('b').start({ role: 'standby', term: 0 })
+  expect(await t.rows('b', 'show primary_conninfo')).toEqual([{ primary_conninfo: '' }])
+  expect(existsSync(join(t.root, 'b', 'instances', 'db', 'key'))).toBe(false)
+  await expect(t.driver('b').follow(t.rule(1, 'a'), t.address('a'))).rejects.toMatchObject({ code: 'UND_REFUSED' })
+})
+
+test('trap 8, 21: a cancelled commit is local; after a failover it is given up and shown, by a rewind right after the promotion', async () => {
+  const t = await begin()
+  const writer = await t.connect('a')
+  await Ledger.prepare(writer)
+  await fenceBoth(t, 2)
+  const waiting = writer.query('insert into ledger (id) values (8)')
+  const canceller = await t.connect('a')
+  const waits = "select pid from pg_stat_activity where wait_event = 'SyncRep' and query like 'insert into ledger%'"
+  await t.until('the commit waits', async () => (await canceller.query(waits)).rows.length === 1)
+  await canceller.query(`select pg_cancel_backend(pid) from (${waits}) as it`)
+  await waiting // PostgreSQL says success, with a warning
+  const rule = t.rule(2, 'b')
+  await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
+  await t.driver('a').follow(rule, t.address('b'))
+  await t.until('it counts again', () => !t.observe('a').replica.quarantined)
+  for (const node of ['a', 'b', 'c']) expect(await t.rows(node, 'select id from ledger')).toEqual([])
+  expect(t.observe('a').note).toMatch(/\(1 row\)/)
+})
+
+test('trap 9: a primary that crashed lets nobody in before its quorum has what it has', async () => {
+  const t = await begin()
+  const writer = await t.connect('a')
+  await Ledger.prepare(writer)
+  await writer.query("create role visitor login password 'v'; grant all on ledger to visitor")
+  const visit = async () => {
+    const client = new pg.Client({ ...t.address('a'), user: 'visitor', password: 'v', database: 'postgres' })
+    try {
+      await client.connect()
+      return (await client.query('select id::int from ledger')).rows
+    } finally {
+      await client.end()
+    }
+  }
+  expect(await visit()).toEqual([])
+  for (const node of ['b', 'c']) await t.driver(node).kill()
+  writer.query('insert into ledger (id) values (9)').catch(() => {}) // its server is killed while it waits
+  const watcher = await t.connect('a')
+  await t.until('the commit waits', async () => {
+    return (
+      (
+        await watcher.query(
+          "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'insert into ledger%'",
+        )
+      ).rows.length === 1
+    )
+  })
+  process.kill(t.observe('a').pid, 'SIGKILL')
+  await t.until('the end is seen', () => t.observe('a').state === 'stopped')
+  const started = t.driver('a').start({ role: 'primary', term: 1 })
+  started.catch(() => {}) // awaited below
+  await t.until('the server runs', async () => {
+    try {
+      return (await t.rows('a', 'select 1 from ledger where id = 9')).length === 1
+    } catch {
+      return false // not yet
+    }
+  })
+  await expect(visit()).rejects.toMatchObject({ code: '28000' }) // visible inside, and nobody outside can see it
+  expect(t.observe('a').replica.ruleDurable).toBe(false)
+  await t.driver('b').follow(t.rule(1, 'a'), t.address('a'))
+  await started
+  expect(await visit()).toEqual([{ id: 9 }])
+  expect(t.observe('a').replica.ruleDurable).toBe(true)
+})
+
+test('trap 11: a new primary whose quorum is not there acknowledges nothing and lets nobody in', async () => {
+  const t = await begin({ options: { timing: shortMarks() } })
+  await t.driver('a').kill()
+  await fenceBoth(t, 2)
+  await expect(t.driver('b').lead(t.rule(2, 'b'))).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
+  expect(t.observe('b')).toMatchObject({ role: 'primary', replica: { ruleDurable: false } })
+  const writer = await t.connect('b')
+  const write = writer.query('create table t ()').then(() => 'acknowledged')
+  write.catch(() => {}) // its server is killed in the end
+  expect(await Promise.race([write, pause(500)])).toBe('nothing')
+  await t.driver('c').follow(t.rule(2, 'b'), t.address('b'))
+  expect(await write).toBe('acknowledged')
+  await t.driver('b').lead(t.rule(2, 'b'))
+  expect(t.observe('b').replica.ruleDurable).toBe(true)
+})
+
+test('trap 17: a copy that has not caught up cannot lead', async () => {
+  const t = await begin()
+  await t.driver('c').close()
+  const path = join(t.root, 'c', 'instances', 'db', 'member.json')
+  const record = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
+  writeFileSync(path, JSON.stringify({ ...record, quarantinedUntil: '99999999999' }))
+  await t.restartAgent('c')
+  expect(t.observe('c').replica.quarantined).toBe(true)
+  await fenceBoth(t, 2)
+  await expect(t.driver('c').lead(t.rule(2, 'c'))).rejects.toMatchObject({ code: 'UND_REFUSED' })
+})
+
+test('trap 18: a standby that was killed reports all that it had acknowledged, not where its last segment began', async () => {
+  const t = await begin()
+  const writer = await t.connect('a')
+  const ledger = await Ledger.prepare(writer)
+  ledger.begin(writer)
+  await t.until('some rows', () => ledger.acknowledged.length > 200)
+  await t.driver('c').kill() // from now on b alone acknowledges
+  const before = ledger.acknowledged.length
+  await t.until('more rows', () => ledger.acknowledged.length > before + 100)
+  process.kill(t.observe('b').pid, 'SIGKILL')
+  await t.until('the end is seen', () => t.observe('b').state === 'stopped')
+  await t.driver('a').kill()
+  await ledger.stop()
+  await t.driver('b').fence(2)
+  await t.driver('c').fence(2)
+  expect(log(t, 'b') > log(t, 'c')).toBe(true)
+  const rule = t.rule(2, 'b')
+  await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
+  expect(await ledger.lost(await t.connect('b'))).toEqual([])
+})
+
+test('trap 20: two promotions to one timeline number: the copy of the one that never became durable is made anew', async () => {
+  const t = await begin({ options: { timing: shortMarks() } })
+  await t.driver('a').kill()
+  await fenceBoth(t, 2)
+  await expect(t.driver('b').lead(t.rule(2, 'b'))).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
+  const phantom = await t.connect('b')
+  phantom.query('create table phantom ()').catch(() => {}) // never acknowledged: its server is killed
+  await t.until('it waits', async () => {
+    return (
+      (await t.rows('b', "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'create%'"))
+        .length === 1
+    )
+  })
+  await t.driver('b').kill()
+  await t.driver('c').fence(3)
+  const rule = t.rule(3, 'c')
+  // Only the mark waits for b: the promotion itself does not.
+  const leading = t.driver('c').lead(rule)
+  leading.catch(() => {}) // awaited below
+  await t.driver('b').follow(rule, t.address('c'))
+  await leading.catch(() => t.driver('c').lead(rule))
+  await t.until('it counts again', () => !t.observe('b').replica.quarantined)
+  expect(t.observe('c').replica.position).toMatchObject({ term: 3, timeline: 2 })
+  await t.until('b is of term 3', () => t.observe('b').replica.position?.term === 3)
+  expect(await t.rows('b', "select to_regclass('phantom') as it")).toEqual([{ it: null }])
+  expect(t.observe('b').note).toMatch(/whose promotion never became durable/)
+})
+
+test.skipIf(process.getuid?.() !== 0)(
+  'trap 24: a full disk is said by the probe, although every process lives',
+  async () => {
+    const mount = mkdtempSync(join(tmpdir(), 'understudy-small-'))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=220m,mode=0755', 'tmpfs', mount])
+    cleanUps.push(() => {
+      execFileSync('umount', ['-l', mount])
+      rmSync(mount, { recursive: true, force: true })
+    })
+    mkdirSync(join(mount, 'pg'))
+    const t = await begin({
+      data: { a: join(mount, 'pg', 'data') },
+      options: { limits: { ...limits(), freeSpaceMb: 32 } },
+    })
+    await t.until('it is well', () => t.observe('a').health === 'healthy')
+    // dd ends with an error when the disk is full: that is what it is for.
+    spawnSync('dd', ['if=/dev/zero', `of=${join(mount, 'filler')}`, 'bs=1M', 'count=300'])
+    await t.until('it is unwell', () => t.observe('a').health === 'unhealthy')
+    expect(t.observe('a').note).toMatch(/only \d+ MB are free on the disk/)
+    rmSync(join(mount, 'filler'))
+    await t.until('it is well again', () => t.observe('a').health === 'healthy')
+  },
+)
+
+function limits() {
+  return { walKeepMb: 16, slotKeepMb: 64, freeSpaceMb: 32, discardedKept: 1, discardedMb: 64 }
+}
+
+function shortMarks() {
+  return {
+    watchEveryMs: 100,
+    statementMs: 2_000,
+    fenceMs: 5_000,
+    promoteMs: 60_000,
+    markMs: 700,
+    startMs: 60_000,
+    demoteMs: 2_000,
+    walTimeoutMs: 3_000,
+    connectMs: 2_000,
+  }
+}
+
+function pause(ms: number): Promise<string> {
+  return new Promise((resolve) => systemClock.after(ms, () => resolve('nothing')))
+}

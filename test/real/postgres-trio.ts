@@ -1,0 +1,202 @@
+/**
+ * Real servers for tests, behind the driver as an agent holds it: node `a` makes the first copy, the others clone it. Small
+ * and real: fsync on, ports that were free. Everything is ended and removed at the end, also after a failure.
+ */
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import type { InstanceReport, NodeName } from '../../src/core/model.ts'
+import type { Rule } from '../../src/core/replica.ts'
+import { createPostgresDriver } from '../../src/drivers/postgres/driver.ts'
+import { POSTGRES_DEFAULTS, type PostgresOptions, postgresTraits } from '../../src/drivers/postgres/options.ts'
+import type { PrimaryAddress, ReplicaDriver } from '../../src/drivers/replica.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { until } from '../../src/lib/until.ts'
+
+const HOST = '127.0.0.1'
+
+export interface TrioOptions {
+  /** `npm`: the packaged binaries; null: the first that is found. */
+  readonly bin?: string | null
+  readonly options?: Partial<PostgresOptions>
+  readonly nodes?: readonly NodeName[]
+  /** Another data folder for one node. */
+  readonly data?: Readonly<Record<NodeName, string>>
+}
+
+export class Trio {
+  readonly root = mkdtempSync(join(tmpdir(), 'understudy-pg-'))
+  readonly nodes: readonly NodeName[]
+  readonly #drivers = new Map<NodeName, ReplicaDriver>()
+  readonly #wanted: TrioOptions
+  readonly #clients: pg.Client[] = []
+
+  constructor(wanted: TrioOptions = {}) {
+    this.#wanted = wanted
+    this.nodes = wanted.nodes ?? ['a', 'b', 'c']
+    chmodSync(this.root, 0o755) // the server's account has to get in
+    for (const node of this.nodes) this.#drivers.set(node, this.#open(node))
+  }
+
+  driver(node: NodeName): ReplicaDriver {
+    const driver = this.#drivers.get(node)
+    if (!driver) throw new Error(`no node ${node}`)
+    return driver
+  }
+
+  observe(node: NodeName): InstanceReport & Required<Pick<InstanceReport, 'replica' | 'port' | 'pid'>> {
+    const report = this.driver(node).observe()
+    if (!report.replica || report.port === undefined) throw new Error(`${node} was not adopted`)
+    return { pid: 0, ...report, replica: report.replica, port: report.port }
+  }
+
+  address(node: NodeName): PrimaryAddress {
+    return { node, host: HOST, port: this.observe(node).port }
+  }
+
+  rule(term: number, primary: NodeName, change: Partial<Rule> = {}): Rule {
+    const members = this.nodes.filter((node) => node !== primary)
+    return { term, primary, members, k: Math.floor(this.nodes.length / 2), id: `rule-${term}-${primary}`, ...change }
+  }
+
+  /** The first node leads in term 1, the others stream from it, people may come in. */
+  async begin(): Promise<void> {
+    for (const node of this.nodes) await this.driver(node).adopt()
+    const [first = 'a', ...rest] = this.nodes
+    await this.driver(first).create(this.rule(1, first))
+    for (const node of rest) await this.driver(node).follow(this.rule(1, first), this.address(first))
+    await this.until('every copy counts', () => rest.every((node) => !this.observe(node).replica.quarantined))
+    await this.until('the rule is durable', () => this.observe(first).replica.ruleDurable)
+  }
+
+  /** The agent of a node dies and a new one comes: what runs goes on running. */
+  async restartAgent(node: NodeName): Promise<void> {
+    await this.driver(node).close()
+    this.#drivers.set(node, this.#open(node))
+    await this.driver(node).adopt()
+  }
+
+  /** A session of the superuser over the server's own socket. */
+  async connect(node: NodeName): Promise<pg.Client> {
+    const base = join(this.root, node, 'instances', 'db')
+    const client = new pg.Client({
+      host: join(base, 'run'),
+      port: this.observe(node).port,
+      user: 'postgres',
+      database: 'postgres',
+    })
+    client.on('error', () => {}) // a server that was killed: whoever waits for an answer hears of it there
+    await client.connect()
+    this.#clients.push(client)
+    return client
+  }
+
+  async rows(node: NodeName, text: string): Promise<Record<string, unknown>[]> {
+    const client = await this.connect(node)
+    try {
+      return (await client.query(text)).rows
+    } finally {
+      await client.end()
+    }
+  }
+
+  until(what: string, look: () => Promise<boolean> | boolean, withinMs = 30_000): Promise<unknown> {
+    return until({ clock: systemClock, everyMs: 5, withinMs, what }, look)
+  }
+
+  dataOf(node: NodeName): string {
+    return this.#wanted.data?.[node] ?? join(this.root, node, 'instances', 'db', 'data')
+  }
+
+  async end(): Promise<void> {
+    for (const client of this.#clients) void client.end().catch(() => {}) // its server may be gone
+    for (const node of this.nodes) {
+      await this.driver(node).kill()
+      await this.driver(node).close()
+    }
+    rmSync(this.root, { recursive: true, force: true })
+  }
+
+  #open(node: NodeName): ReplicaDriver {
+    const data = this.#wanted.data?.[node] ?? null
+    const options: PostgresOptions = {
+      ...POSTGRES_DEFAULTS,
+      bin: this.#wanted.bin ?? null,
+      data,
+      settings: { shared_buffers: '16MB', max_connections: 40 },
+      ...this.#wanted.options,
+    }
+    return createPostgresDriver({
+      cluster: 'test',
+      nodeDir: join(this.root, node),
+      clock: systemClock,
+      random: Math.random,
+      loopLagMs: () => 0,
+      secretFor: (purpose) => `a secret of the tests, for ${purpose}`.replaceAll(' ', '-'),
+      node: { name: node, address: HOST, zone: node, region: 'default' },
+      service: {
+        name: 'db',
+        kind: 'postgres',
+        redundancy: 'active-passive',
+        instances: this.nodes.length,
+        traits: postgresTraits(),
+        standby: 'warm',
+        needs: [],
+        nodes: [],
+        endpoints: [],
+        objectives: {},
+        timing: {
+          leaseMs: 3_000,
+          graceMs: 3_000,
+          settleMs: 0,
+          startWithinMs: 60_000,
+          unhealthyForMs: 2_000,
+          probeEveryMs: 300,
+          probeTimeoutMs: 1_000,
+          holdMs: 20_000,
+        },
+        options,
+      },
+    })
+  }
+}
+
+/** Writes rows one after the other and remembers which were acknowledged: the judge of every failover. */
+export class Ledger {
+  readonly acknowledged: number[] = []
+  #stopped = false
+  #done: Promise<void> = Promise.resolve()
+  #next = 1
+
+  static async prepare(client: pg.Client): Promise<Ledger> {
+    await client.query('create table if not exists ledger (id bigint primary key, at timestamptz default now())')
+    return new Ledger()
+  }
+
+  /** Until the connection breaks or `stop`. */
+  begin(client: pg.Client): void {
+    this.#stopped = false
+    const work = async () => {
+      while (!this.#stopped) {
+        const id = this.#next
+        this.#next += 1
+        await client.query('insert into ledger (id) values ($1)', [id])
+        this.acknowledged.push(id)
+      }
+    }
+    this.#done = work().catch(() => {}) // the connection broke: whatever was under way was not acknowledged
+  }
+
+  stop(): Promise<void> {
+    this.#stopped = true
+    return this.#done
+  }
+
+  /** Acknowledged and not there. */
+  async lost(client: pg.Client): Promise<number[]> {
+    const { rows } = await client.query('select id::int from ledger')
+    const there = new Set(rows.map((row) => row.id as number))
+    return this.acknowledged.filter((id) => !there.has(id))
+  }
+}
