@@ -41,5 +41,5 @@ test('the package names what it exports', async () => {
     cwd: join(dist, '..'),
     timeout: 30_000,
   })
-  expect(stdout.trim()).toBe('ERRORS UnderstudyError command defineCluster hasCode http')
+  expect(stdout.trim()).toBe('ERRORS UnderstudyError command defineCluster hasCode http postgres')
 })
