@@ -130,4 +130,12 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     means: 'it is in the file',
     breaks: 'nothing is lost',
   },
+  {
+    name: 'replayed-taken-for-received',
+    file: 'sim/database/verbs.ts',
+    from: 'return Math.max(server.received ?? 0, server.replay.replayed)',
+    to: 'return server.replay.replayed',
+    means: 'what is replayed is what it has',
+    breaks: 'nothing is lost',
+  },
 ]

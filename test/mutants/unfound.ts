@@ -22,14 +22,6 @@ export const UNFOUND_MUTANTS: readonly Mutant[] = [
     breaks: 'nothing is lost',
   },
   {
-    name: 'replayed-taken-for-received',
-    file: 'sim/database/verbs.ts',
-    from: 'return Math.max(server.received ?? 0, server.replay.replayed)',
-    to: 'return server.replay.replayed',
-    means: 'what is replayed is what it has',
-    breaks: 'nothing is lost',
-  },
-  {
     name: 'rewound-copy-counts-at-once',
     file: 'sim/database/follow.ts',
     from: '  verb.note({ quarantinedUntil: log.length })\n  verb.disk.log',
