@@ -15,6 +15,8 @@ export interface Disk {
   readonly settings: { receiveFrom: NodeName | null; restoreFrom: boolean; members: readonly NodeName[]; k: number }
   record: MemberRecord
   full: boolean
+  /** By the world's truth: a copy that was rewound makes no sense before it has so much. */
+  soundFrom: number
   /** What a receiver wrote is safe after so long, and lost with the power before that. */
   flushMs: number
 }
@@ -42,6 +44,7 @@ export function newDisk(): Disk {
     settings: { receiveFrom: null, restoreFrom: false, members: [], k: 0 },
     record: { pledged: 0, following: null, leading: null, suspect: false, quarantinedUntil: null },
     full: false,
+    soundFrom: 0,
     flushMs: FLUSH_MS,
   }
 }

@@ -80,6 +80,7 @@ async function rewind(verb: Verb, rule: Rule): Promise<void> {
   const { log } = (await verb.ask(rule.primary, (server) => factsOf(server, rule))).disk
   verb.note({ quarantinedUntil: log.length })
   verb.disk.log = verb.disk.log.slice(0, shared(verb.disk.log, log))
+  verb.disk.soundFrom = log.length
   verb.disk.checkpoint = Math.min(verb.disk.checkpoint, verb.disk.log.length)
   await verb.launch()
 }
@@ -91,6 +92,6 @@ async function clone(verb: Verb, rule: Rule): Promise<void> {
   if (verb.server.runs) await verb.end('immediate', 0)
   // The record first: data without it would not know what it is.
   verb.note({ quarantinedUntil: log.length, suspect: false })
-  Object.assign(verb.disk, { log, checkpoint: before, hasData: true, standbySignal: true })
+  Object.assign(verb.disk, { log, checkpoint: before, soundFrom: 0, hasData: true, standbySignal: true })
   await verb.launch()
 }

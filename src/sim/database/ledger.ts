@@ -4,6 +4,7 @@
  */
 import { nothingIsMissing, onlyTheNewestAcknowledges } from '../../core/invariants.ts'
 import type { NodeName, ServiceName, Term } from '../../core/model.ts'
+import type { Disk } from './disk.ts'
 import type { Entry } from './log.ts'
 
 export class Ledger {
@@ -51,6 +52,14 @@ export class Ledger {
     this.#newest = Math.max(this.#newest, term)
     this.#tell(nothingIsMissing(this.#service, node, this.#promised, log))
     this.#promise(node, log, log.length)
+  }
+
+  /** A rewound copy has pages that are newer than its log: it must not lead before it has all of what they came from. */
+  promoted(node: NodeName, { log, soundFrom }: Pick<Disk, 'log' | 'soundFrom'>): void {
+    if (log.length < soundFrom)
+      this.#tell([
+        `${this.#service} on ${node} was promoted after a rewind, ${soundFrom - log.length} entries too early`,
+      ])
   }
 
   /** What a copy that should have everything lacks. */

@@ -129,6 +129,7 @@ export class DatabaseServer {
     this.gate.deliver(() =>
       this.replay.whenExhausted(() => {
         if (!this.inRecovery) return
+        this.parts.ledger.promoted(this.parts.node, this.disk)
         this.receiver?.terminate()
         this.inRecovery = false
         this.checkpointed = false

@@ -28,6 +28,10 @@ const STRIKES: readonly (readonly FaultKind[])[] = [
   ['store unsure', 'kill node'],
   ['cut off', 'kill node'],
   ['kill node', 'kill node'],
+  ['pause replay', 'cut', 'kill primary'],
+  ['slow replay', 'slow link', 'kill primary'],
+  ['slow replay', 'kill process', 'cut', 'kill primary'],
+  ['cut off', 'cancel waits', 'kill node'],
   ['switchover', 'kill agent'],
   ['switchover'],
 ]

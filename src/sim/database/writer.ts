@@ -5,18 +5,30 @@
 import type { ServiceName } from '../../core/model.ts'
 import type { World } from '../world.ts'
 import type { Ledger } from './ledger.ts'
+import type { Entry } from './log.ts'
 
 const EVERY_MS = 20
 
 export function writeAllTheTime(world: World, service: ServiceName, ledger: Ledger): void {
+  const spec = world.cluster.services.find(({ name }) => name === service)
+  const needsTwo = spec !== undefined && spec.instances > 1 && spec.replication?.degrade === 'block'
   const tick = () => {
     for (const node of world.nodes.values()) {
       const server = node.databases.get(service)
       // A disk or a quorum that hangs takes the writes and never answers.
       if (!server?.open || node.processes.habitsOf(service).unwell) continue
-      server.write((entry) => ledger.acknowledge(node.name, entry, server.disk.log, world.nowMs))
+      server.write((entry) => {
+        ledger.acknowledge(node.name, entry, server.disk.log, world.nowMs)
+        if (needsTwo && copiesOf(world, service, entry) < 2)
+          world.broken(`${service} on ${node.name} acknowledged a write that nobody else has`)
+      })
     }
     world.clock.after(EVERY_MS, tick)
   }
   world.clock.after(EVERY_MS, tick)
+}
+
+function copiesOf(world: World, service: ServiceName, entry: Entry): number {
+  return [...world.nodes.values()].filter(({ databases }) => databases.get(service)?.disk.log[entry.index] === entry)
+    .length
 }
