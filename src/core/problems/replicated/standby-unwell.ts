@@ -13,7 +13,9 @@ export const standbyUnwell = forEachReplicated((view, service) => {
   if (instance.role !== 'standby' || (instance.state !== 'running' && instance.state !== 'starting')) return undefined
   const { unhealthyForMs, startWithinMs } = service.timing
   const isIll = instance.health === 'unhealthy' && instance.healthForMs >= unhealthyForMs
-  const isSlow = instance.health === 'unknown' && instance.stateForMs >= startWithinMs
+  // A fresh copy that catches up is at work, however long that takes: ending it would make it begin again.
+  const catchesUp = instance.replica?.quarantined === true || view.local.busy[service.name]?.endsWith('follow') === true
+  const isSlow = !catchesUp && instance.health === 'unknown' && instance.stateForMs >= startWithinMs
   if (!instance.hung && !isIll && !isSlow) return undefined
   const what = instance.hung
     ? `hangs: ${instance.note}`

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest'
+import { cluster, running, view, worker } from '../../../../test/made-up.ts'
+import type { InstanceReport } from '../../model.ts'
+import type { ReplicaReport } from '../../replica.ts'
+import { standbyUnwell } from './standby-unwell.ts'
+
+const traits = { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true }
+const DB = cluster([worker({ name: 'db', instances: 3, traits, replication: { k: 1, degrade: 'block' } })])
+
+const COPY: ReplicaReport = {
+  pledged: 1,
+  fenced: false,
+  position: { term: 1, timeline: 1, log: '100' },
+  replayLagBytes: 0,
+  rule: null,
+  ruleDurable: false,
+  streaming: [],
+  receivingFrom: 'b',
+  quarantined: false,
+  diverged: false,
+}
+
+function steps(given: Partial<InstanceReport>, copy: Partial<ReplicaReport> = {}, busy: Record<string, string> = {}) {
+  const db = running('db', { role: 'standby', replica: { ...COPY, ...copy }, ...given })
+  return standbyUnwell(view({ cluster: DB, local: { instances: { db }, busy } })).flatMap((problem) => problem.steps)
+}
+
+describe('a standby that is not well', () => {
+  const KILL = [{ kind: 'kill', service: 'db' }]
+
+  it('is ended when nothing is known of its health for too long', () => {
+    expect(steps({ health: 'unknown', stateForMs: 29_000 })).toEqual([])
+    expect(steps({ health: 'unknown', stateForMs: 31_000 })).toEqual(KILL)
+  })
+
+  it('is left in peace while it catches up or copies: the next attempt would begin again', () => {
+    const slow = { health: 'unknown', stateForMs: 3_600_000 } as const
+    expect(steps(slow, { quarantined: true })).toEqual([])
+    expect(steps(slow, {}, { db: 'follow' })).toEqual([])
+  })
+
+  it('is ended when it hangs or says that it is ill, whatever it is doing', () => {
+    expect(steps({ hung: true }, { quarantined: true }, { db: 'follow' })).toEqual(KILL)
+    expect(steps({ health: 'unhealthy', healthForMs: 4_000 }, { quarantined: true })).toEqual(KILL)
+  })
+})
