@@ -27,7 +27,7 @@ export async function freezePrimary(before: Status): Promise<Injected> {
   }, FROZEN_MS).unref()
   return {
     node,
-    what: `PostgreSQL on ${node} (pid ${postmaster.pid} and ${server.length - 1} children) was stopped by a signal`,
+    what: `PostgreSQL on ${node} (pid ${postmaster.pid} and ${server.length - 1} children) is frozen for ${FROZEN_MS / 1_000} s`,
     isOver: (now) => databaseIsWhole(now, term),
   }
 }

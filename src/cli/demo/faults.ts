@@ -10,8 +10,8 @@ import { databaseIsWhole, databaseLeads, type Injected, serviceOf, webIsWhole, w
 
 export interface Fault {
   readonly name: string
-  /** The service it is about; null: the whole node. */
-  readonly service: string | null
+  /** The service it is about; null: the whole node; undefined: it is no fault, and nobody has to notice it. */
+  readonly service: string | null | undefined
   /** Does it, and says to what. */
   inject(cluster: LocalCluster, before: Status): Promise<Injected>
 }
@@ -27,7 +27,7 @@ export const FAULTS: readonly Fault[] = [
   { name: "kill -9 the database's primary", service: 'db', inject: (_, before) => killPrimary(before) },
   { name: "freeze the database's primary", service: 'db', inject: (_, before) => freezePrimary(before) },
   { name: "lose the primary's whole node", service: null, inject: loseNode },
-  { name: 'bring the node back', service: null, inject: bringBack },
+  { name: 'bring the node back', service: undefined, inject: bringBack },
   { name: 'move the database on purpose', service: 'db', inject: moveDatabase },
   { name: 'move the worker on purpose', service: 'worker', inject: moveWorker },
 ]
@@ -61,7 +61,7 @@ async function loseNode(cluster: LocalCluster, before: Status): Promise<Injected
   const workerTerm = worker.primary === node ? worker.term : 0
   return {
     node,
-    what: `${node} is gone: ${killed.length} processes killed at once, agent, front door, fence and services`,
+    what: `${node} is gone: ${killed.map(({ what }) => what).join(', ')} and all their children killed at once`,
     doorDown: node,
     isOver: (now) => databaseLeads(now, term) && workerLeads(now, workerTerm, node) && webIsWhole(now, 0, node),
   }

@@ -57,7 +57,7 @@ export async function runDemo(options: {
   } finally {
     process.off('SIGINT', onSignal)
     process.off('SIGTERM', onSignal)
-    show.line('stopping the cluster …')
+    show.line('stopping the cluster and removing its files …')
     await cluster?.stop({ withinMs: 10_000 })
     rmSync(folder, { recursive: true, force: true })
   }
@@ -85,7 +85,8 @@ async function startShop(folder: string, version: string): Promise<LocalCluster>
 async function perform(cluster: LocalCluster, shop: string, show: Show, signal: AbortSignal): Promise<boolean> {
   show.opening(cluster.spec)
   const events: EventRecord[] = []
-  void collect(cluster, events, show, signal)
+  const watched = new AbortController()
+  void collect(cluster, events, show, AbortSignal.any([signal, watched.signal]))
   if (!(await until(cluster, isCalm, READY_WITHIN_MS, signal)))
     throw new Error('the cluster did not become healthy in time')
   const doors = cluster.spec.nodes.map(({ name, address }) => ({ node: name, url: `http://${address}:8080` }))
@@ -98,6 +99,7 @@ async function perform(cluster: LocalCluster, shop: string, show: Show, signal: 
     outcomes.push(await suffer(fault, cluster, traffic, events, show, signal))
   }
   await traffic.end()
+  watched.abort() // what is said while everything ends is of no interest
   const { address } = cluster.spec.nodes[0] ?? { address: '' }
   const orders = await checkOrders(shop, address, traffic.acknowledgedOrders())
   const workers = await checkWorkers(shop)
@@ -123,19 +125,22 @@ async function suffer(
   const backMs = over ? Date.now() - from : null
   if (doorDown && cluster.nodes.get(doorDown)?.phase === 'running') traffic.enter(doorDown)
   await sleep(clock, CALM_MS)
-  const notice = events.find((event) => isNotice(event, fault, from))
+  const notices = events.filter((event) => isNotice(event, fault, from))
+  // The doors' own sight often comes first; the rule is what the agents call it.
+  const named = notices.find(({ rule }) => rule !== 'target-dead') ?? notices[0]
+  const notice = notices[0]
   return {
     fault: fault.name,
     what: injected.what,
     detectedMs: notice ? Date.parse(notice.at) - from : null,
     backMs,
-    rule: notice?.rule ?? '',
+    rule: named?.rule ?? '',
     tally: traffic.tally(from, Date.now() - CALM_MS / 2, doorDown),
   }
 }
 
 function isNotice(event: EventRecord, fault: Fault, from: number): boolean {
-  if (Date.parse(event.at) < from || event.kind !== 'noticed') return false
+  if (Date.parse(event.at) < from || event.kind !== 'noticed' || fault.service === undefined) return false
   return fault.service === null || event.service === fault.service
 }
 
