@@ -1,4 +1,4 @@
-import { command, defineCluster, http } from 'understudy'
+import { command, defineCluster, http, postgres } from 'understudy'
 
 export default defineCluster({
   name: 'shop',
@@ -8,9 +8,18 @@ export default defineCluster({
     c: { zone: 'west' },
   },
   services: {
+    // Three copies of the data. Each write is on two of them before it is acknowledged; port 5432 of every node leads to
+    // whichever copy is the primary.
+    db: postgres({
+      instances: 3,
+      listen: 5432,
+      listenStandby: 5433,
+      database: { name: 'shop', owner: 'shop', password: 'a cup of tea' },
+      settings: { shared_buffers: '32MB', max_connections: 60 },
+    }),
     // Two copies serve at any time, wherever two nodes are alive; every node's front door leads to them.
-    web: http({ run: 'node web.mjs', instances: 2, listen: 8080, healthy: '/healthz' }),
+    web: http({ run: 'node web.mjs', instances: 2, listen: 8080, healthy: '/healthz', needs: ['db'] }),
     // One at a time, and never two: it would send every invoice twice.
-    worker: command({ run: 'node worker.mjs', redundancy: 'active-passive', instances: 3 }),
+    worker: command({ run: 'node worker.mjs', redundancy: 'active-passive', instances: 3, needs: ['db'] }),
   },
 })

@@ -1,49 +1,63 @@
 // The shop's web app. It knows nothing of Understudy but the two variables that say where to listen.
 //
 //   GET  /          the page          GET /orders     how many orders there are
-//   GET  /healthz   am I well?        POST /orders    one more order; answered when it is on disk
+//   GET  /healthz   am I well?        POST /orders    one more order; answered when the database has acknowledged it
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import { join } from 'node:path'
+import { ask, close, prepare } from './database.mjs'
 
-const { PORT = '3000', HOST = '127.0.0.1', UNDERSTUDY_NODE = 'here', SHOP_DATA = 'data' } = process.env
-mkdirSync(SHOP_DATA, { recursive: true })
-const ordersFile = join(SHOP_DATA, 'orders.ndjson')
-const orders = await open(ordersFile, 'a')
+const { PORT = '3000', HOST = '127.0.0.1', UNDERSTUDY_NODE = 'here' } = process.env
 
-const PAGE = `<!doctype html><meta charset="utf-8"><title>Shop</title>
+// The page carries the id of the order that it may become: pressing the button twice orders one cup.
+const page = () => `<!doctype html><meta charset="utf-8"><title>Shop</title>
 <h1>The shop is open</h1><p>You are being served by node ${UNDERSTUDY_NODE}.</p>
-<form method="post" action="/orders"><button>Order a cup of tea</button></form>`
+<form method="post" action="/orders?id=${randomUUID()}"><button>Order a cup of tea</button></form>`
 
 async function answer(request, response) {
-  const { pathname } = new URL(request.url, 'http://shop')
+  const { pathname, searchParams } = new URL(request.url, 'http://shop')
   const say = (status, type, body) => response.writeHead(status, { 'content-type': type }).end(body)
   const json = (status, value) => say(status, 'application/json', `${JSON.stringify(value)}\n`)
 
-  if (request.method === 'GET' && pathname === '/') return say(200, 'text/html; charset=utf-8', PAGE)
+  if (request.method === 'GET' && pathname === '/') return say(200, 'text/html; charset=utf-8', page())
+  // Its own health alone: an app that calls itself unwell while its database changes the primary is ended for nothing.
   if (request.method === 'GET' && pathname === '/healthz') return say(200, 'text/plain', 'ok\n')
   if (request.method === 'GET' && pathname === '/orders')
-    return json(200, { orders: countOrders(), servedBy: UNDERSTUDY_NODE })
+    return json(200, { orders: await countOrders(), servedBy: UNDERSTUDY_NODE })
   if (request.method === 'POST' && pathname === '/orders') {
     request.resume()
-    const order = { id: randomUUID(), item: 'a cup of tea', at: new Date().toISOString() }
-    await orders.appendFile(`${JSON.stringify(order)}\n`)
-    await orders.datasync()
-    return json(201, order)
+    // A client that names its order can send it again when it got no answer; so may the front door, for this very header.
+    const id = request.headers['idempotency-key'] ?? searchParams.get('id') ?? randomUUID()
+    if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) return json(400, { error: 'the id must be a UUID' })
+    return json(201, await order(id, 'a cup of tea'))
   }
   return json(404, { error: 'there is nothing here' })
 }
 
-function countOrders() {
-  return readFileSync(ordersFile, 'utf8').split('\n').length - 1
+/**
+ * Resolves when the commit was acknowledged, not before. An order that is there already is written again unchanged and not
+ * left alone: a statement that writes nothing would be answered without asking the standbys whether they have the first one.
+ */
+async function order(id, item) {
+  const { rows } = await ask(
+    'insert into orders (id, item) values ($1, $2) on conflict (id) do update set id = excluded.id returning id, item, at',
+    [id, item],
+  )
+  return rows[0]
 }
 
+async function countOrders() {
+  const { rows } = await ask('select count(*)::int as orders from orders')
+  return rows[0].orders
+}
+
+await prepare()
 const server = createServer((request, response) => {
-  answer(request, response).catch((error) => response.writeHead(500).end(`${error.message}\n`))
+  answer(request, response).catch((error) => {
+    // Whether the order was written is not known. It has an id: sending it again does no harm.
+    response.writeHead(503, { 'retry-after': '1' }).end(`${error.message}\n`)
+  })
 })
 server.listen(Number(PORT), HOST)
 
 // Asked to end: take nothing new, finish what is there, then go.
-process.on('SIGTERM', () => server.close(() => process.exit(0)))
+process.on('SIGTERM', () => server.close(() => close().then(() => process.exit(0))))

@@ -1,39 +1,49 @@
-// The shop's nightly job, awake all day: it writes an invoice for each order. Two of it at once would write some twice,
+// The shop's nightly job, awake all day: it writes an invoice for each order. Two of it at once would send some twice,
 // so Understudy runs one and keeps others ready to be started elsewhere.
 //
 // It also signs a log every 10 ms with the machine's monotonic clock, so that anybody can check afterwards that no two
 // ever ran at once: `node check-worker-log.mjs`.
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { ask, prepare } from './database.mjs'
 
 const { UNDERSTUDY_NODE = 'here', UNDERSTUDY_TERM = '0', SHOP_DATA = 'data' } = process.env
 mkdirSync(SHOP_DATA, { recursive: true })
-const file = (name) => join(SHOP_DATA, name)
 
 function sign() {
   const monoMs = Number(process.hrtime.bigint()) / 1e6
-  appendFileSync(file('worker.log'), `${monoMs.toFixed(3)} ${process.pid} ${UNDERSTUDY_NODE} ${UNDERSTUDY_TERM}\n`)
+  const line = `${monoMs.toFixed(3)} ${process.pid} ${UNDERSTUDY_NODE} ${UNDERSTUDY_TERM}\n`
+  appendFileSync(join(SHOP_DATA, 'worker.log'), line)
 }
 
+/**
+ * The term is the fencing token: it only grows, and the desk belongs to the highest one that ever sat there. A worker that
+ * was thought to be dead, and wakes up, finds the desk taken and writes nothing.
+ */
 function writeInvoices() {
-  if (!existsSync(file('orders.ndjson'))) return
-  const lines = readFileSync(file('orders.ndjson'), 'utf8').split('\n').slice(0, -1)
-  const done = existsSync(file('invoiced')) ? Number(readFileSync(file('invoiced'), 'utf8')) : 0
-  for (const line of lines.slice(done)) {
-    appendFileSync(
-      file('invoices.ndjson'),
-      `${JSON.stringify({ order: JSON.parse(line).id, term: Number(UNDERSTUDY_TERM) })}\n`,
-    )
-  }
-  // Where it got to: written beside and renamed, so that a kill leaves the old number or the new one.
-  writeFileSync(file('invoiced.new'), String(lines.length))
-  renameSync(file('invoiced.new'), file('invoiced'))
+  return ask(
+    `with mine as (update desk set term = $1 where term <= $1 returning term)
+     insert into invoices (order_id, term)
+     select orders.id, mine.term from orders, mine
+     where not exists (select from invoices where order_id = orders.id)
+     on conflict do nothing`,
+    [UNDERSTUDY_TERM],
+  )
 }
 
 sign()
 setInterval(sign, 10)
-setInterval(writeInvoices, 250)
+
+let working = Promise.resolve()
+async function work() {
+  working = writeInvoices()
+  await working.catch((error) => console.error(`no invoices: ${error.message}`)) // the next turn writes them
+  setTimeout(work, 250)
+}
+prepare().then(work)
+
 process.on('SIGTERM', () => {
-  writeInvoices()
-  process.exit(0)
+  const end = () => process.exit(0)
+  setTimeout(end, 300) // the invoices that are not written by then are the successor's
+  working.then(end, end)
 })

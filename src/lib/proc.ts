@@ -78,6 +78,26 @@ export function groupIsAlive(group: number): boolean {
   })
 }
 
+/**
+ * A process and everything that it started and that still has it as its parent, directly or not; it comes first, so that a
+ * signal to all of them in this order finds nobody new when it has reached the last.
+ */
+export function familyOf(leader: ProcessIdentity): ProcessIdentity[] {
+  if (!isAlive(leader)) return []
+  const family = [leader]
+  for (const { pid } of family) family.push(...childrenOf(pid).flatMap((child) => identify(child) ?? []))
+  return family
+}
+
+/** Children of a process's main thread, from which Node and PostgreSQL start all of theirs. */
+export function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ').filter(Boolean).map(Number)
+  } catch {
+    return [] // the process is gone, and its children with it or about to
+  }
+}
+
 function livePids(): number[] {
   return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []))
 }

@@ -8,7 +8,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readJson } from '../lib/files.ts'
-import { isAlive, type ProcessIdentity, processState, signal, signalGroup } from '../lib/proc.ts'
+import { familyOf, isAlive, type ProcessIdentity, processState, signal, signalGroup } from '../lib/proc.ts'
 
 export interface NodeProcess {
   /** `agent`, `balancer`, `fence`, or the name of a service. */
@@ -66,7 +66,10 @@ export async function killProcesses(nodeFolder: string, rounds = 100): Promise<N
     const found = findProcesses(nodeFolder)
     if (found.length === 0) break
     for (const one of found) {
+      // A server that makes each of its children a session of its own is not ended with its group.
+      const family = familyOf(one.identity)
       signalProcess(one, 'SIGKILL')
+      for (const member of family) signal(member, 'SIGKILL')
       killed.set(`${one.identity.pid}-${one.identity.startTime}`, one)
     }
     await new Promise((resolve) => setTimeout(resolve, 10)) // a killed process takes a moment to be gone

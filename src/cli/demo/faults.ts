@@ -1,26 +1,19 @@
 /**
  * The faults of the demo, in order: what is done, and how one can tell that the cluster has got over it. They are done to
- * real processes with real signals; the cluster is not told.
+ * real processes with real signals; the cluster is not told. Those of the database stand in database-faults.ts.
  */
-import type { Receipt, Status } from '../../api/contract.ts'
+import type { Status } from '../../api/contract.ts'
 import { closedDoors } from '../../api/doors.ts'
 import type { LocalCluster } from '../../local/start.ts'
+import { freezePrimary, killPrimary, moveDatabase } from './database-faults.ts'
+import { databaseIsWhole, databaseLeads, type Injected, serviceOf, webIsWhole, workerLeads } from './standing.ts'
 
 export interface Fault {
   readonly name: string
-  /** The service it is about; null: the whole node. */
-  readonly service: string | null
+  /** The service it is about; null: the whole node; undefined: it is no fault, and nobody has to notice it. */
+  readonly service: string | null | undefined
   /** Does it, and says to what. */
   inject(cluster: LocalCluster, before: Status): Promise<Injected>
-}
-
-export interface Injected {
-  readonly node: string
-  readonly what: string
-  /** Doors of nodes that are down on purpose: what clients see there is not counted. */
-  readonly doorDown?: string
-  /** Has the cluster got over it? Asked again and again. */
-  isOver(now: Status, receipts: readonly Receipt[]): boolean
 }
 
 export const FAULTS: readonly Fault[] = [
@@ -31,8 +24,11 @@ export const FAULTS: readonly Fault[] = [
     inject: (_, before) => signalWeb(before, 'SIGSTOP', 'was frozen'),
   },
   { name: 'kill -9 the worker', service: 'worker', inject: (_, before) => killWorker(before) },
-  { name: 'lose a whole node', service: null, inject: loseNode },
-  { name: 'bring the node back', service: null, inject: bringBack },
+  { name: "kill -9 the database's primary", service: 'db', inject: (_, before) => killPrimary(before) },
+  { name: "freeze the database's primary", service: 'db', inject: (_, before) => freezePrimary(before) },
+  { name: "lose the primary's whole node", service: null, inject: loseNode },
+  { name: 'bring the node back', service: undefined, inject: bringBack },
+  { name: 'move the database on purpose', service: 'db', inject: moveDatabase },
   { name: 'move the worker on purpose', service: 'worker', inject: moveWorker },
 ]
 
@@ -56,16 +52,18 @@ async function killWorker(before: Status): Promise<Injected> {
   }
 }
 
-/** The worker's node: the hardest one to lose. */
+/** The node of the database's primary: the hardest one to lose. */
 async function loseNode(cluster: LocalCluster, before: Status): Promise<Injected> {
-  const { primary, term } = serviceOf(before, 'worker')
+  const { primary, term } = serviceOf(before, 'db')
+  const worker = serviceOf(before, 'worker')
   const node = primary ?? before.nodes[0]?.name ?? ''
   const killed = await cluster.killNode(node)
+  const workerTerm = worker.primary === node ? worker.term : 0
   return {
     node,
-    what: `${node} is gone: ${killed.length} processes killed at once, agent, front door, fence and services`,
+    what: `${node} is gone: ${killed.map(({ what }) => what).join(', ')} and all their children killed at once`,
     doorDown: node,
-    isOver: (now) => workerLeads(now, term) && webIsWhole(now, 0, node),
+    isOver: (now) => databaseLeads(now, term) && workerLeads(now, workerTerm, node) && webIsWhole(now, 0, node),
   }
 }
 
@@ -76,7 +74,7 @@ async function bringBack(cluster: LocalCluster, before: Status): Promise<Injecte
     node,
     what: `${node} is started again`,
     doorDown: node,
-    isOver: (now) => now.nodes.every(({ alive }) => alive) && webIsWhole(now, 0),
+    isOver: (now) => now.nodes.every(({ alive }) => alive) && webIsWhole(now, 0) && databaseIsWhole(now),
   }
 }
 
@@ -86,27 +84,9 @@ async function moveWorker(cluster: LocalCluster, before: Status): Promise<Inject
   return { node: primary ?? '', what, isOver: (now) => workerLeads(now, term) }
 }
 
-function serviceOf(status: Status, name: string): Status['services'][number] {
-  const service = status.services.find((one) => one.name === name)
-  if (!service) throw new Error(`the demo's config has no ${name}`)
-  return service
-}
-
-/** As many healthy copies as were asked for (two), none of them the victim or on the lost node. */
-function webIsWhole(now: Status, victim: number, lostNode?: string): boolean {
-  const well = serviceOf(now, 'web').instances.filter(
-    ({ healthy, pid, node }) => healthy && pid !== victim && node !== lostNode,
-  )
-  return well.length >= 2
-}
-
-function workerLeads(now: Status, termBefore: number): boolean {
-  const worker = serviceOf(now, 'worker')
-  return worker.term > termBefore && worker.healthy
-}
-
 export function isCalm(status: Status): boolean {
   const { nodes, services } = status
   const isOpen = services.every((service) => closedDoors(status, service).length === 0)
-  return isOpen && nodes.every(({ alive }) => alive) && webIsWhole(status, 0) && workerLeads(status, 0)
+  const isWell = webIsWhole(status, 0) && workerLeads(status, 0) && databaseIsWhole(status)
+  return isOpen && isWell && nodes.every(({ alive }) => alive)
 }

@@ -4,8 +4,9 @@ import type { EventRecord } from '../../api/contract.ts'
 import type { ClusterSpec } from '../../core/model.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import type { Palette } from '../io.ts'
-import type { Outcome, WorkerCheck } from './run.ts'
-import { GETS_PER_SECOND, POSTS_PER_SECOND } from './traffic.ts'
+import type { Check } from './orders.ts'
+import type { Outcome } from './run.ts'
+import { ORDERS_PER_SECOND, PAGES_PER_SECOND } from './traffic.ts'
 
 export class Show {
   readonly #write: (text: string) => void
@@ -20,9 +21,10 @@ export class Show {
   opening(spec: ClusterSpec): void {
     const nodes = spec.nodes.map(({ name, zone }) => `${name} (${zone})`).join(', ')
     this.#write(`${this.#paint.bold('Understudy demo')}: a small shop on three nodes: ${nodes}`)
+    this.#write(`  db      PostgreSQL in three copies; a write counts when two of them have it on their disks`)
     this.#write(`  web     two copies serve, customers come in through every node's front door`)
     this.#write(`  worker  one at a time and never two; it signs a log every 10 ms`)
-    this.#write(`  load    ${GETS_PER_SECOND} GET/s and ${POSTS_PER_SECOND} POST/s at each door, from now to the end`)
+    this.#write(`  load    at each door ${PAGES_PER_SECOND} pages and ${ORDERS_PER_SECOND} orders a second, to the end`)
     this.#write('')
   }
 
@@ -46,41 +48,35 @@ export class Show {
     this.#write(`${this.#clock()}   ${mark} ${node}  ${this.#paint.dim(rule.padEnd(20))} ${why}`)
   }
 
-  /** The table and the verdict; true when both promises were kept and every fault was got over. */
-  receipts(outcomes: readonly Outcome[], workers: WorkerCheck): boolean {
-    const titles = ['fault', 'detected', 'back', 'requests', 'failed', 'slowest', 'rule']
-    const table = new Table({
-      head: titles.map((title) => this.#paint.bold(title)), // the library would print codes into a file, too
-      style: { head: [], border: [] },
-    })
-    for (const { fault, detectedMs, backMs, rule, tally } of outcomes) {
-      const { requests, failedGets, failedPosts, slowestMs } = tally
-      const failed = `${failedGets} GET, ${failedPosts} POST`
-      table.push([fault, shown(detectedMs), shown(backMs), requests, failed, formatDuration(slowestMs), rule])
-    }
-    this.#write(`\n${table.toString()}`)
-    this.#write(
-      this.#paint.dim('detected and back count from the fault; back: everything as it was asked for, not only serving'),
-    )
-    this.#write(
-      this.#paint.dim(
-        'a failed POST had reached the instance that died: whether it was done cannot be known, so it is not sent twice',
-      ),
-    )
-    const failedGets = outcomes.reduce((sum, { tally }) => sum + tally.failedGets, 0)
-    const stuck = outcomes.filter(({ backMs }) => backMs === null)
-    this.#verdict(failedGets === 0, `${failedGets} failed GETs through the doors of living nodes`)
+  /** The table and the verdicts; true when every promise was kept and every fault was got over. */
+  receipts(outcomes: readonly Outcome[], checks: readonly Check[]): boolean {
+    this.#write(`\n${this.#table(outcomes)}`)
+    for (const line of LEGEND) this.#write(this.#paint.dim(line))
+    const sum = (what: 'failedPages' | 'failedOrders') => outcomes.reduce((all, { tally }) => all + tally[what], 0)
+    const stuck = outcomes.filter(({ backMs }) => backMs === null).map(({ fault }) => fault)
+    this.#verdict(sum('failedPages') === 0, `${sum('failedPages')} failed pages through the doors of living nodes`)
     for (const { method, status, error, tookMs } of outcomes.flatMap(({ tally }) => tally.failures).slice(0, 5)) {
       this.#write(`    ${method}: ${status ?? ''} ${error ?? ''} after ${formatDuration(tookMs)}`)
     }
-    this.#verdict(workers.ok, workers.says)
-    this.#verdict(
-      stuck.length === 0,
-      stuck.length === 0
-        ? 'every fault was got over'
-        : `not got over in time: ${stuck.map(({ fault }) => fault).join(', ')}`,
-    )
-    return failedGets === 0 && workers.ok && stuck.length === 0
+    for (const { ok, says } of checks) this.#verdict(ok, says)
+    const whole = stuck.length === 0
+    this.#verdict(whole, whole ? 'every fault was got over' : `not got over in time: ${stuck.join(', ')}`)
+    return sum('failedPages') === 0 && whole && checks.every(({ ok }) => ok)
+  }
+
+  #table(outcomes: readonly Outcome[]): string {
+    const titles = ['fault', 'noticed', 'back', 'requests', 'failed', 'slowest page', 'slowest order', 'rule']
+    const table = new Table({
+      head: titles.map((title) => this.#paint.bold(title)), // the library would print codes into a file, too
+      style: { head: [], border: [], compact: true },
+    })
+    for (const { fault, detectedMs, backMs, rule, tally } of outcomes) {
+      const { requests, failedPages, failedOrders, slowestPageMs, slowestOrderMs } = tally
+      const failed = failedPages + failedOrders === 0 ? '0' : `${failedPages} pages, ${failedOrders} orders`
+      const slowest = [slowestPageMs, slowestOrderMs].map(formatDuration)
+      table.push([fault, shown(detectedMs), shown(backMs), requests, failed, ...slowest, rule])
+    }
+    return table.toString()
   }
 
   #verdict(ok: boolean, text: string): void {
@@ -91,6 +87,11 @@ export class Show {
     return this.#paint.dim(`${((Date.now() - this.#startedAt) / 1_000).toFixed(2).padStart(6)} s`)
   }
 }
+
+const LEGEND = [
+  'noticed and back count from the fault; back: everything as it was asked for, not only serving',
+  'slowest order: the longest that a customer waited for one, which is the pause that the fault made',
+]
 
 function shown(ms: number | null): string {
   return ms === null ? '-' : formatDuration(ms)

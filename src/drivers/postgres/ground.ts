@@ -36,7 +36,8 @@ export async function prepareMember(
   folder.prepare()
   const record = new RecordFile(folder.recordPath)
   record.load()
-  const binaries = await findBinaries({ bin: options.bin, version: folder.dataVersion(), linksDir: folder.links })
+  const search = { bin: options.bin, version: folder.dataVersion(), account, linksDir: folder.links }
+  const binaries = await findBinaries(search)
   const port = options.port ?? record.now.port ?? portInUse(folder) ?? (await choosePort(node.address, random))
   if (record.now.port !== port) record.change({ port })
   const replicationPassword = secretFor(`replication of ${service.name}`)

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { UnderstudyError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { removeFile } from '../../lib/files.ts'
-import { identify, isAlive, type ProcessIdentity, processState, signal } from '../../lib/proc.ts'
+import { childrenOf, identify, isAlive, type ProcessIdentity, processState, signal } from '../../lib/proc.ts'
 import type { Stop } from '../../lib/stop.ts'
 import { until } from '../../lib/until.ts'
 import type { Binaries } from './binaries.ts'
@@ -157,14 +157,6 @@ export function receiversOf(postmaster: ProcessIdentity): ProcessIdentity[] {
   return childrenOf(postmaster.pid).flatMap((pid) =>
     /^postgres: (.*: )?walreceiver/.test(titleOf(pid)) ? (identify(pid) ?? []) : [],
   )
-}
-
-function childrenOf(pid: number): number[] {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ').filter(Boolean).map(Number)
-  } catch {
-    return [] // the process is gone, and its children with it or about to
-  }
 }
 
 function titleOf(pid: number): string {

@@ -1,0 +1,48 @@
+/** The demo as a reader of the README runs it: it ends well, tells of every fault, and leaves nothing behind. */
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { FAULTS } from '../../src/cli/demo/faults.ts'
+
+const root = join(import.meta.dirname, '../..')
+const WITHIN_MS = 240_000
+
+const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith('understudy-demo-'))
+
+test(
+  'the demo',
+  async () => {
+    const before = leftovers()
+    const { code, text } = await run(join(root, 'dist/cli/main.js'), 'demo')
+    expect(text).toMatch(/✓ 0 failed pages through the doors of living nodes/)
+    const [, acknowledged, there] = /✓ (\d+) orders were acknowledged, (\d+) of them are there/.exec(text) ?? []
+    expect(Number(acknowledged), text).toBeGreaterThan(200)
+    expect(there).toBe(acknowledged)
+    expect(text).toMatch(/✓ \d+ workers ran one after the other, 0 of them at the same time as another/)
+    expect(text).toMatch(/✓ every fault was got over/)
+    for (const { name } of FAULTS) expect(text).toContain(`│ ${name} `)
+    expect(code).toBe(0)
+    expect(leftovers()).toEqual(before)
+  },
+  WITHIN_MS + 30_000,
+)
+
+/** Asked to end when it takes too long: it cleans up after itself then, too. */
+function run(...args: string[]): Promise<{ code: number | null; text: string }> {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const timer = setTimeout(() => child.kill('SIGTERM'), WITHIN_MS)
+  let text = ''
+  const listen = (chunk: Buffer) => {
+    text += chunk.toString()
+  }
+  child.stdout.on('data', listen)
+  child.stderr.on('data', listen)
+  return new Promise((resolve) => {
+    child.once('close', (code) => {
+      clearTimeout(timer)
+      resolve({ code, text })
+    })
+  })
+}
