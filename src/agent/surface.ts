@@ -17,6 +17,7 @@ import type {
 import type { Gauges, Surface } from '../api/surface.ts'
 import { isServing, knownProblems, sentenceFor, standing } from '../core/explain.ts'
 import type { NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
+import { readOnlyOf } from '../core/read-only.ts'
 import type { ClusterRecord, NodeRecord, ServiceRecord } from '../core/records.ts'
 import type { RouteCounters } from '../core/routing.ts'
 import { defaultSuccessor, switchoverRefusal } from '../core/switchover.ts'
@@ -206,6 +207,7 @@ export class AgentSurface implements Surface {
       primary: lead?.node ?? null,
       healthy: isServing(view, service),
       why: sentenceFor(view, service, knownProblems(view, decision.problems)),
+      readOnly: readOnlyOf(view, service)?.why ?? null,
       rule: last?.rule ?? '',
       instances: view.cluster.nodes.flatMap((node) => this.#instance(node.name, service) ?? []),
       endpoints: view.cluster.nodes.flatMap((node) =>

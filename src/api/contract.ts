@@ -36,6 +36,8 @@ export interface ServiceStatus {
   readonly healthy: boolean
   /** One sentence that an operator understands: what is so, and since which rule when something is being done. */
   readonly why: string
+  /** Why no write can be acknowledged while reads go on, and what to do; null when that is not so. */
+  readonly readOnly: string | null
   /** The rule of the last thing that was done about this service; empty when nothing ever was. */
   readonly rule: string
   readonly instances: readonly InstanceStatus[]

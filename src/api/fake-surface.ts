@@ -185,6 +185,7 @@ function fakeWeb(nodes: readonly string[]): ServiceStatus {
     primary: null,
     healthy: true,
     why: 'three of three instances serve',
+    readOnly: null,
     rule: '',
     instances: nodes.map((node, index) => ({
       node,
@@ -218,6 +219,7 @@ function fakeMailer(nodes: readonly string[]): ServiceStatus {
     primary: 'a',
     healthy: true,
     why: 'led from a since term 3',
+    readOnly: null,
     rule: 'no-primary',
     instances: nodes
       .slice(0, 2)

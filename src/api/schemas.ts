@@ -71,6 +71,7 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
     primary: nameOrNull,
     healthy: flag,
     why: text,
+    readOnly: nameOrNull,
     rule: text,
     instances: list(reference('InstanceStatus')),
     endpoints: list(reference('EndpointStatus')),

@@ -49,7 +49,9 @@ export function knownProblems(view: View, own: readonly ReportedProblem[]): Know
 
 /** One sentence about a service: what is wrong first, else what is right. */
 export function sentenceFor(view: View, service: ServiceSpec, problems: readonly ReportedProblem[]): string {
-  const own = problems.find((problem) => problem.service === service.name)
+  const all = problems.filter((problem) => problem.service === service.name)
+  // Of several that are wrong, this one says what it comes to.
+  const own = all.find(({ rule }) => rule === 'read-only') ?? all[0]
   const now = hasLeader(service) ? leaderSentence(view, service) : activeSentence(view, service)
   if (isServing(view, service)) return own ? `${now}; ${own.why}` : now
   const said = own ? `${own.why}${nextTry(view, service)}` : now

@@ -4,6 +4,7 @@
  * well an instance answers: balancers find that out on the clients' own path, faster than anyone could tell them.
  */
 import type { EndpointSpec, InstanceReport, NodeName, Role, ServiceName, ServiceSpec, Term } from './model.ts'
+import { type ReadOnly, readOnlyOf } from './read-only.ts'
 import { instanceOn, recordOf, type View } from './view.ts'
 
 export interface Route {
@@ -18,6 +19,8 @@ export interface Route {
   /** A health check for HTTP targets; without it an open port is all that can be checked. */
   readonly probe: { readonly path: string | null; readonly everyMs: number; readonly timeoutMs: number }
   readonly targets: readonly Target[]
+  /** Why the targets of a primary endpoint take no writes: a sentence; null while they do, or may soon. */
+  readonly readOnly: string | null
 }
 
 export interface Target {
@@ -54,21 +57,45 @@ export interface RouteCounters {
 export function routesFor(view: View): Route[] {
   const own = view.cluster.nodes.find(({ name }) => name === view.self)
   return view.cluster.services.flatMap((service) =>
-    service.endpoints.map((endpoint) => ({
-      service: service.name,
-      protocol: endpoint.protocol,
-      purpose: endpoint.purpose,
-      host: own?.address ?? '127.0.0.1',
-      port: endpoint.port,
-      holdMs: service.timing.holdMs,
-      probe: {
-        path: probePath(service),
-        everyMs: service.timing.probeEveryMs,
-        timeoutMs: service.timing.probeTimeoutMs,
-      },
-      targets: targetsFor(view, service, endpoint.purpose),
-    })),
+    service.endpoints.map((endpoint) => {
+      const readOnly = endpoint.purpose === 'primary' ? readOnlyOf(view, service) : undefined
+      const targets = targetsFor(view, service, endpoint.purpose)
+      return {
+        service: service.name,
+        protocol: endpoint.protocol,
+        purpose: endpoint.purpose,
+        host: own?.address ?? '127.0.0.1',
+        port: endpoint.port,
+        holdMs: service.timing.holdMs,
+        probe: {
+          path: probePath(service),
+          everyMs: service.timing.probeEveryMs,
+          timeoutMs: service.timing.probeTimeoutMs,
+        },
+        targets: readOnly ? withReader(view, service, targets, readOnly) : targets,
+        readOnly: readOnly?.why ?? null,
+      }
+    }),
   )
+}
+
+/**
+ * Nobody can acknowledge a write: clients are led to who answers reads. A copy gets the newest term, because it takes the
+ * place of a primary and not that of an older one; the primaries that were are lost, and what hangs on them is let go.
+ */
+function withReader(
+  view: View,
+  service: ServiceSpec,
+  targets: readonly Target[],
+  { reads }: ReadOnly,
+): readonly Target[] {
+  if (reads === null) return targets
+  const term = Math.max(recordOf(view, service.name).term, ...targets.map((target) => target.term))
+  const reader = targetsFor(view, service, 'standby').find(({ node }) => node === reads)
+  if (reader) return [...targets.map((target) => ({ ...target, state: 'dead' as const })), { ...reader, term }]
+  // Its health is that of its writes: it runs, and does not hang.
+  const isUp = instanceOn(view, reads, service.name)?.hung === false
+  return targets.map((target) => (target.node === reads && isUp ? { ...target, state: 'serving' } : target))
 }
 
 /** Drivers whose instances answer HTTP say so in their options; the core knows no product, only this one field. */

@@ -29,6 +29,8 @@ export const RULES = {
     'A new term of a replicated service has begun: each copy pledges it and receives nothing more until it is led.',
   'no-quorum':
     'Too few copies of a replicated service can be reached to know that none holds more: nobody leads until more are back.',
+  'read-only':
+    'No write can be acknowledged, and that will not be over in a moment: doors lead to a copy that answers reads, and say why.',
   'no-second-copy':
     'Enough copies are fenced, but none may lead yet: a candidate is waited for, or a second copy of its data is missing.',
   handover:

@@ -69,9 +69,9 @@ const SERVICE_COLUMNS: readonly Column[] = [
 ]
 
 export function serviceLines(io: Io, services: readonly ServiceStatus[]): string[] {
-  const rows = services.map(({ name, healthy, primary, redundancy, term, why }) => [
+  const rows = services.map(({ name, healthy, readOnly, primary, redundancy, term, why }) => [
     name,
-    healthy ? io.paint.green('healthy') : io.paint.red('unhealthy'),
+    healthy ? io.paint.green('healthy') : io.paint.red(readOnly === null ? 'unhealthy' : 'read-only'),
     primary ?? '',
     redundancy === 'active-passive' ? String(term) : '',
     why,

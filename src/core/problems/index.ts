@@ -19,6 +19,7 @@ import { follow } from './replicated/follow.ts'
 import { handover } from './replicated/handover.ts'
 import { lead } from './replicated/lead.ts'
 import { primaryFailed } from './replicated/primary-failed.ts'
+import { readOnly } from './replicated/read-only.ts'
 import { recruit } from './replicated/recruit.ts'
 import { ruleChange } from './replicated/rule-change.ts'
 import { standbySurplus, standbyUnwell } from './replicated/standby-unwell.ts'
@@ -30,6 +31,7 @@ export const FINDERS: readonly Finder[] = [
   termIsOver,
   clusterStopped,
   recruit,
+  readOnly,
   elect,
   leaseEnding,
   instanceUnwell,

@@ -14,6 +14,7 @@ import type { StartRequest } from '../driver.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../replica.ts'
 import { adopt } from './adopt.ts'
 import { changeRule } from './change.ts'
+import { Confirmation } from './confirmation.ts'
 import { Course } from './course.ts'
 import { create } from './create.ts'
 import { demote } from './demote.ts'
@@ -40,6 +41,7 @@ class PostgresDriver implements ReplicaDriver {
   readonly #options: PostgresOptions
   readonly #turns = new Turns()
   readonly #course: Course
+  readonly #confirmation: Confirmation
   #ground: Promise<Ground> | undefined
   #member: Member | undefined
   #watch: Watch | undefined
@@ -49,6 +51,7 @@ class PostgresDriver implements ReplicaDriver {
     this.#parts = parts
     this.#options = parts.service.options as unknown as PostgresOptions
     this.#course = new Course(parts.service.name, parts.clock)
+    this.#confirmation = new Confirmation(parts.service.timing.unhealthyForMs)
   }
 
   observe(): InstanceReport {
@@ -255,6 +258,7 @@ class PostgresDriver implements ReplicaDriver {
 
   #seen(member: Member, sight: Sight): void {
     if (this.#watch?.health === 'healthy') this.#course.failures = 0
+    this.#confirmation.see(member, sight)
     if (!hasCaughtUp(member, sight)) return
     member.parts.record.change({ quarantinedUntil: null })
     member.reload()

@@ -43,6 +43,8 @@ export class Member {
   postmaster: Postmaster | undefined
   /** The newest rule whose row is known to be on its quorum, since the server last started. */
   durable: Rule | null = null
+  /** Nobody can confirm a write (confirmation.ts): new transactions only read. */
+  writesWait = false
   /** Why the server ends, when we end it ourselves. */
   farewell: string | undefined
   /** Called with each postmaster that is started or found. */
@@ -85,7 +87,8 @@ export class Member {
     if (!receives) this.takeKey()
     const info = receives ? conninfo(following.primary, node, folder.keyPath, options.timing) : ''
     const promotion = lineage.at(-1)?.id ?? ''
-    const situation = { node, address, port, version: binaries.version, options, leading, promotion, conninfo: info }
+    const is = { node, address, port, version: binaries.version, options, leading, promotion }
+    const situation = { ...is, conninfo: info, writesWait: this.writesWait }
     const hba = `hba_file = '${folder.hbaPath.replaceAll("'", "''")}'\n`
     const sockets = `unix_socket_directories = '${folder.sockets.replaceAll("'", "''")}'\n`
     replaceFile(folder, folder.hbaPath, hbaText(this.entry, options))

@@ -97,6 +97,8 @@ export function localClient(parts: Pick<SessionParts, 'socketDir' | 'port'>): pg
     user: SUPERUSER,
     database: DATABASE,
     application_name: 'understudy',
+    // Ours write also while people only read (confirmation.ts): a mark and a pulse are what ends that.
+    options: '-c default_transaction_read_only=off',
   })
   client.on('error', () => {}) // whoever waits for an answer hears of it there
   return client

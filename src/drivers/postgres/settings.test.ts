@@ -15,6 +15,7 @@ function text(change: Partial<Parameters<typeof settingsText>[0]> = {}): string 
     leading: null,
     promotion: 'p',
     conninfo: '',
+    writesWait: false,
   }
   return settingsText({ ...plain, ...change })
 }

@@ -25,6 +25,8 @@ export interface Situation {
   readonly promotion: string
   /** Empty: it receives from nobody. */
   readonly conninfo: string
+  /** It leads, and nobody can confirm a write. */
+  readonly writesWait: boolean
 }
 
 type Value = string | number | boolean
@@ -99,6 +101,7 @@ export function settingsText(situation: Situation): string {
     // Whoever follows asks for these two before it receives, and remembers which promotion it received from (trap 20).
     'understudy.term': leading?.term ?? 0,
     'understudy.promotion': leading ? situation.promotion : '',
+    ...(leading && situation.writesWait ? { default_transaction_read_only: true } : {}),
   }
   // May be raised by users; what PostgreSQL has by default would do, too.
   const preset: Record<string, Value> = { wal_level: 'replica', max_wal_senders: 16, max_replication_slots: 16 }

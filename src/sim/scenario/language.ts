@@ -16,6 +16,7 @@
  *     switchover worker [to b]   drain a   undrain a   stop
  *     wait 500ms
  *     expect worker served [by b] within 300ms     expect worker not served     expect one writer
+ *     expect db read-only
  *     expect a empty within 5s     expect quiet for 5s
  *     status
  */
@@ -47,7 +48,7 @@ export type Command = { readonly text: string } & (
   | { readonly do: 'wait' | 'expect quiet'; readonly forMs: number }
   | { readonly do: 'expect served'; readonly service: string; readonly by: string | null; readonly withinMs: number }
   | { readonly do: 'expect empty'; readonly node: string; readonly withinMs: number }
-  | { readonly do: 'expect not served'; readonly service: string }
+  | { readonly do: 'expect not served' | 'expect read-only'; readonly service: string }
 )
 
 /** Blank lines and lines that begin with `#` say nothing. Throws with the line that makes no sense. */
@@ -122,6 +123,8 @@ function parseExpect(words: string[]): Parsed {
   if (empty) return { do: 'expect empty', node: empty[1], withinMs: parseTime(empty[2]) }
   const not = /^(\S+) not served$/.exec(said)
   if (not) return { do: 'expect not served', service: not[1] }
+  const readOnly = /^(\S+) read-only$/.exec(said)
+  if (readOnly) return { do: 'expect read-only', service: readOnly[1] }
   const served = /^(\S+) served(?: by (\S+))? within (\S+)$/.exec(said)
   if (!served) return null
   return { do: 'expect served', service: served[1], by: served[2] ?? null, withinMs: parseTime(served[3]) }

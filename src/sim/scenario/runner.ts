@@ -125,6 +125,8 @@ class Runner {
         const { service } = command
         return this.#check(serves(world, service) === undefined, `${service} is not served`, `${service} is served`)
       }
+      case 'expect read-only':
+        return this.#expectReadOnly(world, command.service)
       case 'expect one writer':
         return this.#check(world.violations.length === 0, 'one writer at every moment', 'more than one writer')
       case 'expect nothing lost':
@@ -229,6 +231,14 @@ class Runner {
       `${service} is served by ${who} after ${took}`,
       `${service} is served by ${who} after ${took}`,
     )
+  }
+
+  /** As every agent that answers sees it, and leads clients there. */
+  #expectReadOnly(world: World, name: string): void {
+    const agents = [...world.nodes.values()].flatMap(({ surface }) => surface ?? [])
+    const told = agents.map((agent) => agent.status().services.find((one) => one.name === name)?.readOnly ?? null)
+    const isSo = told.length > 0 && told.every((why) => why !== null)
+    this.#check(isSo, told[0] ?? '', `${name} is not read-only`)
   }
 
   async #expectEmpty(name: string, withinMs: number): Promise<void> {
