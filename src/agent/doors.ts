@@ -66,6 +66,8 @@ export class Door implements DoorPort {
       case 'counters':
         this.#counters = message.routes
         break
+      case 'sessions':
+        break
       case 'verdict':
         if (message.verdict === 'dead' && this.#isNews(message.targetId)) {
           this.#note(
