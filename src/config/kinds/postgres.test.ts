@@ -44,6 +44,18 @@ describe('postgres()', () => {
     expect(JSON.stringify(db)).not.toContain('replicationPassword')
   })
 
+  test('a certificate is the own one of each node, two files, or none', () => {
+    const tlsOf = (options: object) => compiled(options).spec.services[0]?.options.tls
+    expect(tlsOf({})).toBe('own')
+    expect(tlsOf({ tls: false })).toBe('none')
+    expect(tlsOf({ tls: { cert: '/etc/db.crt', key: '/etc/db.key' } })).toEqual({
+      cert: '/etc/db.crt',
+      key: '/etc/db.key',
+    })
+    for (const wrong of [true, {}, { cert: '/etc/db.crt' }, 'own'])
+      expect(complaints({ tls: wrong })[0], JSON.stringify(wrong)).toContain('services.db.tls')
+  })
+
   test('with two copies it must be said what happens when one is lost', () => {
     expect(complaints({ instances: 2 })).toEqual([
       'services.db.degrade must say what happens when one of the two copies is lost',

@@ -6,8 +6,8 @@ import { type PostgresOptions as Compiled, POSTGRES_DEFAULTS, postgresTraits } f
 import { refusedSettings } from '../../drivers/postgres/settings.ts'
 import { parseSize } from '../../lib/size.ts'
 import type { Findings } from '../complaint.ts'
+import type { PostgresOptions } from '../postgres-options.ts'
 import * as v from '../schema/vocabulary.ts'
-import type { PostgresOptions } from '../service-options.ts'
 import type { Kind } from './kind.ts'
 import { postgresShape } from './postgres-shape.ts'
 
@@ -78,6 +78,7 @@ function compile(options: PostgresOptions, folder: string): Compiled {
     data: options.data === undefined ? null : resolve(folder, options.data),
     settings: options.settings ?? {},
     hba: options.hba ?? [],
+    tls: compileTls(options.tls, folder),
     bootstrap: database
       ? { ...bootstrap, database: database.name, owner: database.owner, password: database.password }
       : bootstrap,
@@ -88,6 +89,11 @@ function compile(options: PostgresOptions, folder: string): Compiled {
       freeSpaceMb: inMb(limits.freeSpace) ?? POSTGRES_DEFAULTS.limits.freeSpaceMb,
     },
   }
+}
+
+function compileTls(tls: PostgresOptions['tls'], folder: string): Compiled['tls'] {
+  if (tls === false) return 'none'
+  return tls ? { cert: resolve(folder, tls.cert), key: resolve(folder, tls.key) } : 'own'
 }
 
 function inMb(size: string | number | undefined): number | undefined {

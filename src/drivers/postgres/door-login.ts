@@ -6,10 +6,12 @@
  * Looked after whenever the row of a rule has become durable: after the first copy was made, after each promotion, and when an
  * agent finds a primary that was made by an older version. What is right already is not written again.
  */
+import type { ServiceName, ServiceSpec } from '../../core/model.ts'
 import { sleep } from '../../lib/clock.ts'
-import type { DoorLogin } from '../door-login.ts'
+import type { DoorNeeds } from '../door-needs.ts'
 import { ident } from './catalog.ts'
 import type { Member } from './member.ts'
+import type { PostgresOptions } from './options.ts'
 import { destroy, localClient, within } from './session.ts'
 import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from './settings.ts'
 import { isVerifierOf, verifierOf } from './verifier.ts'
@@ -35,8 +37,14 @@ select (select rolpassword from pg_authid where rolname = '${DOOR_ROLE}') as ver
       and rolname = '${DOOR_ROLE}' and has_function_privilege(pg_roles.oid, pg_proc.oid, 'execute')
   ) as function`
 
-export function doorLogin(service: string, secretFor: (purpose: string) => string): DoorLogin {
-  return { user: DOOR_ROLE, password: secretFor(`door of ${service}`), database: DATABASE }
+/** The same on every node of the cluster, and not to be had without its token. */
+export function doorPasswordOf(service: ServiceName, secretFor: (purpose: string) => string): string {
+  return secretFor(`door of ${service}`)
+}
+
+export function doorNeeds({ name, options }: ServiceSpec, secretFor: (purpose: string) => string): DoorNeeds {
+  const { tls } = options as unknown as PostgresOptions
+  return { login: { user: DOOR_ROLE, password: doorPasswordOf(name, secretFor), database: DATABASE }, tls }
 }
 
 const TRIES = 5
