@@ -130,7 +130,7 @@ export interface ServiceTimingOptions {
   readonly probeTimeout?: Duration
   /**
    * How long a balancer holds a request or connection when no instance can take it, before it gives up.
-   * @default 5s (wan: 15s)
+   * @default 5s (wan: 15s; postgres(): 20s)
    */
   readonly hold?: Duration
 }

@@ -29,11 +29,21 @@ describe('postgres()', () => {
       standby: 'warm',
       traits: { singleWriter: false, replicates: true },
       replication: { k: 1, degrade: 'block' },
+      timing: { holdMs: 20_000 },
       endpoints: [
         { purpose: 'primary', protocol: 'tcp', port: 5432 },
         { purpose: 'standby', protocol: 'tcp', port: 5433 },
       ],
     })
+  })
+
+  test('holds for 20 s, unless the service or the cluster says otherwise', () => {
+    const holdOf = (options: object, timing = {}) => {
+      const db = postgres({ instances: 3, listen: 5432, ...options })
+      const raw = defineCluster({ name: 'shop', nodes, services: { db }, timing })
+      return compileCluster(raw, { isLocal: () => true }).spec.services[0]?.timing.holdMs
+    }
+    expect([holdOf({}), holdOf({ hold: '9s' }), holdOf({}, { hold: '7s' })]).toEqual([20_000, 9_000, 7_000])
   })
 
   test('hands its driver megabytes, absolute folders and the first database', () => {

@@ -21,6 +21,8 @@ export const postgresKind: Kind<PostgresOptions> = {
   schema,
   traits: () => postgresTraits(),
   redundancy: 'active-passive',
+  // Longer than for HTTP: nobody looks at a page that does not load, and a session that is cut costs more than one that waits.
+  timing: { holdMs: 20_000 },
   check(path, options, findings) {
     checkCopies(path, options, findings)
     for (const why of refusedSettings(options.settings ?? {})) {
