@@ -15,6 +15,7 @@ export type {
   Size,
   TimingOptions,
 } from './config/options.ts'
+export type { PostgresDatabaseOption, PostgresLimitOptions, PostgresOptions } from './config/postgres-options.ts'
 export type { PresetName } from './config/presets.ts'
 export type {
   CheckOption,
@@ -24,9 +25,6 @@ export type {
   LimitOptions,
   LogOptions,
   ObjectiveOptions,
-  PostgresDatabaseOption,
-  PostgresLimitOptions,
-  PostgresOptions,
   ProcessServiceOptions,
   PromoteOption,
   PromoteSignal,

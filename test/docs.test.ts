@@ -102,6 +102,7 @@ describe('comments on the public types', () => {
   const docstrings = new Map([
     ...readDocstrings(root, 'src/config/options.ts'),
     ...readDocstrings(root, 'src/config/service-options.ts'),
+    ...readDocstrings(root, 'src/config/postgres-options.ts'),
   ])
   const cases = [...docstrings]
     .filter(([name]) => name !== 'Declaration')

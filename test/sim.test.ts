@@ -14,7 +14,7 @@ const SEEDS = Number(process.env.SIM_SEEDS ?? 300)
 const AT_MOST_MS = 45_000
 
 /** Told by front doors, which are not in these worlds; and the name of a handover that nobody gave a reason for, of which there is none. */
-const ELSEWHERE = new Set(['target-dead', 'door-closed', 'table-refused', 'handover'])
+const ELSEWHERE = new Set(['target-dead', 'door-closed', 'door-certificate', 'table-refused', 'handover'])
 /** What these seeds must reach, or they prove less than they say: all that agents can notice, and every change of role. */
 const REACHED = Object.keys(RULES).filter((rule) => !ELSEWHERE.has(rule))
 

@@ -2,7 +2,7 @@
  * The agent's end of its balancer: hands it each new table, and turns what it says into counters and notices. A verdict is
  * the balancer's own: it has acted on it already, the agent only tells.
  */
-import { type BalancerLink, connectBalancer, type FromBalancer } from '../balancer/control.ts'
+import { type BalancerLink, connectBalancer, type DoorSecret, type FromBalancer } from '../balancer/control.ts'
 import { type RouteCounters, type RoutingTable, routesFor } from '../core/routing.ts'
 import type { Rule } from '../core/rules.ts'
 import type { View } from '../core/view.ts'
@@ -48,6 +48,11 @@ export class Door implements DoorPort {
     this.#link.publish(this.#table)
   }
 
+  /** What the balancer must know and nobody else may; told to it again whenever it was started again. */
+  confide(secrets: readonly DoorSecret[]): void {
+    this.#link.confide(secrets)
+  }
+
   /** Lets the balancer finish what is open and end. */
   end(): void {
     this.#link.drainAndExit()
@@ -65,6 +70,8 @@ export class Door implements DoorPort {
         break
       case 'counters':
         this.#counters = message.routes
+        break
+      case 'sessions':
         break
       case 'verdict':
         if (message.verdict === 'dead' && this.#isNews(message.targetId)) {

@@ -17,8 +17,10 @@ import { StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
 import { claimNode } from './claim-node.ts'
 import { Companions } from './companions.ts'
+import { DoorSecrets } from './door-secrets.ts'
 import { Door } from './doors.ts'
 import { connectFence, type Fence } from './fence.ts'
+import type { Entry } from './journal.ts'
 import { LateStore } from './late-store.ts'
 import { Agent } from './loop.ts'
 import { WebSocketMesh } from './mesh.ts'
@@ -48,19 +50,16 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const store = openLate(options)
   stops.push('store', () => store.close())
 
-  const companions = new Companions(nodeDir, (why) =>
-    agent.journal.tell({ service: null, rule: 'agent', kind: 'told', why }),
-  )
+  const tell = (entry: Entry) => agent.journal.tell(entry)
+  const companions = new Companions(nodeDir, (why) => tell({ service: null, rule: 'agent', kind: 'told', why }))
   const fence = connectFence(companions.fenceSocket)
   stops.push('fence', () => fence.close())
-  const door: Door = new Door(
-    companions.balancerSocket,
-    (entry) => agent.journal.tell(entry),
-    () => agent.view,
-  )
+  const door: Door = new Door(companions.balancerSocket, tell, () => agent.view)
   stops.push('door', () => door.close())
 
-  const drivers = createDrivers(options, spec, () => agent.loopLagMs)
+  // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
+  const secretFor = (purpose: string) => createHmac('sha256', options.token).update(purpose).digest('base64url')
+  const drivers = createDrivers(options, spec, secretFor, () => agent.loopLagMs)
   for (const [name, driver] of drivers) stops.push(name, () => driver.close())
 
   const peers = cluster.nodes.filter(({ name }) => name !== node)
@@ -76,9 +75,13 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   mesh.answer(api.server)
   stops.push('mesh', () => mesh.close()) // before the API, whose server would wait for the peers' links to end
 
+  const { services } = cluster
+  const secrets = new DoorSecrets({ services, node: spec, nodeDir, clock, secretFor, door, tell })
+  stops.push('secrets', () => secrets.stop())
+
   companions.start()
   stops.push('companions', () => companions.close())
-  await Promise.all([...drivers.values()].map((driver) => driver.adopt()))
+  await Promise.all([secrets.start(), ...[...drivers.values()].map((driver) => driver.adopt())])
   await answering(fence) // a single writer is not started without it, so starting without it only makes noise
   past.recallInto(agent.journal)
   agent.start()
@@ -114,12 +117,11 @@ function openLate({ storeFile }: AgentOptions): LateStore {
 }
 
 function createDrivers(
-  { cluster, nodeDir, token }: AgentOptions,
+  { cluster, nodeDir }: AgentOptions,
   node: NodeSpec,
+  secretFor: (purpose: string) => string,
   loopLagMs: () => number,
 ): Map<string, Driver> {
-  // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
-  const secretFor = (purpose: string) => createHmac('sha256', token).update(purpose).digest('base64url')
   const parts = { cluster: cluster.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
   return new Map(cluster.services.map((service) => [service.name, createDriver({ ...parts, service })]))
 }

@@ -11,6 +11,8 @@ import type { FromBalancer } from './control.ts'
 export interface Orders {
   /** The content of a `table` message, unchecked. */
   onTable(table: unknown): void
+  /** The content of a `secrets` message, unchecked. */
+  onSecrets(secrets: unknown): void
   onDrainAndExit(): void
   /** Somebody connected: tell it what there is. */
   onConnected(): void
@@ -73,6 +75,7 @@ export class ControlServer {
   #obey(message: unknown): void {
     if (typeof message !== 'object' || message === null || !('type' in message)) return
     if (message.type === 'table' && 'table' in message) this.#orders.onTable(message.table)
+    if (message.type === 'secrets' && 'secrets' in message) this.#orders.onSecrets(message.secrets)
     if (message.type === 'drain-and-exit') this.#orders.onDrainAndExit()
   }
 }

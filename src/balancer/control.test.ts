@@ -23,15 +23,19 @@ afterEach(() => {
 interface Heard {
   readonly server: ControlServer
   readonly tables: unknown[]
+  /** In the order of arrival. */
+  readonly secrets: unknown[]
   connections: number
   drains: number
 }
 
 async function openServer(): Promise<Heard> {
   const tables: unknown[] = []
+  const secrets: unknown[] = []
   const counts = { connections: 0, drains: 0 }
   const server = await ControlServer.open(path, {
     onTable: (table) => tables.push(table),
+    onSecrets: (value) => secrets.push(value, tables.length),
     onDrainAndExit() {
       counts.drains += 1
     },
@@ -40,7 +44,7 @@ async function openServer(): Promise<Heard> {
     },
   })
   closers.push(() => server.close())
-  return Object.assign(counts, { server, tables })
+  return Object.assign(counts, { server, tables, secrets })
 }
 
 const table = (version: number): RoutingTable => ({ version, node: 'a', routes: [] })
@@ -56,6 +60,8 @@ test('an agent that is there first connects later by itself, and after a loss pu
   })
   closers.push(() => link.close())
   link.publish(table(1))
+  const secret = { service: 'db', user: 'u', password: 'p', database: 'postgres', tls: null }
+  link.confide([secret])
   await until('it is told that nobody is there', () => gone === 1)
   const first = await openServer()
   await until('the table arrives', () => first.tables.length === 1)
@@ -68,6 +74,10 @@ test('an agent that is there first connects later by itself, and after a loss pu
   const second = await openServer()
   await until('the newest table arrives again', () => second.tables.length === 1)
   expect(second.tables).toEqual([table(2)])
+  expect([first.secrets, second.secrets], 'secrets come before the table').toEqual([
+    [[secret], 0],
+    [[secret], 0],
+  ])
   link.drainAndExit()
   await until('the order arrives', () => second.drains === 1)
 })

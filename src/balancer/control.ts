@@ -6,11 +6,29 @@
  * This file has the messages and the agent's end; the balancer's end is in control-server.ts.
  */
 import { connect, type Socket } from 'node:net'
+import type { ServiceName } from '../core/model.ts'
 import type { RouteCounters, RoutingTable } from '../core/routing.ts'
+import type { SessionTally } from '../core/sessions.ts'
 import { LineReader, toLine } from '../lib/json-lines.ts'
 import type { Verdict } from './verdict.ts'
 
-export type ToBalancer = { readonly type: 'table'; readonly table: RoutingTable } | { readonly type: 'drain-and-exit' }
+/** What the door of a PostgreSQL service needs for its own login and for TLS. Kept in memory, never on the disk. */
+export interface DoorSecret {
+  readonly service: ServiceName
+  /** May log in and call `understudy.verifier(name)`, and nothing else. */
+  readonly user: string
+  readonly password: string
+  /** Where that function is. */
+  readonly database: string
+  /** PEM. Null: the door speaks no TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | null
+}
+
+export type ToBalancer =
+  /** Sent after connecting, before the table, and whenever one of them changes: all of them. */
+  | { readonly type: 'secrets'; readonly secrets: readonly DoorSecret[] }
+  | { readonly type: 'table'; readonly table: RoutingTable }
+  | { readonly type: 'drain-and-exit' }
 
 export type FromBalancer =
   /** First after connecting, and after each table that was accepted. `version` 0: there is no table yet. */
@@ -35,10 +53,14 @@ export type FromBalancer =
     }
   /** At most once a second, and only when they changed. */
   | { readonly type: 'counters'; readonly routes: readonly RouteCounters[] }
+  /** Once per change of primary that this door lived through, when nothing of it is held any more. */
+  | ({ readonly type: 'sessions' } & SessionTally)
   /** The table that was sent is not used, and why. */
   | { readonly type: 'table-refused'; readonly why: string }
 
 export interface BalancerLink {
+  /** As `publish`. */
+  confide(secrets: readonly DoorSecret[]): void
   /** Sent now, and again after each reconnection; only the newest table is kept. */
   publish(table: RoutingTable): void
   drainAndExit(): void
@@ -58,6 +80,7 @@ const RECONNECT_MS = 100
 export function connectBalancer(socketPath: string, listener: BalancerListener): BalancerLink {
   let socket: Socket | undefined
   let latest: RoutingTable | undefined
+  let confided: readonly DoorSecret[] | undefined
   let again: NodeJS.Timeout | undefined
   let closed = false
   let goneTold = false
@@ -70,6 +93,7 @@ export function connectBalancer(socketPath: string, listener: BalancerListener):
     socket = dialled
     dialled.on('connect', () => {
       goneTold = false
+      if (confided) send({ type: 'secrets', secrets: confided })
       if (latest) send({ type: 'table', table: latest })
     })
     dialled.on('data', (chunk) => {
@@ -89,6 +113,10 @@ export function connectBalancer(socketPath: string, listener: BalancerListener):
   }
   dial()
   return {
+    confide(secrets) {
+      confided = secrets
+      send({ type: 'secrets', secrets })
+    },
     publish(table) {
       latest = table
       send({ type: 'table', table })

@@ -12,6 +12,7 @@ import { httpServer } from './http.ts'
 import { Listener } from './listener.ts'
 import { LoopWatch } from './loop-watch.ts'
 import { RetryBudget } from './retry.ts'
+import type { SecretOf } from './secrets.ts'
 import { tcpServer } from './tcp.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -45,7 +46,7 @@ export class Door {
   #cancelTick: Cancel
   #draining = false
 
-  constructor(clock: Clock, random: Random, events: DoorEvents) {
+  constructor(clock: Clock, random: Random, events: DoorEvents, secretOf: SecretOf = () => null) {
     this.#clock = clock
     this.#events = events
     this.#house = {
@@ -54,6 +55,7 @@ export class Door {
       loop: new LoopWatch(clock.mono(), TICK_MS),
       holdSpace: new HoldSpace(),
       budget: new RetryBudget(),
+      secretOf,
       onVerdict: (service, { spec, belief }) => events.onVerdict(service, spec.id, belief.verdict, belief.why),
     }
     this.#cancelTick = clock.after(TICK_MS, () => this.#tick())

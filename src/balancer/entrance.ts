@@ -12,6 +12,7 @@ import { Hold, type HoldSpace } from './hold.ts'
 import type { LoopWatch } from './loop-watch.ts'
 import { pick, rankOf } from './pick.ts'
 import type { RetryBudget } from './retry.ts'
+import type { SecretOf } from './secrets.ts'
 import { LiveTarget } from './target.ts'
 
 /** What all routes of one door share. */
@@ -21,6 +22,7 @@ export interface House {
   readonly loop: LoopWatch
   readonly holdSpace: HoldSpace
   readonly budget: RetryBudget
+  readonly secretOf: SecretOf
   onVerdict(service: string, target: LiveTarget): void
 }
 

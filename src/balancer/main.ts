@@ -11,8 +11,9 @@ import { AssertionError } from '../lib/assert.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { FromBalancer } from './control.ts'
 import { ControlServer } from './control-server.ts'
-import { Door } from './door.ts'
+import { Door, type DoorEvents } from './door.ts'
 import { readSaved, Saver } from './saved.ts'
+import { Secrets } from './secrets.ts'
 import { readTable } from './table.ts'
 
 const COUNTERS_EVERY_MS = 1_000
@@ -30,16 +31,8 @@ async function main(): Promise<void> {
   }
   let control: ControlServer | undefined
   const tell = (message: FromBalancer): void => control?.tell(message)
-  const door = new Door(systemClock, Math.random, {
-    onListening: ({ service, host, port }) => tell({ type: 'listening', service, host, port }),
-    onListenFailed({ service, host, port }, code, message) {
-      log(`${service}: cannot listen on ${host}:${port}: ${message}`)
-      tell({ type: 'listen-failed', service, host, port, code, message })
-    },
-    onVerdict(service, targetId, verdict, why) {
-      tell({ type: 'verdict', service, targetId, verdict, why })
-    },
-  })
+  const secrets = new Secrets()
+  const door = new Door(systemClock, Math.random, eventsTo(tell), secrets.of)
   const hello = (): void => tell({ type: 'hello', pid: process.pid, version: door.version })
   const accept = (value: unknown): void => {
     const table = readTable(value)
@@ -72,6 +65,10 @@ async function main(): Promise<void> {
   process.on('SIGINT', leave)
   control = await ControlServer.open(socketPath, {
     onTable: accept,
+    onSecrets(value) {
+      const complaint = secrets.take(value)
+      if (complaint !== undefined) log(`secrets were refused: ${complaint}`)
+    },
     onDrainAndExit: leave,
     onConnected() {
       hello()
@@ -80,6 +77,19 @@ async function main(): Promise<void> {
     },
   })
   tellCounters(door, tell)
+}
+
+function eventsTo(tell: (message: FromBalancer) => void): DoorEvents {
+  return {
+    onListening: ({ service, host, port }) => tell({ type: 'listening', service, host, port }),
+    onListenFailed({ service, host, port }, code, message) {
+      log(`${service}: cannot listen on ${host}:${port}: ${message}`)
+      tell({ type: 'listen-failed', service, host, port, code, message })
+    },
+    onVerdict(service, targetId, verdict, why) {
+      tell({ type: 'verdict', service, targetId, verdict, why })
+    },
+  }
 }
 
 function tellCounters(door: Door, tell: (message: FromBalancer) => void): void {

@@ -7,7 +7,8 @@ import { postgresTraits } from '../drivers/postgres/options.ts'
 import { processTraits } from '../drivers/process/options.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import type { ClusterOptions, Declaration } from './options.ts'
-import type { CommandOptions, HttpOptions, PostgresOptions } from './service-options.ts'
+import type { PostgresOptions } from './postgres-options.ts'
+import type { CommandOptions, HttpOptions } from './service-options.ts'
 
 /**
  * A cluster: its nodes and what is kept running on them. The names of nodes and services are checked by the TypeScript

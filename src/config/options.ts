@@ -1,6 +1,7 @@
 /**
  * What people write about a cluster, as types. The first sentence of each comment and its `@default` are also in
- * docs/config.md and in the JSON schema; a test compares them. Options of services stand in service-options.ts.
+ * docs/config.md and in the JSON schema; a test compares them. Options of services stand in
+ * service-options.ts and postgres-options.ts.
  */
 import type { Traits } from '../core/model.ts'
 import type { PresetName } from './presets.ts'
@@ -129,7 +130,7 @@ export interface ServiceTimingOptions {
   readonly probeTimeout?: Duration
   /**
    * How long a balancer holds a request or connection when no instance can take it, before it gives up.
-   * @default 5s (wan: 15s)
+   * @default 5s (wan: 15s; postgres(): 20s)
    */
   readonly hold?: Duration
 }

@@ -1,6 +1,6 @@
 /**
- * Which number holds where. A service's own wins over the cluster's, which wins over the preset's; each is remembered
- * together with the place where it was written, so that a complaint names what a person can change.
+ * Which number holds where. A service's own wins over the cluster's, which wins over its kind's, which wins over the preset's;
+ * each is remembered together with the place where it was written, so that a complaint names what a person can change.
  */
 import type { ClusterTiming, ServiceTiming } from '../core/model.ts'
 import { parseDuration } from '../lib/duration.ts'
@@ -40,7 +40,11 @@ export const CLUSTER_TIMINGS = [
 /** All numbers as they hold for one service, or, without one, for the cluster. */
 export function timingsOf(draft: Draft, service?: DraftService): Timings {
   const preset = PRESETS[draft.preset]
-  const presetMs: Readonly<Record<string, number>> = { ...preset.cluster, ...preset.service }
+  const presetMs: Readonly<Record<string, number>> = {
+    ...preset.cluster,
+    ...preset.service,
+    ...service?.kind.timing,
+  }
   const resolve = (name: TimingName): Timed => {
     const own = (service?.options as TimingOptions | undefined)?.[name]
     const given: Duration | undefined = own ?? draft.timing[name]

@@ -53,6 +53,7 @@ export const RULES = {
   'too-few-instances': 'Fewer nodes are left than instances were asked for.',
   'target-dead': 'A front door gives nothing more to an instance that everybody else still believes to be well.',
   'door-closed': 'A front door cannot listen on its address and port.',
+  'door-certificate': 'The certificate of a front door cannot be used, or is about to end.',
   'table-refused': 'A front door does not use the routing table that it was sent.',
   agent: 'What an agent says of itself and of the processes beside it.',
 } as const

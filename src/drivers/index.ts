@@ -1,6 +1,10 @@
 /** The one list of kinds. A new kind of service is one folder here, one line below, and its options in the config room. */
+
+import type { ServiceSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
+import type { DoorNeeds } from './door-needs.ts'
 import type { Driver } from './driver.ts'
+import { doorNeeds as postgresDoorNeeds } from './postgres/door-login.ts'
 import { createPostgresDriver, type PostgresDriverParts } from './postgres/driver.ts'
 import { createProcessDriver, type ProcessDriverParts } from './process/driver.ts'
 
@@ -21,4 +25,13 @@ export function createDriver(parts: DriverParts): Driver {
     throw new UnderstudyError('UND_CONFIG_INVALID', `no driver for kind "${parts.service.kind}"; there are: ${known}`)
   }
   return create(parts)
+}
+
+const DOORS: Readonly<Record<string, (service: ServiceSpec, secretFor: DriverParts['secretFor']) => DoorNeeds>> = {
+  postgres: postgresDoorNeeds,
+}
+
+/** What the front doors of a service must be told in confidence; undefined for kinds whose doors need nothing. */
+export function doorNeedsOf(service: ServiceSpec, secretFor: DriverParts['secretFor']): DoorNeeds | undefined {
+  return Object.hasOwn(DOORS, service.kind) ? DOORS[service.kind]?.(service, secretFor) : undefined
 }

@@ -4,7 +4,7 @@
  * and one file here with a line in kinds/index.ts. Nothing else in this room names a kind.
  */
 import type { z } from 'zod'
-import type { EndpointSpec, Redundancy, Traits } from '../../core/model.ts'
+import type { EndpointSpec, Redundancy, ServiceTiming, Traits } from '../../core/model.ts'
 import type { Replication } from '../../core/replica.ts'
 import type { Findings } from '../complaint.ts'
 import type { ServiceOptions } from '../service-options.ts'
@@ -22,6 +22,8 @@ export interface Kind<Options extends ServiceOptions = ServiceOptions> {
   /** Ports that an instance itself always takes at its node's address, and which option says so. */
   ownPorts(options: Partial<Options>): readonly { readonly option: string; readonly port: number }[]
   standby(options: Options): 'warm' | 'cold'
+  /** What is right for this kind where neither the service nor the cluster says another: wins over the preset. */
+  readonly timing?: Partial<ServiceTiming>
   /** For a kind that leaves no choice; otherwise the option says it. */
   readonly redundancy?: Redundancy
   /** For a kind whose standbys hold copies of the data. */

@@ -33,6 +33,11 @@ const databaseShape = {
   }),
 }
 
+const tls = z.union([z.literal(false), z.strictObject({ cert: v.folder, key: v.folder })]).register(v.words, {
+  what: '`false`, or the files of a certificate and its key',
+  write: "false, or the paths of two PEM files, such as { cert: './db.crt', key: './db.key' }",
+})
+
 const limitsShape = {
   keptLog: v.option(v.size, {
     means: 'How much log is kept for a member that comes back after a short while.',
@@ -104,6 +109,13 @@ export const postgresShape = {
     default: 'none',
     turn: 'To let in fewer: write a `reject` line last.',
     breaks: 'A line with `trust` lets in whoever reaches the port.',
+  }),
+  tls: v.option(tls, {
+    means: 'The certificate with which the front doors speak TLS to clients: two PEM files on every node, or none.',
+    default: 'each node makes one for itself and keeps it in its state folder',
+    turn: 'Your own, for clients that check whom they speak to (`sslmode=verify-full`). Files that change are read again within a minute.',
+    breaks:
+      'With `false` passwords and data can be read on the way. Files that cannot be used: the doors go on with the last certificate, or without one, and events say so.',
   }),
   bin: v.option(v.folder, {
     means: "The folder with PostgreSQL's programs, version 13 to 18; `npm` is the packaged one.",

@@ -29,11 +29,21 @@ describe('postgres()', () => {
       standby: 'warm',
       traits: { singleWriter: false, replicates: true },
       replication: { k: 1, degrade: 'block' },
+      timing: { holdMs: 20_000 },
       endpoints: [
         { purpose: 'primary', protocol: 'tcp', port: 5432 },
         { purpose: 'standby', protocol: 'tcp', port: 5433 },
       ],
     })
+  })
+
+  test('holds for 20 s, unless the service or the cluster says otherwise', () => {
+    const holdOf = (options: object, timing = {}) => {
+      const db = postgres({ instances: 3, listen: 5432, ...options })
+      const raw = defineCluster({ name: 'shop', nodes, services: { db }, timing })
+      return compileCluster(raw, { isLocal: () => true }).spec.services[0]?.timing.holdMs
+    }
+    expect([holdOf({}), holdOf({ hold: '9s' }), holdOf({}, { hold: '7s' })]).toEqual([20_000, 9_000, 7_000])
   })
 
   test('hands its driver megabytes, absolute folders and the first database', () => {
@@ -42,6 +52,18 @@ describe('postgres()', () => {
     expect(db?.options).toMatchObject({ bin: 'npm', data: '/srv/pg', limits: { slotKeepMb: 1024, walKeepMb: 512 } })
     expect(db?.options.bootstrap).toMatchObject({ database: 'shop', owner: 'shop', password: 'first' })
     expect(JSON.stringify(db)).not.toContain('replicationPassword')
+  })
+
+  test('a certificate is the own one of each node, two files, or none', () => {
+    const tlsOf = (options: object) => compiled(options).spec.services[0]?.options.tls
+    expect(tlsOf({})).toBe('own')
+    expect(tlsOf({ tls: false })).toBe('none')
+    expect(tlsOf({ tls: { cert: '/etc/db.crt', key: '/etc/db.key' } })).toEqual({
+      cert: '/etc/db.crt',
+      key: '/etc/db.key',
+    })
+    for (const wrong of [true, {}, { cert: '/etc/db.crt' }, 'own'])
+      expect(complaints({ tls: wrong })[0], JSON.stringify(wrong)).toContain('services.db.tls')
   })
 
   test('with two copies it must be said what happens when one is lost', () => {

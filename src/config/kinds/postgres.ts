@@ -6,8 +6,8 @@ import { type PostgresOptions as Compiled, POSTGRES_DEFAULTS, postgresTraits } f
 import { refusedSettings } from '../../drivers/postgres/settings.ts'
 import { parseSize } from '../../lib/size.ts'
 import type { Findings } from '../complaint.ts'
+import type { PostgresOptions } from '../postgres-options.ts'
 import * as v from '../schema/vocabulary.ts'
-import type { PostgresOptions } from '../service-options.ts'
 import type { Kind } from './kind.ts'
 import { postgresShape } from './postgres-shape.ts'
 
@@ -21,6 +21,8 @@ export const postgresKind: Kind<PostgresOptions> = {
   schema,
   traits: () => postgresTraits(),
   redundancy: 'active-passive',
+  // Longer than for HTTP: nobody looks at a page that does not load, and a session that is cut costs more than one that waits.
+  timing: { holdMs: 20_000 },
   check(path, options, findings) {
     checkCopies(path, options, findings)
     for (const why of refusedSettings(options.settings ?? {})) {
@@ -78,6 +80,7 @@ function compile(options: PostgresOptions, folder: string): Compiled {
     data: options.data === undefined ? null : resolve(folder, options.data),
     settings: options.settings ?? {},
     hba: options.hba ?? [],
+    tls: compileTls(options.tls, folder),
     bootstrap: database
       ? { ...bootstrap, database: database.name, owner: database.owner, password: database.password }
       : bootstrap,
@@ -88,6 +91,11 @@ function compile(options: PostgresOptions, folder: string): Compiled {
       freeSpaceMb: inMb(limits.freeSpace) ?? POSTGRES_DEFAULTS.limits.freeSpaceMb,
     },
   }
+}
+
+function compileTls(tls: PostgresOptions['tls'], folder: string): Compiled['tls'] {
+  if (tls === false) return 'none'
+  return tls ? { cert: resolve(folder, tls.cert), key: resolve(folder, tls.key) } : 'own'
 }
 
 function inMb(size: string | number | undefined): number | undefined {

@@ -49,7 +49,7 @@ export const serviceTimingShape = {
   }),
   hold: option(duration, {
     means: 'How long a balancer holds a request or connection when no instance can take it, before it gives up.',
-    default: '5s (wan: 15s)',
+    default: '5s (wan: 15s; postgres(): 20s)',
     turn: 'Longer than a failover, shorter than the patience of your clients.',
     breaks:
       'Shorter than a failover, and clients see errors during it. Much longer, and they see a page that never loads.',

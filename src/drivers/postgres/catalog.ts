@@ -10,6 +10,7 @@ import type { Rule } from '../../core/replica.ts'
 import type { BootstrapOptions } from './options.ts'
 import type { Row, Session } from './session.ts'
 import { REPLICATION_ROLE } from './settings.ts'
+import { verifierOf } from './verifier.ts'
 
 const SCHEMA = `
 create schema if not exists understudy;
@@ -53,7 +54,8 @@ export async function prepareCatalog(session: Session, replicationPassword: stri
 
 async function prepare(session: Session, replicationPassword: string, bootstrap: BootstrapOptions) {
   await session.query(SCHEMA)
-  await ensureRole(session, REPLICATION_ROLE, 'login replication', replicationPassword)
+  // As a verifier: a server that is set to md5 would otherwise keep a password that no member can log in with.
+  await ensureRole(session, REPLICATION_ROLE, 'login replication', verifierOf(replicationPassword))
   await session.query(GRANTS)
   if (bootstrap.owner !== null) await ensureRole(session, bootstrap.owner, 'login', bootstrap.password)
   if (bootstrap.database !== null) {

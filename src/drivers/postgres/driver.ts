@@ -18,6 +18,7 @@ import { Confirmation } from './confirmation.ts'
 import { Course } from './course.ts'
 import { create } from './create.ts'
 import { demote } from './demote.ts'
+import { keepDoorLogin } from './door-login.ts'
 import { fence } from './fence.ts'
 import { follow } from './follow.ts'
 import { type PostgresDriverParts, prepareMember } from './ground.ts'
@@ -243,6 +244,7 @@ class PostgresDriver implements ReplicaDriver {
     this.#member = member
     this.#marker = new Marker(member, () => {
       void this.#watch?.lookNow().finally(() => this.#course.tell())
+      void keepDoorLogin(member) // never rejects
     })
     this.#watch = new Watch({
       member,

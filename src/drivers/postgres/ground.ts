@@ -4,6 +4,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { accountFor } from './account.ts'
 import { findBinaries } from './binaries.ts'
+import { doorPasswordOf } from './door-login.ts'
 import { Folder } from './folder.ts'
 import { Member } from './member.ts'
 import type { PostgresOptions } from './options.ts'
@@ -42,5 +43,6 @@ export async function prepareMember(
   if (record.now.port !== port) record.change({ port })
   const replicationPassword = secretFor(`replication of ${service.name}`)
   const of = { node: node.name, address: node.address, port, clock, options }
-  return new Member({ ...of, folder, record, binaries, replicationPassword, tell })
+  const doorPassword = doorPasswordOf(service.name, secretFor)
+  return new Member({ ...of, folder, record, binaries, replicationPassword, doorPassword, tell })
 }

@@ -1,10 +1,10 @@
 /**
- * pg_hba.conf in two states. Open: whoever has a password. Closed: only our own session and the other members. It is closed
+ * pg_hba.conf in two states. Open: whoever has a password. Closed: only our own session, the other members and the doors. It is closed
  * while this member holds, or may hold, what nobody has acknowledged: after the restart of a primary that crashed (trap 9),
  * before the rule of a promotion is durable, and on a former primary until it is known whether it diverged.
  */
 import type { PostgresOptions } from './options.ts'
-import { DATABASE, REPLICATION_ROLE, SUPERUSER } from './settings.ts'
+import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from './settings.ts'
 
 export type Entry = 'open' | 'closed'
 
@@ -16,6 +16,9 @@ export function hbaText(entry: Entry, options: Pick<PostgresOptions, 'hba'>): st
     // Members prove themselves with the password that the fence takes away from a receiver: never trust here.
     `host ${DATABASE},replication ${REPLICATION_ROLE} all scram-sha-256`,
     `host all ${REPLICATION_ROLE} all reject`,
+    // What a door may ask here is the same on every copy, so it may ask at any time.
+    `host ${DATABASE} ${DOOR_ROLE} all scram-sha-256`,
+    `host all,replication ${DOOR_ROLE} all reject`,
     ...(entry === 'open' ? [...options.hba, 'host all all all scram-sha-256'] : []),
     '',
   ].join('\n')

@@ -30,6 +30,8 @@ export interface MemberParts {
   readonly binaries: Binaries
   /** What members show each other when they copy and stream: a secret of the cluster, the same on every node. */
   readonly replicationPassword: string
+  /** With which the front doors log in for themselves: door-login.ts. */
+  readonly doorPassword: string
   /** Tells people what a long piece of work is doing. */
   readonly tell: (note: string) => void
 }

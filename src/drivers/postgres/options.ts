@@ -18,10 +18,14 @@ export type PostgresOptions = {
   readonly settings: Readonly<Record<string, string | number | boolean>>
   /** Lines of pg_hba.conf, before the last one (everybody with a password). */
   readonly hba: readonly string[]
+  /** The certificate of the front doors: the node's own one, none, or the files (absolute paths on each node). */
+  readonly tls: TlsChoice
   readonly bootstrap: BootstrapOptions
   readonly timing: PostgresTiming
   readonly limits: PostgresLimits
 }
+
+export type TlsChoice = 'own' | 'none' | { readonly cert: string; readonly key: string }
 
 /** Only used once, when the first copy is made out of nothing. */
 export type BootstrapOptions = {
@@ -79,6 +83,7 @@ export const POSTGRES_DEFAULTS = {
   data: null,
   settings: {},
   hba: [],
+  tls: 'own',
   bootstrap: {
     database: null,
     owner: null,

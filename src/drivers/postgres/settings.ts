@@ -146,6 +146,8 @@ export function conninfo(
 }
 
 export const REPLICATION_ROLE = 'understudy_replica'
+/** Of the front doors: door-login.ts. */
+export const DOOR_ROLE = 'understudy_door'
 export const SUPERUSER = 'postgres'
 export const DATABASE = 'postgres'
 

@@ -1,0 +1,99 @@
+/** What people write about a PostgreSQL database, as types. See options.ts for how the comments are held to the docs. */
+import type { Size } from './options.ts'
+import type { ServiceOptions } from './service-options.ts'
+
+/** A PostgreSQL database: one copy leads, the others follow, and no acknowledged write is lost with any of them. */
+export interface PostgresOptions<Needs extends string = string, Nodes extends string = string>
+  extends Omit<ServiceOptions<Needs, Nodes>, 'instances' | 'redundancy'> {
+  /** How many nodes hold a copy of the data; one of them leads. */
+  readonly instances: number
+  /** The port at which every node leads clients to the primary. */
+  readonly listen: number
+  /**
+   * The port at which every node leads clients to a standby, for reading.
+   * @default none
+   */
+  readonly listenStandby?: number
+  /**
+   * How many standbys must have a write on their disk before it is acknowledged.
+   * @default half of the instances, rounded down: 1 of 3, 2 of 5
+   */
+  readonly sync?: number
+  /**
+   * What happens when no standby is left: writes wait (`block`), or go on with one copy only (`run-alone`).
+   * @default 'block'; with 2 instances it must be written
+   */
+  readonly degrade?: 'block' | 'run-alone'
+  /**
+   * A database and its owner, made once, together with the first copy.
+   * @default none but `postgres`
+   */
+  readonly database?: PostgresDatabaseOption
+  /**
+   * Settings of postgresql.conf.
+   * @default PostgreSQL's own
+   */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>
+  /**
+   * Lines of pg_hba.conf, before the last one, which lets in everybody who has a password.
+   * @default none
+   */
+  readonly hba?: readonly string[]
+  /**
+   * The certificate with which the front doors speak TLS to clients: two PEM files on every node, or none.
+   * @default each node makes one for itself and keeps it in its state folder
+   */
+  readonly tls?: false | { readonly cert: string; readonly key: string }
+  /**
+   * The folder with PostgreSQL's programs, version 13 to 18; `npm` is the packaged one.
+   * @default the newest of this machine, else the packaged one
+   */
+  readonly bin?: string
+  /**
+   * The data folder; a relative one starts at the config file's folder.
+   * @default in the node's state folder
+   */
+  readonly data?: string
+  /**
+   * Who it runs as when agents are root, which PostgreSQL refuses to run as.
+   * @default `postgres` if there is such a user, else `nobody`
+   */
+  readonly user?: string
+  /**
+   * The port of the server itself, behind the front door.
+   * @default a free one from 20000 to 29999, kept for ever
+   */
+  readonly port?: number
+  /**
+   * How much disk may be used, and how much must be left.
+   * @default as below
+   */
+  readonly limits?: PostgresLimitOptions
+}
+
+export interface PostgresDatabaseOption {
+  /** What the database is called. */
+  readonly name: string
+  /** The role that owns it and may log in. */
+  readonly owner: string
+  /** The password of the owner when it is made. */
+  readonly password: string
+}
+
+export interface PostgresLimitOptions {
+  /**
+   * How much log is kept for a member that comes back after a short while.
+   * @default 512MiB
+   */
+  readonly keptLog?: Size
+  /**
+   * The most log that a member which is away may hold back on the disk of the primary.
+   * @default 8GiB
+   */
+  readonly heldLog?: Size
+  /**
+   * Less free space than this on the data's disk is unhealthy.
+   * @default 128MiB
+   */
+  readonly freeSpace?: Size
+}

@@ -1,0 +1,7 @@
+/** What a front door that speaks a service's own protocol must know and nobody else may. */
+export interface DoorNeeds {
+  /** How it logs in for itself. */
+  readonly login: { readonly user: string; readonly password: string; readonly database: string }
+  /** With which certificate it speaks TLS to clients: the node's own one, none, or two PEM files. */
+  readonly tls: 'own' | 'none' | { readonly cert: string; readonly key: string }
+}
