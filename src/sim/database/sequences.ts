@@ -106,23 +106,20 @@ class Site {
 }
 
 /**
- * What killed the first primary kills its successor as soon as that lets people in, while one of the others is far away: what
- * that one knows of the rest is how things were before.
+ * What killed the first primary kills its successor as soon as that lets people in, while a copy that the new rule can do
+ * without is far away: what that one knows of the others is how things were before. Where the disk is full, the successor
+ * cannot even be started to say how far it was.
  */
 function successorDies(site: Site): void {
   const { random } = site
   site.hit('kill primary', {}, 0)
   site.next('elected', () => {
-    const successor = site.rule?.primary
-    const far = site.pick(site.nodes.filter((node) => node !== successor))
-    site.slow([far], site.nodes)
+    const { rule } = site
+    const others = site.nodes.filter((node) => node !== rule?.primary)
+    const spare = others.filter((node) => !rule?.members.includes(node))
+    site.slow([site.pick(spare.length > 0 ? spare : others)], site.nodes)
     site.next('opened', (node) => {
-      const [kind, about] = site.pick([
-        ['kill primary', {}],
-        ['fill disk', { node }],
-        ['kill node', { node }],
-      ] as const)
-      site.after(20 + 200 * random(), () => site.hit(kind, about, 3_000))
+      site.after(20 + 80 * random(), () => site.hit(random() < 0.7 ? 'fill disk' : 'kill primary', { node }, 3_000))
     })
   })
 }
