@@ -5,6 +5,7 @@
 import type { ClusterSpec } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { DATABASE_SCHEDULE, databaseCluster } from './database/schedule.ts'
+import { drawSequence } from './database/sequences.ts'
 import { strikeAtSteps } from './database/strikes.ts'
 import type { Fault, FaultKind } from './faults.ts'
 import { inject } from './inject.ts'
@@ -64,14 +65,16 @@ export async function runSeed(options: RunOptions): Promise<Verdict> {
   const kinds = options.kinds && { kinds: options.kinds }
   const schedule = { count, fromMs: 0, overMs: FAULTS_OVER_MS, ...(isDatabase && DATABASE_SCHEDULE), ...kinds }
   const drawn = drawFor(manner, cluster, schedule, random)
-  const faults = options.faults ?? drawn
+  // What happens in a sequence of its own is not to be drowned by chance.
+  const sequence = isDatabase && !options.kinds ? drawSequence(seededRandom(~options.seed)) : undefined
+  const faults = options.faults ?? (sequence ? drawn.slice(0, sequence.otherFaults) : drawn)
   const world = new World({ cluster, seed: Math.floor(random() * 2 ** 32), drift: 0.001 })
   if (options.onHappened) world.onHappened(options.onHappened)
   world.start()
   for (const fault of faults) world.clock.after(STARTED_AFTER_MS + fault.atMs, () => inject(world, fault))
   const strikes = isDatabase && !options.kinds
-  const spare = strikes ? strikeAtSteps(world, seededRandom(options.seed)) : () => undefined
-  const endOfFaults = Math.max(0, ...faults.map((fault) => fault.atMs + fault.forMs))
+  const spare = sequence?.begin(world) ?? (strikes ? strikeAtSteps(world, seededRandom(options.seed)) : () => undefined)
+  const endOfFaults = Math.max(sequence?.overMs ?? 0, ...faults.map((fault) => fault.atMs + fault.forMs))
   const isBroken = () => world.violations.length > 0
   let endWatch = () => {}
   world.clock.after(STARTED_AFTER_MS, () => {

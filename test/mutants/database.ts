@@ -138,4 +138,28 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     means: 'what is replayed is what it has',
     breaks: 'nothing is lost',
   },
+  {
+    name: 'pledge-of-an-older-term-counts',
+    file: 'core/copies.ts',
+    from: 'if (!replica?.fenced || replica.pledged !== term || replica.quarantined || !replica.position) return []',
+    to: 'if (!replica?.fenced || replica.quarantined || !replica.position) return []',
+    means: 'fenced is fenced',
+    breaks: 'nothing is lost',
+  },
+  {
+    name: 'only-the-newest-rule-is-beaten',
+    file: 'core/problems/replicated/elect.ts',
+    from: 'const missing = record.replica.rules.find((rule) => !beats(fenced, rule))',
+    to: 'const missing = record.replica.rules.slice(-1).find((rule) => !beats(fenced, rule))',
+    means: 'the last rule replaces those before it',
+    breaks: 'nothing is lost',
+  },
+  {
+    name: 'rewound-copy-counts-at-once',
+    file: 'sim/database/follow.ts',
+    from: '  verb.note({ quarantinedUntil: log.length })\n  verb.disk.log',
+    to: '  verb.disk.log',
+    means: 'pg_rewind said that it is done',
+    breaks: 'nothing is lost',
+  },
 ]

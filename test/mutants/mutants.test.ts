@@ -4,10 +4,9 @@
  */
 import { describe, expect, it } from 'vitest'
 import { DATABASE_MUTANTS } from './database.ts'
-import { type Found, findMutant, mutated } from './find.ts'
+import { type Found, findMutant } from './find.ts'
 import { MUTANTS } from './list.ts'
 import { tableOf } from './table.ts'
-import { UNFOUND_MUTANTS } from './unfound.ts'
 
 const MOST_SEEDS = Number(process.env.MUTANT_SEEDS ?? 2_000)
 
@@ -27,6 +26,5 @@ describe('the simulator finds', () => {
       expect(one.seeds, `${mutant.name} lives after ${MOST_SEEDS} seeds`).not.toBeNull()
     })
   }
-  it.each(UNFOUND_MUTANTS)('not yet: $name', (mutant) => void mutated(mutant)) // its text is still there
   it('prints the table', () => console.log(`\n${tableOf(found)}\n`))
 })

@@ -82,6 +82,7 @@ async function rewind(verb: Verb, rule: Rule): Promise<void> {
   verb.disk.log = verb.disk.log.slice(0, shared(verb.disk.log, log))
   verb.disk.soundFrom = log.length
   verb.disk.checkpoint = Math.min(verb.disk.checkpoint, verb.disk.log.length)
+  verb.server.parts.ledger.rewound(verb.server.parts.node)
   await verb.launch()
 }
 

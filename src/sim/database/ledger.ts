@@ -7,11 +7,19 @@ import type { NodeName, ServiceName, Term } from '../../core/model.ts'
 import type { Disk } from './disk.ts'
 import type { Entry } from './log.ts'
 
+/** What becomes of the service, by the world's truth. */
+export interface Milestone {
+  /** `opened`: people were let in. `rewound`: a copy was, and has not caught up. */
+  readonly what: 'opened' | 'rewound'
+  readonly node: NodeName
+}
+
 export class Ledger {
   readonly #service: ServiceName
   readonly #broken: (sentence: string) => void
   readonly #promised: Entry[] = []
   readonly #opened = new Map<Term, NodeName>()
+  readonly #listeners: ((milestone: Milestone) => void)[] = []
   #newest: Term = 0
   acknowledged = 0
   last: { readonly node: NodeName; readonly term: Term; readonly atMs: number } | null = null
@@ -30,6 +38,18 @@ export class Ledger {
 
   get newestTerm(): Term {
     return this.#newest
+  }
+
+  onMilestone(listener: (milestone: Milestone) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  #reached(milestone: Milestone): void {
+    for (const listener of this.#listeners) listener(milestone)
+  }
+
+  rewound(node: NodeName): void {
+    this.#reached({ what: 'rewound', node })
   }
 
   acknowledge(node: NodeName, entry: Entry, log: readonly Entry[], nowMs: number): void {
@@ -52,6 +72,7 @@ export class Ledger {
     this.#newest = Math.max(this.#newest, term)
     this.#tell(nothingIsMissing(this.#service, node, this.#promised, log))
     this.#promise(node, log, log.length)
+    this.#reached({ what: 'opened', node })
   }
 
   /** A rewound copy has pages that are newer than its log: it must not lead before it has all of what they came from. */
