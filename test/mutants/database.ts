@@ -164,9 +164,9 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the-key-is-left-there',
-    file: 'sim/database/verbs.ts',
-    from: '    this.disk.key = false\n    Object',
-    to: '    Object',
+    file: 'sim/database/fence.ts',
+    from: '  verb.disk.key = false\n',
+    to: '',
     means: 'no receiver is there, seen twice: none will come',
     breaks: 'nothing is lost',
   },

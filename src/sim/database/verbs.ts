@@ -103,7 +103,6 @@ export class Verb {
 
   /** Ends the receiver and everything that could start another: true when nothing can be received any more. */
   async stopReceiving(): Promise<void> {
-    this.disk.key = false
     Object.assign(this.disk.settings, { receiveFrom: null, restoreFrom: false })
     this.server.reload()
     let empty = 0
