@@ -10,7 +10,19 @@ import type { Random } from '../lib/random.ts'
 import { STORE } from './store-handle.ts'
 
 /** What only copies of data can suffer from (database/). */
-export type CopyFaultKind = 'pause replay' | 'block replay' | 'slow replay' | 'slow disk' | 'cancel waits'
+export type CopyFaultKind = (typeof OF_COPIES)[number]
+
+const OF_COPIES = [
+  'pause replay',
+  'block replay',
+  'slow replay',
+  'slow disk',
+  'cancel waits',
+  'stuck receiver',
+  'late receiver',
+  'slow checkpoint',
+  'failing rewind',
+] as const
 
 export type FaultKind = Fault['kind']
 
@@ -69,8 +81,6 @@ export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind>, number>
   switchover: 8,
   'stop cluster': 0.5,
 }
-
-const OF_COPIES: readonly CopyFaultKind[] = ['pause replay', 'block replay', 'slow replay', 'slow disk', 'cancel waits']
 
 /** Every name that there is. */
 export const FAULT_KINDS: readonly FaultKind[] = [...(Object.keys(WEIGHTS) as FaultKind[]), ...OF_COPIES]

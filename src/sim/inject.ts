@@ -17,6 +17,10 @@ const HARMS: Readonly<Record<CopyFaultKind, CopyFault>> = {
   'slow replay': 'slow',
   'slow disk': 'slow-disk',
   'cancel waits': 'cancel-waits',
+  'stuck receiver': 'stuck-receiver',
+  'late receiver': 'late-receiver',
+  'slow checkpoint': 'slow-checkpoint',
+  'failing rewind': 'failing-rewind',
 }
 
 type Of<Kind> = Fault extends infer One
@@ -77,6 +81,10 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'slow replay':
     case 'slow disk':
     case 'cancel waits':
+    case 'stuck receiver':
+    case 'late receiver':
+    case 'slow checkpoint':
+    case 'failing rewind':
       return hurtCopy(world, fault)
     case 'drain':
     case 'switchover':

@@ -36,6 +36,8 @@ export interface Portion {
   readonly kinds?: readonly FaultKind[]
   readonly from: number
   readonly count: number
+  /** Leave out what comes after the first seed that breaks a promise. */
+  readonly untilBroken?: boolean
 }
 
 export async function runSim(options: SimOptions): Promise<Summary> {
@@ -45,8 +47,9 @@ export async function runSim(options: SimOptions): Promise<Summary> {
   const isOver = () => options.signal?.aborted || (options.untilBroken && sum.broken.length > 0)
   const take = (): Portion | undefined => {
     if (next >= from + seeds || isOver()) return undefined
-    const { about = 'mixed', kinds } = options
-    const portion = { about, from: next, count: Math.min(PORTION, from + seeds - next), ...(kinds && { kinds }) }
+    const { about = 'mixed', kinds, untilBroken = false } = options
+    const count = Math.min(PORTION, from + seeds - next)
+    const portion = { about, from: next, count, untilBroken, ...(kinds && { kinds }) }
     next += portion.count
     return portion
   }
@@ -59,9 +62,10 @@ export async function runSim(options: SimOptions): Promise<Summary> {
   return sum
 }
 
-export async function runPortion({ from, count, ...how }: Portion, cluster?: ClusterSpec): Promise<Summary> {
+export async function runPortion(portion: Portion, cluster?: ClusterSpec): Promise<Summary> {
+  const { from, count, untilBroken, ...how } = portion
   let sum = NOTHING
-  for (let seed = from; seed < from + count; seed += 1)
+  for (let seed = from; seed < from + count && !(untilBroken && sum.broken.length > 0); seed += 1)
     sum = together(sum, summaryOf(await runSeed({ seed, ...how, ...(cluster && { cluster }) })))
   return sum
 }

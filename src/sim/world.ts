@@ -10,7 +10,7 @@ import type { EventRecord } from '../api/contract.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
-import { FLUSH_MS } from './database/disk.ts'
+import { healServer } from './database/harm.ts'
 import { Ledger } from './database/ledger.ts'
 import { writeAllTheTime } from './database/writer.ts'
 import { Digest } from './digest.ts'
@@ -175,11 +175,7 @@ export class World {
       node.thawAgent()
       node.processes.diskFull = false
       for (const process of node.processes.all()) node.processes.thaw(process)
-      for (const { disk, replay } of node.databases.values()) {
-        disk.full = false
-        disk.flushMs = FLUSH_MS
-        replay.heal()
-      }
+      for (const server of node.databases.values()) healServer(server)
       for (const { name } of this.cluster.services) {
         Object.assign(node.processes.habitsOf(name), {
           unwell: false,

@@ -162,4 +162,20 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     means: 'pg_rewind said that it is done',
     breaks: 'nothing is lost',
   },
+  {
+    name: 'the-key-is-left-there',
+    file: 'sim/database/fence.ts',
+    from: '  verb.disk.key = false\n',
+    to: '',
+    means: 'no receiver is there, seen twice: none will come',
+    breaks: 'nothing is lost',
+  },
+  {
+    name: 'rewound-before-the-checkpoint',
+    file: 'sim/database/follow.ts',
+    from: 'if (checkpointed) break',
+    to: 'if (checkpointed || !checkpointed) break',
+    means: 'pg_rewind asks the server, so it sees what is so',
+    breaks: 'nothing is lost',
+  },
 ]

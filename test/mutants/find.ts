@@ -11,11 +11,12 @@ import type { Mutant } from './list.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 
-/** A mutant that hangs is ended, and counts as not found. */
-const MOST_MS = 280_000
+/** A mutant that hangs is ended, and counts as not found. Far above what all its seeds take: what is found depends on seeds alone. */
+export const MOST_MS = 1_500_000
 
 export interface Found {
   readonly mutant: Mutant
+  readonly about: About
   /** Seeds until the first that broke a promise; null: not found. */
   readonly seeds: number | null
   readonly sentence: string
@@ -56,7 +57,7 @@ export async function findMutant(mutant: Mutant, mostSeeds: number, about: About
     const said = await run([entry, String(mostSeeds), about])
     const sum = JSON.parse(said) as { broken: { seed: number; sentence: string }[] }
     const [first] = sum.broken
-    return { mutant, seeds: first ? first.seed : null, sentence: first?.sentence ?? '' }
+    return { mutant, about, seeds: first ? first.seed : null, sentence: first?.sentence ?? '' }
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }

@@ -19,6 +19,28 @@ export interface Disk {
   soundFrom: number
   /** What a receiver wrote is safe after so long, and lost with the power before that. */
   flushMs: number
+  /** The password that a receiver connects with. Without it none can, whoever started it and with which settings. */
+  key: boolean
+  readonly ailments: Ailments
+}
+
+/** What is wrong with one copy for a while: each is a trap of promoting PostgreSQL (docs/safety.md). */
+export interface Ailments {
+  /** A receiver that is told to end takes seconds: it hangs in a connect, or waits for the disk (trap 4). */
+  stuckReceiver: boolean
+  /** A receiver that was decided on starts late, with the settings of then (trap 2). */
+  lateReceiver: boolean
+  /** The first checkpoint after a promotion takes long, and before it a rewind finds nothing to do (trap 21). */
+  slowCheckpoint: boolean
+  /** Rewinds fail (trap 22). */
+  failingRewind: boolean
+}
+
+export const NO_AILMENTS: Ailments = {
+  stuckReceiver: false,
+  lateReceiver: false,
+  slowCheckpoint: false,
+  failingRewind: false,
 }
 
 export const FLUSH_MS = 0.4
@@ -46,6 +68,8 @@ export function newDisk(): Disk {
     full: false,
     soundFrom: 0,
     flushMs: FLUSH_MS,
+    key: false,
+    ailments: { ...NO_AILMENTS },
   }
 }
 

@@ -27,6 +27,7 @@ export async function follow(verb: Verb, rule: Rule): Promise<void> {
     if (verb.record.pledged !== rule.term) throw refusal('pledged to a higher term meanwhile')
     verb.note({ following: { term: rule.term, node: rule.primary }, suspect: false })
   }
+  verb.disk.key = true
   verb.disk.settings.receiveFrom = rule.primary
   if (verb.server.runs) verb.server.reload()
   else await verb.launch()
@@ -43,7 +44,8 @@ async function prepare(verb: Verb, rule: Rule): Promise<void> {
   const divergence = divergenceOf(verb.disk, length, primary)
   if (divergence === null) return
   verb.note({ suspect: true })
-  if (divergence === 'rewind' && verb.random() >= REWINDS_FAIL) await rewind(verb, rule)
+  const fails = verb.disk.ailments.failingRewind || verb.random() < REWINDS_FAIL
+  if (divergence === 'rewind' && !fails) await rewind(verb, rule)
   else await clone(verb, rule)
 }
 
@@ -77,8 +79,10 @@ async function rewind(verb: Verb, rule: Rule): Promise<void> {
   }
   await verb.end('fast', 1_000)
   await verb.pass(REWIND_MS)
-  const { log } = (await verb.ask(rule.primary, (server) => factsOf(server, rule))).disk
+  const source = await verb.ask(rule.primary, (server) => factsOf(server, rule))
+  const { log } = source.disk
   verb.note({ quarantinedUntil: log.length })
+  if (!source.checkpointed) return verb.launch()
   verb.disk.log = verb.disk.log.slice(0, shared(verb.disk.log, log))
   verb.disk.soundFrom = log.length
   verb.disk.checkpoint = Math.min(verb.disk.checkpoint, verb.disk.log.length)

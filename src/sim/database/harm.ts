@@ -3,7 +3,17 @@ import type { NodeName, ServiceName } from '../../core/model.ts'
 import { assertNever } from '../../lib/assert.ts'
 import type { CopyFault } from '../scenario/language.ts'
 import type { World } from '../world.ts'
-import { FLUSH_MS } from './disk.ts'
+import { type Ailments, FLUSH_MS, NO_AILMENTS } from './disk.ts'
+import type { DatabaseServer } from './server.ts'
+
+const AILMENTS: Readonly<Record<Exclude<CopyFault, Simple>, Partial<Ailments>>> = {
+  'stuck-receiver': { stuckReceiver: true },
+  'late-receiver': { lateReceiver: true },
+  'slow-checkpoint': { slowCheckpoint: true },
+  'failing-rewind': { failingRewind: true },
+}
+
+type Simple = 'pause' | 'block' | 'slow' | 'fill' | 'slow-disk' | 'cancel-waits'
 
 /** False when there is no such copy. */
 export function harmCopy(world: World, how: CopyFault, node: NodeName, service: ServiceName): boolean {
@@ -28,6 +38,12 @@ export function harmCopy(world: World, how: CopyFault, node: NodeName, service: 
     case 'cancel-waits':
       server.senders.cancelWaits()
       return true
+    case 'stuck-receiver':
+    case 'late-receiver':
+    case 'slow-checkpoint':
+    case 'failing-rewind':
+      Object.assign(server.disk.ailments, AILMENTS[how])
+      return true
     default:
       return assertNever(how)
   }
@@ -35,8 +51,11 @@ export function harmCopy(world: World, how: CopyFault, node: NodeName, service: 
 
 export function healCopy(world: World, node: NodeName, service: ServiceName): void {
   const server = world.node(node).databases.get(service)
-  if (!server) return
-  server.replay.heal()
-  server.disk.full = false
-  server.disk.flushMs = FLUSH_MS
+  if (server) healServer(server)
+}
+
+export function healServer({ replay, disk }: DatabaseServer): void {
+  replay.heal()
+  Object.assign(disk, { full: false, flushMs: FLUSH_MS })
+  Object.assign(disk.ailments, NO_AILMENTS)
 }

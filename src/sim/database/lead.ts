@@ -66,5 +66,6 @@ export async function startStandby(verb: Verb): Promise<void> {
   if (!verb.disk.hasData) throw refusal('there is no data here')
   verb.disk.standbySignal = true
   verb.disk.settings.receiveFrom = mayReceive(verb.record) ? (following?.node ?? null) : null
+  verb.disk.key = mayReceive(verb.record)
   await verb.launch()
 }

@@ -10,6 +10,7 @@ const SILENT_FOR_MS = 3_000
 const LOOK_EVERY_MS = 500
 const WAITS_FOR_DISK = 0.2
 const SLOW_END_MS = 300
+const STUCK_MS = 2_000
 
 export class Receiver {
   readonly from: NodeName
@@ -66,8 +67,9 @@ export class Receiver {
   terminate(): void {
     if (this.#ending) return
     this.#ending = true
-    const { random } = this.#server.parts
-    const takesMs = random() < WAITS_FOR_DISK ? SLOW_END_MS * random() : 1 + 4 * random()
+    const { random, disk } = this.#server.parts
+    const usualMs = random() < WAITS_FOR_DISK ? SLOW_END_MS * random() : 1 + 4 * random()
+    const takesMs = disk.ailments.stuckReceiver ? STUCK_MS * random() : usualMs
     this.#server.gate.after(takesMs, () => {
       if (!this.#alive) return
       this.#flush()

@@ -35,6 +35,10 @@ const DATABASE_WEIGHTS: Weights = {
   'slow link': 8,
   'pause agent': 4,
   'cancel waits': 4,
+  'stuck receiver': 4,
+  'late receiver': 4,
+  'slow checkpoint': 4,
+  'failing rewind': 2,
 }
 
 /** Two faults on top of each other are where a protocol breaks. */

@@ -41,6 +41,8 @@ export interface ServerParts {
 
 const CONNECT_AGAIN_MS = 50
 const SHUTDOWN_TICK_MS = 5
+const LATE_RECEIVER_MS = 80
+const SLOW_CHECKPOINT_MS = 1_500
 
 export class DatabaseServer {
   readonly parts: ServerParts
@@ -143,7 +145,8 @@ export class DatabaseServer {
   }
 
   checkpoint(): void {
-    this.gate.after(5 + 20 * this.parts.random(), () => {
+    const extraMs = this.disk.ailments.slowCheckpoint ? SLOW_CHECKPOINT_MS * this.parts.random() : 0
+    this.gate.after(5 + 20 * this.parts.random() + extraMs, () => {
       this.checkpointed = true
       this.disk.checkpoint = this.disk.log.length
     })
@@ -208,11 +211,20 @@ export class DatabaseServer {
     const look = () => {
       if (!this.inRecovery || !this.runs || gate !== this.gate) return
       const from = this.disk.settings.receiveFrom
-      if (from !== null && !this.receiver && this.replay.isExhausted) this.receiver = new Receiver(this, from)
+      if (from !== null && !this.receiver && this.replay.isExhausted) this.#receive(from)
       gate.after(CONNECT_AGAIN_MS, look)
     }
     if (!this.#looking.has(gate)) look()
     this.#looking.add(gate)
+  }
+
+  /** Between the decision and the start settings may change, and nobody looks at them again (trap 2). */
+  #receive(from: NodeName): void {
+    const begin = () => {
+      if (this.inRecovery && !this.receiver && this.disk.key) this.receiver = new Receiver(this, from)
+    }
+    if (this.disk.ailments.lateReceiver) this.gate.after(LATE_RECEIVER_MS * this.parts.random(), begin)
+    else begin()
   }
 
   readonly #looking = new WeakSet<Gate>()

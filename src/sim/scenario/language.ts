@@ -11,6 +11,7 @@
  *     cut a b | a -> b     mend a b | a -> b     heal
  *     store away | slow | full | unsure | back
  *     unwell a.worker   crash a.worker every 50ms   refuse a.worker   stubborn a.worker   fix a.worker
+ *     stuck-receiver a.db   late-receiver a.db   slow-checkpoint a.db   failing-rewind a.db
  *     pause a.db   block a.db   slow a.db   fill a.db   slow-disk a.db   cancel-waits db.primary     (replay, disk, commits that wait)
  *     clock a back 1h | ahead 1h
  *     switchover worker [to b]   drain a   undrain a   stop
@@ -30,7 +31,17 @@ export type Target =
   | { readonly what: 'primary'; readonly service: string }
 
 /** What goes wrong with one copy of a database. */
-export type CopyFault = 'pause' | 'block' | 'slow' | 'fill' | 'slow-disk' | 'cancel-waits'
+export type CopyFault =
+  | 'pause'
+  | 'block'
+  | 'slow'
+  | 'fill'
+  | 'slow-disk'
+  | 'cancel-waits'
+  | 'stuck-receiver'
+  | 'late-receiver'
+  | 'slow-checkpoint'
+  | 'failing-rewind'
 
 export type Command = { readonly text: string } & (
   | { readonly do: 'cluster'; readonly nodes: readonly MadeUpNode[] }
@@ -109,6 +120,10 @@ const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   fill: parseTargeted('fill'),
   'slow-disk': parseTargeted('slow-disk'),
   'cancel-waits': parseTargeted('cancel-waits'),
+  'stuck-receiver': parseTargeted('stuck-receiver'),
+  'late-receiver': parseTargeted('late-receiver'),
+  'slow-checkpoint': parseTargeted('slow-checkpoint'),
+  'failing-rewind': parseTargeted('failing-rewind'),
   wait: ([time]) => ({ do: 'wait', forMs: parseTime(time) }),
 }
 

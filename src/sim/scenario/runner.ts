@@ -92,6 +92,10 @@ class Runner {
       case 'fill':
       case 'slow-disk':
       case 'cancel-waits':
+      case 'stuck-receiver':
+      case 'late-receiver':
+      case 'slow-checkpoint':
+      case 'failing-rewind':
         this.#harm(command.do, command.target)
         break
       case 'clock':
