@@ -38,6 +38,8 @@ export interface RunOptions {
   /** Only these. Default: all that suit what the world is about. */
   readonly kinds?: readonly FaultKind[]
   readonly onHappened?: (happened: Happened) => void
+  /** As in WorldOptions. */
+  readonly freezes?: boolean
 }
 
 export interface Verdict {
@@ -65,7 +67,8 @@ export async function runSeed(options: RunOptions): Promise<Verdict> {
   const schedule = { count, fromMs: 0, overMs: FAULTS_OVER_MS, ...(isDatabase && DATABASE_SCHEDULE), ...kinds }
   const drawn = drawFor(manner, cluster, schedule, random)
   const faults = options.faults ?? drawn
-  const world = new World({ cluster, seed: Math.floor(random() * 2 ** 32), drift: 0.001 })
+  const { freezes = false } = options
+  const world = new World({ cluster, seed: Math.floor(random() * 2 ** 32), drift: 0.001, freezes })
   if (options.onHappened) world.onHappened(options.onHappened)
   world.start()
   for (const fault of faults) world.clock.after(STARTED_AFTER_MS + fault.atMs, () => inject(world, fault))
