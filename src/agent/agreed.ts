@@ -2,7 +2,7 @@
  * The store's snapshot as the core wants it: typed records, who leads, and for how long nobody has. Decoding is tolerant:
  * a record that makes no sense is treated as absent and left alone, because a newer agent may have written it.
  */
-import type { NodeName, ServiceName } from '../core/model.ts'
+import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
 import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord } from '../core/records.ts'
 import type { Revised, StoreFacts } from '../core/view.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
@@ -21,11 +21,14 @@ export class Agreed {
   #everRead = false
   #away: string | null = 'it has not been read yet'
   #unwritable: string | null = null
-  #freeSince = new Map<ServiceName, number>()
-  /** Records by service: the revision, and since when it is known. */
-  readonly #knownSince = new Map<ServiceName, { readonly revision: number; readonly since: number }>()
+  /** What the spells below were counted for. They begin and end only with other records, so each is counted once. */
+  #counted: Decoded | null = null
+  /** Services that nobody leads. */
+  #free = new Map<ServiceName, Spell>()
+  /** Records by their revision. */
+  #known = new Map<ServiceName, Spell>()
   /** Switchovers by their id. */
-  #askedSince = new Map<string, number>()
+  #asked = new Map<ServiceName, Spell>()
 
   /** Takes a snapshot unless a newer one is known. */
   take(snapshot: Snapshot): void {
@@ -57,46 +60,70 @@ export class Agreed {
     return this.#snapshot.entries.get(key)?.revision ?? 0
   }
 
-  facts(now: number, services: readonly ServiceName[]): StoreFacts {
-    const { leads, services: records } = this.#decoded
+  facts(now: number, services: readonly ServiceSpec[]): StoreFacts {
     const why = this.#away ?? this.#unwritable
-    this.#countFree(leads, services, now)
-    this.#countAsked(records, now)
-    this.#countKnown(records, now)
+    if (this.#counted !== this.#decoded) this.#count(now, services)
+    const { cluster, services: records, leads, nodes } = this.#decoded
     return {
       reachable: why === null && this.#everRead,
       why: why ?? '',
-      ...this.#decoded,
-      recordForMs: Object.fromEntries([...this.#knownSince].map(([service, { since }]) => [service, now - since])),
-      leadFreeForMs: Object.fromEntries([...this.#freeSince].map(([service, since]) => [service, now - since])),
-      switchoverForMs: Object.fromEntries(
-        Object.entries(records).flatMap(([service, { switchover }]) =>
-          switchover ? [[service, now - (this.#askedSince.get(switchover.id) ?? now)]] : [],
-        ),
-      ),
+      cluster,
+      services: records,
+      leads,
+      nodes,
+      recordForMs: lengths(this.#known, now),
+      leadFreeForMs: lengths(this.#free, now),
+      switchoverForMs: lengths(this.#asked, now),
     }
   }
 
-  #countFree(leads: Record<ServiceName, unknown>, services: readonly ServiceName[], now: number): void {
-    for (const service of services) {
-      if (leads[service]) this.#freeSince.delete(service)
-      else if (!this.#freeSince.has(service)) this.#freeSince.set(service, now)
-    }
-  }
-
-  #countKnown(records: Readonly<Record<ServiceName, Revised<ServiceRecord>>>, now: number): void {
-    for (const [service, { revision }] of Object.entries(records)) {
-      if (this.#knownSince.get(service)?.revision !== revision) this.#knownSince.set(service, { revision, since: now })
-    }
-  }
-
-  #countAsked(records: Record<ServiceName, ServiceRecord>, now: number): void {
-    const ids = Object.values(records).flatMap(({ switchover }) => switchover?.id ?? [])
-    this.#askedSince = new Map(ids.map((id) => [id, this.#askedSince.get(id) ?? now]))
+  #count(now: number, services: readonly ServiceSpec[]): void {
+    const { leads, services: records } = this.#decoded
+    const free = services.filter(({ name }) => !leads[name])
+    const known = Object.entries(records)
+    const asked = known.flatMap(([service, { switchover }]) => (switchover ? [[service, switchover.id] as const] : []))
+    this.#free = spells(
+      this.#free,
+      free.map(({ name }) => [name, 'free']),
+      now,
+    )
+    this.#known = spells(
+      this.#known,
+      known.map(([service, { revision }]) => [service, revision]),
+      now,
+    )
+    this.#asked = spells(this.#asked, asked, now)
+    this.#counted = this.#decoded
   }
 }
 
 type Decoded = Pick<StoreFacts, 'cluster' | 'services' | 'leads' | 'nodes'>
+
+/** Since when something is so; what is so is named by `what`. */
+interface Spell {
+  readonly what: string | number
+  readonly since: number
+}
+
+/** Goes on with the spells that are still the same, begins the others now, and forgets the rest. */
+function spells(
+  before: ReadonlyMap<ServiceName, Spell>,
+  now: readonly (readonly [ServiceName, string | number])[],
+  at: number,
+): Map<ServiceName, Spell> {
+  return new Map(
+    now.map(([service, what]) => {
+      const known = before.get(service)
+      return [service, known?.what === what ? known : { what, since: at }]
+    }),
+  )
+}
+
+function lengths(spells: ReadonlyMap<ServiceName, Spell>, now: number): Record<ServiceName, number> {
+  const lengths: Record<ServiceName, number> = {}
+  for (const [service, { since }] of spells) lengths[service] = now - since
+  return lengths
+}
 
 /** Done once for each snapshot, not for each turn. */
 function decode({ entries }: Snapshot): Decoded {

@@ -79,6 +79,7 @@ export class Journal {
 
   /** Tells which problems are new and which are over, once each. `worthTelling`: not what every node sees alike. */
   compare(problems: readonly Problem[], worthTelling: (problem: Problem) => boolean): void {
+    if (problems.length === 0 && this.#standing.size === 0) return
     const now = new Map(problems.map((problem) => [`${problem.rule} ${problem.service ?? ''}`, problem]))
     for (const [key, problem] of now) {
       const { service, rule, why } = problem

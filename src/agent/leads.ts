@@ -44,12 +44,10 @@ export class Leads {
   /** What the view says of them. */
   facts(): Record<ServiceName, HeldLease> {
     const now = this.#world.clock.mono()
-    return Object.fromEntries(
-      [...this.#held].map(([name, { lease, adopted }]) => [
-        name,
-        { term: lease.term, endsInMs: endsInMs(lease, now), adopted },
-      ]),
-    )
+    const facts: Record<ServiceName, HeldLease> = {}
+    for (const [name, { lease, adopted }] of this.#held)
+      facts[name] = { term: lease.term, endsInMs: endsInMs(lease, now), adopted }
+    return facts
   }
 
   /** Wins the term or does not: false when somebody else was faster. The lease counts from before it was asked for. */

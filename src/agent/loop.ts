@@ -23,7 +23,7 @@ import { CALM_TURN_EVERY_MS, isCalm } from './calm.ts'
 import { Journal } from './journal.ts'
 import { Lag } from './lag.ts'
 import { Leads } from './leads.ts'
-import { observe } from './observe.ts'
+import { type Observed, observe } from './observe.ts'
 import { Peers } from './peers.ts'
 import { Receipts } from './receipts.ts'
 import { Steps } from './steps.ts'
@@ -58,7 +58,7 @@ export class Agent {
   readonly #stops = new StopStack()
   readonly #steps: Steps
   readonly #telling: Telling
-  readonly #startedAt: number
+  readonly #observed: Observed
   #view: View
   #decision: Decision = { problems: [], acts: [] }
   #turnDue = false
@@ -67,10 +67,9 @@ export class Agent {
   #readAt = 0
 
   constructor(options: AgentOptions) {
-    const { world, cluster, self } = options
+    const { world, cluster, self, run } = options
     const now = world.clock.mono()
     this.#options = options
-    this.#startedAt = now
     this.#world = world
     this.#peers = new Peers(cluster, self, now)
     this.#lag = new Lag(cluster.timing.heartbeatMs, now)
@@ -93,6 +92,8 @@ export class Agent {
         world.mesh.broadcast({ kind: 'event', event })
       },
     )
+    const own = { agreed: this.#agreed, peers: this.#peers, leads: this.#leads, steps: this.#steps }
+    this.#observed = { cluster, self, run, world, startedAt: now, ...own }
     this.#view = this.#observe()
   }
 
@@ -197,10 +198,7 @@ export class Agent {
   }
 
   #observe(): View {
-    const { cluster, self, run } = this.#options
-    const parts = { cluster, self, run, world: this.#world, startedAt: this.#startedAt }
-    const own = { agreed: this.#agreed, peers: this.#peers, leads: this.#leads, steps: this.#steps }
-    const view = observe({ ...parts, ...own }, this.loopLagMs)
+    const view = observe(this.#observed, this.loopLagMs)
     return this.#options.freezes === false ? view : deepFreeze(view)
   }
 
@@ -261,8 +259,7 @@ export class Agent {
         this.#peers.beat(from, message.suspects, message.abstains, now) // the next turn comes with the own beat
         break
       case 'report':
-        this.#peers.report(from, message.report, now)
-        this.wake()
+        if (this.#peers.report(from, message.report, now)) this.wake()
         break
       case 'look':
         this.look().catch(() => undefined) // the watch says when the store is back

@@ -1,5 +1,5 @@
 /** Puts together the one picture that everything is decided by. */
-import type { ClusterSpec, NodeName } from '../core/model.ts'
+import type { ClusterSpec, InstanceReport, NodeName, ServiceName } from '../core/model.ts'
 import type { View } from '../core/view.ts'
 import type { Agreed } from './agreed.ts'
 import type { Leads } from './leads.ts'
@@ -27,9 +27,9 @@ export function observe(
   const now = world.clock.mono()
   const wall = world.clock.wall()
   peers.judge(now, wall, lagMs)
-  const services = cluster.services.map(({ name }) => name)
-  const store = agreed.facts(now, services)
-  const instances = Object.fromEntries([...world.drivers].map(([name, driver]) => [name, driver.observe()]))
+  const store = agreed.facts(now, cluster.services)
+  const instances: Record<ServiceName, InstanceReport> = {}
+  for (const [name, driver] of world.drivers) instances[name] = driver.observe()
   return {
     now,
     wall,

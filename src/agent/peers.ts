@@ -9,6 +9,7 @@
 import type { ClusterSpec, InstanceReport, NodeName, NodeReport } from '../core/model.ts'
 import { firstSuspicion, heard, isCondemned, isSuspect, LATE_MS, type Suspicion } from '../core/suspicion.ts'
 import type { PeerFacts } from '../core/view.ts'
+import { isNoNews } from './news.ts'
 
 /** Reports are said again every second: after three of them, an incarnation that is lower is a clock that was set back. */
 const OVERTAKEN_MS = 3_000
@@ -43,14 +44,17 @@ export class Peers {
     peer.abstains = abstains
   }
 
-  report(from: NodeName, report: NodeReport, now: number): void {
+  /** Takes a report; false when it says nothing new. */
+  report(from: NodeName, report: NodeReport, now: number): boolean {
     const peer = this.#peers.get(from)
-    if (!peer) return
+    if (!peer) return false
     // From an agent that has died since. But not for long: a wall clock that was set back must not silence a new agent.
     const isOlder = peer.report !== null && report.incarnation < peer.report.incarnation
-    if (isOlder && now - peer.reportedAt < OVERTAKEN_MS) return
+    if (isOlder && now - peer.reportedAt < OVERTAKEN_MS) return false
+    const isNews = peer.report === null || !isNoNews(peer.report, report)
     peer.report = report
     peer.reportedAt = now
+    return isNews
   }
 
   /** Judges everybody anew. `ownLagMs`: how late this node's own event loop was lately. */
@@ -67,7 +71,9 @@ export class Peers {
 
   /** Whom this node calls silent: what it tells the others with each heartbeat. */
   suspects(): NodeName[] {
-    return [...this.#peers].filter(([, peer]) => peer.suspectSince !== null).map(([name]) => name)
+    const suspects: NodeName[] = []
+    for (const [name, peer] of this.#peers) if (peer.suspectSince !== null) suspects.push(name)
+    return suspects
   }
 
   /** Wall clock at which the silence of a node was noticed here; null when it is not silent. For receipts. */
@@ -76,7 +82,9 @@ export class Peers {
   }
 
   facts(now: number): Record<NodeName, PeerFacts> {
-    return Object.fromEntries([...this.#peers].map(([name, peer]) => [name, this.#factsOf(peer, now)]))
+    const facts: Record<NodeName, PeerFacts> = {}
+    for (const [name, peer] of this.#peers) facts[name] = this.#factsOf(peer, now)
+    return facts
   }
 
   #factsOf(peer: Peer, now: number): PeerFacts {
@@ -119,6 +127,7 @@ function strangerAt(cluster: ClusterSpec, now: number): Peer {
 
 /** A report speaks of the moment it was sent; its ages go on growing here, its waits go on shrinking. */
 function aged(report: NodeReport, ageMs: number): NodeReport {
+  if (ageMs === 0) return report
   return { ...report, instances: report.instances.map((instance) => agedInstance(instance, ageMs)) }
 }
 

@@ -39,7 +39,9 @@ export class Steps {
 
   /** What is under way or resting, by service. */
   get busy(): Record<ServiceName, string> {
-    return Object.fromEntries([...this.#busy].map(([service, { what }]) => [service, what]))
+    const busy: Record<ServiceName, string> = {}
+    for (const [service, { what }] of this.#busy) busy[service] = what
+    return busy
   }
 
   /** The term in which a start or a promotion last failed here, by service. */

@@ -15,7 +15,11 @@ export type Ruled = Revised<ServiceRecord> & { readonly replica: ReplicaRecord }
 
 export function ruledRecord(view: View, service: ServiceSpec): Ruled | undefined {
   const record = recordOf(view, service.name)
-  return record.replica && record.replica.rules.length > 0 ? { ...record, replica: record.replica } : undefined
+  return isRuled(record) ? record : undefined
+}
+
+function isRuled(record: Revised<ServiceRecord>): record is Ruled {
+  return record.replica !== undefined && record.replica.rules.length > 0
 }
 
 export function newestRule({ replica: { rules } }: { readonly replica: ReplicaRecord }): Rule {

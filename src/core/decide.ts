@@ -20,6 +20,7 @@ export interface Decision {
 }
 
 export function decide(view: View): Decision {
-  const problems = FINDERS.flatMap((find) => find(view))
+  const problems: Problem[] = []
+  for (const find of FINDERS) problems.push(...find(view))
   return { problems, acts: choose(problems, view) }
 }

@@ -11,15 +11,19 @@ import { isDrained, isStopping, nodeState, recordOf, type View } from './view.ts
 
 export function place(service: ServiceSpec, nodes: readonly NodeSpec[], keep: readonly NodeName[] = []): NodeName[] {
   const chosen: NodeSpec[] = []
-  const left = nodes
-    .filter((node) => service.nodes.length === 0 || service.nodes.includes(node.name))
-    .map((node) => ({ node, score: scoreOf(service.name, node.name) }))
+  const left: Scored[] = []
+  for (const node of nodes) if (mayUse(service, node.name)) left.push({ node, score: scoreOf(service.name, node.name) })
   while (chosen.length < service.instances && left.length > 0) {
     const best = left.reduce((a, b) => (isBetter(chosen, keep, b, a) ? b : a))
     left.splice(left.indexOf(best), 1)
     chosen.push(best.node)
   }
   return chosen.map((node) => node.name)
+}
+
+/** Does the config allow this service on this node? */
+export function mayUse(service: ServiceSpec, node: NodeName): boolean {
+  return service.nodes.length === 0 || service.nodes.includes(node)
 }
 
 interface Scored {
@@ -37,7 +41,9 @@ function isBetter(chosen: readonly NodeSpec[], keep: readonly NodeName[], a: Sco
 }
 
 function inZone(nodes: readonly NodeSpec[], like: NodeSpec): number {
-  return nodes.filter((node) => node.region === like.region && node.zone === like.zone).length
+  let count = 0
+  for (const node of nodes) if (node.region === like.region && node.zone === like.zone) count += 1
+  return count
 }
 
 /** FNV-1a over both names with murmur3's finisher: 32 well-mixed bits, the same on every machine. */

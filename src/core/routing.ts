@@ -3,6 +3,7 @@
  * immutable and has a version; a balancer takes a newer one whole and never an older one. It says nothing about how
  * well an instance answers: balancers find that out on the clients' own path, faster than anyone could tell them.
  */
+import { sameItems } from '../lib/same.ts'
 import type { EndpointSpec, InstanceReport, NodeName, Role, ServiceName, ServiceSpec, Term } from './model.ts'
 import { type ReadOnly, readOnlyOf } from './read-only.ts'
 import { instanceOn, recordOf, type View } from './view.ts'
@@ -53,30 +54,50 @@ export interface RouteCounters {
   readonly open: number
 }
 
-/** What the balancer of this node should do, from what this node knows. */
-export function routesFor(view: View): Route[] {
+/**
+ * What the balancer of this node should do, from what this node knows. `before`: the last answer for the same config; it is
+ * given back, the same array, when it leads to the same targets.
+ */
+export function routesFor(view: View, before?: readonly Route[]): readonly Route[] {
+  const routes: Route[] = []
+  let isNew = false
+  for (const service of view.cluster.services) {
+    for (const endpoint of service.endpoints) {
+      const led = ledTo(view, service, endpoint.purpose)
+      const known = before?.[routes.length]
+      const isKnown = known?.readOnly === led.readOnly && sameItems(known.targets, led.targets)
+      if (!isKnown) isNew = true
+      routes.push(isKnown ? known : routeTo(view, service, endpoint, led))
+    }
+  }
+  return isNew || !before ? routes : before
+}
+
+/** The part of a route that changes: where it leads. */
+type Led = Pick<Route, 'targets' | 'readOnly'>
+
+function ledTo(view: View, service: ServiceSpec, purpose: Route['purpose']): Led {
+  const targets = targetsFor(view, service, purpose)
+  const readOnly = purpose === 'primary' ? readOnlyOf(view, service) : undefined
+  return { targets: readOnly ? withReader(view, service, targets, readOnly) : targets, readOnly: readOnly?.why ?? null }
+}
+
+function routeTo(view: View, service: ServiceSpec, endpoint: EndpointSpec, led: Led): Route {
   const own = view.cluster.nodes.find(({ name }) => name === view.self)
-  return view.cluster.services.flatMap((service) =>
-    service.endpoints.map((endpoint) => {
-      const readOnly = endpoint.purpose === 'primary' ? readOnlyOf(view, service) : undefined
-      const targets = targetsFor(view, service, endpoint.purpose)
-      return {
-        service: service.name,
-        protocol: endpoint.protocol,
-        purpose: endpoint.purpose,
-        host: own?.address ?? '127.0.0.1',
-        port: endpoint.port,
-        holdMs: service.timing.holdMs,
-        probe: {
-          path: probePath(service),
-          everyMs: service.timing.probeEveryMs,
-          timeoutMs: service.timing.probeTimeoutMs,
-        },
-        targets: readOnly ? withReader(view, service, targets, readOnly) : targets,
-        readOnly: readOnly?.why ?? null,
-      }
-    }),
-  )
+  return {
+    service: service.name,
+    protocol: endpoint.protocol,
+    purpose: endpoint.purpose,
+    host: own?.address ?? '127.0.0.1',
+    port: endpoint.port,
+    holdMs: service.timing.holdMs,
+    probe: {
+      path: probePath(service),
+      everyMs: service.timing.probeEveryMs,
+      timeoutMs: service.timing.probeTimeoutMs,
+    },
+    ...led,
+  }
 }
 
 /**
@@ -110,13 +131,14 @@ function probePath(service: ServiceSpec): string | null {
  */
 function targetsFor(view: View, service: ServiceSpec, purpose: Route['purpose']): Target[] {
   const role: Role = purpose === 'serving' ? 'active' : purpose
-  const targets = view.cluster.nodes.flatMap((node) => {
+  const targets: Target[] = []
+  for (const node of view.cluster.nodes) {
     const instance = instanceOn(view, node.name, service.name)
     const state = instance && instance.role === role ? targetState(instance) : undefined
-    if (!instance || instance.port === undefined || state === undefined || !mayServe(instance)) return []
+    if (!instance || instance.port === undefined || state === undefined || !mayServe(instance)) continue
     const id = `${service.name}@${node.name}:${instance.pid ?? instance.port}`
-    return [{ id, node: node.name, host: node.address, port: instance.port, state, term: instance.term }]
-  })
+    targets.push({ id, node: node.name, host: node.address, port: instance.port, state, term: instance.term })
+  }
   if (purpose !== 'primary') return targets
   const newest = Math.max(recordOf(view, service.name).term, ...targets.map(({ term }) => term))
   // A primary of an older term is fenced or about to be: nothing of it may be believed any more, also while the one of

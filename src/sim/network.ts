@@ -18,17 +18,26 @@ export interface Weather {
 
 export const FAIR: Weather = { leastMs: 0.2, mostMs: 1, lost: 0, doubled: 0, overtaking: 0 }
 
+/** One direction between two hosts. */
+interface Link {
+  readonly from: string
+  readonly to: string
+  /** How often it was cut and not yet mended. */
+  cuts: number
+  /** What it adds to every message: a link that is about to fail. */
+  lagMs: number
+  lastArrival: number
+}
+
 /** What TCP waits before it sends again: a segment that is lost arrives late, not never. */
 const RETRANSMIT_MS = 200
 
 export class Network {
   readonly #clock: Clock
   readonly #random: Random
-  readonly #cut = new Map<string, number>()
-  readonly #lastArrival = new Map<string, number>()
+  readonly #links = new Map<string, Map<string, Link>>()
+  readonly #cut = new Set<Link>()
   readonly #listeners: ((from: string, to: string) => void)[] = []
-  /** Milliseconds that a link adds to every message, by `from to`: one that is about to fail. */
-  readonly #lag = new Map<string, number>()
   weather: Weather = FAIR
   sent = 0
   lost = 0
@@ -40,33 +49,35 @@ export class Network {
 
   /** Nothing arrives at `to` from `from` until it is mended as often as it was cut. */
   cut(from: string, to: string): void {
-    const link = `${from} ${to}`
-    this.#cut.set(link, (this.#cut.get(link) ?? 0) + 1)
+    const link = this.#link(from, to)
+    link.cuts += 1
+    this.#cut.add(link)
   }
 
   mend(from: string, to: string): void {
-    const link = `${from} ${to}`
-    const left = (this.#cut.get(link) ?? 0) - 1
-    if (left > 0) this.#cut.set(link, left)
-    else if (this.#cut.delete(link)) for (const listener of this.#listeners) listener(from, to)
+    const link = this.#link(from, to)
+    if (link.cuts === 0) return
+    link.cuts -= 1
+    if (link.cuts > 0) return
+    this.#cut.delete(link)
+    for (const listener of this.#listeners) listener(from, to)
   }
 
   /** Makes one direction of a link slow; 0 makes it well. */
   lag(from: string, to: string, ms: number): void {
-    this.#lag.set(`${from} ${to}`, ms)
+    this.#link(from, to).lagMs = ms
   }
 
   mendAll(): void {
-    this.#lag.clear()
-    for (const link of [...this.#cut.keys()]) {
-      const [from = '', to = ''] = link.split(' ')
-      this.#cut.set(link, 1)
-      this.mend(from, to)
+    for (const links of this.#links.values()) for (const link of links.values()) link.lagMs = 0
+    for (const link of [...this.#cut]) {
+      link.cuts = 1
+      this.mend(link.from, link.to)
     }
   }
 
   isOpen(from: string, to: string): boolean {
-    return !this.#cut.has(`${from} ${to}`)
+    return this.#link(from, to).cuts === 0
   }
 
   onMended(listener: (from: string, to: string) => void): void {
@@ -94,19 +105,30 @@ export class Network {
     const { leastMs, mostMs, overtaking } = this.weather
     const luck = this.#random()
     const now = this.#clock.mono()
-    const link = `${from} ${to}`
-    let at = now + extraMs + (this.#lag.get(link) ?? 0) + leastMs + (mostMs - leastMs) * luck * luck
+    const link = this.#link(from, to)
+    let at = now + extraMs + link.lagMs + leastMs + (mostMs - leastMs) * luck * luck
     if (this.#random() >= overtaking) {
-      at = Math.max(at, this.#lastArrival.get(link) ?? 0)
-      this.#lastArrival.set(link, at)
+      at = Math.max(at, link.lastArrival)
+      link.lastArrival = at
     }
-    if (!this.isOpen(from, to)) {
+    if (link.cuts > 0) {
       this.lost += 1
       return
     }
     this.#clock.after(at - now, () => {
-      if (this.isOpen(from, to)) arrive()
+      if (link.cuts === 0) arrive()
       else this.lost += 1
     })
+  }
+
+  #link(from: string, to: string): Link {
+    return this.#links.get(from)?.get(to) ?? this.#firstUse(from, to)
+  }
+
+  #firstUse(from: string, to: string): Link {
+    const link: Link = { from, to, cuts: 0, lagMs: 0, lastArrival: 0 }
+    const links = this.#links.get(from) ?? new Map<string, Link>()
+    this.#links.set(from, links.set(to, link))
+    return link
   }
 }

@@ -39,6 +39,8 @@ export interface RunOptions {
   /** Only these. Default: all that suit what the world is about. */
   readonly kinds?: readonly FaultKind[]
   readonly onHappened?: (happened: Happened) => void
+  /** As in WorldOptions. */
+  readonly freezes?: boolean
 }
 
 export interface Verdict {
@@ -68,7 +70,8 @@ export async function runSeed(options: RunOptions): Promise<Verdict> {
   // What happens in a sequence of its own is not to be drowned by chance.
   const sequence = isDatabase && !options.kinds ? drawSequence(seededRandom(~options.seed)) : undefined
   const faults = options.faults ?? (sequence ? drawn.slice(0, sequence.otherFaults) : drawn)
-  const world = new World({ cluster, seed: Math.floor(random() * 2 ** 32), drift: 0.001 })
+  const { freezes = false } = options
+  const world = new World({ cluster, seed: Math.floor(random() * 2 ** 32), drift: 0.001, freezes })
   if (options.onHappened) world.onHappened(options.onHappened)
   world.start()
   for (const fault of faults) world.clock.after(STARTED_AFTER_MS + fault.atMs, () => inject(world, fault))

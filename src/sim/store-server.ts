@@ -34,11 +34,11 @@ export class StoreServer {
   readonly #witness: Witness
   readonly #subscribers = new Set<() => void>()
   #snapshot: Snapshot | null = null
+  #hintedAt = 0
   #cancelEnd: Cancel = () => undefined
   condition: StoreCondition = 'well'
   /** How long it thinks, at most, before it handles a request, and again before it answers. */
   slowMs = 0
-  changes = 0
 
   constructor(parts: {
     now(): number
@@ -75,7 +75,7 @@ export class StoreServer {
     return outcome
   }
 
-  /** Calls `hint` at every change, until told to stop. */
+  /** Calls `hint` whenever there is something else to read, until told to stop. */
   subscribe(hint: () => void): () => void {
     this.#subscribers.add(hint)
     return () => void this.#subscribers.delete(hint)
@@ -93,9 +93,11 @@ export class StoreServer {
   }
 
   #changed(): void {
-    this.changes += 1
-    this.#snapshot = null
-    for (const hint of this.#subscribers) hint()
+    if (this.#map.revision !== this.#hintedAt) {
+      this.#hintedAt = this.#map.revision
+      this.#snapshot = null
+      for (const hint of this.#subscribers) hint()
+    }
     this.#cancelEnd()
     const endsAt = this.#map.nextEnd()
     if (endsAt !== undefined) this.#cancelEnd = this.#after(endsAt - this.#now(), () => this.#leaseEnded())

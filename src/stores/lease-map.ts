@@ -23,6 +23,11 @@ export class LeaseMap {
   readonly #rows = new Map<string, Row>()
   readonly #leases = new Map<LeaseId, { readonly ttlMs: number; readonly endsAt: number }>()
 
+  /** Of the last change. */
+  get revision(): number {
+    return this.#revision
+  }
+
   read(prefix: string, now: number): Snapshot {
     this.#endLeases(now)
     const keys = [...this.#rows.keys()].filter((key) => key.startsWith(prefix)).sort()

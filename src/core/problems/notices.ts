@@ -1,6 +1,7 @@
 /**
  * Things that are wrong and that this node can only say: they explain what other finders do or do not do.
  */
+import { mayUse } from '../placement.ts'
 import { isDrained, nodeState } from '../view.ts'
 import { type Finder, forEachService } from './problem.ts'
 
@@ -34,12 +35,9 @@ export const nodeLost: Finder = (view) =>
 /** Fewer nodes are left than instances were asked for: redundancy is gone and comes back only with a node. */
 export const tooFewInstances = forEachService((view, service) => {
   // Placement (core/placement.ts) takes every node that may be used, up to the number that is asked for.
-  const placed = view.cluster.nodes.filter(
-    ({ name }) =>
-      (service.nodes.length === 0 || service.nodes.includes(name)) &&
-      nodeState(view, name) !== 'lost' &&
-      !isDrained(view, name),
-  ).length
+  let placed = 0
+  for (const { name } of view.cluster.nodes)
+    if (mayUse(service, name) && nodeState(view, name) !== 'lost' && !isDrained(view, name)) placed += 1
   if (placed >= service.instances) return undefined
   const why = `${service.name} asks for ${service.instances} instances and only ${placed} can be placed: too few nodes are left`
   return { rule: 'too-few-instances', service: service.name, evidence: 'inferred', why, steps: [], told: 'once' }

@@ -18,17 +18,20 @@ export interface Problem extends ReportedProblem {
   readonly told?: 'by-actor' | 'once' | 'not'
 }
 
-export type Finder = (view: View) => Problem[]
+export type Finder = (view: View) => readonly Problem[]
+
+/** What nearly every finder finds nearly every time. */
+const NOTHING: readonly Problem[] = []
 
 type FindIn = (view: View, service: ServiceSpec) => Problem | undefined
 
 /** Lifts a question about one service to all services of the config. */
 export function forEachService(find: FindIn): Finder {
   return (view) => {
-    const found: Problem[] = []
+    let found = NOTHING
     for (const service of view.cluster.services) {
       const problem = find(view, service)
-      if (problem) found.push(problem)
+      if (problem) found = [...found, problem]
     }
     return found
   }

@@ -2,6 +2,7 @@
  * The driver of a made-up database: keeps the contract of the port as the driver of PostgreSQL does, on server.ts. What it
  * knows comes from looks that are some milliseconds old; what must outlive the agent is in the record on the node's disk.
  */
+import { isAsBefore } from '../../agent/news.ts'
 import type { InstanceReport, Term } from '../../core/model.ts'
 import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
@@ -38,7 +39,7 @@ export class DatabaseDriver implements ReplicaDriver {
   #fenced: Position | null | undefined
   readonly #marks: Marks
   #asked = false
-  #told = ''
+  #told: InstanceReport | null = null
   #unwatch: Stop = () => undefined
 
   constructor(parts: DatabaseDriverParts) {
@@ -235,10 +236,9 @@ export class DatabaseDriver implements ReplicaDriver {
       if (!server.isFrozen) this.#see()
       this.#judge()
     }
-    const { healthForMs: _, stateForMs: __, retryInMs: ___, ...facts } = this.observe()
-    const told = JSON.stringify({ ...facts, replica: { ...facts.replica, position: null, replayLagBytes: 0 } })
-    if (told === this.#told) return
-    this.#told = told
+    const facts = this.observe()
+    if (this.#told && isAsBefore(this.#told, facts)) return
+    this.#told = facts
     for (const listener of [...this.#listeners]) listener()
   }
 

@@ -142,7 +142,7 @@ class Runner {
 
   #theWorld(): World {
     if (this.#world) return this.#world
-    const world = new World({ cluster: madeUpCluster(this.#nodes, this.#services), seed: this.#seed })
+    const world = new World({ cluster: madeUpCluster(this.#nodes, this.#services), seed: this.#seed, freezes: true })
     world.onHappened(({ node, what }) => this.#say(typeof what === 'string' ? what : sentenceOf(node, what)))
     this.#world = world
     return world

@@ -1,0 +1,36 @@
+/**
+ * What in a report is news. Ages grow all the time and a log that grows is what logs do; all else is news, whatever fields
+ * a report may get one day.
+ */
+import type { InstanceReport, NodeReport } from '../core/model.ts'
+import type { ReplicaReport } from '../core/replica.ts'
+import { sameItems, saysTheSame } from '../lib/same.ts'
+
+const APART = new Set(['instances'])
+const AGES = new Set(['healthForMs', 'stateForMs', 'retryInMs', 'replica'])
+const PROGRESS = new Set(['replayLagBytes', 'streaming', 'position'])
+
+/** Does the second report say nothing that the first did not? */
+export function isNoNews(before: NodeReport, now: NodeReport): boolean {
+  return saysTheSame(before, now, APART) && sameItems(before.instances, now.instances, isAsBefore)
+}
+
+/** The same of one instance. */
+export function isAsBefore(before: InstanceReport, now: InstanceReport): boolean {
+  return (
+    before.retryInMs > 0 === now.retryInMs > 0 &&
+    saysTheSame(before, now, AGES) &&
+    sameReplica(before.replica, now.replica)
+  )
+}
+
+function sameReplica(before: ReplicaReport | undefined, now: ReplicaReport | undefined): boolean {
+  if (!before || !now) return before === now
+  return (
+    saysTheSame(before, now, PROGRESS) &&
+    sameItems(before.streaming, now.streaming, (one, other) => one.node === other.node) &&
+    before.position?.term === now.position?.term &&
+    // How far a fenced copy is decides who leads next.
+    (!now.fenced || saysTheSame(before.position, now.position))
+  )
+}
