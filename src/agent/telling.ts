@@ -77,6 +77,6 @@ function withoutAges(instance: InstanceReport): unknown {
 /** A log that grows is no news; what a fenced copy has is: it decides who leads next. */
 function withoutProgress(replica: ReplicaReport): unknown {
   const { position, streaming } = replica
-  const moves = { replayLagBytes: 0, streaming: streaming.map(({ node }) => node) }
+  const moves = { replayLagBytes: 0, heardAgoMs: 0, streaming: streaming.map(({ node }) => node) }
   return { ...replica, ...moves, position: replica.fenced ? position : position?.term }
 }

@@ -86,6 +86,7 @@ export class DatabaseDriver implements ReplicaDriver {
       ruleDurable: leads && leading !== null && server.open,
       streaming: leads ? (sight?.streaming ?? []) : [],
       receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,
+      ...(sight?.receives && server.receiver ? { heardAgoMs: server.receiver.heardAgoMs } : {}),
       quarantined: quarantinedUntil !== null,
       diverged: suspect,
     }
@@ -236,7 +237,10 @@ export class DatabaseDriver implements ReplicaDriver {
       this.#judge()
     }
     const { healthForMs: _, stateForMs: __, retryInMs: ___, ...facts } = this.observe()
-    const told = JSON.stringify({ ...facts, replica: { ...facts.replica, position: null, replayLagBytes: 0 } })
+    const told = JSON.stringify({
+      ...facts,
+      replica: { ...facts.replica, position: null, replayLagBytes: 0, heardAgoMs: 0 },
+    })
     if (told === this.#told) return
     this.#told = told
     for (const listener of [...this.#listeners]) listener()

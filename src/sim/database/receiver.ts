@@ -34,6 +34,10 @@ export class Receiver {
     this.#watch()
   }
 
+  get heardAgoMs(): number {
+    return this.#server.parts.clock.mono() - this.#heardAt
+  }
+
   /** The primary takes it, or does not. */
   answered(taken: boolean): void {
     this.#hear(() => {
