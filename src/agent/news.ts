@@ -8,7 +8,7 @@ import { sameItems, saysTheSame } from '../lib/same.ts'
 
 const APART = new Set(['instances'])
 const AGES = new Set(['healthForMs', 'stateForMs', 'retryInMs', 'replica'])
-const PROGRESS = new Set(['replayLagBytes', 'streaming', 'position'])
+const PROGRESS = new Set(['replayLagBytes', 'heardAgoMs', 'streaming', 'position'])
 
 /** Does the second report say nothing that the first did not? */
 export function isNoNews(before: NodeReport, now: NodeReport): boolean {

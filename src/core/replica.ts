@@ -51,6 +51,8 @@ export interface ReplicaReport {
   readonly streaming: readonly { readonly node: NodeName; readonly lagBytes: number }[]
   /** Standby only: whom it receives from. */
   readonly receivingFrom: NodeName | null
+  /** Standby only: how long ago the server that it receives from gave a sign of life, whatever its agent does. Absent: not known. */
+  readonly heardAgoMs?: number
   /** Rewound or freshly cloned and not yet caught up: it may be neither counted nor chosen. */
   readonly quarantined: boolean
   /** It led until it was fenced, or is known to have diverged: `follow` finds out, and rewinds or clones where it has to. */

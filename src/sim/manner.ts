@@ -66,10 +66,8 @@ export function watchManner(manner: Manner, world: World, broken: (sentence: str
 
 function watchUnfelt(world: World, broken: (sentence: string) => void): () => void {
   let watching = true
-  // The silence of an agent may cost a replicated service a change of primary: that is safe, and cheaper than waiting.
-  const isFelt = (name: string) => world.cluster.services.some((one) => one.name === name && one.traits.replicates)
   world.onProcess((process, what) => {
-    if (watching && what === 'dead' && !isFelt(process.service))
+    if (watching && what === 'dead')
       broken(`${process.service} on ${process.node} ended (${process.ending}), although nothing had touched it`)
   })
   return () => {

@@ -45,7 +45,12 @@ async function newestRule(member: Member): Promise<Rule | null> {
 }
 
 /** What is told to the core; `sight` is null while the server does not answer. */
-export function replicaReport(member: Member, sight: Sight | null, fenced: Position | null | undefined): ReplicaReport {
+export function replicaReport(
+  member: Member,
+  sight: Sight | null,
+  fenced: Position | null | undefined,
+  heardAgoMs: number | undefined,
+): ReplicaReport {
   const { pledged, leading, following, quarantinedUntil, suspect } = member.record
   return {
     pledged,
@@ -58,6 +63,7 @@ export function replicaReport(member: Member, sight: Sight | null, fenced: Posit
     ruleDurable: leading !== null && member.ruleDurable && member.runs,
     streaming: sight?.inRecovery === false ? sight.streaming : [],
     receivingFrom: sight?.receives && mayReceive(member.record) ? (following?.primary.node ?? null) : null,
+    ...(heardAgoMs === undefined || following === null ? {} : { heardAgoMs }),
     quarantined: quarantinedUntil !== null,
     diverged: suspect,
   }

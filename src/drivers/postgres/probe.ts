@@ -13,9 +13,13 @@ export interface Verdict {
   readonly healthy: boolean
   /** Why not; empty when it is. */
   readonly note: string
+  /** It says itself that it lets nobody in now. */
+  readonly refused?: boolean
 }
 
 const WELL: Verdict = { healthy: true, note: '' }
+/** cannot_connect_now: it starts, recovers or ends. */
+const NOT_NOW = '57P03'
 
 export class Probe {
   readonly #member: Member
@@ -36,6 +40,8 @@ export class Probe {
       await within(clock, withinMs, 'the probe', work)
       return WELL
     } catch (error) {
+      if ((error as { code?: string }).code === NOT_NOW)
+        return { healthy: false, note: (error as Error).message, refused: true }
       return { healthy: false, note: await this.#explain(error, withinMs) }
     }
   }

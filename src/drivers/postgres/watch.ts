@@ -5,12 +5,15 @@
 import type { InstanceReport } from '../../core/model.ts'
 import { type Cancel, sleep } from '../../lib/clock.ts'
 import type { Stop } from '../../lib/stop.ts'
+import { Ear } from './ear.ts'
 import type { Member } from './member.ts'
 import { look, type Sight } from './observe.ts'
 import { Probe, type Verdict } from './probe.ts'
 
 /** One miss may be our own; two in a row are the server's. */
 const MISSES = 2
+/** Between two times that a standby listens for a sign of life of its primary. */
+const LISTEN_EVERY_MS = 100
 /** A look or a probe that failed while our own loop was this late proves nothing. */
 const OWN_LAG_MS = 100
 
@@ -27,6 +30,7 @@ export interface WatchParts {
 export class Watch {
   readonly #parts: WatchParts
   readonly #cancels = new Set<Cancel>()
+  readonly #ear: Ear
   #closed = false
   #misses = 0
   #looking: Promise<void> | undefined
@@ -38,6 +42,7 @@ export class Watch {
 
   constructor(parts: WatchParts) {
     this.#parts = parts
+    this.#ear = new Ear(parts.member)
     this.healthSince = this.#clock.mono()
   }
 
@@ -45,11 +50,17 @@ export class Watch {
     return this.#parts.member.parts.clock
   }
 
+  /** Of the server that this one receives from; undefined when it receives from nobody. */
+  get heardAgoMs(): number | undefined {
+    return this.#ear.heardAgoMs
+  }
+
   start(): void {
     const { member, probeEveryMs } = this.#parts
     this.#every(member.parts.options.timing.watchEveryMs, () => this.lookNow())
     this.#every(probeEveryMs, () => this.#probe())
     this.#every(25, async () => this.#seeFrozen())
+    this.#every(LISTEN_EVERY_MS, () => this.#listen())
   }
 
   stop(): void {
@@ -68,6 +79,7 @@ export class Watch {
   }
 
   forget(): void {
+    this.#ear.forget()
     this.sight = null
     this.hung = false
     this.#misses = 0
@@ -95,6 +107,14 @@ export class Watch {
     }
   }
 
+  async #listen(): Promise<void> {
+    try {
+      await this.#ear.listen()
+    } catch {
+      // This server does not answer: it says nothing about the other one, and what was heard last grows old.
+    }
+  }
+
   #probing: Probe | undefined
   async #probe(): Promise<void> {
     const { member, probeTimeoutMs, loopLagMs } = this.#parts
@@ -103,6 +123,9 @@ export class Watch {
     const verdict: Verdict = await this.#probing.run(probeTimeoutMs)
     if (!member.runs || this.hung) return
     if (!verdict.healthy && loopLagMs() > OWN_LAG_MS) return
+    // Until its first good answer it replays what it needs to be whole, however long that takes: whoever ended it for that
+    // would make it begin again, and so for ever.
+    if (verdict.refused && this.health === 'unknown') return this.feel('unknown', verdict.note)
     this.#misses = verdict.healthy ? 0 : this.#misses + 1
     if (verdict.healthy) this.feel('healthy', '')
     else if (this.#misses >= MISSES) this.feel('unhealthy', verdict.note)

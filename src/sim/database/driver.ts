@@ -87,6 +87,7 @@ export class DatabaseDriver implements ReplicaDriver {
       ruleDurable: leads && leading !== null && server.open,
       streaming: leads ? (sight?.streaming ?? []) : [],
       receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,
+      ...(sight?.receives && server.receiver ? { heardAgoMs: server.receiver.heardAgoMs } : {}),
       quarantined: quarantinedUntil !== null,
       diverged: suspect,
     }

@@ -35,6 +35,10 @@ export class Receiver {
     this.#watch()
   }
 
+  get heardAgoMs(): number {
+    return this.#server.parts.clock.mono() - this.#heardAt
+  }
+
   /** The primary takes it, or does not. */
   answered(taken: boolean): void {
     this.#hear(() => {

@@ -9,7 +9,7 @@ import { formatDuration } from '../../../lib/duration.ts'
 import { replicaOn } from '../../copies.ts'
 import type { NodeName, ServiceSpec } from '../../model.ts'
 import type { Rule } from '../../replica.ts'
-import { instanceOn, nodeState, type View } from '../../view.ts'
+import { instanceOn, localInstance, nodeState, recordOf, type View } from '../../view.ts'
 import type { Problem } from '../problem.ts'
 
 export interface Failure {
@@ -25,9 +25,19 @@ const BACK_WITHIN_MS = 3_000
 /** A rule that was recorded must be led under within this, or somebody else tries: unreplayed log is what takes longest. */
 const LEADS_WITHIN_MS = 10_000
 
+/** An agent is given so long to be started again while its server serves on. Whoever starts agents waits 5 s at the most. */
+const AGENT_BACK_WITHIN_MS = 10_000
+/** What falls silent within this belongs together: one heartbeat, and half of one for being late. */
+const TOGETHER_MS = 150
+/** A server that lives is heard every 300 ms, give or take the time that it takes to ask (drivers/postgres/ear.ts). */
+const ANSWERS_WITHIN_MS = 250
+/** A stream from a host that is gone ends after its time-out at the latest. */
+const STREAM_ENDS_MS = 3_500
+
 export function failureOf(view: View, service: ServiceSpec, { primary, k }: Rule): Failure | undefined {
   const state = nodeState(view, primary)
-  if (state === 'condemned' || state === 'lost') return lost(view, service, primary)
+  if (state === 'condemned' || state === 'lost')
+    return outlivesItsAgent(view, service, primary) ? undefined : lost(view, service, primary)
   const instance = instanceOn(view, primary, service.name)
   if (!instance || state === 'unknown') return undefined
   const its = `the primary of ${service.name} on ${primary}`
@@ -58,6 +68,29 @@ export function stalledOf(view: View, service: ServiceSpec, rule: Rule): Failure
   if (forMs < 0 || replicaOn(view, rule.primary, service)?.ruleDurable) return undefined
   const why = `${rule.primary} does not lead ${service.name} ${formatDuration(LEADS_WITHIN_MS)} after it was chosen`
   return { rule: 'primary-unwell', evidence: 'inferred', why, forMs }
+}
+
+/**
+ * An agent may be dead while its server serves on, and whoever looks after it is about to start another. The standbys hear
+ * the server itself, so as long as this one does, after the agent fell silent, nothing is lost; only that nobody looks after
+ * that server must not last. When nothing was heard since, the answer is on its way for a moment longer: a host that lost
+ * its power falls silent with its agent.
+ */
+function outlivesItsAgent(view: View, service: ServiceSpec, primary: NodeName): boolean {
+  const phase = recordOf(view, service.name).replica?.phase
+  const silentMs = view.peers[primary]?.heardAgoMs ?? 0
+  if (phase !== 'serving' || silentMs > AGENT_BACK_WITHIN_MS) return false
+  const { suspectFloorMs } = view.cluster.timing
+  const own = localInstance(view, service.name).replica
+  if (own?.receivingFrom !== primary || own.heardAgoMs === undefined) {
+    // Another standby hears it, or finds out that it does not: that one is to judge.
+    const others = view.cluster.nodes.filter(({ name }) => name !== view.self && nodeState(view, name) === 'alive')
+    const heardElsewhere = others.some(({ name }) => replicaOn(view, name, service)?.receivingFrom === primary)
+    return heardElsewhere && silentMs < suspectFloorMs + STREAM_ENDS_MS
+  }
+  const heardAfterMs = silentMs - own.heardAgoMs
+  if (heardAfterMs > TOGETHER_MS) return own.heardAgoMs < suspectFloorMs + ANSWERS_WITHIN_MS
+  return silentMs < suspectFloorMs + ANSWERS_WITHIN_MS
 }
 
 function lost(view: View, service: ServiceSpec, primary: NodeName): Failure {

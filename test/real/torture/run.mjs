@@ -1,0 +1,29 @@
+/**
+ * `npm run torture:postgres -- --faults 200 --seed 7 [--bin npm] [--only NAME] [--trace]`: the test of that name, with many faults.
+ * Exit code 1: something that was acknowledged is missing, two acknowledged at once, or the cluster did not become whole again.
+ */
+import { spawn } from 'node:child_process'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const { values } = parseArgs({
+  options: {
+    faults: { type: 'string', default: '200' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    bin: { type: 'string' },
+    only: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+  },
+})
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const env = { ...process.env, UNDERSTUDY_FAULTS: values.faults, UNDERSTUDY_SEED: values.seed }
+if (values.bin) env.UNDERSTUDY_BIN = values.bin
+if (values.only) env.UNDERSTUDY_ONLY = values.only
+if (values.trace) env.UNDERSTUDY_TRACE = '1'
+const file = 'test/real/postgres-torture.test.ts'
+const args = ['vitest', 'run', '--project', 'real', file, '--disableConsoleIntercept']
+const child = spawn('npx', args, { cwd: root, env, stdio: 'inherit' })
+child.once('exit', (code) => {
+  process.exitCode = code ?? 1
+})
