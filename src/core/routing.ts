@@ -143,13 +143,8 @@ function targetsFor(view: View, service: ServiceSpec, purpose: Route['purpose'])
   const newest = Math.max(recordOf(view, service.name).term, ...targets.map(({ term }) => term))
   // A primary of an older term is fenced or about to be: nothing of it may be believed any more, also while the one of
   // the newest term has no instance that could be seen.
-  // One that hands over in order is let finish: nothing new is sent, and what comes is held.
-  const isHandedOver = recordOf(view, service.name).replica?.phase === 'handing-over'
-  return targets.map((target) =>
-    target.term >= newest
-      ? target
-      : { ...target, state: isHandedOver && target.term === newest - 1 ? 'draining' : 'dead' },
-  )
+  // One that hands over in order still leads in the newest term: it says `stopping` when nothing new may be sent.
+  return targets.map((target) => (target.term >= newest ? target : { ...target, state: 'dead' }))
 }
 
 /** A primary whose rule is not durable lets nobody in; a copy that is behind or has gone astray answers no reads. */

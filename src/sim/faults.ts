@@ -18,6 +18,7 @@ const OF_COPIES = [
   'slow replay',
   'slow disk',
   'cancel waits',
+  'open transaction',
   'stuck receiver',
   'late receiver',
   'slow checkpoint',

@@ -21,6 +21,7 @@ const HARMS: Readonly<Record<CopyFaultKind, CopyFault>> = {
   'late receiver': 'late-receiver',
   'slow checkpoint': 'slow-checkpoint',
   'failing rewind': 'failing-rewind',
+  'open transaction': 'transaction',
 }
 
 type Of<Kind> = Fault extends infer One
@@ -85,6 +86,7 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'late receiver':
     case 'slow checkpoint':
     case 'failing rewind':
+    case 'open transaction':
       return hurtCopy(world, fault)
     case 'drain':
     case 'switchover':

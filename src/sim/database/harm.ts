@@ -13,7 +13,7 @@ const AILMENTS: Readonly<Record<Exclude<CopyFault, Simple>, Partial<Ailments>>> 
   'failing-rewind': { failingRewind: true },
 }
 
-type Simple = 'pause' | 'block' | 'slow' | 'fill' | 'slow-disk' | 'cancel-waits'
+type Simple = 'pause' | 'block' | 'slow' | 'fill' | 'slow-disk' | 'cancel-waits' | 'transaction'
 
 /** False when there is no such copy. */
 export function harmCopy(world: World, how: CopyFault, node: NodeName, service: ServiceName): boolean {
@@ -35,6 +35,9 @@ export function harmCopy(world: World, how: CopyFault, node: NodeName, service: 
     case 'slow-disk':
       server.disk.flushMs = 200
       return true
+    case 'transaction':
+      server.hasOpenTransaction = server.runs && !server.inRecovery
+      return true
     case 'cancel-waits':
       server.senders.cancelWaits()
       return true
@@ -54,7 +57,9 @@ export function healCopy(world: World, node: NodeName, service: ServiceName): vo
   if (server) healServer(server)
 }
 
-export function healServer({ replay, disk }: DatabaseServer): void {
+export function healServer(server: DatabaseServer): void {
+  const { replay, disk } = server
+  server.hasOpenTransaction = false
   replay.heal()
   Object.assign(disk, { full: false, flushMs: FLUSH_MS })
   Object.assign(disk.ailments, NO_AILMENTS)

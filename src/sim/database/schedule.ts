@@ -39,6 +39,7 @@ const DATABASE_WEIGHTS: Weights = {
   'late receiver': 4,
   'slow checkpoint': 4,
   'failing rewind': 2,
+  'open transaction': 4,
 }
 
 /** Two faults on top of each other are where a protocol breaks. */

@@ -13,6 +13,7 @@
  *     unwell a.worker   crash a.worker every 50ms   refuse a.worker   stubborn a.worker   fix a.worker
  *     stuck-receiver a.db   late-receiver a.db   slow-checkpoint a.db   failing-rewind a.db
  *     pause a.db   block a.db   slow a.db   fill a.db   slow-disk a.db   cancel-waits db.primary     (replay, disk, commits that wait)
+ *     transaction db.primary                  somebody begins one and does not end it before `fix`
  *     clock a back 1h | ahead 1h
  *     switchover worker [to b]   drain a   undrain a   stop
  *     wait 500ms
@@ -42,6 +43,7 @@ export type CopyFault =
   | 'late-receiver'
   | 'slow-checkpoint'
   | 'failing-rewind'
+  | 'transaction'
 
 export type Command = { readonly text: string } & (
   | { readonly do: 'cluster'; readonly nodes: readonly MadeUpNode[] }
@@ -124,6 +126,7 @@ const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   'late-receiver': parseTargeted('late-receiver'),
   'slow-checkpoint': parseTargeted('slow-checkpoint'),
   'failing-rewind': parseTargeted('failing-rewind'),
+  transaction: parseTargeted('transaction'),
   wait: ([time]) => ({ do: 'wait', forMs: parseTime(time) }),
 }
 

@@ -96,6 +96,7 @@ class Runner {
       case 'late-receiver':
       case 'slow-checkpoint':
       case 'failing-rewind':
+      case 'transaction':
         this.#harm(command.do, command.target)
         break
       case 'clock':
