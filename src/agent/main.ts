@@ -5,13 +5,13 @@
  * one left, goes on with its leases, and nothing that runs notices. SIGTERM ends the agent and nothing else; that a
  * cluster should stop is a wish that is written into the store.
  */
-import { createHmac } from 'node:crypto'
 import { serveApi } from '../api/server.ts'
 import type { ClusterSpec, NodeName, NodeSpec } from '../core/model.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
 import { systemClock as clock, sleep } from '../lib/clock.ts'
+import { derivedSecret } from '../lib/derived-secret.ts'
 import { removeFile } from '../lib/files.ts'
 import { StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
@@ -119,7 +119,7 @@ function createDrivers(
   loopLagMs: () => number,
 ): Map<string, Driver> {
   // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
-  const secretFor = (purpose: string) => createHmac('sha256', token).update(purpose).digest('base64url')
+  const secretFor = (purpose: string) => derivedSecret(token, purpose)
   const parts = { cluster: cluster.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
   return new Map(cluster.services.map((service) => [service.name, createDriver({ ...parts, service })]))
 }

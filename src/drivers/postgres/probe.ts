@@ -13,6 +13,8 @@ export interface Verdict {
   readonly healthy: boolean
   /** Why not; empty when it is. */
   readonly note: string
+  /** It replays its log before it lets anybody in: at work, and neither well nor ill. */
+  readonly starting?: true
 }
 
 const WELL: Verdict = { healthy: true, note: '' }
@@ -36,6 +38,7 @@ export class Probe {
       await within(clock, withinMs, 'the probe', work)
       return WELL
     } catch (error) {
+      if (isStartingUp(error)) return { healthy: false, note: String((error as Error).message), starting: true }
       return { healthy: false, note: await this.#explain(error, withinMs) }
     }
   }
@@ -76,4 +79,10 @@ export class Probe {
     }
     return error instanceof Error ? error.message : String(error)
   }
+}
+
+/** `cannot_connect_now`, which a server that shuts down says as well. */
+function isStartingUp(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  return code === '57P03' && !/shutting down/.test(String(message))
 }

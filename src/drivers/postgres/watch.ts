@@ -5,12 +5,15 @@
 import type { InstanceReport } from '../../core/model.ts'
 import { type Cancel, sleep } from '../../lib/clock.ts'
 import type { Stop } from '../../lib/stop.ts'
+import { rotateLog } from '../process/logs.ts'
 import type { Member } from './member.ts'
 import { look, type Sight } from './observe.ts'
 import { Probe, type Verdict } from './probe.ts'
 
 /** One miss may be our own; two in a row are the server's. */
 const MISSES = 2
+/** How often the size of the log file is looked at. */
+const LOG_EVERY_MS = 5_000
 /** A look or a probe that failed while our own loop was this late proves nothing. */
 const OWN_LAG_MS = 100
 
@@ -50,6 +53,7 @@ export class Watch {
     this.#every(member.parts.options.timing.watchEveryMs, () => this.lookNow())
     this.#every(probeEveryMs, () => this.#probe())
     this.#every(25, async () => this.#seeFrozen())
+    this.#every(LOG_EVERY_MS, () => this.#keepLogSmall())
   }
 
   stop(): void {
@@ -103,9 +107,17 @@ export class Watch {
     const verdict: Verdict = await this.#probing.run(probeTimeoutMs)
     if (!member.runs || this.hung) return
     if (!verdict.healthy && loopLagMs() > OWN_LAG_MS) return
+    // A standby may have much to replay, and ending it would make it begin again. Who leads is waited for by people.
+    if (verdict.starting && member.record.leading === null) return this.feel('unknown', verdict.note)
     this.#misses = verdict.healthy ? 0 : this.#misses + 1
     if (verdict.healthy) this.feel('healthy', '')
     else if (this.#misses >= MISSES) this.feel('unhealthy', verdict.note)
+  }
+
+  async #keepLogSmall(): Promise<void> {
+    const { folder, options } = this.#parts.member.parts
+    const { logMb, logFiles } = options.limits
+    await rotateLog(folder.logPath, logMb * 1_048_576, logFiles).catch(() => {}) // a full disk: the next look tries again
   }
 
   #seeFrozen(): void {
