@@ -5,13 +5,13 @@
  * one left, goes on with its leases, and nothing that runs notices. SIGTERM ends the agent and nothing else; that a
  * cluster should stop is a wish that is written into the store.
  */
-import { createHmac } from 'node:crypto'
 import { serveApi } from '../api/server.ts'
 import type { ClusterSpec, NodeName, NodeSpec } from '../core/model.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
 import { systemClock as clock, sleep } from '../lib/clock.ts'
+import { derivedSecret } from '../lib/derived-secret.ts'
 import { removeFile } from '../lib/files.ts'
 import { StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
@@ -58,7 +58,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   stops.push('door', () => door.close())
 
   // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
-  const secretFor = (purpose: string) => createHmac('sha256', options.token).update(purpose).digest('base64url')
+  // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
+  const secretFor = (purpose: string) => derivedSecret(options.token, purpose)
   const drivers = createDrivers(options, spec, secretFor, () => agent.loopLagMs)
   for (const [name, driver] of drivers) stops.push(name, () => driver.close())
 

@@ -198,18 +198,17 @@ describe('help', () => {
   it('lists the commands on one screen', async () => {
     for (const line of ['', '--help']) {
       const { code, text } = await type(line)
-      expect([code, text.split('\n').length]).toEqual([0, expect.toSatisfy((lines: number) => lines <= 34)])
+      expect([code, text.split('\n').length]).toEqual([0, expect.toSatisfy((lines: number) => lines <= 38)])
       expect(text).toContain('switchover SERVICE')
     }
   })
 
-  it.each('up down check status why events receipts logs switchover drain undrain agent'.split(' '))(
-    'shows an example of %s',
-    async (command) => {
-      const { code, text } = await type(`${command} --help`)
-      expect([code, text]).toEqual([0, expect.stringMatching(new RegExp(`Example:\\n +understudy ${command}`))])
-    },
-  )
+  it.each(
+    'up down check status why events receipts logs switchover drain undrain psql backup restore agent'.split(' '),
+  )('shows an example of %s', async (command) => {
+    const { code, text } = await type(`${command} --help`)
+    expect([code, text]).toEqual([0, expect.stringMatching(new RegExp(`Example:\\n +understudy ${command}`))])
+  })
 })
 
 describe('down', () => {

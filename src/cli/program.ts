@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { ERRORS, type ErrorCode, UnderstudyError } from '../errors.ts'
 import { addAgent } from './commands/agent.ts'
+import { addBackup } from './commands/backup.ts'
 import { addCheck } from './commands/check.ts'
 import type { AddCommand } from './commands/command.ts'
 import { addDemo } from './commands/demo.ts'
@@ -9,7 +10,9 @@ import { addDown } from './commands/down.ts'
 import { addDrain, addUndrain } from './commands/drain.ts'
 import { addEvents } from './commands/events.ts'
 import { addLogs } from './commands/logs.ts'
+import { addPsql } from './commands/psql.ts'
 import { addReceipts } from './commands/receipts.ts'
+import { addRestore } from './commands/restore.ts'
 import { addSim } from './commands/sim.ts'
 import { addStatus } from './commands/status.ts'
 import { addSwitchover } from './commands/switchover.ts'
@@ -23,8 +26,8 @@ import { version } from './version.ts'
 const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
   'Run:': [addUp, addDown, addCheck, addDemo],
   'Foresee:': [addWhatIf, addSim],
-  'Look:': [addStatus, addWhy, addEvents, addReceipts, addLogs],
-  'Change:': [addSwitchover, addDrain, addUndrain],
+  'Look:': [addStatus, addWhy, addEvents, addReceipts, addLogs, addPsql],
+  'Change:': [addSwitchover, addDrain, addUndrain, addBackup, addRestore],
   'Inside:': [addAgent],
 }
 

@@ -11,6 +11,17 @@ export async function configRoom() {
   return { ...load, ...compile, ...print }
 }
 
+export async function backupRoom() {
+  const [take, files, restore, ground, folder] = await Promise.all([
+    import('../drivers/postgres/backup.ts'),
+    import('../drivers/postgres/backup-files.ts'),
+    import('../drivers/postgres/restore.ts'),
+    import('../drivers/postgres/ground.ts'),
+    import('../drivers/postgres/folder.ts'),
+  ])
+  return { ...take, ...files, ...restore, ...ground, ...folder }
+}
+
 export async function agentRoom() {
   return import('../agent/main.ts')
 }
@@ -27,6 +38,11 @@ export async function whatifRoom() {
     import('../whatif/measured.ts'),
   ])
   return { ...whatif, ...naming, ...measured }
+}
+
+export async function storeRoom() {
+  const [stores, agreed] = await Promise.all([import('../stores/index.ts'), import('../agent/agreed.ts')])
+  return { ...stores, ...agreed }
 }
 
 export async function simRoom() {

@@ -41,7 +41,7 @@ export function openSession(io: Io, options: CommonOptions): Session {
 }
 
 /** Throws UND_UNKNOWN_SERVICE, with the names that there are. */
-export function mustKnowService({ spec }: Session, name: string): void {
+export function mustKnowService({ spec }: Pick<Session, 'spec'>, name: string): void {
   const known = spec.services.map((service) => service.name)
   if (!known.includes(name)) throw unknown('UND_UNKNOWN_SERVICE', 'service', name, known)
 }

@@ -31,12 +31,20 @@ export interface TestCluster {
   stop(): Promise<void>
 }
 
+/** What is there before anything runs. */
+export interface Prepared {
+  readonly raw: unknown
+  readonly spec: ClusterSpec
+  readonly folder: string
+  readonly stateDir: string
+}
+
 type Services = Parameters<typeof defineCluster>[0]['services']
 
 /** `services` gets the folder that services may write to. */
 export async function startCluster(
   services: (data: string) => Services,
-  options: { timing?: object } = {},
+  { prepare, ...options }: { timing?: object; prepare?: (place: Prepared) => Promise<void> } = {},
 ): Promise<TestCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'understudy-test-'))
   chmodSync(folder, 0o755) // servers that refuse to run as root have to get in
@@ -50,6 +58,7 @@ export async function startCluster(
   >[0])
   const { spec } = compileCluster(raw)
   const stateDir = join(folder, 'state')
+  await prepare?.({ raw, spec, folder, stateDir })
   const local = await startLocal({ spec, stateDir, version: 'test' })
   return new Running(local, spec, folder, data, stateDir)
 }

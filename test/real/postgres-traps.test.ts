@@ -286,7 +286,7 @@ test.skipIf(process.getuid?.() !== 0)(
 )
 
 function limits() {
-  return { walKeepMb: 16, slotKeepMb: 64, freeSpaceMb: 32, discardedKept: 1, discardedMb: 64 }
+  return { walKeepMb: 16, slotKeepMb: 64, freeSpaceMb: 32, discardedKept: 1, discardedMb: 64, logMb: 1, logFiles: 1 }
 }
 
 function shortMarks() {

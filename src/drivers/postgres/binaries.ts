@@ -69,6 +69,12 @@ function places({ bin, account, linksDir }: Search): (() => Promise<Binaries | n
   return [...system, packaged]
 }
 
+/** The newest program of that name on this machine, `bin` first when it is a folder; null when there is none. */
+export function findProgram(name: string, bin: string | null): string | null {
+  const folders = [...(bin === null || bin === 'npm' ? [] : [bin]), ...systemFolders()]
+  return folders.map((folder) => join(folder, name)).find(canRun) ?? null
+}
+
 /** Newest first: Debian keeps one folder for each version, other systems put one version on the PATH. */
 function systemFolders(): string[] {
   let versions: string[] = []

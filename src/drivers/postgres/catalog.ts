@@ -42,11 +42,20 @@ grant execute on function pg_catalog.pg_read_binary_file(text, bigint, bigint, b
 grant execute on function pg_catalog.pg_control_checkpoint() to ${REPLICATION_ROLE};
 `
 
-/** Idempotent. Waits for no quorum: members cannot come before their role is there, and nobody else is in yet. */
-export async function prepareCatalog(session: Session, replicationPassword: string, bootstrap: BootstrapOptions) {
+/**
+ * Idempotent, and for term 1 alone. Waits for no quorum: members cannot come before their role is there, and nobody else is
+ * in yet. Rows of any other promotion came with the data from the cluster that it was of, and say nothing about this one.
+ */
+export async function prepareCatalog(
+  session: Session,
+  promotion: string,
+  replicationPassword: string,
+  bootstrap: BootstrapOptions,
+) {
   await session.query('set synchronous_commit = local')
   try {
     await prepare(session, replicationPassword, bootstrap)
+    await session.query('delete from understudy.rules where promotion <> $1', [promotion])
   } finally {
     await session.query('reset synchronous_commit')
   }
@@ -55,7 +64,10 @@ export async function prepareCatalog(session: Session, replicationPassword: stri
 async function prepare(session: Session, replicationPassword: string, bootstrap: BootstrapOptions) {
   await session.query(SCHEMA)
   // As a verifier: a server that is set to md5 would otherwise keep a password that no member can log in with.
-  await ensureRole(session, REPLICATION_ROLE, 'login replication', verifierOf(replicationPassword))
+  await ensureRole(session, REPLICATION_ROLE, 'login replication', null)
+  // One that came with the data has the password of another cluster.
+  const verifier = literal(verifierOf(replicationPassword))
+  await session.query(`alter role ${REPLICATION_ROLE} login replication password ${verifier}`)
   await session.query(GRANTS)
   if (bootstrap.owner !== null) await ensureRole(session, bootstrap.owner, 'login', bootstrap.password)
   if (bootstrap.database !== null) {

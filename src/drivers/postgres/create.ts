@@ -1,32 +1,55 @@
-/** The first copy, out of nothing: initdb beside the data folder, one rename, and then the things that all copies share. */
+/**
+ * The first copy, out of nothing (initdb) or out of a backup (restore.ts): made beside the data folder, one rename, and then the
+ * things that all copies share.
+ */
 import { spawn } from 'node:child_process'
 import { mkdirSync, renameSync } from 'node:fs'
 import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { prepareCatalog } from './catalog.ts'
 import { syncTree } from './folder.ts'
-import { ensureSlots } from './lead.ts'
+import { ensureSlots, promote } from './lead.ts'
 import type { Member } from './member.ts'
+import { forgetOrder, type RestoreOrder, restoreInto, restoreOrder } from './restore.ts'
 import { synchronousStandbyNames } from './rule.ts'
 import { serverEnvironment } from './server.ts'
 import { includeOurs, SUPERUSER } from './settings.ts'
 
 /** Everything but the mark: members that are to be cloned from it cannot acknowledge yet. */
-export async function create(member: Member, rule: Rule): Promise<void> {
+export async function create(member: Member, rule: Rule, signal: AbortSignal): Promise<void> {
   const { record, folder, node, options } = member.parts
   folder.refuseForeign()
   const again = record.now.leading?.id === rule.id
-  if (folder.content() === 'data' && !again)
+  const order = restoreOrder(folder)
+  if (folder.content() === 'data' && !again && !order)
     throw new UnderstudyError('UND_REFUSED', `${folder.data} holds a database already`)
   if (rule.primary !== node) throw new UnderstudyError('UND_REFUSED', `that rule is for ${rule.primary}`)
   if (record.now.pledged > rule.term) throw new UnderstudyError('UND_REFUSED', `pledged to term ${record.now.pledged}`)
+  if (order) await fromBackup(member, rule, order, signal)
+  else await fromNothing(member, rule, again)
+  await prepareCatalog(member.session, rule.id, member.parts.replicationPassword, options.bootstrap)
+  await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+  await ensureSlots(member, rule.members)
+}
+
+async function fromNothing(member: Member, rule: Rule, again: boolean): Promise<void> {
+  const { record, folder } = member.parts
   if (folder.content() === 'none') await initialise(member)
   const lineage = [{ term: rule.term, id: rule.id, after: 0 }]
   if (!again) record.change({ pledged: rule.term, lineage, leading: rule, following: null })
   await member.start()
-  await prepareCatalog(member.session, member.parts.replicationPassword, options.bootstrap)
-  await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
-  await ensureSlots(member, rule.members)
+}
+
+/** The order is kept until it leads: until then the data here is the backup's, and not to be refused as somebody's. */
+async function fromBackup(member: Member, rule: Rule, order: RestoreOrder, signal: AbortSignal): Promise<void> {
+  const { record, folder } = member.parts
+  if (folder.content() === 'none') await restoreInto(member, order, signal)
+  if (record.now.leading?.id !== rule.id) {
+    record.change({ pledged: rule.term, lineage: [], leading: null, following: null })
+  }
+  await member.start(signal)
+  if (await member.inRecovery()) await promote(member, rule, signal)
+  forgetOrder(folder)
 }
 
 async function initialise(member: Member): Promise<void> {

@@ -60,10 +60,10 @@ class PostgresDriver implements ReplicaDriver {
   }
 
   create(rule: Rule): Promise<void> {
-    return this.#verb(`create ${rule.id}`, async ({ member, marker }) => {
+    return this.#verb(`create ${rule.id}`, async ({ member, marker }, signal) => {
       if (member.record.leading?.id === rule.id && member.runs && member.ruleDurable) return
       this.#course.enter('starting')
-      await create(member, rule)
+      await create(member, rule, signal)
       this.#course.fenced = undefined
       marker.begin(rule) // not waited for: who is to acknowledge it may have to be copied from here first
       if (rule.k === 0) await marker.settled()

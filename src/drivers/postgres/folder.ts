@@ -4,6 +4,7 @@
  *     <base>/member.json   what this member has promised and whom it follows (record.ts): the agent's, not the server's
  *     <base>/data/         PostgreSQL's own folder; appears by one rename when it is complete
  *     <base>/data.new/     a copy or a first database on its way there: worthless after a crash, and removed
+ *     <base>/restore.json   the backup that the first copy is to be made of (restore.ts)
  *     <base>/key           the password that a receiver needs. No key, no stream: the heart of the fence (fence.ts)
  *     <base>/discarded/    what diverged copies had to give up, youngest last
  *
@@ -56,6 +57,10 @@ export class Folder {
   }
   get recordPath(): string {
     return join(this.base, 'member.json')
+  }
+  /** That the first copy is to be made of a backup (restore.ts). */
+  get restorePath(): string {
+    return join(this.base, 'restore.json')
   }
   get keyPath(): string {
     return join(this.base, 'key')

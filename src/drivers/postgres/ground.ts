@@ -10,6 +10,7 @@ import { Member } from './member.ts'
 import type { PostgresOptions } from './options.ts'
 import { choosePort } from './port.ts'
 import { RecordFile } from './record.ts'
+import { restoreOrder } from './restore.ts'
 import { portInUse } from './server.ts'
 
 export interface PostgresDriverParts {
@@ -27,6 +28,11 @@ export interface PostgresDriverParts {
   loopLagMs(): number
 }
 
+/** What the secret is for that members show each other, and whoever makes a backup. */
+export function replicationPurpose(service: string): string {
+  return `replication of ${service}`
+}
+
 export async function prepareMember(
   { nodeDir, service, node, clock, random, secretFor }: PostgresDriverParts,
   options: PostgresOptions,
@@ -37,11 +43,11 @@ export async function prepareMember(
   folder.prepare()
   const record = new RecordFile(folder.recordPath)
   record.load()
-  const search = { bin: options.bin, version: folder.dataVersion(), account, linksDir: folder.links }
-  const binaries = await findBinaries(search)
+  const version = folder.dataVersion() ?? restoreOrder(folder)?.version ?? null
+  const binaries = await findBinaries({ bin: options.bin, version, account, linksDir: folder.links })
   const port = options.port ?? record.now.port ?? portInUse(folder) ?? (await choosePort(node.address, random))
   if (record.now.port !== port) record.change({ port })
-  const replicationPassword = secretFor(`replication of ${service.name}`)
+  const replicationPassword = secretFor(replicationPurpose(service.name))
   const of = { node: node.name, address: node.address, port, clock, options }
   const doorPassword = doorPasswordOf(service.name, secretFor)
   return new Member({ ...of, folder, record, binaries, replicationPassword, doorPassword, tell })

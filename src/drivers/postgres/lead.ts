@@ -28,7 +28,8 @@ export async function lead(member: Member, rule: Rule, mark: () => Promise<void>
   else await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
   // Whoever made the first copy may have died before it was ready.
   const { replicationPassword, options } = member.parts
-  if (rule.term === 1) await prepareCatalog(member.session, replicationPassword, options.bootstrap)
+  const promotion = member.record.lineage.at(-1)?.id ?? rule.id
+  if (rule.term === 1) await prepareCatalog(member.session, promotion, replicationPassword, options.bootstrap)
   await mark()
 }
 
@@ -45,7 +46,7 @@ function refuseUnlessFenced(member: Member, rule: Rule): void {
   }
 }
 
-async function promote(member: Member, rule: Rule, signal: AbortSignal): Promise<void> {
+export async function promote(member: Member, rule: Rule, signal: AbortSignal): Promise<void> {
   const { record, clock, options } = member.parts
   if (!(await receivesNothing(member))) await stopReceiving(member)
   if (record.now.leading?.id !== rule.id) {

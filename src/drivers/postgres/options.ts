@@ -76,6 +76,10 @@ export type PostgresLimits = {
   readonly discardedKept: number
   /** The most that is kept of one divergence. Default 1024. */
   readonly discardedMb: number
+  /** What the server says goes to a file that is rotated when it is larger than this. Default 16. */
+  readonly logMb: number
+  /** How many older ones of these files are kept. Default 3. */
+  readonly logFiles: number
 }
 
 export const POSTGRES_DEFAULTS = {
@@ -106,7 +110,15 @@ export const POSTGRES_DEFAULTS = {
     walTimeoutMs: 3_000,
     connectMs: 2_000,
   },
-  limits: { walKeepMb: 512, slotKeepMb: 8_192, freeSpaceMb: 128, discardedKept: 3, discardedMb: 1_024 },
+  limits: {
+    walKeepMb: 512,
+    slotKeepMb: 8_192,
+    freeSpaceMb: 128,
+    discardedKept: 3,
+    discardedMb: 1_024,
+    logMb: 16,
+    logFiles: 3,
+  },
 } as const satisfies PostgresOptions
 
 /**

@@ -13,13 +13,11 @@ export interface Verdict {
   readonly healthy: boolean
   /** Why not; empty when it is. */
   readonly note: string
-  /** It says itself that it lets nobody in now. */
-  readonly refused?: boolean
+  /** It replays its log before it lets anybody in: at work, and neither well nor ill. */
+  readonly starting?: true
 }
 
 const WELL: Verdict = { healthy: true, note: '' }
-/** cannot_connect_now: it starts, recovers or ends. */
-const NOT_NOW = '57P03'
 
 export class Probe {
   readonly #member: Member
@@ -40,8 +38,7 @@ export class Probe {
       await within(clock, withinMs, 'the probe', work)
       return WELL
     } catch (error) {
-      if ((error as { code?: string }).code === NOT_NOW)
-        return { healthy: false, note: (error as Error).message, refused: true }
+      if (isStartingUp(error)) return { healthy: false, note: String((error as Error).message), starting: true }
       return { healthy: false, note: await this.#explain(error, withinMs) }
     }
   }
@@ -82,4 +79,10 @@ export class Probe {
     }
     return error instanceof Error ? error.message : String(error)
   }
+}
+
+/** `cannot_connect_now`, which a server that shuts down says as well. */
+function isStartingUp(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  return code === '57P03' && !/shutting down/.test(String(message))
 }

@@ -5,6 +5,7 @@
 import type { InstanceReport } from '../../core/model.ts'
 import { type Cancel, sleep } from '../../lib/clock.ts'
 import type { Stop } from '../../lib/stop.ts'
+import { rotateLog } from '../process/logs.ts'
 import { Ear } from './ear.ts'
 import type { Member } from './member.ts'
 import { look, type Sight } from './observe.ts'
@@ -14,6 +15,8 @@ import { Probe, type Verdict } from './probe.ts'
 const MISSES = 2
 /** Between two times that a standby listens for a sign of life of its primary. */
 const LISTEN_EVERY_MS = 100
+/** How often the size of the log file is looked at. */
+const LOG_EVERY_MS = 5_000
 /** A look or a probe that failed while our own loop was this late proves nothing. */
 const OWN_LAG_MS = 100
 
@@ -61,6 +64,7 @@ export class Watch {
     this.#every(probeEveryMs, () => this.#probe())
     this.#every(25, async () => this.#seeFrozen())
     this.#every(LISTEN_EVERY_MS, () => this.#listen())
+    this.#every(LOG_EVERY_MS, () => this.#keepLogSmall())
   }
 
   stop(): void {
@@ -124,11 +128,18 @@ export class Watch {
     if (!member.runs || this.hung) return
     if (!verdict.healthy && loopLagMs() > OWN_LAG_MS) return
     // Until its first good answer it replays what it needs to be whole, however long that takes: whoever ended it for that
-    // would make it begin again, and so for ever.
-    if (verdict.refused && this.health === 'unknown') return this.feel('unknown', verdict.note)
+    // would make it begin again, and so for ever. The same for a standby that has much to replay later.
+    const mayWait = this.health === 'unknown' || member.record.leading === null
+    if (verdict.starting && mayWait) return this.feel('unknown', verdict.note)
     this.#misses = verdict.healthy ? 0 : this.#misses + 1
     if (verdict.healthy) this.feel('healthy', '')
     else if (this.#misses >= MISSES) this.feel('unhealthy', verdict.note)
+  }
+
+  async #keepLogSmall(): Promise<void> {
+    const { folder, options } = this.#parts.member.parts
+    const { logMb, logFiles } = options.limits
+    await rotateLog(folder.logPath, logMb * 1_048_576, logFiles).catch(() => {}) // a full disk: the next look tries again
   }
 
   #seeFrozen(): void {

@@ -37,6 +37,7 @@ describe('a standby that is not well', () => {
     const slow = { health: 'unknown', stateForMs: 3_600_000 } as const
     expect(steps(slow, { quarantined: true })).toEqual([])
     expect(steps(slow, {}, { db: 'follow' })).toEqual([])
+    expect(steps(slow, {}, { db: 'create' })).toEqual([]) // out of a backup
   })
 
   it('is ended when it hangs or says that it is ill, whatever it is doing', () => {

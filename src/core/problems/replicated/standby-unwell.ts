@@ -14,7 +14,8 @@ export const standbyUnwell = forEachReplicated((view, service) => {
   const { unhealthyForMs, startWithinMs } = service.timing
   const isIll = instance.health === 'unhealthy' && instance.healthForMs >= unhealthyForMs
   // A fresh copy that catches up is at work, however long that takes: ending it would make it begin again.
-  const catchesUp = instance.replica?.quarantined === true || view.local.busy[service.name]?.endsWith('follow') === true
+  const isAtWork = /(follow|create)$/.test(view.local.busy[service.name] ?? '')
+  const catchesUp = instance.replica?.quarantined === true || isAtWork
   const isSlow = !catchesUp && instance.health === 'unknown' && instance.stateForMs >= startWithinMs
   if (!instance.hung && !isIll && !isSlow) return undefined
   const what = instance.hung

@@ -1,0 +1,98 @@
+/**
+ * Opens psql at a door of the database. The door leads to whoever is the primary (or to a standby), also after the next
+ * failover: psql's own \\c comes in again by the same way.
+ */
+import { spawn } from 'node:child_process'
+import { UnderstudyError } from '../../errors.ts'
+import { mustBeDatabase, openDoor } from '../databases.ts'
+import type { Io } from '../io.ts'
+import { type CommonOptions, openSession } from '../session.ts'
+import { type AddCommand, clusterCommand, printJson } from './command.ts'
+
+interface PsqlOptions extends CommonOptions {
+  readonly standby?: boolean
+  readonly user?: string
+  readonly database?: string
+  readonly printUrl?: boolean
+}
+
+/** Where psql is to go, without any password. */
+interface Place {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly database: string
+}
+
+export const addPsql: AddCommand = (program, io, exit) => {
+  clusterCommand(program, 'psql', 'open psql at a database, by a door that is open', EXAMPLE)
+    .argument('<service>', 'its name')
+    .argument('[args...]', 'after --: for psql itself')
+    .option('--standby', 'at a standby: reads only, and they may be a little old')
+    .option('--user <name>', 'who to come in as (default: the owner that the config names)')
+    .option('--database <name>', 'which database (default: the one that the config names)')
+    .option('--print-url', 'print where it would go, and run nothing')
+    .action(async (service: string, args: string[], options: PsqlOptions) => {
+      const session = openSession(io, options)
+      const database = mustBeDatabase(session, service)
+      const { bootstrap, bin } = database.options
+      const door = openDoor(await session.client.status(), service, options.standby ? 'standby' : 'primary')
+      const user = options.user ?? bootstrap.owner ?? 'postgres'
+      const place = {
+        host: door.host,
+        port: door.port,
+        user,
+        database: options.database ?? bootstrap.database ?? 'postgres',
+      }
+      if (options.json) printJson(io, { ...place, url: urlOf(place) })
+      else if (options.printUrl) io.out(urlOf(place))
+      else exit(await runPsql(io, await psqlIn(bin), place, user === bootstrap.owner ? bootstrap.password : null, args))
+    })
+}
+
+function urlOf({ host, port, user, database }: Place): string {
+  return `postgresql://${encodeURIComponent(user)}@${host}:${port}/${encodeURIComponent(database)}`
+}
+
+async function psqlIn(bin: string | null): Promise<string> {
+  const { findProgram } = await import('../../drivers/postgres/binaries.ts')
+  const psql = findProgram('psql', bin)
+  if (psql !== null) return psql
+  throw new UnderstudyError(
+    'UND_REFUSED',
+    'there is no psql on this machine: install it, on Debian and Ubuntu with “apt-get install postgresql-client”; --print-url says where to go',
+  )
+}
+
+/** Resolves to its exit code. The first password is handed over unless there is one already; `-- -W` asks for another. */
+function runPsql(
+  io: Io,
+  psql: string,
+  place: Place,
+  password: string | null,
+  args: readonly string[],
+): Promise<number> {
+  const { PGPASSWORD, PGPASSFILE } = io.env
+  const known = PGPASSWORD !== undefined || PGPASSFILE !== undefined || password === null
+  const env = {
+    ...io.env,
+    PGHOST: place.host,
+    PGPORT: String(place.port),
+    PGUSER: place.user,
+    PGDATABASE: place.database,
+    ...(known ? {} : { PGPASSWORD: password }),
+  }
+  return new Promise((resolve, reject) => {
+    const child = spawn(psql, [...args], { stdio: 'inherit', env })
+    const ignore = () => {} // Ctrl-C is for psql: it cancels a query, and we wait for its end
+    process.on('SIGINT', ignore)
+    child.once('error', reject)
+    child.once('close', (code) => {
+      process.off('SIGINT', ignore)
+      resolve(code ?? 1)
+    })
+  })
+}
+
+const EXAMPLE = `understudy psql db
+understudy psql db --standby -- -c 'select count(*) from orders'`
