@@ -9,8 +9,9 @@ export function saysTheSame(a: unknown, b: unknown, but?: ReadonlySet<string>): 
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
   if (Array.isArray(a) || Array.isArray(b)) return Array.isArray(a) && Array.isArray(b) && sameItems(a, b)
   const [one, other] = [a as Record<string, unknown>, b as Record<string, unknown>]
-  for (const key in one) if (!but?.has(key) && !saysTheSame(one[key], other[key])) return false
-  for (const key in other) if (!(key in one) && other[key] !== undefined && !but?.has(key)) return false
+  for (const key in one)
+    if (one[key] !== other[key] && !but?.has(key) && !saysTheSame(one[key], other[key])) return false
+  for (const key in other) if (other[key] !== undefined && !(key in one) && !but?.has(key)) return false
   return true
 }
 

@@ -1,6 +1,6 @@
 /**
  * Many seeds on every core. Seeds are handed out in small portions, so that no core waits for another; the answer does not
- * depend on how many cores there were.
+ * depend on how many cores there were. Ended early, whole portions are reported and what is under way is dropped.
  */
 import { Worker } from 'node:worker_threads'
 import type { ClusterSpec } from '../core/model.ts'
@@ -10,6 +10,7 @@ import { nameOfChange } from './role-changes.ts'
 import { type About, runSeed } from './run.ts'
 import { NOTHING, type Summary, summaryOf, together } from './summary.ts'
 
+/** For a thread: so much work that handing it over costs nothing. */
 const PORTION = 25
 
 export interface SimOptions {
@@ -48,7 +49,7 @@ export async function runSim(options: SimOptions): Promise<Summary> {
   const take = (): Portion | undefined => {
     if (next >= from + seeds || isOver()) return undefined
     const { about = 'mixed', kinds, untilBroken = false } = options
-    const count = Math.min(PORTION, from + seeds - next)
+    const count = Math.min(cores === 1 ? 1 : PORTION, from + seeds - next)
     const portion = { about, from: next, count, untilBroken, ...(kinds && { kinds }) }
     next += portion.count
     return portion
@@ -58,7 +59,7 @@ export async function runSim(options: SimOptions): Promise<Summary> {
     options.onProgress?.(sum)
   }
   if (cores === 1) for (let portion = take(); portion; portion = take()) add(await runPortion(portion, options.cluster))
-  else await Promise.all(Array.from({ length: cores }, () => inThread(take, add, options.cluster)))
+  else await Promise.all(Array.from({ length: cores }, () => inThread(take, add, options)))
   return sum
 }
 
@@ -73,7 +74,7 @@ export async function runPortion(portion: Portion, cluster?: ClusterSpec): Promi
 function inThread(
   take: () => Portion | undefined,
   add: (part: Summary) => void,
-  cluster: ClusterSpec | undefined,
+  { cluster, signal }: Pick<SimOptions, 'cluster' | 'signal'>,
 ): Promise<void> {
   const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: { cluster } })
   return new Promise<void>((resolve, reject) => {
@@ -86,6 +87,7 @@ function inThread(
       add(part)
       hand()
     })
+    signal?.addEventListener('abort', () => resolve(), { once: true })
     worker.on('error', reject)
     worker.on('exit', (code) => reject(new Error(`a thread of the simulator ended with code ${code}`)))
     hand()

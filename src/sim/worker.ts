@@ -5,6 +5,10 @@ import { type Portion, runPortion } from './many.ts'
 
 const { cluster } = workerData as { readonly cluster?: ClusterSpec }
 
+// Refusals and timeouts are made up by the dozen in each seed, and nobody reads where they come from; `--seed` alone, which
+// runs in no thread, still tells.
+Error.stackTraceLimit = 0
+
 parentPort?.on('message', (portion: Portion) => {
   void runPortion(portion, cluster).then((sum) => parentPort?.postMessage(sum))
 })

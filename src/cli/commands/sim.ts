@@ -63,6 +63,16 @@ function aboutOf({ database = false }: SimCommandOptions): About {
   return database ? 'database' : 'mixed'
 }
 
+/** What decides, besides its number, which story a seed tells. */
+function wordsOf({ database, faults, config }: SimCommandOptions): string {
+  const words = [
+    database && '--database',
+    faults && `--faults '${faults.join(',')}'`,
+    config !== undefined && `--config ${config}`,
+  ]
+  return words.map((word) => (word ? ` ${word}` : '')).join('')
+}
+
 async function runOne(io: Io, options: SimCommandOptions, seed: number, cluster?: ClusterSpec): Promise<number> {
   const { runSeed, shrink, describeShrunk } = await simRoom()
   const tells = options.trace === true && !options.json
@@ -104,7 +114,7 @@ async function runMany(io: Io, options: SimCommandOptions, cluster?: ClusterSpec
     ...(cluster && { cluster }),
   })
   if (json) printJson(io, sum)
-  else for (const line of summaryLines(sum, performance.now() - began)) io.out(line)
+  else for (const line of summaryLines(sum, performance.now() - began, wordsOf(options))) io.out(line)
   return sum.broken.length > 0 ? 1 : 0
 }
 

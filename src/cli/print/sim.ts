@@ -24,10 +24,12 @@ export function verdictLines(verdict: Verdict, withFaults: boolean): string[] {
 export function progressLine(sofar: Summary, seeds: number, ms: number): string {
   const perMs = sofar.seeds / ms
   const left = formatDuration((seeds - sofar.seeds) / perMs)
-  return `${sofar.seeds} of ${seeds} seeds, ${(perMs * 1_000).toFixed(0)} a second, ${left} left, ${sofar.broken.length} broken`
+  const found = `${sofar.failovers} changes of primary, ${sofar.broken.length} broken`
+  return `${sofar.seeds} of ${seeds} seeds, ${(perMs * 1_000).toFixed(0)} a second, ${left} left, ${found}`
 }
 
-export function summaryLines(sum: Summary, ms: number): string[] {
+/** `words`: the options that a single seed has to be repeated with. */
+export function summaryLines(sum: Summary, ms: number, words: string): string[] {
   const rate = (sum.seeds / ms) * 1_000
   return [
     `faults injected: ${counts(sum.faults)}`,
@@ -36,7 +38,7 @@ export function summaryLines(sum: Summary, ms: number): string[] {
     ...sum.broken.slice(0, BROKEN_SHOWN).map(({ seed, sentence }) => `seed ${seed}: ${sentence}`),
     `${sum.seeds} seeds, ${sum.broken.length} broken, ${sum.failovers} changes of primary, ${rate.toFixed(0)} seeds a second, hash ${sum.hash}`,
     `settled at most ${formatDuration(sum.slowestToSettleMs)} of made-up time after healing`,
-    ...(sum.broken[0] ? [`to repeat: understudy sim --seed ${sum.broken[0].seed} --trace, or --shrink`] : []),
+    ...(sum.broken[0] ? [`to repeat: understudy sim --seed ${sum.broken[0].seed}${words} --trace, or --shrink`] : []),
   ]
 }
 

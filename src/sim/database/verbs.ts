@@ -9,7 +9,7 @@ import type { Disk, MemberRecord } from './disk.ts'
 import { positionAt } from './log.ts'
 import type { DatabaseServer } from './server.ts'
 
-const POLL_MS = 2
+const POLL_MS = { first: 2, most: 20 }
 const FORK_MS = 3
 const ANSWERS_AFTER_MS = 30
 const ANSWER_WITHIN_MS = 500
@@ -50,10 +50,11 @@ export class Verb {
   }
 
   async until(what: string, withinMs: number, is: () => boolean): Promise<void> {
-    const end = this.#clock.mono() + withinMs
+    const began = this.#clock.mono()
     while (!is()) {
-      if (this.#clock.mono() >= end) throw new UnderstudyError('UND_TIMED_OUT', `${what} took too long`)
-      await this.pass(POLL_MS)
+      const waitedMs = this.#clock.mono() - began
+      if (waitedMs >= withinMs) throw new UnderstudyError('UND_TIMED_OUT', `${what} took too long`)
+      await this.pass(Math.min(POLL_MS.most, Math.max(POLL_MS.first, waitedMs / 10)))
     }
   }
 
@@ -98,7 +99,7 @@ export class Verb {
     if (!process) return
     if (how === 'fast' && !process.frozen) this.server.shutDown(withinMs, 'shut down')
     else this.server.parts.processes.kill(process, 'ended at once')
-    while (this.server.process === process) await this.pass(POLL_MS)
+    while (this.server.process === process) await this.pass(POLL_MS.first)
   }
 
   /** Ends the receiver and everything that could start another: true when nothing can be received any more. */
