@@ -3,6 +3,7 @@
  * knows comes from looks that are some milliseconds old; what must outlive the agent is in the record on the node's disk.
  */
 import type { InstanceReport, Term } from '../../core/model.ts'
+import { sameRule } from '../../core/quorum.ts'
 import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica.ts'
@@ -82,7 +83,8 @@ export class DatabaseDriver implements ReplicaDriver {
       fenced: this.#fenced !== undefined,
       position: this.#fenced !== undefined ? this.#fenced : (sight?.position ?? null),
       replayLagBytes: (sight?.replayLag ?? 0) * ENTRY_BYTES,
-      rule: leads && leading !== null ? this.#marks.durable : null,
+      // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.
+      rule: leads && sameRule(leading, this.#marks.durable) ? leading : null,
       ruleDurable: leads && leading !== null && server.open,
       streaming: leads ? (sight?.streaming ?? []) : [],
       receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,
