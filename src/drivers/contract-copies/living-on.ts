@@ -108,6 +108,19 @@ export const LIVING_ON_CASES: readonly ReplicaCase[] = [
     },
   },
   {
+    name: 'changeRule: back to what can be confirmed, when the change before it cannot be any more',
+    async run(world) {
+      await begin(world)
+      await world.driver('c').stop({ settleMs: 0, graceMs: 2_000 })
+      await refused(() => world.driver('a').changeRule(rule(1, 'a', { k: 2 })))
+      const waiting = await world.write('a')
+      await notAcknowledged(world, waiting)
+      await world.driver('a').changeRule(rule(1, 'a'))
+      assert(sameRule(copyOf(world, 'a').rule, rule(1, 'a')), 'it tells the rule that is in force')
+      await acknowledged(world, waiting)
+    },
+  },
+  {
     name: 'agents that die change nothing: the next one finds a primary, a standby and a fenced member as they were',
     async run(world) {
       await begin(world)

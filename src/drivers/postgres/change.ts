@@ -25,15 +25,29 @@ export async function changeRule(member: Member, to: Rule, mark: (rule: Rule) =>
     to.members.filter((name) => !from.members.includes(name)),
   )
   for (const { rule, first } of steps) {
-    if (first === 'row') await mark(rule)
+    const isLate = first === 'row' && !(await inTime(mark(rule)))
     record.change({ leading: rule })
     await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
-    if (first === 'setting') await mark(rule)
+    if (first === 'setting' || isLate) await mark(rule)
   }
   // The setting is in force already and its row was not durable when it was last seen, or nothing but the id is new.
   if (steps.length === 0 && !sameRule(member.durable, to)) {
     await mark(to)
     record.change({ leading: to })
+  }
+}
+
+/**
+ * The row waits for the rule before it, and those who are to confirm that may be gone for good. Then the setting comes first
+ * here too: every rule of this way is on the cluster's record before the server hears of it, and a fence beats all of them.
+ */
+async function inTime(marked: Promise<void>): Promise<boolean> {
+  try {
+    await marked
+    return true
+  } catch (error) {
+    if (error instanceof UnderstudyError && error.code === 'UND_TIMED_OUT') return false
+    throw error
   }
 }
 

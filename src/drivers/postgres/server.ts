@@ -78,8 +78,9 @@ export class Postmaster {
 /** Starts it; resolves as soon as it runs. What it says goes to the log file. */
 export async function launch(folder: Folder, binaries: Binaries, clock: Clock): Promise<Postmaster> {
   await killRemains(folder.data, clock)
-  // Nothing stands in the data folder: whoever has the number in that file now is somebody else, or a corpse not yet reaped.
+  // Nothing stands in the data folder: whoever has the number in these files now is somebody else, or a corpse not yet reaped.
   removeFile(join(folder.data, 'postmaster.pid'))
+  for (const name of socketLocks(folder)) removeFile(join(folder.sockets, name))
   const log = openSync(folder.logPath, 'a', 0o600)
   const { account } = folder
   try {
@@ -102,6 +103,14 @@ export async function launch(folder: Folder, binaries: Binaries, clock: Clock): 
     return new Postmaster(identity, child, clock)
   } finally {
     closeSync(log)
+  }
+}
+
+function socketLocks(folder: Folder): string[] {
+  try {
+    return readdirSync(folder.sockets).filter((name) => /^\.s\.PGSQL\.\d+\.lock$/.test(name))
+  } catch {
+    return [] // no server has run here yet
   }
 }
 

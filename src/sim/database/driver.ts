@@ -4,6 +4,7 @@
  */
 import { isAsBefore } from '../../agent/news.ts'
 import type { InstanceReport, Term } from '../../core/model.ts'
+import { sameRule } from '../../core/quorum.ts'
 import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica.ts'
@@ -83,7 +84,8 @@ export class DatabaseDriver implements ReplicaDriver {
       fenced: this.#fenced !== undefined,
       position: this.#fenced !== undefined ? this.#fenced : (sight?.position ?? null),
       replayLagBytes: (sight?.replayLag ?? 0) * ENTRY_BYTES,
-      rule: leads && leading !== null ? this.#marks.durable : null,
+      // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.
+      rule: leads && sameRule(leading, this.#marks.durable) ? leading : null,
       ruleDurable: leads && leading !== null && server.open,
       streaming: leads ? (sight?.streaming ?? []) : [],
       receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,

@@ -14,7 +14,7 @@
  *     stuck-receiver a.db   late-receiver a.db   slow-checkpoint a.db   failing-rewind a.db
  *     pause a.db   block a.db   slow a.db   fill a.db   slow-disk a.db   cancel-waits db.primary     (replay, disk, commits that wait)
  *     transaction db.primary                  somebody begins one and does not end it before `fix`
- *     clock a back 1h | ahead 1h
+ *     clock a back 1h | ahead 1h     slow-kills a     (its kernel takes long to end what is killed)
  *     switchover worker [to b]   drain a   undrain a   stop
  *     wait 500ms
  *     expect worker served [by b] within 300ms     expect worker not served     expect one writer
@@ -55,6 +55,7 @@ export type Command = { readonly text: string } & (
   | { readonly do: 'unwell' | 'refuse' | 'stubborn' | 'fix'; readonly target: Target }
   | { readonly do: CopyFault; readonly target: Target }
   | { readonly do: 'crash'; readonly target: Target; readonly everyMs: number }
+  | { readonly do: 'slow-kills'; readonly node: string }
   | { readonly do: 'clock'; readonly node: string; readonly byMs: number }
   | { readonly do: 'switchover'; readonly service: string; readonly to: string | null }
   | { readonly do: 'drain' | 'undrain'; readonly node: string }
@@ -113,6 +114,7 @@ const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   crash: ([target, every, time]) =>
     every === 'every' ? { do: 'crash', target: parseTarget(target), everyMs: parseTime(time) } : null,
   clock: ([node, way, time]) => ({ do: 'clock', node, byMs: parseTime(time) * (way === 'back' ? -1 : 1) }),
+  'slow-kills': ([node]) => ({ do: 'slow-kills', node }),
   switchover: ([service, , to = null]) => ({ do: 'switchover', service, to }),
   drain: ([node]) => ({ do: 'drain', node }),
   undrain: ([node]) => ({ do: 'undrain', node }),

@@ -23,6 +23,8 @@ export async function tellScenario(source: string, seed = 1): Promise<Told> {
   return runner.told()
 }
 
+const SLOW_KILL_MS = 500
+
 const CONDITION = { away: 'away', full: 'full', unsure: 'unsure', slow: 'well', back: 'well' } as const
 
 class Runner {
@@ -98,6 +100,9 @@ class Runner {
       case 'failing-rewind':
       case 'transaction':
         this.#harm(command.do, command.target)
+        break
+      case 'slow-kills':
+        world.node(command.node).processes.killWithinMs = SLOW_KILL_MS
         break
       case 'clock':
         world.node(command.node).clock.jumpWall(command.byMs)

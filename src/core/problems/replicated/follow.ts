@@ -38,8 +38,11 @@ export const follow = forEachReplicated((view, service) => {
       : `${service.name} on ${view.self} does not follow ${rule.primary}`
     return found(name, why, diverged ? 'by-actor' : 'not', [{ kind: 'follow', service: service.name, rule }])
   }
-  if (instance.state !== 'stopped' || instance.term > 0) return undefined
+  if (instance.state !== 'stopped') return undefined
   if (rule.term === 1 && phase === 'promoting') return undefined // the first copy is being made: there is none here
   const why = `${service.name} on ${view.self} ${instance.note || 'does not run'}`
+  // It led in a term that is over, and may be all that is left of that term's writes: fenced it runs, and says how far it is.
+  if (instance.term > 0)
+    return found('standby-down', why, 'by-actor', [{ kind: 'fence', service: service.name, term: rule.term }])
   return found('standby-down', why, 'by-actor', [{ kind: 'start', service: service.name, role: 'standby', term: 0 }])
 })

@@ -8,6 +8,7 @@
  * A standby comes in when it follows and has caught up. It goes out when it has been away for `lostAfterMs`, and never
  * because somebody merely thinks it dead: lowering the quorum is a decision like any other, on the record before the server
  * hears of it, because it lets go at once of everybody who waits. The last one goes out only with `degrade: run-alone`.
+ * When a standby is lost while a change waits for it, the next step is recorded on top of that change, which stays to be beaten.
  */
 import { leadsIn, newestRule, placedCopies, type Ruled, replicaOn, replicationOf, ruledRecord } from '../../copies.ts'
 import type { NodeName, ServiceSpec } from '../../model.ts'
@@ -29,9 +30,9 @@ export const ruleChange = forEachReplicated((view, service) => {
   const instance = localInstance(view, service.name)
   if (!leadsIn(instance, rule.term)) return undefined
   const isUnderWay = rules.length > 1 && rules.at(-2)?.term === rule.term
-  if (isUnderWay) return goOn(view, service, record)
+  if (isUnderWay && !isStuck(view, service, rule)) return goOn(view, service, record)
   const next = stepTowards(rule, ...wanted(view, service, rule))
-  if (!next) return awaySentence(view, service, rule)
+  if (!next) return isUnderWay ? goOn(view, service, record) : awaySentence(view, service, rule)
   const what = `the rule of ${service.name} changes from ${ruleText(rule)} to ${ruleText(next)}`
   const { revision, ...kept } = record
   const changed = { ...kept, replica: { ...record.replica, rules: [...rules, next] } }
@@ -44,6 +45,13 @@ export const ruleChange = forEachReplicated((view, service) => {
     steps: [{ kind: 'record', service: service.name, what, record: changed, revision }],
   }
 })
+
+/** A change that whoever is left can never confirm: the next step goes on the record beside it, and a fence has to beat all. */
+function isStuck(view: View, service: ServiceSpec, rule: Rule): boolean {
+  const { replica } = localInstance(view, service.name)
+  const away = rule.members.filter((node) => isGone(view, service, node))
+  return !sameRule(replica?.rule, rule) && away.length > 0 && rule.members.length - away.length < rule.k
+}
 
 /** On the record it stands: now the server, and when that is done, the record without the older rules. */
 function goOn(view: View, service: ServiceSpec, record: Ruled): Problem | undefined {
