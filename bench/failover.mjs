@@ -7,6 +7,7 @@
  *
  *   npm run bench:failover [-- --runs 10] [--fault kill,node,freeze,switchover] [--freeze 15] [--vs patroni,patroni-20] [--json]
  *
+ * With --events what the agents told of each run is printed, for whoever asks where the time went.
  * With --vs the same client and the same faults are turned on Patroni + etcd + PostgreSQL 15, in the same run.
  */
 import { loadavg } from 'node:os'
@@ -31,6 +32,7 @@ const { values: asked } = parseArgs({
     vs: { type: 'string', default: '' },
     bin: { type: 'string' },
     json: { type: 'boolean', default: false },
+    events: { type: 'boolean', default: false },
   },
 })
 const runs = Number(asked.runs)
@@ -128,6 +130,7 @@ async function suffer(system, writer, fault, run) {
   await system.whole()
   const seen = await writer.ask('report', { from })
   const { lost } = await writer.ask('verify')
+  if (asked.events) for (const line of await system.told(faultAt)) say(`    ${line}`)
   return { ...seen, lost: lost.length, receipt: await system.receipt(faultAt) }
 }
 

@@ -174,6 +174,10 @@ class Patroni {
     return null // it leaves none
   }
 
+  async told() {
+    return []
+  }
+
   async stop() {
     const everything = [...'abc'].flatMap((node) => {
       const postmaster = this.#postmaster(node)

@@ -125,6 +125,14 @@ class Understudy {
     return Object.fromEntries([['noticed', noticedMs], ...marks, ['back', noticedMs + mine.backAfterMs]])
   }
 
+  /** What the agents told since the fault, in lines. */
+  async told(faultAt) {
+    const events = await this.#cluster.client.events({ last: 200 })
+    return events
+      .filter(({ at }) => Date.parse(at) >= faultAt)
+      .map(({ at, node, kind, rule, why }) => `${Date.parse(at) - faultAt} ms  ${node}  ${kind}  ${rule}  ${why}`)
+  }
+
   async stop() {
     await killEverything(this.#cluster.state, systemClock)
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 })

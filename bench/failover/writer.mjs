@@ -11,7 +11,7 @@ import pg from 'pg'
 
 const EVERY_MS = 10
 /** Longer, and the client gives up, throws the connection away and goes on with the next host. */
-const PATIENCE_MS = 5_000
+const PATIENCE_MS = 2_000
 
 const now = () => Number(process.hrtime.bigint()) / 1e6
 

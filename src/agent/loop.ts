@@ -8,7 +8,7 @@ import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import type { Rule } from '../core/rules.ts'
-import { type Step, sameStep } from '../core/steps.ts'
+import { sameStep } from '../core/steps.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { recordOf, type View } from '../core/view.ts'
 import { isToldBy } from '../core/who-tells.ts'
@@ -26,13 +26,10 @@ import { Leads } from './leads.ts'
 import { type Observed, observe } from './observe.ts'
 import { Peers } from './peers.ts'
 import { Receipts } from './receipts.ts'
-import { Steps } from './steps.ts'
+import { Steps, writesStore } from './steps.ts'
 import { Telling } from './telling.ts'
 import type { Message, World } from './world.ts'
 import { startWriteProbe } from './write-probe.ts'
-
-/** What changes the store: the next turn has to see it. */
-const WRITES = new Set<Step['kind']>(['take-lead', 'give-up-lead', 'call-off', 'record'])
 
 export interface AgentOptions {
   readonly cluster: ClusterSpec
@@ -81,6 +78,7 @@ export class Agent {
       hands: { world, leads: this.#leads, exit: () => options.onExit() },
       recheck: (act) => this.#recheck(act),
       done: (act, service, what) => this.#done(act, service, what),
+      late: () => this.look(),
       failed: (act, service, error) => this.#failed(act, service, error),
       wake: () => this.wake(),
     })
@@ -226,7 +224,7 @@ export class Agent {
     if (step.kind === 'stop') this.#receipts.forget(step.service)
     if (step.kind === 'follow') this.#receipts.mark(step.service, 'follows')
     if (step.kind === 'lead') this.#receipts.ledAgain(step.service, step.rule.term, this.#view)
-    if (!WRITES.has(step.kind)) return
+    if (!writesStore(step)) return
     this.#agreed.wroteWell()
     await this.announce() // what was written is seen by the next turn here, and by the others without waiting for a poll
   }

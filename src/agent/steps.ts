@@ -4,7 +4,7 @@
  */
 import type { Act } from '../core/choose.ts'
 import type { ServiceName } from '../core/model.ts'
-import { isDangerous, isUrgent } from '../core/steps.ts'
+import { isDangerous, isUrgent, type Step } from '../core/steps.ts'
 import type { FailedTry, View } from '../core/view.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -12,6 +12,13 @@ import { type Hands, perform } from './act.ts'
 
 /** After a step failed, until its service is looked at again; doubles up to the last figure. */
 const REST = { firstMs: 250, mostMs: 10_000 }
+
+const WRITES = new Set<Step['kind']>(['take-lead', 'give-up-lead', 'call-off', 'record'])
+
+/** It changes the store: the next turn has to see it. */
+export function writesStore(step: Step): boolean {
+  return WRITES.has(step.kind)
+}
 
 /** Names what is under way that is no service's. */
 const WHOLE_NODE = ''
@@ -28,6 +35,8 @@ export interface StepsOptions {
   /** Looks again: is this act still what should be done? Returns the view that says so. */
   recheck(act: Act): View | undefined
   done(act: Act, service: ServiceName | null, what: string): Promise<void>
+  /** A write came too late: somebody else was faster. Resolves when what they wrote can be seen. */
+  late(): Promise<void>
   failed(act: Act, service: ServiceName | null, error: Error): void
   wake(): void
 }
@@ -76,6 +85,9 @@ export class Steps {
       this.#failures.delete(service ?? WHOLE_NODE)
       if (act.step.kind === 'record') this.#failedIn.delete(act.step.service) // what failed was tried under another record
       if (what !== undefined) await this.#options.done(act, service, what)
+      // From the old picture the same would be decided at once, and again: where the store answers without waiting,
+      // nothing else would have its turn, no message and no timer, for seconds.
+      else if (writesStore(act.step)) await this.#options.late()
       release()
     } catch (error) {
       this.#rest(act, service ?? WHOLE_NODE, { spell, release, why: (error as Error).message })

@@ -1,0 +1,60 @@
+/** What a step leaves behind, also one that came too late. */
+import { expect, test } from 'vitest'
+import type { Act } from '../core/choose.ts'
+import type { View } from '../core/view.ts'
+import { systemClock } from '../lib/clock.ts'
+import type { Hands } from './act.ts'
+import { Steps } from './steps.ts'
+
+const view = {} as View
+const record: Act = {
+  rule: 'elect',
+  why: 'c is to lead db in term 2',
+  step: { kind: 'record', service: 'db', what: 'c is to lead db', record: { term: 2, primary: 'c' }, revision: 7 },
+}
+
+function stepsWith(outcome: 'done' | 'conflict', late: () => Promise<void>, wake: () => void): Steps {
+  const hands = { world: { store: { swap: async () => outcome } } } as unknown as Hands
+  return new Steps({
+    clock: systemClock,
+    hands,
+    recheck: () => view,
+    done: async () => undefined,
+    late,
+    failed: (_, __, error) => expect.unreachable(error.message),
+    wake,
+  })
+}
+
+test('what somebody else wrote first is read before anything is decided again', async () => {
+  let known = false
+  let turns = 0
+  // As the agent does it: each end of a step is a turn, and a turn that has not seen the record decides the same again.
+  const steps = stepsWith(
+    'conflict',
+    async () => {
+      known = true
+    },
+    () => {
+      turns += 1
+      if (!known && turns < 100) void steps.begin(record, view)
+    },
+  )
+  await steps.begin(record, view)
+  await new Promise((resolve) => setTimeout(resolve, 0))
+  expect(turns).toBe(1)
+  expect(steps.isBusy('db')).toBe(false)
+})
+
+test('a write that took place is no late one', async () => {
+  let late = 0
+  const steps = stepsWith(
+    'done',
+    async () => {
+      late += 1
+    },
+    () => undefined,
+  )
+  await steps.begin(record, view)
+  expect(late).toBe(0)
+})
