@@ -100,18 +100,20 @@ function handingOver(view: View, service: ServiceSpec, record: Ruled): Problem |
     return { rule: name, service: service.name, evidence: 'first-hand', why, told: 'not', steps }
   }
   const { rule: name = 'handover', why = `${service.name} is handed over` } = record.vacancy ?? {}
-  const failure = failureOf(view, service, rule)
-  if (failure && !couldBeat(view, service, record.replica.rules, rule.primary)) return found(name, failure.why)
-  if (failure) {
-    const noticedAt = Math.round(view.wall - Math.max(0, failure.forMs))
-    const { rule: failed, why: how } = failure
-    const vacancy = { rule: failed, why: `${how}, while it was handed over`, by: view.self, noticedAt }
-    return found(failed, vacancy.why, recruited(view, service, { ...record, vacancy }))
-  }
-  if (rule.primary !== view.self) return undefined
+  const isOurs = rule.primary === view.self
   const { state, role, replica } = localInstance(view, service.name)
-  const leads = state === 'running' && role === 'primary' && (replica?.pledged ?? 0) <= rule.term
-  if (!leads) return found(name, why, recruited(view, service, record))
+  if (isOurs && (replica?.pledged ?? 0) > rule.term) return found(name, why, recruited(view, service, record))
+  const failure = failureOf(view, service, rule)
+  if (failure && couldBeat(view, service, record.replica.rules, rule.primary)) {
+    const noticedAt = Math.round(view.wall - Math.max(0, failure.forMs))
+    const how = `${failure.why}, while it was handed over`
+    const vacancy: Vacancy = { rule: failure.rule, why: how, by: view.self, noticedAt }
+    return found(failure.rule, how, recruited(view, service, { ...record, vacancy }))
+  }
+  if (!isOurs) return failure && found(name, failure.why)
+  if (failure) return calledOff(service, record, failure.why)
+  if (state === 'stopping') return found(name, why) // it lets people finish
+  if (state !== 'running' || role !== 'primary') return calledOff(service, record, `${view.self} does not lead`)
   const isLate = (view.store.recordForMs[service.name] ?? 0) > HANDS_OVER_WITHIN_MS
   const failed = view.local.failedIn[service.name]
   if (failed?.term === rule.term + 1) return calledOff(service, record, failed.why)
@@ -119,7 +121,7 @@ function handingOver(view: View, service: ServiceSpec, record: Ruled): Problem |
   return found(name, why, { kind: 'demote', service: service.name, term: rule.term + 1 })
 }
 
-/** Nobody has pledged the next term, or this node could not lead any more: all is as it was before. */
+/** This node has not pledged the next term, and nobody else ever does while the record says so: all is as it was before. */
 function calledOff(service: ServiceSpec, record: Ruled, why: string): Problem {
   const { vacancy, revision, replica } = record
   const to = vacancy?.successor === undefined ? '' : ` to ${vacancy.successor}`
