@@ -21,6 +21,16 @@ export const follow = forEachReplicated((view, service) => {
   if (!isPlaced || pledged > rule.term || instance.state === 'stopping') return undefined
   const follows = instance.state === 'running' && instance.role === 'standby' && receivingFrom === rule.primary
   if (follows && pledged === rule.term) return undefined
+  // It waits for, or copies from, the primary of a term that is over, and was too late to be recruited for this one.
+  if (pledged < rule.term && view.local.busy[service.name]?.endsWith('follow'))
+    return {
+      rule: 'standby-behind',
+      service: service.name,
+      evidence: 'first-hand',
+      why: `${service.name} on ${view.self} waits for the primary of an older term than ${rule.term}`,
+      told: 'not',
+      steps: [{ kind: 'fence', service: service.name, term: rule.term }],
+    }
   const primaryLeads = leadsIn(instanceOn(view, rule.primary, service.name), rule.term)
   const mayStart = instance.state === 'running' || instance.retryInMs <= 0
   const found = (
