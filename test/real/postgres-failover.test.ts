@@ -1,7 +1,8 @@
 /** From nothing to a failover and back, on real servers: with PostgreSQL of the system where there is one, and of the package. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
+import { systemPostgres } from './engines.ts'
 import { Ledger, Trio } from './postgres-trio.ts'
 
 let trio: Trio | undefined
@@ -11,72 +12,70 @@ afterEach(async () => {
   trio = undefined
 })
 
-const system = existsSync('/usr/lib/postgresql')
+describe.each([
+  ...(systemPostgres ? [{ bin: null, name: 'of the system' }] : []),
+  { bin: 'npm', name: 'of the package' },
+])('PostgreSQL $name', ({ bin }) => {
+  test('the primary is killed: nothing acknowledged is lost, and it comes back as a standby', async () => {
+    trio = new Trio({ bin })
+    await trio.begin()
+    const t = trio
+    const writer = await t.connect('a')
+    const ledger = await Ledger.prepare(writer)
+    ledger.begin(writer)
+    await t.until('some rows', () => ledger.acknowledged.length > 100)
+    process.kill(t.observe('a').pid, 'SIGKILL')
+    await t.until('the end is seen', () => t.observe('a').state === 'stopped')
+    await ledger.stop()
+    await failOver(t, 2)
+    const leader = t.observe('b').role === 'primary' ? 'b' : 'c'
+    const client = await t.connect(leader)
+    expect(await ledger.lost(client)).toEqual([])
+    await client.query('insert into ledger (id) values (-1)')
+    await t.driver('a').follow(t.rule(2, leader), t.address(leader))
+    await t.until('it counts again', () => !t.observe('a').replica.quarantined)
+    await t.until(
+      'it has the new row',
+      async () => (await t.rows('a', 'select 1 from ledger where id = -1')).length === 1,
+    )
+    expect(t.observe('a')).toMatchObject({ role: 'standby', replica: { diverged: false, receivingFrom: leader } })
+  })
 
-describe.each([...(system ? [{ bin: null, name: 'of the system' }] : []), { bin: 'npm', name: 'of the package' }])(
-  'PostgreSQL $name',
-  ({ bin }) => {
-    test('the primary is killed: nothing acknowledged is lost, and it comes back as a standby', async () => {
-      trio = new Trio({ bin })
-      await trio.begin()
-      const t = trio
-      const writer = await t.connect('a')
-      const ledger = await Ledger.prepare(writer)
-      ledger.begin(writer)
-      await t.until('some rows', () => ledger.acknowledged.length > 100)
-      process.kill(t.observe('a').pid, 'SIGKILL')
-      await t.until('the end is seen', () => t.observe('a').state === 'stopped')
-      await ledger.stop()
-      await failOver(t, 2)
-      const leader = t.observe('b').role === 'primary' ? 'b' : 'c'
-      const client = await t.connect(leader)
-      expect(await ledger.lost(client)).toEqual([])
-      await client.query('insert into ledger (id) values (-1)')
-      await t.driver('a').follow(t.rule(2, leader), t.address(leader))
-      await t.until('it counts again', () => !t.observe('a').replica.quarantined)
-      await t.until(
-        'it has the new row',
-        async () => (await t.rows('a', 'select 1 from ledger where id = -1')).length === 1,
-      )
-      expect(t.observe('a')).toMatchObject({ role: 'standby', replica: { diverged: false, receivingFrom: leader } })
+  test('the primary is frozen and thawed: what it never got acknowledged is given up, kept and named', async () => {
+    trio = new Trio({ bin })
+    await trio.begin()
+    const t = trio
+    const writer = await t.connect('a')
+    const ledger = await Ledger.prepare(writer)
+    ledger.begin(writer)
+    await t.until('some rows', () => ledger.acknowledged.length > 50)
+    await ledger.stop()
+    process.kill(t.observe('a').pid, 'SIGSTOP')
+    await t.until('it is seen as frozen', () => t.observe('a').hung)
+    // Its other processes are alive: a commit there has nobody who could acknowledge it once both standbys are fenced.
+    await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
+    let acknowledged = false
+    const phantom = writer.query('insert into ledger (id) values (-7)').then(() => {
+      acknowledged = true
     })
-
-    test('the primary is frozen and thawed: what it never got acknowledged is given up, kept and named', async () => {
-      trio = new Trio({ bin })
-      await trio.begin()
-      const t = trio
-      const writer = await t.connect('a')
-      const ledger = await Ledger.prepare(writer)
-      ledger.begin(writer)
-      await t.until('some rows', () => ledger.acknowledged.length > 50)
-      await ledger.stop()
-      process.kill(t.observe('a').pid, 'SIGSTOP')
-      await t.until('it is seen as frozen', () => t.observe('a').hung)
-      // Its other processes are alive: a commit there has nobody who could acknowledge it once both standbys are fenced.
-      await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
-      let acknowledged = false
-      const phantom = writer.query('insert into ledger (id) values (-7)').then(() => {
-        acknowledged = true
-      })
-      phantom.catch(() => {}) // its server is ended while it waits
-      await failOver(t, 2)
-      expect(acknowledged).toBe(false)
-      process.kill(t.observe('a').pid, 'SIGCONT')
-      const leader = t.observe('b').role === 'primary' ? 'b' : 'c'
-      await t.driver('a').follow(t.rule(2, leader), t.address(leader))
-      await t.until('it counts again', () => !t.observe('a').replica.quarantined)
-      expect(acknowledged).toBe(false)
-      expect(await ledger.lost(await t.connect('a'))).toEqual([])
-      expect(await t.rows('a', 'select 1 from ledger where id = -7')).toEqual([])
-      const { note } = t.observe('a')
-      expect(note).toMatch(/gave up \d+ bytes of log \(1 row\) from .*never acknowledged: kept in/)
-      const kept = join(t.root, 'a', 'instances', 'db', 'discarded')
-      const [folder = ''] = readdirSync(kept)
-      expect(readFileSync(join(kept, folder, 'rows.jsonl'), 'utf8')).toContain('"id":-7')
-      expect(readdirSync(join(kept, folder)).filter((name) => /^[0-9A-F]{24}$/.test(name)).length).toBeGreaterThan(0)
-    })
-  },
-)
+    phantom.catch(() => {}) // its server is ended while it waits
+    await failOver(t, 2)
+    expect(acknowledged).toBe(false)
+    process.kill(t.observe('a').pid, 'SIGCONT')
+    const leader = t.observe('b').role === 'primary' ? 'b' : 'c'
+    await t.driver('a').follow(t.rule(2, leader), t.address(leader))
+    await t.until('it counts again', () => !t.observe('a').replica.quarantined)
+    expect(acknowledged).toBe(false)
+    expect(await ledger.lost(await t.connect('a'))).toEqual([])
+    expect(await t.rows('a', 'select 1 from ledger where id = -7')).toEqual([])
+    const { note } = t.observe('a')
+    expect(note).toMatch(/gave up \d+ bytes of log \(1 row\) from .*never acknowledged: kept in/)
+    const kept = join(t.root, 'a', 'instances', 'db', 'discarded')
+    const [folder = ''] = readdirSync(kept)
+    expect(readFileSync(join(kept, folder, 'rows.jsonl'), 'utf8')).toContain('"id":-7')
+    expect(readdirSync(join(kept, folder)).filter((name) => /^[0-9A-F]{24}$/.test(name)).length).toBeGreaterThan(0)
+  })
+})
 
 /** What the core does: fence both, choose the furthest, let it lead and the other one follow. */
 async function failOver(t: Trio, term: number): Promise<void> {

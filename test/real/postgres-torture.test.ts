@@ -8,7 +8,7 @@
 import { afterAll, expect, it } from 'vitest'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { seededRandom } from '../../src/lib/random.ts'
-import { serviceOf, slownessMs } from './cluster.ts'
+import { slownessMs } from './cluster.ts'
 import { FAULTS, type Fault, pickFault, type Scene } from './torture/faults.ts'
 import { Ledger } from './torture/ledger.ts'
 import { DOOR, NODES, Place } from './torture/place.ts'
@@ -25,7 +25,7 @@ const TWO_AT_ONCE = 0.15
 /** A machine that has time needs a tenth of it. */
 const WHOLE_WITHIN_MS = 90_000
 
-const place = new Place(BIN)
+const place = new Place({ bin: BIN })
 const ledger = new Ledger(NODES.map((node) => ({ node, host: place.address(node), port: DOOR })))
 const random = seededRandom(SEED)
 let failed = true
@@ -106,7 +106,7 @@ async function tormented(faults: readonly Fault[], primary: string, tally: Tally
 /** What was acknowledged since the last look is on the primary; so a loss is told together with the fault that made it. */
 async function expectNothingLost(name: string, from: number): Promise<number> {
   const until = ledger.acknowledged.length
-  const primary = serviceOf(await place.status(), 'db').primary ?? ''
+  const primary = await place.untilWhole(WHOLE_WITHIN_MS)
   const least = Math.min(...ledger.acknowledged.slice(from, until).map(({ id }) => id))
   const rows = await place.ask(primary, `select id::int from ledger where id >= ${least}`)
   const there = new Set(rows.map((row) => row.id as number))

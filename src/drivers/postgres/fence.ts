@@ -27,7 +27,7 @@ import { type LogState, logState, positionIn } from './standing.ts'
 /** Null: it is pledged and has no data, so it says nothing about what was acknowledged. */
 export async function fence(member: Member, term: Term): Promise<Position | null> {
   const wasPrimary = pledge(member, term)
-  if (member.parts.folder.content() !== 'data') return null
+  if (member.parts.folder.content() !== 'data' || member.record.torn) return null
   if (wasPrimary) await member.end('immediate', 500, `fenced for term ${term}`)
   if (member.runs) await stopReceiving(member)
   else await member.start()

@@ -18,12 +18,12 @@ import { type Divergence, keepDiscarded } from './discarded.ts'
 import { pledge, settled, stopReceiving } from './fence.ts'
 import { ensureSlots, releaseSlots } from './lead.ts'
 import { type Member, makeStandby } from './member.ts'
-import { branchOf, forkPoint } from './position.ts'
+import { branchOf, forkPoint, parseWalName } from './position.ts'
 import { mayReceive } from './record.ts'
-import { factsOf, nextXidOf, type PrimaryFacts } from './remote.ts'
+import { factsOf, nextXidOf, type PrimaryFacts, renewSlot } from './remote.ts'
 import { serverEnvironment } from './server.ts'
 import { DATABASE, includeOurs, REPLICATION_ROLE } from './settings.ts'
-import { positionIn } from './standing.ts'
+import { type LogState, positionIn } from './standing.ts'
 
 const run = promisify(execFile)
 
@@ -37,10 +37,28 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
     if (led) await member.end('immediate', 500, `follows ${rule.primary} from term ${rule.term} on`)
     await prepareData(member, rule, primary, signal)
     await receive(member, rule, primary)
-  } else if (!member.runs) await member.start(signal)
+  } else {
+    if (!member.runs) await member.start(signal)
+    if (!(await streamsFrom(member, primary))) await catchUp(member, rule, primary, signal)
+  }
   await untilItStreams(member, primary, signal)
   await releaseSlots(member)
   await ensureSlots(member, [rule.primary, ...rule.members])
+}
+
+/** What it lacks may be gone from the primary, when it was away for long: then only a copy helps, and waiting never would. */
+async function catchUp(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
+  const facts = await factsOf(member, rule, primary)
+  if (!lacksLog(await settled(member), facts)) return
+  member.parts.record.change({ following: null })
+  await stopReceiving(member)
+  await copyAll(member, rule, primary, facts, signal)
+  await receive(member, rule, primary)
+}
+
+function lacksLog({ log, segmentBytes }: LogState, { oldestLog }: PrimaryFacts): boolean {
+  const oldest = oldestLog === null ? undefined : parseWalName(`00000001${oldestLog}`, segmentBytes)
+  return oldest !== undefined && log / segmentBytes < oldest.segment
 }
 
 function followsAlready(member: Member, rule: Rule, primary: PrimaryAddress): boolean {
@@ -53,12 +71,14 @@ function followsAlready(member: Member, rule: Rule, primary: PrimaryAddress): bo
 async function prepareData(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const { folder, record } = member.parts
   const facts = await factsOf(member, rule, primary)
-  if (folder.content() !== 'data') return copyAll(member, rule, primary, facts, signal)
+  if (folder.content() !== 'data' || record.now.torn) return copyAll(member, rule, primary, facts, signal)
   if (member.runs) await stopReceiving(member)
   else await member.start(signal)
   const divergence = await divergenceFrom(member, facts)
   if (divergence === null) {
-    const { timeline } = positionIn(member, await settled(member))
+    const state = await settled(member)
+    if (lacksLog(state, facts)) return copyAll(member, rule, primary, facts, signal)
+    const { timeline } = positionIn(member, state)
     const { lineage } = record.now
     const known = lineage.at(-1)?.id === facts.promotion
     const branch = { term: rule.term, id: facts.promotion, after: timeline }
@@ -109,6 +129,7 @@ async function rewind(member: Member, rule: Rule, primary: PrimaryAddress, facts
   const patience = { clock, everyMs: 50, withinMs: options.timing.promoteMs, what: `a checkpoint of ${primary.node}` }
   await until(patience, async () => (await factsOf(member, rule, primary)).checkpointTimeline === facts.timeline)
   await member.end('fast', 60_000, 'ended to be rewound')
+  record.change({ torn: true })
   const source = `host=${primary.host} port=${primary.port} user=${REPLICATION_ROLE} dbname=${DATABASE}`
   try {
     const { stdout, stderr } = await run(
@@ -136,6 +157,7 @@ async function rewind(member: Member, rule: Rule, primary: PrimaryAddress, facts
     lineage: [{ term: rule.term, id: facts.promotion, after: 0 }],
     quarantinedUntil: target.toString(),
     suspect: false,
+    torn: false,
   })
   return true
 }
@@ -152,15 +174,19 @@ async function copyAll(
     const versions = `${primary.node} runs PostgreSQL ${facts.version}, and here is ${binaries.version} in ${binaries.dir}`
     throw new UnderstudyError('UND_REFUSED', `${versions}: a copy needs the same version (option bin)`)
   }
+  await renewSlot(member, primary) // what is written during the copy is held back for it
   const { untilLog } = await clone(member, primary, signal)
   if (member.runs) await member.end('immediate', 500, 'replaced by a copy')
-  // The record first: data without it would not know what it is, and the record without data is harmless.
+  // The record first: data without it would not know what it is. Until the data is there what lies there is no use: it was
+  // written under another promotion than the record says now.
   record.change({
     lineage: [{ term: rule.term, id: facts.promotion, after: 0 }],
     quarantinedUntil: untilLog.toString(),
     suspect: false,
+    torn: true,
   })
   adoptClone(member)
+  record.change({ torn: false })
 }
 
 async function receive(member: Member, rule: Rule, primary: PrimaryAddress): Promise<void> {
@@ -180,8 +206,10 @@ async function untilItStreams(member: Member, primary: PrimaryAddress, signal: A
     what: `a stream from ${primary.node}`,
     signal,
   }
-  await until(patience, async () => {
-    const [row] = await member.session.query('select sender_host, sender_port, status from pg_stat_wal_receiver')
-    return row?.status === 'streaming' && row.sender_port === primary.port
-  })
+  await until(patience, () => streamsFrom(member, primary))
+}
+
+async function streamsFrom(member: Member, primary: PrimaryAddress): Promise<boolean> {
+  const [row] = await member.session.query('select sender_port, status from pg_stat_wal_receiver')
+  return row?.status === 'streaming' && row.sender_port === primary.port
 }

@@ -128,6 +128,8 @@ export class Member {
     if (this.runs) return this.untilItAnswers(signal)
     const { folder, binaries, clock } = this.parts
     if (folder.content() !== 'data') throw new UnderstudyError('UND_REFUSED', `there is no database in ${folder.data}`)
+    if (this.record.torn)
+      throw new UnderstudyError('UND_REFUSED', 'a rewind of its data was interrupted: it has to be copied anew')
     // Whoever leads nothing must not come up as a primary, whatever it was when it ended.
     if (this.record.leading === null) makeStandby(folder)
     includeOurs(folder, folder.data)

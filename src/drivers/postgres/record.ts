@@ -24,6 +24,8 @@ export interface MemberRecord {
   readonly suspect: boolean
   /** Rewound or cloned, and not to be counted before it has this much of the log; null: it counts. */
   readonly quarantinedUntil: string | null
+  /** A rewind began and has not ended: the pages are of two histories, no server may run on them, and only a copy helps. */
+  readonly torn: boolean
   /** About the last divergence: what was given up and where it is kept. */
   readonly discarded: string | null
 }
@@ -41,6 +43,7 @@ const BLANK: MemberRecord = {
   lineage: [],
   suspect: false,
   quarantinedUntil: null,
+  torn: false,
   discarded: null,
 }
 

@@ -6,6 +6,7 @@ import type { PrimaryAddress } from '../replica.ts'
 import type { Member } from './member.ts'
 import { type Fork, parseHistory, parseLsn } from './position.ts'
 import { destroy, type Row, remoteClient, within } from './session.ts'
+import { slotName } from './settings.ts'
 
 export interface PrimaryFacts {
   readonly systemId: string
@@ -21,12 +22,15 @@ export interface PrimaryFacts {
   readonly promotions: readonly string[]
   /** The timeline of its last checkpoint: a rewind looks at that (trap 21). */
   readonly checkpointTimeline: number
+  /** The last sixteen digits of the name of its oldest log file; null when that is not known. */
+  readonly oldestLog: string | null
 }
 
 const FACTS = `
 select pg_is_in_recovery() as recovery, current_setting('server_version_num')::int / 10000 as version, coalesce(current_setting('understudy.term', true), '') as term,
   coalesce(current_setting('understudy.promotion', true), '') as promotion,
   (select timeline_id from pg_control_checkpoint()) as checkpoint_timeline,
+  (select min(substr(name, 9)) from pg_ls_dir('pg_wal', true, false) as name where name ~ '^[0-9A-F]{24}$') as oldest_log,
   (select coalesce(string_agg(distinct promotion, ','), '') from understudy.rules) as promotions`
 
 /** Waits until it is the primary of `rule`'s term, for as long as a promotion may take. */
@@ -38,10 +42,12 @@ export async function factsOf(member: Member, rule: Rule, primary: PrimaryAddres
     try {
       return await ask(member, rule, primary)
     } catch (error) {
+      if (error instanceof UnderstudyError && error.code === 'UND_REFUSED') throw error // waiting makes it no better
       last = error
       return null
     }
   }).catch((error: unknown) => {
+    if (error instanceof UnderstudyError && error.code === 'UND_REFUSED') throw error
     throw new UnderstudyError('UND_TIMED_OUT', `${primary.node} cannot be followed: ${String(last)}`, { cause: error })
   })
 }
@@ -77,6 +83,7 @@ async function ask(member: Member, rule: Rule, primary: PrimaryAddress): Promise
       promotion: String(facts.promotion),
       promotions: String(facts.promotions).split(',').filter(Boolean),
       checkpointTimeline: Number(facts.checkpoint_timeline),
+      oldestLog: typeof facts.oldest_log === 'string' ? facts.oldest_log : null,
     }
   } finally {
     destroy(client)
@@ -94,6 +101,25 @@ export async function nextXidOf(member: Member, rule: Rule, primary: PrimaryAddr
     return (rows[0] as Row | undefined)?.xid as string | null
   } catch {
     return null // only what is shown of the rows depends on it
+  } finally {
+    destroy(client)
+  }
+}
+
+/**
+ * Makes sure of this member's slot on the primary. One that lost what it held back, because that was more than a slot may hold
+ * (trap 23), can never be used again.
+ */
+export async function renewSlot(member: Member, primary: PrimaryAddress): Promise<void> {
+  const { clock, options, node } = member.parts
+  const client = remoteClient(primary, member.parts.replicationPassword, 'sql')
+  const name = slotName(node) // nothing in it needs quoting
+  const ask = (text: string) => within(clock, options.timing.statementMs, 'the primary', client.query(text))
+  try {
+    await within(clock, options.timing.statementMs, 'the primary', client.connect())
+    const its = `from pg_replication_slots where slot_name = '${name}'`
+    await ask(`select pg_drop_replication_slot(slot_name) ${its} and wal_status = 'lost' and not active`)
+    await ask(`select pg_create_physical_replication_slot('${name}', true) where not exists (select 1 ${its})`)
   } finally {
     destroy(client)
   }

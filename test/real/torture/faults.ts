@@ -10,6 +10,7 @@ import { systemClock as clock, sleep } from '../../../src/lib/clock.ts'
 import { signal } from '../../../src/lib/proc.ts'
 import type { Random } from '../../../src/lib/random.ts'
 import { until } from '../../../src/lib/until.ts'
+import { serviceOf } from '../cluster.ts'
 import { TEST_HOST } from './hosts.ts'
 import { NODES, type Place, SMALL } from './place.ts'
 
@@ -89,6 +90,16 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
+    // Its server serves on, its door leads there, and nobody can tell it that its term is over: the fence alone stands.
+    name: "the primary's agent stays away",
+    weight: 1,
+    inject: async ({ place, primary, random }) => {
+      place.killAgentForGood(primary)
+      await sleep(clock, 12_000 + random() * 2_000)
+      return () => place.startNode(primary)
+    },
+  },
+  {
     name: "freeze the primary's agent",
     weight: 1,
     inject: async ({ place, primary }) => {
@@ -144,8 +155,10 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'switchover',
     weight: 3,
-    inject: async ({ place }) => {
+    inject: async ({ place, primary }) => {
       await place.client.switchover({ service: 'db' })
+      const patience = { clock, everyMs: 50, withinMs: 8_000, what: 'another primary' }
+      await until(patience, async () => (await primaryNow(place)) !== primary).catch(() => {}) // it may be called off
     },
   },
   {
@@ -217,6 +230,10 @@ export function pick<T>(list: readonly T[], random: Random): T {
   const one = list[Math.floor(random() * list.length)]
   if (one === undefined) throw new Error('nothing to pick from')
   return one
+}
+
+async function primaryNow(place: Place): Promise<string | null> {
+  return serviceOf(await place.status(), 'db').primary
 }
 
 function someStandby({ standbys, random }: Scene): string {

@@ -24,7 +24,7 @@ import { killEverything } from '../../../src/local/stop.ts'
 import { serviceOf } from '../cluster.ts'
 import { type Hosts, makeHosts } from './hosts.ts'
 
-export const NODES = ['a', 'b', 'c'] as const
+export const NODES: readonly string[] = ['a', 'b', 'c']
 /** Its disk is small, where the test may mount one. */
 export const SMALL = 'a'
 export const DOOR = 5432
@@ -32,8 +32,19 @@ export const STANDBY_DOOR = 5433
 const MAIN = new URL('../../../dist/cli/main.js', import.meta.url).pathname
 const SMALL_DISK_MB = 420
 
+export interface PlaceOptions {
+  /** A folder with PostgreSQL's programs, or `npm`; absent: the first that is found. */
+  readonly bin?: string | null
+  /** Default: a, b and c. */
+  readonly nodes?: readonly string[]
+  readonly degrade?: 'block' | 'run-alone'
+  /** Loopback addresses and no small disk, also where more could be had. */
+  readonly plain?: boolean
+}
+
 export class Place {
   readonly hosts: Hosts
+  readonly nodes: readonly string[]
   readonly spec: ClusterSpec
   readonly state: StateFolder
   readonly client: Client
@@ -43,18 +54,19 @@ export class Place {
   readonly #nodes = new Map<string, LocalNode>()
   readonly told: string[] = []
 
-  constructor(bin: string | null) {
-    this.hosts = makeHosts(NODES)
+  constructor(options: PlaceOptions = {}) {
+    this.nodes = options.nodes ?? NODES
+    this.hosts = makeHosts(this.nodes, options.plain)
     this.#folder = mkdtempSync(join(tmpdir(), 'understudy-torture-'))
     chmodSync(this.#folder, 0o755) // the server's account has to get in
     this.state = new StateFolder(join(this.#folder, 'state'))
     this.state.create()
-    this.spec = specOf(bin, this.hosts)
-    this.smallDisk = this.#mountSmallDisk()
+    this.spec = specOf(options, this.nodes, this.hosts)
+    this.smallDisk = options.plain ? null : this.#mountSmallDisk()
     const token = this.state.keepToken()
     this.state.writeCluster({ spec: this.spec, run: 'torture', version: 'test' })
     this.client = connect({ addresses: apiAddresses(this.spec), token })
-    for (const name of NODES) {
+    for (const name of this.nodes) {
       const agent = [process.execPath, MAIN, 'agent', '--node', name, '--state', this.state.path]
       const command = [...this.hosts.enter(name), ...agent]
       const tell = ({ at, node, why }: { at: string; node: string; why: string }) =>
@@ -154,11 +166,11 @@ export class Place {
         const { primary, instances, term } = serviceOf(status, 'db')
         last = `term ${term}, primary ${primary}; ${instances.map(({ node, role, state, healthy, note }) => `${node}: ${role} ${state} ${healthy ? 'well' : `unwell (${note})`}`).join('; ')}`
         const well = instances.filter(({ healthy, role }) => healthy && role !== 'none')
-        if (!primary || well.length < 3 || !status.nodes.every(({ alive }) => alive)) return undefined
+        if (!primary || well.length < this.nodes.length || !status.nodes.every(({ alive }) => alive)) return undefined
         if (well.find(({ node }) => node === primary)?.role !== 'primary') return undefined
         const [row] = await this.ask(primary, WHOLE)
         last += `; ${JSON.stringify(row)}`
-        const others = NODES.filter((node) => node !== primary)
+        const others = this.nodes.filter((node) => node !== primary)
         const streams = String(row?.streaming).split(',')
         const whole =
           row?.recovery === false &&
@@ -186,7 +198,7 @@ export class Place {
   /** Keeps what the nodes said in a folder of its own, for whoever looks for the reason of a failure. */
   keepLogs(): string {
     const kept = mkdtempSync(join(tmpdir(), 'understudy-torture-logs-'))
-    for (const node of NODES) {
+    for (const node of this.nodes) {
       mkdirSync(join(kept, node))
       for (const name of ['agent.log', 'logs', 'events.jsonl', 'instances/db/member.json']) {
         try {
@@ -204,9 +216,9 @@ export class Place {
   async close(): Promise<void> {
     for (const node of this.#nodes.values()) node.letGo()
     await killEverything(this.state, clock)
-    for (const node of NODES) for (const one of this.servers(node)) signal(one, 'SIGKILL')
+    for (const node of this.nodes) for (const one of this.servers(node)) signal(one, 'SIGKILL')
     await until({ clock, everyMs: 20, withinMs: 10_000, what: 'the end of all servers' }, () =>
-      NODES.every((node) => this.servers(node).length === 0),
+      this.nodes.every((node) => this.servers(node).length === 0),
     )
     if (this.smallDisk) execFileSync('umount', ['-l', this.smallDisk])
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 })
@@ -231,17 +243,18 @@ export class Place {
 const WHOLE = `select pg_is_in_recovery() as recovery, current_setting('synchronous_standby_names') as rule,
   (select coalesce(string_agg(application_name, ','), '') from pg_stat_replication where state = 'streaming') as streaming`
 
-function specOf(bin: string | null, hosts: Hosts): ClusterSpec {
+function specOf({ bin, degrade }: PlaceOptions, nodes: readonly string[], hosts: Hosts): ClusterSpec {
   const raw = defineCluster({
     name: 'torture',
-    nodes: Object.fromEntries(NODES.map((name, index) => [name, { address: `127.0.0.${11 + index}`, zone: name }])),
+    nodes: Object.fromEntries(nodes.map((name, index) => [name, { address: `127.0.0.${11 + index}`, zone: name }])),
     services: {
       db: postgres({
-        instances: 3,
+        instances: nodes.length,
         listen: DOOR,
         listenStandby: STANDBY_DOOR,
         database: { name: 'shop', owner: 'shop', password: 'secret' },
-        ...(bin === null ? {} : { bin }),
+        ...(bin ? { bin } : {}),
+        ...(degrade ? { degrade } : {}),
         settings: { shared_buffers: '16MB', max_connections: 60, max_wal_size: '48MB', min_wal_size: '16MB' },
         limits: { keptLog: '48MiB', heldLog: '96MiB', freeSpace: '24MiB' },
       }),

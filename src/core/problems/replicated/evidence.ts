@@ -25,6 +25,8 @@ const BACK_WITHIN_MS = 3_000
 /** A rule that was recorded must be led under within this, or somebody else tries: unreplayed log is what takes longest. */
 const LEADS_WITHIN_MS = 10_000
 
+/** And within this when those who should confirm its row were lost meanwhile: it would wait for them for ever. */
+const CONFIRMED_WITHIN_MS = 2_000
 /** An agent is given so long to be started again while its server serves on. Whoever starts agents waits 5 s at the most. */
 const AGENT_BACK_WITHIN_MS = 10_000
 /** What falls silent within this belongs together: one heartbeat, and half of one for being late. */
@@ -64,9 +66,11 @@ export function failureOf(view: View, service: ServiceSpec, { primary, k }: Rule
 
 /** Nobody leads under a rule that was recorded a while ago, or its row cannot become durable: not told first-hand. */
 export function stalledOf(view: View, service: ServiceSpec, rule: Rule): Failure | undefined {
-  const forMs = (view.store.recordForMs[service.name] ?? 0) - LEADS_WITHIN_MS
+  const inReach = rule.members.filter((member) => nodeState(view, member) === 'alive')
+  const withinMs = inReach.length < rule.k ? CONFIRMED_WITHIN_MS : LEADS_WITHIN_MS
+  const forMs = (view.store.recordForMs[service.name] ?? 0) - withinMs
   if (forMs < 0 || replicaOn(view, rule.primary, service)?.ruleDurable) return undefined
-  const why = `${rule.primary} does not lead ${service.name} ${formatDuration(LEADS_WITHIN_MS)} after it was chosen`
+  const why = `${rule.primary} does not lead ${service.name} ${formatDuration(withinMs)} after it was chosen`
   return { rule: 'primary-unwell', evidence: 'inferred', why, forMs }
 }
 

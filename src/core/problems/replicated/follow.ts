@@ -5,6 +5,7 @@
  * before: there is nothing to compare with until then.
  */
 import { leadsIn, newestRule, placedCopies, ruledRecord } from '../../copies.ts'
+import type { NodeName, ServiceName, Term } from '../../model.ts'
 import { instanceOn, localInstance } from '../../view.ts'
 import { forEachReplicated, type Problem } from '../problem.ts'
 
@@ -21,6 +22,8 @@ export const follow = forEachReplicated((view, service) => {
   if (!isPlaced || pledged > rule.term || instance.state === 'stopping') return undefined
   const follows = instance.state === 'running' && instance.role === 'standby' && receivingFrom === rule.primary
   if (follows && pledged === rule.term) return undefined
+  if (pledged < rule.term && view.local.busy[service.name]?.endsWith('follow'))
+    return calledOff(view.self, service.name, rule.term)
   const primaryLeads = leadsIn(instanceOn(view, rule.primary, service.name), rule.term)
   const mayStart = instance.state === 'running' || instance.retryInMs <= 0
   const found = (
@@ -46,3 +49,10 @@ export const follow = forEachReplicated((view, service) => {
     return found('standby-down', why, 'by-actor', [{ kind: 'fence', service: service.name, term: rule.term }])
   return found('standby-down', why, 'by-actor', [{ kind: 'start', service: service.name, role: 'standby', term: 0 }])
 })
+
+/** It waits for, or copies from, the primary of a term that is over, and was too late to be recruited for this one. */
+function calledOff(node: NodeName, service: ServiceName, term: Term): Problem {
+  const why = `${service} on ${node} waits for the primary of an older term than ${term}`
+  const steps = [{ kind: 'fence' as const, service, term }]
+  return { rule: 'standby-behind', service, evidence: 'first-hand', why, told: 'not', steps }
+}

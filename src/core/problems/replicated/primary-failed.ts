@@ -18,9 +18,11 @@ export const primaryFailed = forEachReplicated((view, service) => {
   const { phase } = record.replica
   if (phase !== 'serving' && phase !== 'promoting') return undefined
   const rule = newestRule(record)
-  const failure = failureOf(view, service, rule) ?? (phase === 'promoting' ? stalledOf(view, service, rule) : undefined)
+  const failed = failureOf(view, service, rule)
+  const failure = failed ?? (phase === 'promoting' ? stalledOf(view, service, rule) : undefined)
   if (!failure) return undefined
-  const hopeful = couldBeat(view, service, record.replica.rules, rule.primary)
+  // One that merely cannot lead takes part in what follows, and may be chosen again, with others to confirm.
+  const hopeful = couldBeat(view, service, record.replica.rules, failed ? rule.primary : undefined)
   const why = hopeful ? failure.why : `${failure.why}; too few copies are in reach for another to take over`
   const turnMs = turnOf(view, service) * view.cluster.timing.staggerMs
   const mayAct = hopeful && view.store.reachable && failure.forMs >= turnMs

@@ -1,0 +1,106 @@
+/**
+ * A dead agent harms nothing: the database beside it serves on, its standbys hear that, and nobody takes the lead away from
+ * it for as long as another agent may come. What its absence costs in the end is one change of primary, with nothing lost.
+ */
+import { afterEach, expect, test } from 'vitest'
+import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
+import { until } from '../../src/lib/until.ts'
+import { serviceOf, slownessMs } from './cluster.ts'
+import { Ledger } from './torture/ledger.ts'
+import { DOOR, Place } from './torture/place.ts'
+
+const WHOLE_WITHIN_MS = 90_000
+let place: Place | undefined
+let ledger: Ledger | undefined
+
+afterEach(async () => {
+  await ledger?.stop()
+  await place?.close()
+  ledger = undefined
+  place = undefined
+}, 60_000)
+
+async function begin(): Promise<{ place: Place; ledger: Ledger; primary: string }> {
+  const p = new Place({ plain: true })
+  place = p
+  p.start()
+  const primary = await p.untilWhole(WHOLE_WITHIN_MS)
+  // Not through the door of the node whose agent dies: what that door does then is told elsewhere.
+  const doors = p.nodes.filter((node) => node !== primary)
+  const l = new Ledger(doors.map((node) => ({ node, host: p.address(node), port: DOOR })))
+  ledger = l
+  await l.begin(2)
+  await l.untilAcknowledged(50, 30_000)
+  return { place: p, ledger: l, primary }
+}
+
+async function standing(p: Place): Promise<object> {
+  const { term, primary, instances } = serviceOf(await p.status(), 'db')
+  return { term, primary, pids: Object.fromEntries(instances.map(({ node, pid }) => [node, pid])) }
+}
+
+test('killed and started again at once, beside the primary and beside a standby: the same servers in the same term', async () => {
+  const { place: p, ledger: l, primary } = await begin()
+  const before = await standing(p)
+  for (const node of [primary, ...p.nodes.filter((one) => one !== primary)]) {
+    const [from, agent] = [clock.mono(), p.agent(node)]
+    p.killAgent(node)
+    await until({ clock, everyMs: 20, withinMs: 20_000, what: `another agent of ${node}` }, () => {
+      return p.agent(node) !== undefined && p.agent(node)?.pid !== agent?.pid
+    })
+    await p.untilWhole(WHOLE_WITHIN_MS)
+    await l.untilAcknowledged(20, 30_000)
+    expect(await standing(p), `the agent of ${node} was killed`).toEqual(before)
+    expect(l.gapBetween(from, clock.mono())).toBeLessThan(1_000 + 20 * slownessMs())
+  }
+  expect(l.twoWriters()).toEqual([])
+}, 240_000)
+
+test('killed beside the primary and away for five seconds: the same servers in the same term, and writes go on', async () => {
+  const { place: p, ledger: l, primary } = await begin()
+  const before = await standing(p)
+  const from = clock.mono()
+  p.killAgentForGood(primary)
+  await sleep(clock, 5_000) // the length of the fault
+  await l.untilAcknowledged(20, 30_000)
+  expect(await standing(p)).toEqual(before)
+  expect(l.gapBetween(from, clock.mono())).toBeLessThan(1_000 + 20 * slownessMs())
+  p.startNode(primary)
+  await p.untilWhole(WHOLE_WITHIN_MS)
+  expect(await standing(p)).toEqual(before)
+}, 240_000)
+
+test('killed together with its server: that is no silence, and another one leads at once', async () => {
+  const { place: p, ledger: l, primary } = await begin()
+  const from = clock.mono()
+  const server = p.postmaster(primary)
+  p.killAgentForGood(primary)
+  if (server) process.kill(server.pid, 'SIGKILL')
+  await l.untilAcknowledged(200, 30_000)
+  expect(l.gapBetween(from, clock.mono())).toBeLessThan(2_500 + 30 * slownessMs())
+  expect(serviceOf(await p.status(), 'db').primary).not.toBe(primary)
+  p.startNode(primary)
+  await p.untilWhole(WHOLE_WITHIN_MS)
+  await expectAllThere(p, l)
+}, 240_000)
+
+test('away for longer than an agent takes to come back: another one leads, nothing is lost, the old one follows later', async () => {
+  const { place: p, ledger: l, primary } = await begin()
+  p.killAgentForGood(primary)
+  await until({ clock, everyMs: 50, withinMs: 60_000, what: 'another primary' }, async () => {
+    const { primary: leads } = serviceOf(await p.status(), 'db')
+    return leads !== null && leads !== primary
+  })
+  await l.untilAcknowledged(50, 30_000)
+  p.startNode(primary)
+  expect(await p.untilWhole(WHOLE_WITHIN_MS)).not.toBe(primary)
+  await expectAllThere(p, l)
+}, 240_000)
+
+async function expectAllThere(p: Place, l: Ledger): Promise<void> {
+  await l.stop()
+  const primary = await p.untilWhole(WHOLE_WITHIN_MS)
+  const there = new Set((await p.ask(primary, 'select id::int from ledger')).map((row) => row.id as number))
+  expect(l.missingFrom(there)).toEqual([])
+  expect(l.twoWriters()).toEqual([])
+}

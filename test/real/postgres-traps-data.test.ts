@@ -1,0 +1,249 @@
+/**
+ * More traps of promoting PostgreSQL, each against real servers: those about what a copy may lack, keep, or be made of
+ * (docs/safety.md has the table of all of them).
+ */
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { afterEach, expect, test } from 'vitest'
+import { furthest } from '../../src/core/quorum.ts'
+import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'
+import { systemPostgres } from './engines.ts'
+import { Ledger, Trio } from './postgres-trio.ts'
+
+let trio: Trio | undefined
+const cleanUps: (() => void)[] = []
+
+afterEach(async () => {
+  await trio?.end()
+  trio = undefined
+  for (const cleanUp of cleanUps.splice(0)) cleanUp()
+})
+
+async function begin(wanted: ConstructorParameters<typeof Trio>[0] = {}): Promise<Trio> {
+  trio = new Trio(wanted)
+  await trio.begin()
+  return trio
+}
+
+const SETTINGS = { shared_buffers: '16MB', max_connections: 40 }
+
+/** A folder with the system's programs, and a pg_rewind that does what `script` says; `$REAL` is the true one. */
+function withRewind(script: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-bin-'))
+  cleanUps.push(() => rmSync(folder, { recursive: true, force: true }))
+  chmodSync(folder, 0o755)
+  const bin = systemPostgres ?? ''
+  for (const name of ['postgres', 'initdb', 'pg_waldump', 'pg_controldata'])
+    symlinkSync(join(bin, name), join(folder, name))
+  writeFileSync(join(folder, 'pg_rewind'), `#!/bin/sh\nREAL=${bin}/pg_rewind\n${script}\n`, { mode: 0o755 })
+  return folder
+}
+
+/** `a` led and holds a row that nobody acknowledged; `b` leads in term 2 and `c` follows it. Returns what was acknowledged. */
+async function divergedA(t: Trio): Promise<Ledger> {
+  const writer = await t.connect('a')
+  const ledger = await Ledger.prepare(writer)
+  ledger.begin(writer)
+  await t.until('some rows', () => ledger.acknowledged.length > 50)
+  await ledger.stop()
+  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
+  writer.query('insert into ledger (id) values (-7)').catch(() => {}) // its server is ended while it waits
+  await t.until('it waits', async () => {
+    const waits = "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'insert into ledger%'"
+    return (await t.rows('a', waits)).length === 1
+  })
+  const rule = t.rule(2, 'b')
+  await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
+  return ledger
+}
+
+test.skipIf(!systemPostgres)(
+  'trap 22: a pg_rewind that fails half way is followed by a copy: nothing of the half is used',
+  async () => {
+    // It tears the folder, as one that was interrupted would have: pages are gone, and the control file is the old one.
+    const bin = withRewind('rm -f "$2"/base/*/pg_filenode.map; echo "pg_rewind: error: the disk gave up" >&2; exit 1')
+    const t = await begin({ bin })
+    const ledger = await divergedA(t)
+    await t.driver('a').follow(t.rule(2, 'b'), t.address('b'))
+    await t.until('it counts again', () => !t.observe('a').replica.quarantined)
+    expect(await ledger.lost(await t.connect('a'))).toEqual([])
+    expect(await t.rows('a', 'select 1 from ledger where id = -7')).toEqual([])
+  },
+)
+
+test.skipIf(!systemPostgres)(
+  'trap 22: an agent that dies within pg_rewind: the next one neither starts nor rewinds the half, but copies',
+  async () => {
+    const bin = withRewind('rm -f "$2"/base/*/pg_filenode.map; exec sleep 1000')
+    const t = await begin({ bin })
+    const ledger = await divergedA(t)
+    const following = t.driver('a').follow(t.rule(2, 'b'), t.address('b'))
+    following.catch(() => {}) // its agent dies
+    await t.until('the rewind to tear the folder', () => {
+      const base = join(t.dataOf('a'), 'base')
+      return readdirSync(base).every((name) => !existsSync(join(base, name, 'pg_filenode.map')))
+    })
+    await t.restartAgent('a')
+    // Asked to fence itself it has nothing to say: what is there is of two histories.
+    await t.driver('a').fence(3)
+    expect(t.observe('a')).toMatchObject({ state: 'stopped', replica: { fenced: true, position: null } })
+    await expect(t.driver('a').start({ role: 'standby', term: 0 })).rejects.toMatchObject({ code: 'UND_REFUSED' })
+    await Promise.all([t.driver('b').fence(3), t.driver('c').fence(3)])
+    const rule = t.rule(3, 'b')
+    await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
+    await t.driver('a').follow(rule, t.address('b'))
+    await t.until('it counts again', () => !t.observe('a').replica.quarantined)
+    expect(await ledger.lost(await t.connect('a'))).toEqual([])
+  },
+  180_000,
+)
+
+test('trap 23: the slot of a dead standby is bounded, and that standby is copied anew when what it needs is gone', async () => {
+  const t = await begin({
+    options: {
+      limits: { ...POSTGRES_DEFAULTS.limits, slotKeepMb: 24, walKeepMb: 8, freeSpaceMb: 32 },
+      settings: { ...SETTINGS, max_wal_size: '16MB', min_wal_size: '8MB' },
+    },
+  })
+  await t.driver('c').kill()
+  const writer = await t.connect('a')
+  await writer.query('create table big (text text)')
+  for (let round = 0; round < 8; round += 1) {
+    await writer.query('insert into big select repeat(md5(n::text), 40) from generate_series(1, 6000) n')
+    await writer.query('checkpoint')
+  }
+  const [slot] = await t.rows('a', "select wal_status from pg_replication_slots where slot_name = 'understudy_c'")
+  expect(slot?.wal_status).toBe('lost')
+  const [kept] = await t.rows('a', 'select sum(size)::float8 / 1048576 as mb from pg_ls_waldir()')
+  expect(Number(kept?.mb)).toBeLessThan(24 + 16 + 16)
+  await t.driver('c').follow(t.rule(1, 'a'), t.address('a'))
+  await t.until('it counts again', () => !t.observe('c').replica.quarantined)
+  expect(await t.rows('c', 'select count(*)::int as it from big')).toEqual([{ it: 48_000 }])
+  await t.until('it streams', () => t.observe('c').replica.receivingFrom === 'a')
+}, 180_000)
+
+test('trap 23: after a promotion every member has a slot on the new primary, also for the old one', async () => {
+  const t = await begin()
+  await t.driver('a').kill()
+  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
+  const rule = t.rule(2, 'b')
+  await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
+  const names = async () =>
+    (await t.rows('b', 'select slot_name as it from pg_replication_slots order by 1')).map((row) => row.it)
+  await t.until('slots for both', async () => (await names()).join() === 'understudy_a,understudy_c')
+})
+
+test('trap 6: nobody but a member can stream under the name of a member', async () => {
+  const t = await begin()
+  await t.rows('a', "create role thief login replication password 'x'")
+  const { port } = t.observe('a')
+  const account = { host: '127.0.0.1', port, user: 'thief', password: 'x', application_name: 'b' }
+  const client = new pg.Client({ ...account, ...({ replication: 'true' } as object) })
+  client.on('error', () => {})
+  await expect(client.connect()).rejects.toMatchObject({ code: '28000' })
+  const [row] = await t.rows('a', 'show synchronous_standby_names')
+  expect(row?.synchronous_standby_names).toBe('ANY 1 ("b", "c")')
+  const names = await t.rows('a', 'select application_name as it from pg_stat_replication order by 1')
+  expect(names.map((one) => one.it)).toEqual(['b', 'c'])
+})
+
+test('trap 10: with no standby left writes wait, and the rule stays as it is', async () => {
+  const t = await begin()
+  await Promise.all([t.driver('b').kill(), t.driver('c').kill()])
+  const writer = await t.connect('a')
+  const write = writer.query('create table waits ()').then(() => 'acknowledged')
+  write.catch(() => {}) // its server may be killed in the end
+  await t.until('it waits', async () => {
+    return (await t.rows('a', "select 1 from pg_stat_activity where wait_event = 'SyncRep'")).length > 0
+  })
+  await t.restartAgent('a') // a new agent that sees nobody stream does not know better
+  expect(await t.rows('a', 'show synchronous_standby_names')).toEqual([
+    { synchronous_standby_names: 'ANY 1 ("b", "c")' },
+  ])
+  expect(await t.rows('a', "select 1 from pg_stat_activity where wait_event = 'SyncRep'")).not.toEqual([])
+  await t.driver('b').follow(t.rule(1, 'a'), t.address('a'))
+  expect(await write).toBe('acknowledged')
+})
+
+test('trap 13: what a standby shows may vanish when nobody acknowledged it; it is kept and named', async () => {
+  const t = await begin()
+  await t.driver('a').changeRule(t.rule(1, 'a', { k: 2, id: 'both' }))
+  const writer = await t.connect('a')
+  const ledger = await Ledger.prepare(writer)
+  await t.driver('c').kill() // both must confirm, so nothing is acknowledged from here on
+  let acknowledged = false
+  writer.query('insert into ledger (id) values (13)').then(
+    () => {
+      acknowledged = true
+    },
+    () => {}, // its server is killed while it waits
+  )
+  await t.until('b shows it', async () => (await t.rows('b', 'select 1 from ledger where id = 13')).length === 1)
+  await Promise.all([t.driver('a').kill(), t.driver('b').kill()])
+  await t.driver('c').fence(2) // one of two is enough where both must confirm
+  const rule = t.rule(2, 'c', { k: 1, members: ['b'] })
+  const leading = t.driver('c').lead(rule)
+  leading.catch(() => {}) // awaited below
+  await t.driver('b').follow(rule, t.address('c'))
+  await leading.catch(() => t.driver('c').lead(rule))
+  expect(acknowledged).toBe(false)
+  expect(await ledger.lost(await t.connect('c'))).toEqual([])
+  for (const node of ['b', 'c']) expect(await t.rows(node, 'select 1 from ledger where id = 13')).toEqual([])
+  expect(t.observe('b').note).toMatch(/gave up \d+ bytes of log/)
+}, 120_000)
+
+test('trap 19: a longer log of an older term loses against a shorter one of a newer term', async () => {
+  const t = await begin()
+  const writer = await t.connect('a')
+  await Ledger.prepare(writer)
+  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
+  // Much that nobody will ever acknowledge: the old primary's log is by far the longest.
+  await writer.query('set synchronous_commit = local')
+  await writer.query('insert into ledger (id) select generate_series(1000, 40000)')
+  const rule = t.rule(2, 'b')
+  await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
+  await Promise.all(['a', 'b', 'c'].map((node) => t.driver(node).fence(3)))
+  const fenced = ['a', 'b', 'c'].map((node) => {
+    const { position } = t.observe(node).replica
+    if (!position) throw new Error(`${node} says nothing`)
+    return { node, position }
+  })
+  const log = (node: string) => BigInt(fenced.find((one) => one.node === node)?.position.log ?? '0')
+  expect(log('a') > log('b')).toBe(true)
+  expect(furthest(fenced).map(({ node }) => node)).not.toContain('a')
+})
+
+test('trap 25: an archive gets the history and every segment of the new timeline, and nothing is overwritten', async () => {
+  const archive = mkdtempSync(join(tmpdir(), 'understudy-archive-'))
+  chmodSync(archive, 0o777)
+  cleanUps.push(() => rmSync(archive, { recursive: true, force: true }))
+  mkdirSync(join(archive, 'wal'), { mode: 0o777 })
+  chmodSync(join(archive, 'wal'), 0o777)
+  const command = `test ! -f ${archive}/wal/%f && cp %p ${archive}/wal/%f.new && mv ${archive}/wal/%f.new ${archive}/wal/%f`
+  const settings = { ...SETTINGS, archive_mode: 'on', archive_command: command }
+  const t = await begin({ options: { settings } })
+  const ledger = await divergedA(t)
+  await t.driver('a').follow(t.rule(2, 'b'), t.address('b'))
+  await t.rows('b', 'select pg_switch_wal()')
+  await ledger.stop()
+  const archived = () => readdirSync(join(archive, 'wal'))
+  await t.until('the history of timeline 2', () => archived().includes('00000002.history'))
+  await t.until('a segment of timeline 2', () => archived().some((name) => /^00000002[0-9A-F]{16}$/.test(name)))
+  const [row] = await t.rows('b', 'select failed_count::int as failed, last_failed_wal as wal from pg_stat_archiver')
+  expect(row).toEqual({ failed: 0, wal: null })
+  // The last segment of the old timeline is complete on nobody: the new primary archives its part under another name.
+  expect(archived().some((name) => /^00000001[0-9A-F]{16}\.partial$/.test(name))).toBe(true)
+}, 120_000)
+
+test('trap 26: time-outs of streams are those of a failover, on every member', async () => {
+  const t = await begin()
+  for (const node of t.nodes) {
+    const [row] = await t.rows(
+      node,
+      `select current_setting('wal_receiver_timeout') as receiver, current_setting('wal_sender_timeout') as sender`,
+    )
+    expect(row).toEqual({ receiver: '3s', sender: '3s' })
+  }
+})
