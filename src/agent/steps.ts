@@ -81,6 +81,8 @@ export class Steps {
       else if (writesStore(act.step)) await this.#options.late()
       release()
     } catch (error) {
+      // It was called off by something more urgent, which is under way or done: no failure, and nothing to rest from.
+      if (this.#busy.get(service ?? WHOLE_NODE) !== spell) return
       this.#rest(act, service ?? WHOLE_NODE, spell, release)
       this.#options.failed(act, service, error as Error)
     }
@@ -95,7 +97,6 @@ export class Steps {
   }
 
   #rest({ step }: Act, service: ServiceName, spell: { what: string }, release: () => void): void {
-    if (this.#busy.get(service) !== spell) return // it was called off by what is under way now
     const failures = (this.#failures.get(service) ?? 0) + 1
     this.#failures.set(service, failures)
     if ((step.kind === 'start' || step.kind === 'promote') && step.term > 0) this.#failedIn.set(service, step.term)
