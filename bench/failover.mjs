@@ -143,7 +143,9 @@ function told({ longestGapMs, failed, errors, idleError, lost }) {
 function report(summaries) {
   say(`\n${table(summaries)}\n`)
   for (const fault of faults) say(`${fault}: ${FAULTS[fault].means}`)
-  if (faults.includes('freeze')) say(`frozen for ${freezeMs / 1_000} s each time`)
+  if (faults.includes('freeze')) {
+    say(`frozen for ${freezeMs / 1_000} s each time; a peer for its ttl and 10 s more where that is longer`)
+  }
   for (const peer of peers) say(`${PATRONI_SETTINGS[peer].name}: ${PATRONI_SETTINGS[peer].means}`)
   say('\nReceipts of Understudy: half of the runs had got so far, in milliseconds after the fault')
   for (const one of summaries) {

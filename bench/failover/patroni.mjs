@@ -66,7 +66,7 @@ function canRun(path) {
 }
 
 export async function startPatroni(settings) {
-  const folder = mkdtempSync(join(tmpdir(), 'understudy-bench-patroni-'))
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-failover-peer-'))
   chmodSync(folder, 0o755)
   const account = accountFor(null)
   const hosts = addresses()

@@ -20,7 +20,7 @@ const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const LOGIN = { user: 'bench', password: 'bench', database: 'bench' }
 
 export async function startUnderstudy({ bin }) {
-  const folder = mkdtempSync(join(tmpdir(), 'understudy-bench-'))
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-failover-'))
   chmodSync(folder, 0o755) // PostgreSQL refuses to run as root: whoever it runs as has to get in
   const hosts = addresses()
   const port = await freePort(hosts[0])

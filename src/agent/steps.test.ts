@@ -1,5 +1,6 @@
 /** What a step leaves behind, also one that came too late. */
 import { expect, test } from 'vitest'
+import { cluster, view as madeUp, web } from '../../test/made-up.ts'
 import type { Act } from '../core/choose.ts'
 import type { View } from '../core/view.ts'
 import { systemClock } from '../lib/clock.ts'
@@ -57,4 +58,34 @@ test('a write that took place is no late one', async () => {
   )
   await steps.begin(record, view)
   expect(late).toBe(0)
+})
+
+test('a step that something more urgent called off has not failed', async () => {
+  let failures = 0
+  let callOff: (error: Error) => void = () => undefined
+  const driver = {
+    start: () => new Promise<void>((_, reject) => (callOff = reject)),
+    kill: async () => callOff(new Error('called off by something more urgent')),
+  }
+  const world = { drivers: new Map([['web', driver]]) }
+  const steps = new Steps({
+    clock: systemClock,
+    hands: { world } as unknown as Hands,
+    recheck: () => view,
+    done: async () => undefined,
+    late: async () => undefined,
+    failed: () => {
+      failures += 1
+    },
+    wake: () => undefined,
+  })
+  const starting = madeUp({ cluster: cluster([web()]) })
+  const first = steps.begin(
+    { rule: 'instance-missing', why: '', step: { kind: 'start', service: 'web', role: 'active', term: 0 } },
+    starting,
+  )
+  await steps.begin({ rule: 'instance-unwell', why: '', step: { kind: 'kill', service: 'web' } }, view)
+  await first
+  expect(failures).toBe(0)
+  expect(steps.isBusy('web')).toBe(false)
 })

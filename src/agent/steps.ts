@@ -90,6 +90,8 @@ export class Steps {
       else if (writesStore(act.step)) await this.#options.late()
       release()
     } catch (error) {
+      // It was called off by something more urgent, which is under way or done: no failure, and nothing to rest from.
+      if (this.#busy.get(service ?? WHOLE_NODE) !== spell) return
       this.#rest(act, service ?? WHOLE_NODE, { spell, release, why: (error as Error).message })
       this.#options.failed(act, service, error as Error)
     }
@@ -104,7 +106,6 @@ export class Steps {
   }
 
   #rest({ step }: Act, service: ServiceName, { spell, release, why }: Failed): void {
-    if (this.#busy.get(service) !== spell) return // it was called off by what is under way now
     const failures = (this.#failures.get(service) ?? 0) + 1
     this.#failures.set(service, failures)
     if ((step.kind === 'start' || step.kind === 'promote' || step.kind === 'demote') && step.term > 0)

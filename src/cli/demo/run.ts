@@ -33,7 +33,6 @@ export interface Outcome {
   readonly detectedMs: number | null
   /** From the fault until everything was as it should be again; null: not within the time allowed. */
   readonly backMs: number | null
-  readonly rule: string
   readonly tally: Tally
 }
 
@@ -125,16 +124,12 @@ async function suffer(
   const backMs = over ? Date.now() - from : null
   if (doorDown && cluster.nodes.get(doorDown)?.phase === 'running') traffic.enter(doorDown)
   await sleep(clock, CALM_MS)
-  const notices = events.filter((event) => isNotice(event, fault, from))
-  // The doors' own sight often comes first; the rule is what the agents call it.
-  const named = notices.find(({ rule }) => rule !== 'target-dead') ?? notices[0]
-  const notice = notices[0]
+  const notice = events.find((event) => isNotice(event, fault, from))
   return {
     fault: fault.name,
     what: injected.what,
     detectedMs: notice ? Date.parse(notice.at) - from : null,
     backMs,
-    rule: named?.rule ?? '',
     tally: traffic.tally(from, Date.now() - CALM_MS / 2, doorDown),
   }
 }

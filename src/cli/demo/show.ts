@@ -65,16 +65,15 @@ export class Show {
   }
 
   #table(outcomes: readonly Outcome[]): string {
-    const titles = ['fault', 'noticed', 'back', 'requests', 'failed', 'slowest page', 'slowest order', 'rule']
+    const titles = ['fault', 'noticed', 'back', 'failed requests', 'slowest page', 'slowest order']
     const table = new Table({
       head: titles.map((title) => this.#paint.bold(title)), // the library would print codes into a file, too
       style: { head: [], border: [], compact: true },
     })
-    for (const { fault, detectedMs, backMs, rule, tally } of outcomes) {
-      const { requests, failedPages, failedOrders, slowestPageMs, slowestOrderMs } = tally
-      const failed = failedPages + failedOrders === 0 ? '0' : `${failedPages} pages, ${failedOrders} orders`
-      const slowest = [slowestPageMs, slowestOrderMs].map(formatDuration)
-      table.push([fault, shown(detectedMs), shown(backMs), requests, failed, ...slowest, rule])
+    for (const { fault, detectedMs, backMs, tally } of outcomes) {
+      const failed = `${tally.failedPages + tally.failedOrders} of ${tally.requests}`
+      const slowest = [tally.slowestPageMs, tally.slowestOrderMs].map(formatDuration)
+      table.push([fault, shown(detectedMs), shown(backMs), failed, ...slowest])
     }
     return table.toString()
   }
