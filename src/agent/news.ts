@@ -7,6 +7,7 @@ import type { ReplicaReport } from '../core/replica.ts'
 import { sameItems, saysTheSame } from '../lib/same.ts'
 
 const APART = new Set(['instances'])
+const DECIDES_NOTHING = new Set(['instances', 'problems'])
 const AGES = new Set(['healthForMs', 'stateForMs', 'retryInMs', 'replica'])
 const PROGRESS = new Set(['replayLagBytes', 'heardAgoMs', 'streaming', 'position'])
 
@@ -15,7 +16,15 @@ export function isNoNews(before: NodeReport, now: NodeReport): boolean {
   return saysTheSame(before, now, APART) && sameItems(before.instances, now.instances, isAsBefore)
 }
 
-/** The same of one instance. */
+/**
+ * May somebody decide otherwise by the second report than by the first? What is wrong there is for people to read: each
+ * node acts on what it finds itself.
+ */
+export function mayMatter(before: NodeReport, now: NodeReport): boolean {
+  return !saysTheSame(before, now, DECIDES_NOTHING) || !sameItems(before.instances, now.instances, isAsBefore)
+}
+
+/** The second report of an instance says nothing that the first did not. */
 export function isAsBefore(before: InstanceReport, now: InstanceReport): boolean {
   return (
     before.retryInMs > 0 === now.retryInMs > 0 &&

@@ -9,7 +9,7 @@
 import type { ClusterSpec, InstanceReport, NodeName, NodeReport } from '../core/model.ts'
 import { firstSuspicion, heard, isCondemned, isSuspect, LATE_MS, type Suspicion } from '../core/suspicion.ts'
 import type { PeerFacts } from '../core/view.ts'
-import { isNoNews } from './news.ts'
+import { mayMatter } from './news.ts'
 
 /** Reports are said again every second: after three of them, an incarnation that is lower is a clock that was set back. */
 const OVERTAKEN_MS = 3_000
@@ -44,17 +44,17 @@ export class Peers {
     peer.abstains = abstains
   }
 
-  /** Takes a report; false when it says nothing new. */
+  /** Takes a report; false when nothing can be decided otherwise by it than by the last one. */
   report(from: NodeName, report: NodeReport, now: number): boolean {
     const peer = this.#peers.get(from)
     if (!peer) return false
     // From an agent that has died since. But not for long: a wall clock that was set back must not silence a new agent.
     const isOlder = peer.report !== null && report.incarnation < peer.report.incarnation
     if (isOlder && now - peer.reportedAt < OVERTAKEN_MS) return false
-    const isNews = peer.report === null || !isNoNews(peer.report, report)
+    const matters = peer.report === null || mayMatter(peer.report, report)
     peer.report = report
     peer.reportedAt = now
-    return isNews
+    return matters
   }
 
   /** Judges everybody anew. `ownLagMs`: how late this node's own event loop was lately. */

@@ -21,6 +21,6 @@ export interface Decision {
 
 export function decide(view: View): Decision {
   const problems: Problem[] = []
-  for (const find of FINDERS) problems.push(...find(view))
+  for (const find of FINDERS) for (const problem of find(view)) problems.push(problem)
   return { problems, acts: choose(problems, view) }
 }

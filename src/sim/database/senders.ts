@@ -98,6 +98,7 @@ export class Senders {
 
   /** Acknowledges what may be, by the rule as it is now. */
   release(): void {
+    if (this.#waiting.length === 0) return
     const { members, k } = this.#server
     const flushed = members.map((node) => this.flushedBy(node)).sort((a, b) => b - a)
     const safe = k === 0 ? Number.POSITIVE_INFINITY : (flushed[k - 1] ?? 0)
