@@ -7,11 +7,25 @@
  *     const clock = new VirtualClock()
  *     const store = new MemoryCluster({ clock }).open()
  *     await clock.advance(2_000)
+ *
+ * And a made-up world in which the real agents perform a scenario, told as a transcript (the language is in
+ * sim/scenario/language.ts):
+ *
+ *     const { text, failures } = await tellScenario(`
+ *       cluster a:north b:south c:west
+ *       service db database 3
+ *       start
+ *       expect db served within 5s
+ *       kill db.primary
+ *       expect db served within 1s
+ *       expect nothing lost`)
  */
 export { driverContract } from './drivers/contract.ts'
+export { REPLICA_CONTRACT, type ReplicaWorld, type Write } from './drivers/contract-copies.ts'
 export { FakeDriver, FakePlace, FakeProcess } from './drivers/fake.ts'
 export type { Clock } from './lib/clock.ts'
 export { type Random, seededRandom } from './lib/random.ts'
 export { VirtualClock } from './lib/virtual-clock.ts'
+export { type Told, tellScenario } from './sim/scenario/runner.ts'
 export { STORE_CONTRACT } from './stores/contract.ts'
 export { MemoryCluster } from './stores/memory.ts'

@@ -32,6 +32,8 @@ export class Journal {
   readonly #run: string
   #count = 0
   #standing = new Map<string, Problem>()
+  /** Of problems that are told only when they last: when each was first seen, by the wall clock. */
+  readonly #seenSince = new Map<string, number>()
 
   constructor(self: NodeName, wall: () => number, publish: (event: EventRecord) => void) {
     this.#self = self
@@ -81,12 +83,13 @@ export class Journal {
   compare(problems: readonly Problem[], worthTelling: (problem: Problem) => boolean): void {
     if (problems.length === 0 && this.#standing.size === 0) return
     const now = new Map(problems.map((problem) => [`${problem.rule} ${problem.service ?? ''}`, problem]))
+    for (const key of this.#seenSince.keys()) if (!now.has(key)) this.#seenSince.delete(key)
     for (const [key, problem] of now) {
       const { service, rule, why } = problem
       const before = this.#standing.get(key)
       // The first sentence stands; but once there was something to do about it, its end is told by what was done.
       if (before) now.set(key, problem.steps.length === 0 || before.steps.length > 0 ? before : problem)
-      else if (worthTelling(problem)) this.tell({ service, rule, kind: 'noticed', why })
+      else if (this.#hasStood(key, problem) && worthTelling(problem)) this.tell({ service, rule, kind: 'noticed', why })
       else now.delete(key)
     }
     for (const [key, { service, rule, why, steps }] of this.#standing) {
@@ -94,6 +97,13 @@ export class Journal {
       if (!now.has(key) && steps.length === 0) this.tell({ service, rule, kind: 'ended', why: `no longer so: ${why}` })
     }
     this.#standing = now
+  }
+
+  #hasStood(key: string, { tellAfterMs = 0 }: Problem): boolean {
+    if (tellAfterMs === 0) return true
+    const since = this.#seenSince.get(key) ?? this.#wall()
+    this.#seenSince.set(key, since)
+    return this.#wall() - since >= tellAfterMs
   }
 
   events(): readonly EventRecord[] {

@@ -1,6 +1,6 @@
 /**
  * What must be true at every moment, whatever dies, hangs or is cut off. The simulator and the tests check these after
- * every event, and the live agent raises the same ones as alarms. Each takes plain facts and returns what is broken as
+ * every event, and the live agent raises the same ones as alarms (problems/alarms.ts). Each takes plain facts and returns what is broken as
  * sentences; an empty list is the only good answer. docs/safety.md says which promise each one guards.
  */
 import type { ClusterSpec, InstanceReport, NodeName, ServiceName, ServiceSpec, Term } from './model.ts'
@@ -56,10 +56,17 @@ export function oneRunForTerm(earlier: Seen | undefined, now: Seen): string[] {
   return [`term ${term} of ${service} is used twice: by a process on ${earlier.node} and by another on ${now.node}`]
 }
 
-/** No zone has two instances of a service while another zone that could have one has none. */
-export function zonesAreSpread(cluster: ClusterSpec, service: ServiceSpec): string[] {
+/**
+ * No zone has two instances of a service while another zone that could have one has none. `on`: where its instances belong
+ * now; with nodes away that may be crowded, and then it must be said (`zone-crowded`).
+ */
+export function zonesAreSpread(
+  cluster: ClusterSpec,
+  service: ServiceSpec,
+  on: readonly NodeName[] = place(service, cluster.nodes),
+): string[] {
   const zoneOf = new Map(cluster.nodes.map((node) => [node.name, `${node.region}/${node.zone}`]))
-  const placed = place(service, cluster.nodes).map((node) => zoneOf.get(node) ?? '')
+  const placed = on.map((node) => zoneOf.get(node) ?? '')
   const usable = cluster.nodes.filter((node) => service.nodes.length === 0 || service.nodes.includes(node.name))
   const zones = new Set(usable.map((node) => zoneOf.get(node.name) ?? ''))
   const crowded = placed.find((zone, index) => placed.indexOf(zone) !== index)

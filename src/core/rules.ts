@@ -51,6 +51,10 @@ export const RULES = {
     'The store does not answer or cannot be written: what runs goes on, nothing that needs agreement is done.',
   'node-lost': 'A majority of the nodes that watch a node has heard nothing of it for long enough.',
   'too-few-instances': 'Fewer nodes are left than instances were asked for.',
+  'zone-crowded':
+    'Two instances stand in one zone while another one has none: its nodes are away, or copies stay where their data is.',
+  'promise-broken':
+    'What an invariant forbids is so, as far as this node can see: a fault of ours, or of a clock or disk that lies.',
   'target-dead': 'A front door gives nothing more to an instance that everybody else still believes to be well.',
   'door-closed': 'A front door cannot listen on its address and port.',
   'door-certificate': 'The certificate of a front door cannot be used, or is about to end.',

@@ -88,8 +88,13 @@ const NEVER_STARTED: Omit<InstanceReport, 'service'> = {
   retryInMs: 0,
 }
 
+/** What a driver reports of an instance that it never started. */
+export function neverStarted(service: ServiceName): InstanceReport {
+  return { service, ...NEVER_STARTED }
+}
+
 export function localInstance(view: View, service: ServiceName): InstanceReport {
-  return view.local.instances[service] ?? { service, ...NEVER_STARTED }
+  return view.local.instances[service] ?? neverStarted(service)
 }
 
 /** The instance on any node, as this node knows it; undefined when that node never reported it. */

@@ -1,4 +1,5 @@
 /** Is everything as it should be, once nothing is broken any more? What is not, as sentences. */
+import { zonesAreSpread } from '../core/invariants.ts'
 import type { ServiceSpec } from '../core/model.ts'
 import type { ServiceRecord } from '../core/records.ts'
 import type { Process } from './processes.ts'
@@ -7,7 +8,20 @@ import type { World } from './world.ts'
 
 export function unsettled(world: World): string[] {
   const drained = drainedNodes(world)
-  return [...world.cluster.services.flatMap((service) => unsettledOf(world, service, drained)), ...misinformed(world)]
+  const ofServices = world.cluster.services.flatMap((service) => [
+    ...unsettledOf(world, service, drained),
+    ...crowdedUnsaid(world, service),
+  ])
+  return [...ofServices, ...misinformed(world)]
+}
+
+/** Placement may have to give up the spread over zones, and never does without saying so. */
+function crowdedUnsaid(world: World, service: ServiceSpec): string[] {
+  const on = [...world.nodes.values()].filter(({ processes }) => processes.of(service.name)).map(({ name }) => name)
+  const isSaid = [...world.nodes.values()].some(({ agent }) =>
+    agent?.decision.problems.some((problem) => problem.rule === 'zone-crowded' && problem.service === service.name),
+  )
+  return isSaid ? [] : zonesAreSpread(world.cluster, service, on).map((sentence) => `${sentence}, and nobody says so`)
 }
 
 /** Agents that go by what an earlier agent of another node said. */

@@ -254,6 +254,8 @@ export class World {
   #eventTold(node: NodeName, event: EventRecord): void {
     if (event.kind === 'done') this.stepsDone += 1
     if (event.kind === 'failed') this.#failedAgain(node, event.rule)
+    if (event.rule === 'promise-broken' && event.kind === 'noticed')
+      this.broken(`${node} raised an alarm: ${event.why}`)
     const row = `${event.rule} ${event.kind}`
     this.rules.set(row, (this.rules.get(row) ?? 0) + 1)
     this.digest.add(`${this.nowMs} ${node} ${event.rule} ${event.kind} ${event.why}`)

@@ -2,8 +2,8 @@
  * The picture that each node would have: the same `View` that an agent builds of a real cluster, so that the real core can
  * be asked what it would do. Whoever is silent keeps its last report; whoever is cut from the store keeps what it read last.
  */
-import type { ClusterSpec, InstanceReport, NodeName, NodeReport, ServiceName } from '../core/model.ts'
-import type { HeldLease, PeerFacts, StoreFacts, View } from '../core/view.ts'
+import type { ClusterSpec, InstanceReport, NodeName, NodeReport } from '../core/model.ts'
+import { type HeldLease, neverStarted, type PeerFacts, type StoreFacts, type View } from '../core/view.ts'
 import { at, heldLease, type Situation } from './situation.ts'
 
 /** Views of one moment: what all nodes see alike is made once. */
@@ -85,23 +85,6 @@ function reportOf(situation: Situation, node: NodeName): NodeReport {
     instances.push(instance ? { ...instance.report, healthForMs: ageMs, stateForMs: ageMs } : neverStarted(name))
   }
   return { node, incarnation: 1, agentPid: 1, balancerPid: 2, fencePid: 3, instances, stopping: false }
-}
-
-/** A driver reports what it never started, too. */
-function neverStarted(service: ServiceName): InstanceReport {
-  return {
-    service,
-    role: 'none',
-    state: 'stopped',
-    health: 'unknown',
-    note: '',
-    healthForMs: 0,
-    stateForMs: 0,
-    hung: false,
-    term: 0,
-    failures: 0,
-    retryInMs: 0,
-  }
 }
 
 function storeFacts({ records, leads, freeSince, nowMs }: Situation, why: string): StoreFacts {

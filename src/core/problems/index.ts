@@ -2,6 +2,7 @@
  * Every problem, most urgent first. The order matters only between problems of one service: `choose` takes the first that
  * has something to do. Safety comes before service, people's wishes before repairs, repairs before tidiness.
  */
+import { promiseBroken, zoneCrowded } from './alarms.ts'
 import { clusterStopped } from './cluster-stopped.ts'
 import { primaryDrained, switchoverRequested } from './handover.ts'
 import { instanceMissing } from './instance-missing.ts'
@@ -53,4 +54,6 @@ export const FINDERS: readonly Finder[] = [
   storeAway,
   nodeLost,
   tooFewInstances,
+  zoneCrowded,
+  promiseBroken,
 ]

@@ -16,6 +16,8 @@ export interface Problem extends ReportedProblem {
    * who acts; the others see the same and wait. `once`: all see it alike, one speaks. `not`: what is done says it all.
    */
   readonly told?: 'by-actor' | 'once' | 'not'
+  /** Told only when it has stood for so long: what is seen through late reports may be over already. Default 0. */
+  readonly tellAfterMs?: number
 }
 
 export type Finder = (view: View) => readonly Problem[]

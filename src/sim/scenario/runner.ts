@@ -17,6 +17,10 @@ export interface Told {
   readonly failures: readonly string[]
 }
 
+/**
+ * Performs the commands of `source` in a made-up world, in virtual time: the same seed tells the same story. Throws with the
+ * line that makes no sense. `seed`: of the weather and of all other chance. Default 1.
+ */
 export async function tellScenario(source: string, seed = 1): Promise<Told> {
   const runner = new Runner(seed)
   for (const command of parse(source)) await runner.perform(command)

@@ -1,0 +1,62 @@
+/**
+ * The invariants of core/invariants.ts in the live agent: what it can know of them, it says. None of these is ever told in a
+ * cluster that works; where one is, a promise is broken and a person has to look. Reports come a little late, so facts that
+ * have not stood for `STANDS_FOR_MS` prove nothing, and neither does what a silent node said last.
+ *
+ * The spread over zones is different: it may have to be given up when nodes are away, and then it is said.
+ */
+import { placedCopies } from '../copies.ts'
+import { oneWriter, onlyTheNewestAcknowledges, type Seen, termsAreGranted, zonesAreSpread } from '../invariants.ts'
+import type { ServiceSpec } from '../model.ts'
+import { membersOf } from '../placement.ts'
+import { hasLeader, instanceOn, nodeState, recordOf, type View } from '../view.ts'
+import { forEachService } from './problem.ts'
+
+const STANDS_FOR_MS = 3_000
+
+export const promiseBroken = forEachService((view, service) => {
+  if (!hasLeader(service) || !view.store.reachable || view.local.stopping) return undefined
+  if ((view.store.recordForMs[service.name] ?? 0) < STANDS_FOR_MS) return undefined
+  const [why] = brokenBy(view, service)
+  if (why === undefined) return undefined
+  const tellAfterMs = STANDS_FOR_MS
+  return {
+    rule: 'promise-broken',
+    service: service.name,
+    evidence: 'inferred',
+    why,
+    steps: [],
+    told: 'once',
+    tellAfterMs,
+  }
+})
+
+function brokenBy(view: View, service: ServiceSpec): string[] {
+  const seen = leadersSeen(view, service)
+  if (seen.length === 0) return []
+  const { term, replica } = recordOf(view, service.name)
+  const granted = termsAreGranted({ [service.name]: term }, seen)
+  if (!service.traits.replicates) return [...oneWriter({ ...view.cluster, services: [service] }, seen), ...granted]
+  const open = seen.filter(({ instance }) => instance.replica?.ruleDurable)
+  const newest = replica?.phase === 'serving' ? term : 0
+  const old = open.flatMap(({ node, instance }) => onlyTheNewestAcknowledges(service.name, node, instance.term, newest))
+  return [...granted, ...old]
+}
+
+/** Who says of itself, now and for a while, that it leads. */
+function leadersSeen(view: View, service: ServiceSpec): Seen[] {
+  return view.cluster.nodes.flatMap(({ name }): Seen[] => {
+    const instance = nodeState(view, name) === 'alive' ? instanceOn(view, name, service.name) : undefined
+    if (instance?.role !== 'primary' || instance.state !== 'running' || instance.hung) return []
+    return instance.stateForMs >= STANDS_FOR_MS ? [{ node: name, instance }] : []
+  })
+}
+
+/** Enough nodes are left, but not in enough zones: one zone's loss would now take more of the service than it should. */
+export const zoneCrowded = forEachService((view, service) => {
+  const on = service.traits.replicates ? placedCopies(view, service) : membersOf(view, service)
+  const [crowded] = on.length < 2 ? [] : zonesAreSpread(view.cluster, service, on)
+  if (crowded === undefined) return undefined
+  const why = `${crowded}: what could stand there is away, drained, or stays where its data is`
+  return { rule: 'zone-crowded', service: service.name, evidence: 'inferred', why, steps: [], told: 'once' }
+})
