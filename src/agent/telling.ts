@@ -52,6 +52,7 @@ export class Telling {
       balancerPid: pids.balancer,
       fencePid: pids.fence,
       openDoors: this.#world.door.open,
+      sessions: this.#world.door.sessions,
       instances: Object.values(instances),
       stopping,
       problems: found.map(({ rule, service, evidence, why }) => ({ rule, service, evidence, why })),

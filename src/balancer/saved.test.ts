@@ -19,6 +19,7 @@ const table: RoutingTable = {
       port: 8080,
       holdMs: 5_000,
       probe: { path: '/healthz', everyMs: 250, timeoutMs: 250 },
+      peers: [],
       readOnly: null,
       targets: [{ id: 'x', node: 'a', host: '127.0.0.1', port: 9, state: 'serving', term: 4 }],
     },

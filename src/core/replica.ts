@@ -86,4 +86,6 @@ export interface Replication {
   readonly k: number
   /** When no standby is left: `block` writes until there is one, or `run-alone` with a single copy. */
   readonly degrade: 'block' | 'run-alone'
+  /** A standby that is further behind answers no reads through the doors, in bytes of log; absent: any may. */
+  readonly maxLagBytes?: number
 }

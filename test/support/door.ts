@@ -103,6 +103,7 @@ export async function openDoor(targets: readonly Target[], more: Partial<Route> 
       holdMs: 2_000,
       probe,
       targets: given,
+      peers: [],
       readOnly: null,
     }
     door.apply({ version, node: 'a', routes: [{ ...plain, ...changes }] })

@@ -1,0 +1,87 @@
+/**
+ * Where an endpoint leads: which instances get work, which only finish what they have, and which are cut off. The agent of a
+ * silent node may be dead while its instances serve on, so what it reported last stays in the table; whether it still answers
+ * is for the balancer to find out.
+ */
+import { lagBytesOf } from './copies.ts'
+import type { InstanceReport, NodeName, Role, ServiceSpec } from './model.ts'
+import type { ReadOnly } from './read-only.ts'
+import type { Route, Target } from './routing.ts'
+import { instanceOn, recordOf, type View } from './view.ts'
+
+/** `before`: where it led until now; undefined when that is not known. */
+export function targetsFor(
+  view: View,
+  service: ServiceSpec,
+  purpose: Route['purpose'],
+  before: readonly Target[] | undefined,
+): readonly Target[] {
+  const role: Role = purpose === 'serving' ? 'active' : purpose
+  const targets: Target[] = []
+  for (const node of view.cluster.nodes) {
+    const instance = instanceOn(view, node.name, service.name)
+    const state = instance && instance.role === role ? targetState(instance) : undefined
+    if (!instance || instance.port === undefined || state === undefined || !mayServe(instance)) continue
+    const id = `${service.name}@${node.name}:${instance.pid ?? instance.port}`
+    const target: Target = { id, node: node.name, host: node.address, port: instance.port, state, term: instance.term }
+    targets.push(instance.state === 'stopping' && role === 'primary' ? { ...target, leaves: true } : target)
+  }
+  if (purpose === 'standby') return targets.map((target) => drainedIfBehind(view, service, target, before))
+  if (purpose !== 'primary') return targets
+  const newest = Math.max(recordOf(view, service.name).term, ...targets.map(({ term }) => term))
+  // A primary of an older term is fenced or about to be: nothing of it may be believed any more, also while the one of
+  // the newest term has no instance that could be seen.
+  // One that hands over in order still leads in the newest term: it says `stopping` when nothing new may be sent.
+  return targets.map((target) => (target.term >= newest ? target : { ...target, state: 'dead' }))
+}
+
+/** A primary whose rule is not durable lets nobody in; a copy that is behind or has gone astray answers no reads. */
+function mayServe({ role, replica }: InstanceReport): boolean {
+  if (!replica) return true
+  return role === 'primary' ? replica.ruleDurable : !replica.quarantined && !replica.diverged
+}
+
+function targetState(instance: InstanceReport): Target['state'] | undefined {
+  if (instance.state === 'stopped') return undefined
+  if (instance.state === 'stopping' || instance.health === 'unhealthy') return 'draining'
+  return instance.health === 'healthy' ? 'serving' : undefined
+}
+
+/** Once it was left out it must be twice as close to come back in. */
+const COMES_BACK_AT = 0.5
+
+function drainedIfBehind(
+  view: View,
+  service: ServiceSpec,
+  target: Target,
+  before: readonly Target[] | undefined,
+): Target {
+  const { maxLagBytes = Number.POSITIVE_INFINITY } = service.replication ?? {}
+  const wasOut = before !== undefined && !isServing(before, target.node)
+  const lagBytes = lagBytesOf(view, target.node, service) ?? 0
+  const isBehind = lagBytes > (wasOut ? maxLagBytes * COMES_BACK_AT : maxLagBytes)
+  return isBehind && target.state === 'serving' ? { ...target, state: 'draining' } : target
+}
+
+function isServing(targets: readonly Target[], of: NodeName): boolean {
+  return targets.some(({ node, state }) => node === of && state === 'serving')
+}
+
+/**
+ * Nobody can acknowledge a write: clients are led to who answers reads. A copy gets the newest term, because it takes the
+ * place of a primary and not that of an older one; the primaries that were are lost, and what hangs on them is let go.
+ */
+export function readersInstead(
+  view: View,
+  service: ServiceSpec,
+  targets: readonly Target[],
+  { reads }: ReadOnly,
+): readonly Target[] {
+  if (reads === null) return targets
+  const term = Math.max(recordOf(view, service.name).term, ...targets.map((target) => target.term))
+  const reader = targetsFor(view, service, 'standby', undefined).find(({ node }) => node === reads)
+  if (reader) return [...targets.map((target) => ({ ...target, state: 'dead' as const })), { ...reader, term }]
+  // Its health is that of its writes: it runs, and does not hang.
+  const isUp = instanceOn(view, reads, service.name)?.hung === false
+  return targets.map((target) => (target.node === reads && isUp ? { ...target, state: 'serving' } : target))
+}
