@@ -167,6 +167,17 @@ test('trap 10: with no standby left writes wait, and the rule stays as it is', a
   expect(await write).toBe('acknowledged')
 })
 
+test('trap 12: a role that asked to be acknowledged earlier is named for as long as it does', async () => {
+  const t = await begin()
+  const note = () => t.observe('a').note
+  await t.until('it is well', () => t.observe('a').health === 'healthy' && note() === '')
+  await t.rows('a', 'create role hasty login; alter role hasty set synchronous_commit = off')
+  await t.until('it is named', () => note() === 'acknowledged before a standby has it: what hasty writes')
+  expect(t.observe('a').health).toBe('healthy')
+  await t.rows('a', 'alter role hasty reset synchronous_commit')
+  await t.until('nothing to be named', () => note() === '')
+})
+
 test('trap 13: what a standby shows may vanish when nobody acknowledged it; it is kept and named', async () => {
   const t = await begin()
   await t.driver('a').changeRule(t.rule(1, 'a', { k: 2, id: 'both' }))

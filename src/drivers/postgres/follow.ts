@@ -48,7 +48,7 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
 
 /** What it lacks may be gone from the primary, when it was away for long: then only a copy helps, and waiting never would. */
 async function catchUp(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
-  const facts = await factsOf(member, rule, primary)
+  const facts = await factsOf(member, rule, primary, signal)
   if (!lacksLog(await settled(member), facts)) return
   member.parts.record.change({ following: null })
   await stopReceiving(member)
@@ -70,7 +70,7 @@ function followsAlready(member: Member, rule: Rule, primary: PrimaryAddress): bo
 /** Afterwards the data is a part of the primary's history, and `lineage` says what is received from now on. */
 async function prepareData(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const { folder, record } = member.parts
-  const facts = await factsOf(member, rule, primary)
+  const facts = await factsOf(member, rule, primary, signal)
   if (folder.content() !== 'data' || record.now.torn) return copyAll(member, rule, primary, facts, signal)
   if (member.runs) await stopReceiving(member)
   else await member.start(signal)
@@ -88,7 +88,7 @@ async function prepareData(member: Member, rule: Rule, primary: PrimaryAddress, 
   const nextXid = await nextXidOf(member, rule, primary)
   const kept = await keepDiscarded(member, { ...divergence, nextXid })
   record.change({ suspect: true, discarded: kept })
-  if (!(divergence.canRewind && (await rewind(member, rule, primary, facts)))) {
+  if (!(divergence.canRewind && (await rewind(member, rule, primary, facts, signal)))) {
     await copyAll(member, rule, primary, facts, signal)
   }
 }
@@ -122,12 +122,21 @@ async function divergenceFrom(member: Member, facts: PrimaryFacts): Promise<Foun
 }
 
 /** False when it cannot be done or did nothing: then only a copy is sound. */
-async function rewind(member: Member, rule: Rule, primary: PrimaryAddress, facts: PrimaryFacts): Promise<boolean> {
+async function rewind(
+  member: Member,
+  rule: Rule,
+  primary: PrimaryAddress,
+  facts: PrimaryFacts,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { binaries, folder, clock, options, tell, record } = member.parts
   if (binaries.rewind === null) return false
   tell(`rewinding to where ${primary.node} went another way`)
   const patience = { clock, everyMs: 50, withinMs: options.timing.promoteMs, what: `a checkpoint of ${primary.node}` }
-  await until(patience, async () => (await factsOf(member, rule, primary)).checkpointTimeline === facts.timeline)
+  await until(
+    patience,
+    async () => (await factsOf(member, rule, primary, signal)).checkpointTimeline === facts.timeline,
+  )
   await member.end('fast', 60_000, 'ended to be rewound')
   record.change({ torn: true })
   const source = `host=${primary.host} port=${primary.port} user=${REPLICATION_ROLE} dbname=${DATABASE}`
@@ -152,7 +161,7 @@ async function rewind(member: Member, rule: Rule, primary: PrimaryAddress, facts
   }
   makeStandby(folder)
   includeOurs(folder, folder.data)
-  const target = (await factsOf(member, rule, primary)).log
+  const target = (await factsOf(member, rule, primary, signal)).log
   record.change({
     lineage: [{ term: rule.term, id: facts.promotion, after: 0 }],
     quarantinedUntil: target.toString(),

@@ -127,7 +127,7 @@ export class Watch {
     // would make it begin again, and so for ever.
     if (verdict.refused && this.health === 'unknown') return this.feel('unknown', verdict.note)
     this.#misses = verdict.healthy ? 0 : this.#misses + 1
-    if (verdict.healthy) this.feel('healthy', '')
+    if (verdict.healthy) this.feel('healthy', verdict.note)
     else if (this.#misses >= MISSES) this.feel('unhealthy', verdict.note)
   }
 
