@@ -135,6 +135,16 @@ test('trap 23: after a promotion every member has a slot on the new primary, als
   await t.until('slots for both', async () => (await names()).join() === 'understudy_a,understudy_c')
 })
 
+test('trap 23: a member that has no slot on the primary asks for one, instead of saying that it follows', async () => {
+  const t = await begin()
+  await t.driver('c').kill()
+  await t.rows('a', "select pg_drop_replication_slot('understudy_c')")
+  await t.driver('c').follow(t.rule(1, 'a'), t.address('a'))
+  await t.until('it streams', () => t.observe('c').replica.receivingFrom === 'a')
+  const slots = await t.rows('a', "select active as it from pg_replication_slots where slot_name = 'understudy_c'")
+  expect(slots).toEqual([{ it: true }])
+})
+
 test('trap 6: nobody but a member can stream under the name of a member', async () => {
   const t = await begin()
   await t.rows('a', "create role thief login replication password 'x'")

@@ -26,6 +26,10 @@ import { DATABASE, includeOurs, REPLICATION_ROLE } from './settings.ts'
 import { type LogState, positionIn } from './standing.ts'
 
 const run = promisify(execFile)
+/** A receiver that the primary does not take ends within some milliseconds. */
+const STEADY_MS = 150
+/** The primary makes slots for the members of its rule; who is none yet, and waits for longer than this, asks for its own. */
+const SLOT_AFTER_MS = 500
 
 export async function follow(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const { record, folder, node } = member.parts
@@ -39,7 +43,7 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
     await receive(member, rule, primary)
   } else {
     if (!member.runs) await member.start(signal)
-    if (!(await streamsFrom(member, primary))) await catchUp(member, rule, primary, signal)
+    if ((await receiverFrom(member, primary)) === undefined) await catchUp(member, rule, primary, signal)
   }
   await untilItStreams(member, primary, signal)
   await releaseSlots(member)
@@ -49,6 +53,7 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
 /** What it lacks may be gone from the primary, when it was away for long: then only a copy helps, and waiting never would. */
 async function catchUp(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const facts = await factsOf(member, rule, primary, signal)
+  await renewSlot(member, primary)
   if (!lacksLog(await settled(member), facts)) return
   member.parts.record.change({ following: null })
   await stopReceiving(member)
@@ -215,10 +220,22 @@ async function untilItStreams(member: Member, primary: PrimaryAddress, signal: A
     what: `a stream from ${primary.node}`,
     signal,
   }
-  await until(patience, () => streamsFrom(member, primary))
+  // A receiver is called streaming before the primary has taken it: one whose slot is not there ends at once, and is tried again.
+  let seen: { readonly pid: unknown; readonly since: number } | undefined
+  let askedAt = clock.mono()
+  await until(patience, async () => {
+    const pid = await receiverFrom(member, primary)
+    const now = clock.mono()
+    if (pid === undefined || pid !== seen?.pid) seen = { pid, since: now }
+    if (pid !== undefined && now - seen.since >= STEADY_MS) return true
+    if (now - askedAt < SLOT_AFTER_MS) return false
+    await renewSlot(member, primary).catch(() => {}) // the primary does not answer: asked again
+    askedAt = clock.mono()
+    return false
+  })
 }
 
-async function streamsFrom(member: Member, primary: PrimaryAddress): Promise<boolean> {
-  const [row] = await member.session.query('select sender_port, status from pg_stat_wal_receiver')
-  return row?.status === 'streaming' && row.sender_port === primary.port
+async function receiverFrom(member: Member, primary: PrimaryAddress): Promise<unknown> {
+  const [row] = await member.session.query('select pid, sender_port, status from pg_stat_wal_receiver')
+  return row?.status === 'streaming' && row.sender_port === primary.port ? row.pid : undefined
 }
