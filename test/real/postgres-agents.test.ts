@@ -13,7 +13,8 @@ const WHOLE_WITHIN_MS = 90_000
 let place: Place | undefined
 let ledger: Ledger | undefined
 
-afterEach(async () => {
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') console.log(await place?.eventsSince(0))
   await ledger?.stop()
   await place?.close()
   ledger = undefined

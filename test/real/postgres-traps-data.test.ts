@@ -135,6 +135,16 @@ test('trap 23: after a promotion every member has a slot on the new primary, als
   await t.until('slots for both', async () => (await names()).join() === 'understudy_a,understudy_c')
 })
 
+test('trap 23: a member that has no slot on the primary asks for one, instead of saying that it follows', async () => {
+  const t = await begin()
+  await t.driver('c').kill()
+  await t.rows('a', "select pg_drop_replication_slot('understudy_c')")
+  await t.driver('c').follow(t.rule(1, 'a'), t.address('a'))
+  await t.until('it streams', () => t.observe('c').replica.receivingFrom === 'a')
+  const slots = await t.rows('a', "select active as it from pg_replication_slots where slot_name = 'understudy_c'")
+  expect(slots).toEqual([{ it: true }])
+})
+
 test('trap 6: nobody but a member can stream under the name of a member', async () => {
   const t = await begin()
   await t.rows('a', "create role thief login replication password 'x'")
@@ -165,6 +175,17 @@ test('trap 10: with no standby left writes wait, and the rule stays as it is', a
   expect(await t.rows('a', "select 1 from pg_stat_activity where wait_event = 'SyncRep'")).not.toEqual([])
   await t.driver('b').follow(t.rule(1, 'a'), t.address('a'))
   expect(await write).toBe('acknowledged')
+})
+
+test('trap 12: a role that asked to be acknowledged earlier is named for as long as it does', async () => {
+  const t = await begin()
+  const note = () => t.observe('a').note
+  await t.until('it is well', () => t.observe('a').health === 'healthy' && note() === '')
+  await t.rows('a', 'create role hasty login; alter role hasty set synchronous_commit = off')
+  await t.until('it is named', () => note() === 'acknowledged before a standby has it: what hasty writes')
+  expect(t.observe('a').health).toBe('healthy')
+  await t.rows('a', 'alter role hasty reset synchronous_commit')
+  await t.until('nothing to be named', () => note() === '')
 })
 
 test('trap 13: what a standby shows may vanish when nobody acknowledged it; it is kept and named', async () => {

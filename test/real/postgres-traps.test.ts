@@ -119,6 +119,18 @@ test('trap 7: an agent that dies right after its pledge: the next one ends the r
   await expect(t.driver('b').follow(t.rule(1, 'a'), t.address('a'))).rejects.toMatchObject({ code: 'UND_REFUSED' })
 })
 
+test('a fence does not wait for a primary that its member waits for: it calls that wait off', async () => {
+  const t = await begin()
+  const away = { ...t.address('a'), port: 1 } // nobody listens there
+  await t.driver('b').fence(2)
+  const waiting = t.driver('b').follow(t.rule(2, 'a'), away)
+  waiting.catch(() => {}) // called off
+  const startedAt = systemClock.mono()
+  await t.driver('b').fence(3)
+  expect(systemClock.mono() - startedAt).toBeLessThan(10_000) // it would have waited for a minute
+  await expect(waiting).rejects.toMatchObject({ code: 'UND_REFUSED' })
+})
+
 test('trap 8, 21: a cancelled commit is local; after a failover it is given up and shown, by a rewind right after the promotion', async () => {
   const t = await begin()
   const writer = await t.connect('a')

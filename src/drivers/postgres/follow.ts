@@ -26,6 +26,10 @@ import { DATABASE, includeOurs, REPLICATION_ROLE } from './settings.ts'
 import { type LogState, positionIn } from './standing.ts'
 
 const run = promisify(execFile)
+/** A receiver that the primary does not take ends within some milliseconds. */
+const STEADY_MS = 150
+/** The primary makes slots for the members of its rule; who is none yet, and waits for longer than this, asks for its own. */
+const SLOT_AFTER_MS = 500
 
 export async function follow(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const { record, folder, node } = member.parts
@@ -39,7 +43,7 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
     await receive(member, rule, primary)
   } else {
     if (!member.runs) await member.start(signal)
-    if (!(await streamsFrom(member, primary))) await catchUp(member, rule, primary, signal)
+    if ((await receiverFrom(member, primary)) === undefined) await catchUp(member, rule, primary, signal)
   }
   await untilItStreams(member, primary, signal)
   await releaseSlots(member)
@@ -48,7 +52,8 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
 
 /** What it lacks may be gone from the primary, when it was away for long: then only a copy helps, and waiting never would. */
 async function catchUp(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
-  const facts = await factsOf(member, rule, primary)
+  const facts = await factsOf(member, rule, primary, signal)
+  await renewSlot(member, primary)
   if (!lacksLog(await settled(member), facts)) return
   member.parts.record.change({ following: null })
   await stopReceiving(member)
@@ -70,7 +75,7 @@ function followsAlready(member: Member, rule: Rule, primary: PrimaryAddress): bo
 /** Afterwards the data is a part of the primary's history, and `lineage` says what is received from now on. */
 async function prepareData(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const { folder, record } = member.parts
-  const facts = await factsOf(member, rule, primary)
+  const facts = await factsOf(member, rule, primary, signal)
   if (folder.content() !== 'data' || record.now.torn) return copyAll(member, rule, primary, facts, signal)
   if (member.runs) await stopReceiving(member)
   else await member.start(signal)
@@ -88,7 +93,7 @@ async function prepareData(member: Member, rule: Rule, primary: PrimaryAddress, 
   const nextXid = await nextXidOf(member, rule, primary)
   const kept = await keepDiscarded(member, { ...divergence, nextXid })
   record.change({ suspect: true, discarded: kept })
-  if (!(divergence.canRewind && (await rewind(member, rule, primary, facts)))) {
+  if (!(divergence.canRewind && (await rewind(member, rule, primary, facts, signal)))) {
     await copyAll(member, rule, primary, facts, signal)
   }
 }
@@ -122,12 +127,21 @@ async function divergenceFrom(member: Member, facts: PrimaryFacts): Promise<Foun
 }
 
 /** False when it cannot be done or did nothing: then only a copy is sound. */
-async function rewind(member: Member, rule: Rule, primary: PrimaryAddress, facts: PrimaryFacts): Promise<boolean> {
+async function rewind(
+  member: Member,
+  rule: Rule,
+  primary: PrimaryAddress,
+  facts: PrimaryFacts,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { binaries, folder, clock, options, tell, record } = member.parts
   if (binaries.rewind === null) return false
   tell(`rewinding to where ${primary.node} went another way`)
   const patience = { clock, everyMs: 50, withinMs: options.timing.promoteMs, what: `a checkpoint of ${primary.node}` }
-  await until(patience, async () => (await factsOf(member, rule, primary)).checkpointTimeline === facts.timeline)
+  await until(
+    patience,
+    async () => (await factsOf(member, rule, primary, signal)).checkpointTimeline === facts.timeline,
+  )
   await member.end('fast', 60_000, 'ended to be rewound')
   record.change({ torn: true })
   const source = `host=${primary.host} port=${primary.port} user=${REPLICATION_ROLE} dbname=${DATABASE}`
@@ -152,7 +166,7 @@ async function rewind(member: Member, rule: Rule, primary: PrimaryAddress, facts
   }
   makeStandby(folder)
   includeOurs(folder, folder.data)
-  const target = (await factsOf(member, rule, primary)).log
+  const target = (await factsOf(member, rule, primary, signal)).log
   record.change({
     lineage: [{ term: rule.term, id: facts.promotion, after: 0 }],
     quarantinedUntil: target.toString(),
@@ -206,10 +220,22 @@ async function untilItStreams(member: Member, primary: PrimaryAddress, signal: A
     what: `a stream from ${primary.node}`,
     signal,
   }
-  await until(patience, () => streamsFrom(member, primary))
+  // A receiver is called streaming before the primary has taken it: one whose slot is not there ends at once, and is tried again.
+  let seen: { readonly pid: unknown; readonly since: number } | undefined
+  let askedAt = clock.mono()
+  await until(patience, async () => {
+    const pid = await receiverFrom(member, primary)
+    const now = clock.mono()
+    if (pid === undefined || pid !== seen?.pid) seen = { pid, since: now }
+    if (pid !== undefined && now - seen.since >= STEADY_MS) return true
+    if (now - askedAt < SLOT_AFTER_MS) return false
+    await renewSlot(member, primary).catch(() => {}) // the primary does not answer: asked again
+    askedAt = clock.mono()
+    return false
+  })
 }
 
-async function streamsFrom(member: Member, primary: PrimaryAddress): Promise<boolean> {
-  const [row] = await member.session.query('select sender_port, status from pg_stat_wal_receiver')
-  return row?.status === 'streaming' && row.sender_port === primary.port
+async function receiverFrom(member: Member, primary: PrimaryAddress): Promise<unknown> {
+  const [row] = await member.session.query('select pid, sender_port, status from pg_stat_wal_receiver')
+  return row?.status === 'streaming' && row.sender_port === primary.port ? row.pid : undefined
 }

@@ -11,17 +11,22 @@ import { destroy, localClient, within } from './session.ts'
 
 export interface Verdict {
   readonly healthy: boolean
-  /** Why not; empty when it is. */
+  /** Why not; when it is, what people should know all the same, mostly nothing. */
   readonly note: string
   /** It replays its log before it lets anybody in: at work, and neither well nor ill. */
   readonly starting?: true
 }
 
-const WELL: Verdict = { healthy: true, note: '' }
+/** Whoever may write without waiting for a standby, because a role or a database says so (trap 12). */
+const ASKED_FOR_LESS = `
+select coalesce(string_agg(coalesce(role.rolname, base.datname, 'everybody'), ', ' order by 1), '') as who
+from (select coalesce(setrole, 0) as role, coalesce(setdatabase, 0) as base from pg_db_role_setting
+      where exists (select from unnest(setconfig) as one where one ~ '^synchronous_commit=(off|local|remote_write)$')) as set
+left join pg_roles as role on role.oid = set.role left join pg_database as base on base.oid = set.base`
 
 export class Probe {
   readonly #member: Member
-  #stuck: Promise<void> | undefined
+  #stuck: Promise<string> | undefined
 
   constructor(member: Member) {
     this.#member = member
@@ -35,22 +40,25 @@ export class Probe {
     }
     const work = this.#stuck ?? this.#work(withinMs)
     try {
-      await within(clock, withinMs, 'the probe', work)
-      return WELL
+      const who = await within(clock, withinMs, 'the probe', work)
+      return { healthy: true, note: who === '' ? '' : `acknowledged before a standby has it: what ${who} writes` }
     } catch (error) {
       if (isStartingUp(error)) return { healthy: false, note: String((error as Error).message), starting: true }
       return { healthy: false, note: await this.#explain(error, withinMs) }
     }
   }
 
-  #work(withinMs: number): Promise<void> {
+  /** Resolves to who asked for less than a quorum. */
+  #work(withinMs: number): Promise<string> {
     const { clock, folder, port } = this.#member.parts
     const client = localClient({ socketDir: folder.sockets, port })
     const work = (async () => {
       try {
         await within(clock, withinMs, 'a connection', client.connect())
         const { rows } = await client.query('select pg_is_in_recovery() as it')
-        if (rows[0]?.it === false) await client.query('update understudy.pulse set beat = beat + 1')
+        if (rows[0]?.it !== false) return ''
+        await client.query('update understudy.pulse set beat = beat + 1')
+        return String((await client.query(ASKED_FOR_LESS)).rows[0]?.who ?? '')
       } finally {
         destroy(client)
       }

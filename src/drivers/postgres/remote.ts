@@ -34,14 +34,21 @@ select pg_is_in_recovery() as recovery, current_setting('server_version_num')::i
   (select coalesce(string_agg(distinct promotion, ','), '') from understudy.rules) as promotions`
 
 /** Waits until it is the primary of `rule`'s term, for as long as a promotion may take. */
-export async function factsOf(member: Member, rule: Rule, primary: PrimaryAddress): Promise<PrimaryFacts> {
+export async function factsOf(
+  member: Member,
+  rule: Rule,
+  primary: PrimaryAddress,
+  signal: AbortSignal,
+): Promise<PrimaryFacts> {
   const { clock, options } = member.parts
   let last: unknown
-  const patience = { clock, everyMs: 5, withinMs: options.timing.promoteMs, what: `the primary of term ${rule.term}` }
+  const what = `the primary of term ${rule.term}`
+  const patience = { clock, everyMs: 5, withinMs: options.timing.promoteMs, what, signal }
   return until(patience, async () => {
     try {
-      return await ask(member, rule, primary)
+      return await ask(member, rule, primary, signal)
     } catch (error) {
+      signal.throwIfAborted() // a fence waits for this: it must not have to wait for the patience above
       if (error instanceof UnderstudyError && error.code === 'UND_REFUSED') throw error // waiting makes it no better
       last = error
       return null
@@ -52,7 +59,12 @@ export async function factsOf(member: Member, rule: Rule, primary: PrimaryAddres
   })
 }
 
-async function ask(member: Member, rule: Rule, primary: PrimaryAddress): Promise<PrimaryFacts | null> {
+async function ask(
+  member: Member,
+  rule: Rule,
+  primary: PrimaryAddress,
+  signal: AbortSignal,
+): Promise<PrimaryFacts | null> {
   const { clock, options } = member.parts
   const client = remoteClient(primary, member.parts.replicationPassword, 'sql')
   const query = async (text: string): Promise<Row> => {
@@ -62,7 +74,7 @@ async function ask(member: Member, rule: Rule, primary: PrimaryAddress): Promise
   try {
     await within(clock, options.timing.statementMs, 'the primary', client.connect())
     const facts = await until(
-      { clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'a promotion' },
+      { clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'a promotion', signal },
       async () => {
         const row = await query(FACTS)
         if (Number(row.term) > rule.term) {

@@ -9,6 +9,9 @@
  *     a member goes out     the setting first, then the row     k of the remaining are k of the old ones
  *     k grows               the setting first, then the row     k + 1 are also k
  *     k shrinks             the row first, then the setting     and never because a standby merely seems dead (trap 10)
+ *     k shrinks to none     the setting first, then the row     nobody is left who could confirm the row: it would wait for
+ *                                                               ever. The record has the new rule before the server
+ *                                                               hears of it, and only its own primary beats it
  *
  * The orders are those of Patroni's quorum commit (patroni/quorum.py). The row is durable under the setting of its moment,
  * so whoever fences enough members for the older rule finds the newer one on at least one of them.
@@ -50,7 +53,7 @@ export function stepsBetween(from: Rule, to: Rule): readonly RuleStep[] {
   }
   while (k > to.k) {
     k -= 1
-    take('row')
+    take(k === 0 ? 'setting' : 'row')
   }
   for (const name of from.members.filter((member) => !to.members.includes(member))) {
     members = members.filter((member) => member !== name)

@@ -132,7 +132,7 @@ export class Watch {
     const mayWait = this.health === 'unknown' || member.record.leading === null
     if (verdict.starting && mayWait) return this.feel('unknown', verdict.note)
     this.#misses = verdict.healthy ? 0 : this.#misses + 1
-    if (verdict.healthy) this.feel('healthy', '')
+    if (verdict.healthy) this.feel('healthy', verdict.note)
     else if (this.#misses >= MISSES) this.feel('unhealthy', verdict.note)
   }
 

@@ -221,7 +221,7 @@ export class Place {
       this.nodes.every((node) => this.servers(node).length === 0),
     )
     if (this.smallDisk) execFileSync('umount', ['-l', this.smallDisk])
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 })
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
     this.hosts.close()
   }
 

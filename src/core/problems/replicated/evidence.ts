@@ -64,10 +64,14 @@ export function failureOf(view: View, service: ServiceSpec, { primary, k }: Rule
   return undefined
 }
 
+/** Are enough of those in reach who must confirm the row of `rule`? The first copy waits for the others, which are made from it. */
+export function canBeConfirmed(view: View, { term, members, k }: Rule): boolean {
+  return term === 1 || members.filter((member) => nodeState(view, member) === 'alive').length >= k
+}
+
 /** Nobody leads under a rule that was recorded a while ago, or its row cannot become durable: not told first-hand. */
 export function stalledOf(view: View, service: ServiceSpec, rule: Rule): Failure | undefined {
-  const inReach = rule.members.filter((member) => nodeState(view, member) === 'alive')
-  const withinMs = inReach.length < rule.k ? CONFIRMED_WITHIN_MS : LEADS_WITHIN_MS
+  const withinMs = canBeConfirmed(view, rule) ? LEADS_WITHIN_MS : CONFIRMED_WITHIN_MS
   const forMs = (view.store.recordForMs[service.name] ?? 0) - withinMs
   if (forMs < 0 || replicaOn(view, rule.primary, service)?.ruleDurable) return undefined
   const why = `${rule.primary} does not lead ${service.name} ${formatDuration(withinMs)} after it was chosen`

@@ -10,7 +10,7 @@ import { comparePositions } from '../../quorum.ts'
 import type { ServiceRecord } from '../../records.ts'
 import { nodeState, type View } from '../../view.ts'
 import { forEachReplicated } from '../problem.ts'
-import { type Failure, failureOf, stalledOf } from './evidence.ts'
+import { canBeConfirmed, type Failure, failureOf, stalledOf } from './evidence.ts'
 
 export const primaryFailed = forEachReplicated((view, service) => {
   const record = ruledRecord(view, service)
@@ -21,8 +21,9 @@ export const primaryFailed = forEachReplicated((view, service) => {
   const failed = failureOf(view, service, rule)
   const failure = failed ?? (phase === 'promoting' ? stalledOf(view, service, rule) : undefined)
   if (!failure) return undefined
-  // One that merely cannot lead takes part in what follows, and may be chosen again, with others to confirm.
-  const hopeful = couldBeat(view, service, record.replica.rules, failed ? rule.primary : undefined)
+  // One that merely nobody can confirm takes part in what follows, and may be chosen again, with others to confirm.
+  const takesPart = !failed && !canBeConfirmed(view, rule)
+  const hopeful = couldBeat(view, service, record.replica.rules, takesPart ? undefined : rule.primary)
   const why = hopeful ? failure.why : `${failure.why}; too few copies are in reach for another to take over`
   const turnMs = turnOf(view, service) * view.cluster.timing.staggerMs
   const mayAct = hopeful && view.store.reachable && failure.forMs >= turnMs
