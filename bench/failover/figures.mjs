@@ -44,6 +44,7 @@ const COLUMNS = [
   ['failed statements', ({ failedStatements }) => failedStatements],
   ['idle connection cut', ({ idleErrors, runs }) => `${idleErrors} of ${runs}`],
   ['lost rows', ({ lostRows }) => lostRows],
+  ['not got over', ({ notGotOver }) => notGotOver || ''],
   ['times Understudy', ({ ratio }) => (ratio ? ratio.toFixed(1) : '')],
 ]
 

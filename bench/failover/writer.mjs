@@ -20,7 +20,7 @@ let at = 0 // which of the hosts
 let nextId = 1
 let stopped = false
 let writing = Promise.resolve()
-const acknowledged = []
+let acknowledged = []
 let acks = [] // moments, of the window that is being watched
 let errors = []
 let idle
@@ -176,14 +176,16 @@ const orders = {
     }
   },
 
-  /** Acknowledged before the question was asked, and not there. */
+  /** Acknowledged before the question was asked, and not there. Each is counted once. */
   async verify() {
     const due = [...acknowledged]
     const client = await connectToPrimary()
     try {
       const { rows } = await client.query('select id::int from ledger')
       const there = new Set(rows.map(({ id }) => id))
-      return { acknowledged: due.length, lost: due.filter((id) => !there.has(id)) }
+      const lost = due.filter((id) => !there.has(id))
+      acknowledged = acknowledged.filter((id) => !lost.includes(id))
+      return { acknowledged: due.length, lost }
     } finally {
       await client.end()
     }

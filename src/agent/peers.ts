@@ -64,7 +64,8 @@ export class Peers {
       peer.suspectSince = silent ? (peer.suspectSince ?? { mono: now, wall }) : null
     }
     for (const [name, peer] of this.#peers) {
-      const condemned = peer.suspectSince !== null && isCondemned(this.#wordsOn(name, ownLagMs))
+      const already = peer.condemnedSince !== null
+      const condemned = peer.suspectSince !== null && isCondemned(this.#wordsOn(name, ownLagMs), already)
       peer.condemnedSince = condemned ? (peer.condemnedSince ?? now) : null
     }
   }

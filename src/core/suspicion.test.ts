@@ -54,4 +54,12 @@ describe('isCondemned', () => {
     expect(isCondemned([true, true, null, null])).toBe(false)
     expect(isCondemned([])).toBe(false)
   })
+
+  it('is not taken back by those who abstain, but by those who hear it', () => {
+    expect(isCondemned([true, null], true)).toBe(true)
+    expect(isCondemned([null, null], true)).toBe(true)
+    expect(isCondemned([true, false], true)).toBe(false)
+    expect(isCondemned([null, false, false], true)).toBe(false)
+    expect(isCondemned([], true)).toBe(false)
+  })
 })

@@ -60,7 +60,11 @@ export function isSuspect(suspicion: Suspicion, bounds: SuspicionBounds, now: nu
 /**
  * Condemned: more than half of those who watch it say so. `says` holds one word per observer (never the accused):
  * true suspects it, false does not, null abstains. An abstention counts as an observer: silence is not agreement.
+ *
+ * Nor is it acquittal: once condemned (`already`), it stays so while those who suspect it and those who abstain are more
+ * than half. Observers that are late now and then would otherwise bring a dead node back to life each time, and whatever
+ * was placed elsewhere with it.
  */
-export function isCondemned(says: readonly (boolean | null)[]): boolean {
-  return says.filter((word) => word === true).length > says.length / 2
+export function isCondemned(says: readonly (boolean | null)[], already = false): boolean {
+  return says.filter((word) => word === true || (already && word === null)).length > says.length / 2
 }

@@ -8,11 +8,11 @@ const EXAMPLE = fileURLToPath(new URL('../../../examples/shop', import.meta.url)
 export const addDemo: AddCommand = (program, io, exit) => {
   program
     .command('demo')
-    .summary('watch a small shop survive: kills, a freeze, a lost node, a switchover')
+    .summary('watch a small shop and its database survive: kills, freezes, a lost node, switchovers')
     .description(
-      'Run the example shop on three nodes of this machine under a steady load, and do six things to it. Nothing is left ' +
-        'behind. Exit code 1 when a request that may be repeated failed through a living node’s door, or when two workers ' +
-        'ever ran at once.',
+      'Run the example shop with its database on three nodes of this machine under a steady load, and do nine things to ' +
+        'it. Nothing is left behind. Exit code 1 when a page failed through a living node’s door, when an order that was ' +
+        'acknowledged is not in the database, or when two workers ever ran at once.',
     )
     .addHelpText('after', '\nExample:\n  understudy demo')
     .action(async () => {
