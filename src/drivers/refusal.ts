@@ -14,3 +14,9 @@ export function notStarted(cause: unknown): UnderstudyError {
   if (cause instanceof UnderstudyError) return cause
   return refusal(`not started: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
 }
+
+/** The same of any verb: what went wrong, said as an operating error. */
+export function asOperating(error: unknown): UnderstudyError {
+  if (error instanceof UnderstudyError) return error
+  return refusal(error instanceof Error ? error.message : String(error), error)
+}

@@ -74,7 +74,8 @@ function run(args: readonly string[]): Promise<string> {
       err += data
     })
     child.on('error', reject)
-    child.on('exit', () => {
+    child.on('exit', (_, signal) => {
+      if (signal) return resolve(JSON.stringify({ broken: [] }))
       const line = out.trim().split('\n').at(-1) ?? ''
       // A mutant that breaks an assertion ends the run with a stack: that is found as well, at the first seed.
       if (line.startsWith('{')) resolve(line)

@@ -22,6 +22,7 @@ describe.concurrent('the simulator finds', () => {
     it(mutant.name, { timeout: MOST_MS }, async () => {
       const one = await findMutant(mutant, MOST_SEEDS, mutant.about)
       found.set(mutant.name, one)
+      console.log(`${mutant.name}: ${one.seeds === null ? 'not found' : `seed ${one.seeds}, ${one.sentence}`}`)
       expect(one.seeds, `${mutant.name} lives after ${MOST_SEEDS} seeds`).not.toBeNull()
     })
   }

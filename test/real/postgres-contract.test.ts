@@ -67,5 +67,5 @@ async function opened(bin: string | null): Promise<ReplicaWorld> {
 }
 
 describe.each(VERSIONS)('PostgreSQL $name keeps the contract of copies', ({ bin }) => {
-  for (const { name, run } of REPLICA_CONTRACT) it(name, async () => run(await opened(bin)))
+  for (const { name, run } of REPLICA_CONTRACT) it(name, { timeout: 300_000 }, async () => run(await opened(bin)))
 })

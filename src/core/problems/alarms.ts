@@ -9,7 +9,7 @@ import { placedCopies } from '../copies.ts'
 import { oneWriter, onlyTheNewestAcknowledges, type Seen, termsAreGranted, zonesAreSpread } from '../invariants.ts'
 import type { ServiceSpec } from '../model.ts'
 import { membersOf } from '../placement.ts'
-import { hasLeader, instanceOn, nodeState, recordOf, type View } from '../view.ts'
+import { hasLeader, instanceOn, isDrained, isStopping, nodeState, recordOf, type View } from '../view.ts'
 import { forEachService } from './problem.ts'
 
 const STANDS_FOR_MS = 3_000
@@ -54,9 +54,23 @@ function leadersSeen(view: View, service: ServiceSpec): Seen[] {
 
 /** Enough nodes are left, but not in enough zones: one zone's loss would now take more of the service than it should. */
 export const zoneCrowded = forEachService((view, service) => {
+  if (service.instances < 2 || !(service.traits.replicates || isSomeZoneAway(view, service))) return undefined
   const on = service.traits.replicates ? placedCopies(view, service) : membersOf(view, service)
   const [crowded] = on.length < 2 ? [] : zonesAreSpread(view.cluster, service, on)
   if (crowded === undefined) return undefined
   const why = `${crowded}: what could stand there is away, drained, or stays where its data is`
   return { rule: 'zone-crowded', service: service.name, evidence: 'inferred', why, steps: [], told: 'once' }
 })
+
+/** Placement is spread as long as each zone has a node to offer: a quick look, because this is asked in every turn. */
+function isSomeZoneAway(view: View, { nodes: allowed }: ServiceSpec): boolean {
+  const all = new Set<string>()
+  const there = new Set<string>()
+  for (const { name, region, zone } of view.cluster.nodes) {
+    if (allowed.length > 0 && !allowed.includes(name)) continue
+    all.add(`${region}/${zone}`)
+    if (nodeState(view, name) !== 'lost' && !isDrained(view, name) && !isStopping(view, name))
+      there.add(`${region}/${zone}`)
+  }
+  return there.size < all.size
+}

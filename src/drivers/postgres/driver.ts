@@ -8,9 +8,9 @@
  */
 import type { InstanceReport, Term } from '../../core/model.ts'
 import type { Rule } from '../../core/replica.ts'
-import { UnderstudyError } from '../../errors.ts'
 import type { Stop } from '../../lib/stop.ts'
 import type { StartRequest } from '../driver.ts'
+import { asOperating, refusal } from '../refusal.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../replica.ts'
 import { adopt } from './adopt.ts'
 import { changeRule } from './change.ts'
@@ -75,12 +75,13 @@ class PostgresDriver implements ReplicaDriver {
     return this.#verb(`start ${role} ${term}`, async ({ member, marker }, signal) => {
       const { leading, pledged } = member.record
       if (role === 'primary') {
-        if (!leading || leading.term !== term || pledged > term) return refuse(`it was not the primary of term ${term}`)
+        if (!leading || leading.term !== term || pledged > term)
+          return refused(`it was not the primary of term ${term}`)
         if (!member.runs) this.#course.enter('starting')
         await lead(member, leading, () => marker.mark(leading, this.#options.timing.markMs, signal), signal)
         this.#led(member)
       } else {
-        if (leading !== null) return refuse(`it led in term ${leading.term}: fence it, or start it as that`)
+        if (leading !== null) return refused(`it led in term ${leading.term}: fence it, or start it as that`)
         if (!member.runs) this.#course.enter('starting')
         await member.start(signal)
       }
@@ -89,7 +90,7 @@ class PostgresDriver implements ReplicaDriver {
   }
 
   promote(term: Term): Promise<void> {
-    return refuse(`a replicated service is promoted by a rule: fence(${term}), then lead(rule)`)
+    return refused(`a replicated service is promoted by a rule: fence(${term}), then lead(rule)`)
   }
 
   follow(rule: Rule, primary: PrimaryAddress): Promise<void> {
@@ -294,11 +295,6 @@ interface Ground {
 
 type Work = (ground: Ground, signal: AbortSignal) => Promise<void>
 
-function refuse(message: string): Promise<never> {
-  return Promise.reject(new UnderstudyError('UND_REFUSED', message))
-}
-
-function asOperating(error: unknown): UnderstudyError {
-  if (error instanceof UnderstudyError) return error
-  return new UnderstudyError('UND_REFUSED', error instanceof Error ? error.message : String(error), { cause: error })
+function refused(message: string): Promise<never> {
+  return Promise.reject(refusal(message))
 }

@@ -167,18 +167,18 @@ export class DatabaseDriver implements ReplicaDriver {
   }
 
   stop({ graceMs }: { readonly settleMs: number; readonly graceMs: number }): Promise<void> {
-    return this.#do('stopping', async (verb) => {
-      this.#marks.stop()
-      this.#asked = true
-      await verb.end('fast', graceMs / 10)
-    })
+    return this.#end('fast', graceMs / 10)
   }
 
   kill(): Promise<void> {
+    return this.#end('immediate', 0)
+  }
+
+  #end(how: 'fast' | 'immediate', withinMs: number): Promise<void> {
     return this.#do('stopping', async (verb) => {
       this.#marks.stop()
       this.#asked = true
-      await verb.end('immediate', 0)
+      await verb.end(how, withinMs)
     })
   }
 

@@ -53,7 +53,9 @@ export class Ledger {
   }
 
   acknowledge(node: NodeName, entry: Entry, log: readonly Entry[], nowMs: number): void {
-    this.#tell(onlyTheNewestAcknowledges(this.#service, node, entry.term, this.#newest))
+    // A confirmation may be late on its way: of a write that the newest primary was opened with, it is no new promise.
+    if (this.#promised[entry.index] !== entry)
+      this.#tell(onlyTheNewestAcknowledges(this.#service, node, entry.term, this.#newest))
     if (this.last) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.last.atMs)
     this.last = { node, term: entry.term, atMs: nowMs }
     this.acknowledged += 1
