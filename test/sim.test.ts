@@ -74,6 +74,10 @@ describe('the simulator', () => {
       expect((await runSeed({ seed, freezes: true })).hash).toBe((await runSeed({ seed })).hash)
   })
 
+  it('takes no late confirmation for a second writer: a slow link brought one after the change of primary', async () => {
+    expect((await runSeed({ seed: 10_210 })).broken).toEqual([])
+  })
+
   it('tells the same history for the same seed, in another time zone as well', async () => {
     const first = await runSim({ from: 7, seeds: 5 })
     const zone = process.env.TZ

@@ -53,7 +53,8 @@ export class Ledger {
   }
 
   acknowledge(node: NodeName, entry: Entry, log: readonly Entry[], nowMs: number): void {
-    // A confirmation may be late on its way: of a write that the newest primary was opened with, it is no new promise.
+    // A confirmation that was on its way since before the fence may come in late: then the newest primary was chosen because
+    // it has this very write, which was promised when it let people in, and nothing is said twice.
     if (this.#promised[entry.index] !== entry)
       this.#tell(onlyTheNewestAcknowledges(this.#service, node, entry.term, this.#newest))
     if (this.last) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.last.atMs)
