@@ -79,7 +79,9 @@ export class LocalNode {
 
   /** SIGKILL for everything of this node at once, as if its plug were pulled. It stays down until `start`. */
   async kill(): Promise<NodeProcess[]> {
+    const agent = this.#agent
     this.letGo()
+    if (agent) signal(agent, 'SIGKILL') // one that was just started has not written its name down yet
     const killed = await killProcesses(this.#options.folder)
     this.#tell('node-killed', `killed ${killed.map(({ what }) => what).join(', ') || 'nothing: nothing ran'}`, null)
     return killed

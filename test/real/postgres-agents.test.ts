@@ -57,12 +57,12 @@ test('killed and started again at once, beside the primary and beside a standby:
   expect(l.twoWriters()).toEqual([])
 }, 240_000)
 
-test('killed beside the primary and away for five seconds: the same servers in the same term, and writes go on', async () => {
+test('killed beside the primary and away for three seconds: the same servers in the same term, and writes go on', async () => {
   const { place: p, ledger: l, primary } = await begin()
   const before = await standing(p)
   const from = clock.mono()
   p.killAgentForGood(primary)
-  await sleep(clock, 5_000) // the length of the fault
+  await sleep(clock, 3_000) // the length of the fault
   await l.untilAcknowledged(20, 30_000)
   expect(await standing(p)).toEqual(before)
   expect(l.gapBetween(from, clock.mono())).toBeLessThan(1_000 + 20 * slownessMs())

@@ -214,7 +214,7 @@ export class Place {
   }
 
   async close(): Promise<void> {
-    for (const node of this.#nodes.values()) node.letGo()
+    for (const node of this.#nodes.values()) await node.kill()
     await killEverything(this.state, clock)
     for (const node of this.nodes) for (const one of this.servers(node)) signal(one, 'SIGKILL')
     await until({ clock, everyMs: 20, withinMs: 10_000, what: 'the end of all servers' }, () =>
