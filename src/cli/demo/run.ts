@@ -18,7 +18,7 @@ import { checkOrders, checkWorkers } from './orders.ts'
 import type { Show } from './show.ts'
 import { type Tally, Traffic } from './traffic.ts'
 
-const READY_WITHIN_MS = 30_000
+const READY_WITHIN_MS = 60_000
 const OVER_WITHIN_MS = 20_000
 /** Between two faults, so that each is seen on its own. */
 const CALM_MS = 1_500
