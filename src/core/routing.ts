@@ -18,6 +18,13 @@ export interface Route {
   /** A health check for HTTP targets; without it an open port is all that can be checked. */
   readonly probe: { readonly path: string | null; readonly everyMs: number; readonly timeoutMs: number }
   readonly targets: readonly Target[]
+  /** The addresses of all nodes, by the nodes' names: where the other doors of this endpoint are. */
+  readonly peers: readonly string[]
+  /**
+   * Of a route to the primary: why nothing can be written at the moment, as a sentence for clients. The targets are standbys
+   * then, and answer reads. Null: they are what the route's purpose says.
+   */
+  readonly readOnly: string | null
 }
 
 export interface Target {
@@ -28,6 +35,8 @@ export interface Target {
   readonly port: number
   /** `draining`: finish what is there, send nothing new. `dead`: cut what hangs on it. */
   readonly state: 'serving' | 'draining' | 'dead'
+  /** It is about to end in order, so sessions that can be moved leave it now, even if there is no other place yet. */
+  readonly leaves?: true
   readonly term: Term
 }
 
@@ -67,8 +76,15 @@ export function routesFor(view: View): Route[] {
         timeoutMs: service.timing.probeTimeoutMs,
       },
       targets: targetsFor(view, service, endpoint.purpose),
+      peers: peersOf(view),
+      readOnly: null,
     })),
   )
+}
+
+function peersOf(view: View): string[] {
+  const byName = view.cluster.nodes.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  return byName.map(({ address }) => address)
 }
 
 /** Drivers whose instances answer HTTP say so in their options; the core knows no product, only this one field. */
@@ -99,7 +115,9 @@ function targetsFor(view: View, service: ServiceSpec, purpose: Route['purpose'])
   return targets.map((target) =>
     target.term >= newest
       ? target
-      : { ...target, state: isHandedOver && target.term === newest - 1 ? 'draining' : 'dead' },
+      : isHandedOver && target.term === newest - 1
+        ? { ...target, state: 'draining', leaves: true }
+        : { ...target, state: 'dead' },
   )
 }
 
