@@ -34,8 +34,8 @@ interface Place {
   readonly door: TestDoor
 }
 
-async function begin(bin: string | null): Promise<Place> {
-  trio = new Trio({ bin })
+async function begin(bin: string | null, nodes: readonly string[] = ['a', 'b', 'c']): Promise<Place> {
+  trio = new Trio({ bin, nodes })
   const t = trio
   await t.begin()
   await t.rows('a', `create role app login password '${APP.password}'; grant create on schema public to app`)
@@ -71,37 +71,55 @@ async function failOver({ trio: t, door }: Place): Promise<void> {
   door.route([targetOf(t, next, 2)], PRIMARY)
 }
 
-const system = existsSync('/usr/lib/postgresql')
+/** Kills the postmaster of a lone server and starts it again, as an agent does when that is the quickest way back. */
+async function restart({ trio: t, door }: Place): Promise<void> {
+  process.kill(t.observe('a').pid, 'SIGKILL')
+  await t.until('the end is seen', () => t.observe('a').state === 'stopped')
+  await t.driver('a').lead(t.rule(1, 'a'))
+  door.route([targetOf(t, 'a', 1)], PRIMARY)
+}
 
-describe.each([...(system ? [{ bin: null, name: 'of the system' }] : []), { bin: 'npm', name: 'of the package' }])(
-  'PostgreSQL $name',
-  ({ bin }) => {
-    test('the primary is killed: an idle session goes on with all that it had', async () => {
-      const place = await begin(bin)
-      const client = await connect(place)
-      const told: string[] = []
-      client.on('notice', ({ message }) => told.push(message ?? ''))
-      await client.query('create table kept (id int)')
-      await client.query("set work_mem = '7MB'")
-      await client.query("select set_config('app.tenant', $1, false)", ['t-7'])
-      await client.query('prepare twice (int) as select $1 * 2 as n')
-      await client.query('listen news')
-      const named = { name: 'thrice', text: 'select $1::int * 3 as n' }
-      expect((await client.query(named, [2])).rows).toEqual([{ n: 6 }])
-      console.log('before', performance.now())
-      await failOver(place)
-      console.log('after', performance.now())
-      await client.query('insert into kept values (1)')
-      expect((await client.query('show work_mem')).rows).toEqual([{ work_mem: '7MB' }])
-      expect((await client.query("select current_setting('app.tenant') as t")).rows).toEqual([{ t: 't-7' }])
-      expect((await client.query('execute twice(4)')).rows).toEqual([{ n: 8 }])
-      expect((await client.query(named, [3])).rows).toEqual([{ n: 9 }])
-      const heard = new Promise((resolve) => client.once('notification', resolve))
-      await client.query("notify news, 'fresh'")
-      expect(await heard).toMatchObject({ channel: 'news', payload: 'fresh' })
-      expect(told.filter((message) => !message.startsWith('held'))).toEqual([])
-      await place.trio.until('it is told', () => place.door.sessions.length === 1)
-      expect(place.door.sessions).toMatchObject([{ service: 'db', term: 2, held: 1, moved: 1, cut: {} }])
-    })
-  },
-)
+const system = existsSync('/usr/lib/postgresql')
+const versions = [...(system ? [{ bin: null, name: 'of the system' }] : []), { bin: 'npm', name: 'of the package' }]
+
+/** All that a session can have and take with it. Returns a look at it, to be taken after its server has gone. */
+async function furnish(client: pg.Client): Promise<() => Promise<void>> {
+  const told: string[] = []
+  client.on('notice', ({ message }) => told.push(message ?? ''))
+  await client.query('create table kept (id int)')
+  await client.query("set work_mem = '7MB'")
+  await client.query("select set_config('app.tenant', $1, false)", ['t-7'])
+  await client.query('prepare twice (int) as select $1 * 2 as n')
+  await client.query('listen news')
+  const named = { name: 'thrice', text: 'select $1::int * 3 as n' }
+  expect((await client.query(named, [2])).rows).toEqual([{ n: 6 }])
+  return async () => {
+    await client.query('insert into kept values (1)')
+    expect((await client.query('show work_mem')).rows).toEqual([{ work_mem: '7MB' }])
+    expect((await client.query("select current_setting('app.tenant') as t")).rows).toEqual([{ t: 't-7' }])
+    expect((await client.query('execute twice(4)')).rows).toEqual([{ n: 8 }])
+    expect((await client.query(named, [3])).rows).toEqual([{ n: 9 }])
+    const heard = new Promise((resolve) => client.once('notification', resolve))
+    await client.query("notify news, 'fresh'")
+    expect(await heard).toMatchObject({ channel: 'news', payload: 'fresh' })
+    expect(told.filter((message) => !message.startsWith('held'))).toEqual([])
+  }
+}
+
+describe.each(versions)('PostgreSQL $name', ({ bin }) => {
+  test('the primary is killed, another one leads: an idle session goes on with all that it had', async () => {
+    const place = await begin(bin)
+    const look = await furnish(await connect(place))
+    await failOver(place)
+    await look()
+    await place.trio.until('it is told', () => place.door.sessions.length === 1)
+    expect(place.door.sessions).toMatchObject([{ service: 'db', term: 2, held: 1, moved: 1, cut: {} }])
+  })
+
+  test('the server is killed and started again: sessions that can go on do, the others are cut and told why', async () => {
+    const place = await begin(bin, ['a'])
+    const look = await furnish(await connect(place))
+    await restart(place)
+    await look()
+  })
+})
