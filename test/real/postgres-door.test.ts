@@ -3,7 +3,10 @@
  * becomes of its session when its server is killed, leaves, or must not be used any more. The table is written by the test, so
  * that each case is the one that is meant; postgres-cluster.test.ts has the whole cluster.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { connect as connectSocket } from 'node:net'
 import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Route, Target } from '../../src/core/routing.ts'
@@ -116,10 +119,205 @@ describe.each(versions)('PostgreSQL $name', ({ bin }) => {
     expect(place.door.sessions).toMatchObject([{ service: 'db', term: 2, held: 1, moved: 1, cut: {} }])
   })
 
-  test('the server is killed and started again: sessions that can go on do, the others are cut and told why', async () => {
+  test('the server is killed and started again: who can go on does, the others are cut and told why', async () => {
     const place = await begin(bin, ['a'])
     const look = await furnish(await connect(place))
+    const cuts = {
+      'temporary-table': await doomed(place, ['create temp table t (id int)']),
+      'holdable-cursor': await doomed(place, ['declare c cursor with hold for select 1']),
+      'advisory-lock': await doomed(place, ['select pg_advisory_lock(7)']),
+      'in-transaction': await doomed(place, ['begin', 'select 1']),
+      'in-statement': await doomed(place, [], 'select pg_sleep(60)'),
+    }
+    const freed = await connect(place)
+    for (const text of ['create temp table t (id int)', 'drop table t', 'select pg_advisory_lock(8)'])
+      await freed.query(text)
+    await freed.query('select pg_advisory_unlock(8)')
     await restart(place)
     await look()
+    await freed.query('select 1')
+    const said = await Promise.all(Object.values(cuts).map(({ ended }) => ended))
+    expect(said.map(({ code }) => code)).toEqual(['57P01', '57P01', '57P01', '57P01', '08007'])
+    expect(said.map(({ detail }) => detail)).toEqual([
+      expect.stringContaining('temporary tables'),
+      expect.stringContaining('WITH HOLD'),
+      expect.stringContaining('advisory lock'),
+      expect.stringContaining('rolled back'),
+      expect.stringContaining('not known'),
+    ])
+    place.door.route([targetOf(place.trio, 'a', 2)], PRIMARY)
+    await place.trio.until('it is told', () => place.door.sessions.length === 1)
+    const cut = Object.fromEntries(Object.keys(cuts).map((reason) => [reason, 1]))
+    expect(place.door.sessions).toMatchObject([{ term: 2, held: 2, moved: 2, cut }])
+  })
+
+  test('a primary that hands over: idle sessions leave it at once, a transaction ends first, nothing fails', async () => {
+    const place = await begin(bin, ['a'])
+    const look = await furnish(await connect(place))
+    const busy = await connect(place)
+    await busy.query('begin')
+    await busy.query("select set_config('app.hidden', 'seen', false)")
+    const hidden = await connect(place)
+    // No text shows it: only the question that is asked before leaving can.
+    await hidden.query(
+      "create function quietly() returns void language sql as $$ select set_config('statement_timeout', '77s', false) $$",
+    )
+    await hidden.query('select quietly()')
+    const bound = await doomed(place, ['create temp table t (id int)'])
+    place.door.route([targetOf(place.trio, 'a', 1, { state: 'draining', leaves: true })], PRIMARY)
+    const sessions = () => place.trio.rows('a', "select 1 from pg_stat_activity where usename = 'app'")
+    await place.trio.until('only the transaction is left', async () => (await sessions()).length === 1)
+    expect((await bound.ended).detail).toContain('temporary tables')
+    await busy.query('create table written (id int)')
+    const waiting = hidden.query('show statement_timeout')
+    await busy.query('commit')
+    await place.trio.until('nobody is left', async () => (await sessions()).length === 0)
+    await restart(place)
+    expect((await waiting).rows).toEqual([{ statement_timeout: '77s' }])
+    expect(
+      (
+        await busy.query(
+          "select current_setting('app.hidden') as h from (select from written) w right join (select 1) o on true",
+        )
+      ).rows,
+    ).toEqual([{ h: 'seen' }])
+    await look()
+  })
+
+  test('an old term is cut at once, whatever is under way', async () => {
+    const place = await begin(bin, ['a'])
+    const ended = await doomed(place, [], 'select pg_sleep(60)')
+    const idle = await connect(place)
+    place.door.route([targetOf(place.trio, 'a', 1, { state: 'dead' })], PRIMARY)
+    expect((await ended.ended).code).toBe('08007')
+    place.door.route([targetOf(place.trio, 'a', 2)], PRIMARY)
+    expect((await idle.query('select 1 as n')).rows).toEqual([{ n: 1 }])
+  })
+
+  test('a session that somebody ends, or that was idle for too long, is ended', async () => {
+    const place = await begin(bin, ['a'])
+    const ended = await doomed(place, ['select 1'])
+    await place.trio.rows('a', "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'")
+    expect(await ended.ended).toMatchObject({ code: '57P01', message: expect.stringContaining('administrator') })
+    const version = await place.trio.rows('a', 'show server_version_num')
+    if (Number(version[0]?.server_version_num) < 140_000) return
+    const idle = await doomed(place, ["set idle_session_timeout = '100ms'"])
+    expect(await idle.ended).toMatchObject({ code: '57P05' })
+    expect(place.door.door.report()).toMatchObject([{ held: 0 }])
+  })
+
+  test("who may not enter hears it in the server's own words", async () => {
+    const place = await begin(bin, ['a'])
+    await expect(connect(place, { password: 'wrong' })).rejects.toMatchObject({ code: '28P01' })
+    await expect(connect(place, { user: 'nobody' })).rejects.toMatchObject({ code: '28P01' })
+    await expect(connect(place, { database: 'nowhere' })).rejects.toMatchObject({ code: '3D000' })
+    // Whether pg_hba.conf is closed for a moment, or this login is never let in, cannot be told at once.
+    await expect(connect(place, { user: 'postgres' })).rejects.toMatchObject({ code: '28P01' })
+  })
+
+  test('a cancel request finds its session through the door of another node', async () => {
+    const place = await begin(bin, ['a'])
+    const peers = ['127.0.0.1', '127.0.0.2']
+    const route = { ...PRIMARY, peers }
+    place.door.route([targetOf(place.trio, 'a', 1)], route)
+    const client = await connect(place)
+    const sleeping = client.query('select pg_sleep(60)')
+    const failed = sleeping.then(
+      () => undefined,
+      (error: { code?: string }) => error.code,
+    )
+    await place.trio.until('it sleeps', async () => {
+      const rows = await place.trio.rows('a', "select 1 from pg_stat_activity where wait_event = 'PgSleep'")
+      return rows.length === 1
+    })
+    const other = await openDoor([targetOf(place.trio, 'a', 1)], { ...route, host: '127.0.0.2', port: place.door.port })
+    const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
+    const ask = async (host: string, pid: number, key: number) => {
+      const packet = Buffer.alloc(16)
+      packet.writeInt32BE(16, 0)
+      packet.writeInt32BE(80_877_102, 4)
+      packet.writeInt32BE(pid, 8)
+      packet.writeInt32BE(key, 12)
+      const socket = connectSocket(place.door.port, host)
+      socket.write(packet)
+      await once(socket.resume(), 'close')
+    }
+    await ask('127.0.0.2', processID, secretKey ^ 1)
+    await ask('127.0.0.2', processID + 1, secretKey)
+    expect(await Promise.race([failed, 'still sleeping']), 'a wrong key does nothing').toBe('still sleeping')
+    await ask('127.0.0.2', processID, secretKey)
+    expect(await failed).toBe('57014')
+    await place.trio.until('nothing is left open there', () => other.door.report()[0]?.open === 0)
+  })
+
+  test('COPY both ways, a pipeline, big rows and big statements pass as they are', async () => {
+    const place = await begin(bin, ['a'])
+    const client = await connect(place)
+    const big = 'x'.repeat(3_000_000)
+    expect((await client.query('select length($1::text) as n', [big])).rows).toEqual([{ n: big.length }])
+    expect((await client.query(`select length('${big}') as n`)).rows).toEqual([{ n: big.length }])
+    const { rows } = await client.query("select repeat('y', 100000) as t from generate_series(1, 50)")
+    expect(rows.every(({ t }) => t.length === 100_000)).toBe(true)
+    const many = await Promise.all(Array.from({ length: 200 }, (_, n) => client.query('select $1::int as n', [n])))
+    expect(many.map(({ rows: [row] }) => row.n)).toEqual(Array.from({ length: 200 }, (_, n) => n))
+  })
+
+  test.runIf(existsSync('/usr/bin/psql'))('psql and pgbench', async () => {
+    const place = await begin(bin, ['a'])
+    const copied = await run(place, 'psql', ['-Xqc', 'copy (select generate_series(1, 3)) to stdout'])
+    expect(copied).toMatchObject({ status: 0, out: '1\n2\n3\n' })
+    const put = 'create table put (id int); copy put from stdin;\n1\n2\n\\.\nselect count(*) from put;'
+    expect(await run(place, 'psql', ['-XqAt'], put)).toMatchObject({ status: 0, out: '2\n' })
+    const asked = ['-c', 'select current_setting($$server_version_num$$)::int > 0', '-c', 'show client_encoding']
+    expect(await run(place, 'psql', ['-XqAt', ...asked])).toMatchObject({ status: 0, out: 't\nUTF8\n' })
+    expect(await run(place, 'pgbench', ['-i', '-q', '-s', '1'])).toMatchObject({ status: 0 })
+    for (const mode of ['simple', 'extended', 'prepared']) {
+      const done = await run(place, 'pgbench', ['-n', '-S', '-M', mode, '-c', '4', '-t', '200'])
+      expect(done.out).toContain('number of transactions actually processed: 800/800')
+    }
   })
 })
+
+/** A session that does these things and will be cut: `ended` resolves to what it was told. */
+async function doomed(place: Place, texts: readonly string[], unanswered?: string): Promise<{ ended: Promise<Told> }> {
+  const client = await connect(place)
+  for (const text of texts) await client.query(text)
+  if (unanswered === undefined) return { ended: new Promise((resolve) => client.once('error', resolve)) }
+  const failed = client.query(unanswered)
+  failed.catch(() => {}) // looked at below
+  const rows = () => place.trio.rows('a', `select 1 from pg_stat_activity where query = '${unanswered}'`)
+  await place.trio.until('it is under way', async () => (await rows()).length > 0)
+  return {
+    ended: failed.then(
+      () => ({}),
+      (error: Told) => error,
+    ),
+  }
+}
+
+interface Told {
+  readonly message?: string
+  readonly code?: string
+  readonly detail?: string
+}
+
+async function run(
+  { door }: Place,
+  program: string,
+  args: readonly string[],
+  input = '',
+): Promise<{ status: number | null; out: string; complaints: string }> {
+  const child = spawn(program, ['-h', '127.0.0.1', '-p', String(door.port), '-U', APP.user, ...args], {
+    env: { ...process.env, PGPASSWORD: APP.password, PGDATABASE: APP.database },
+  })
+  let [out, complaints] = ['', '']
+  child.stdout.on('data', (chunk) => {
+    out += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    complaints += chunk
+  })
+  child.stdin.end(input)
+  const [status] = await once(child, 'close')
+  return { status, out, complaints }
+}

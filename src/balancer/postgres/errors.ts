@@ -78,7 +78,14 @@ export function cutResponse(service: string, reason: CutReason): Buffer {
   })
 }
 
-export function unavailable(service: string, detail: string): Buffer {
+const UNAVAILABLE = {
+  'hold-full': 'More clients wait at this front door than it can hold.',
+  'hold-expired': 'None could be reached for as long as clients are held.',
+  lost: 'It was lost during the login.',
+} as const
+
+export function unavailable(service: string, why: keyof typeof UNAVAILABLE): Buffer {
+  const detail = UNAVAILABLE[why]
   const said = `no server of ${service} can take a connection at the moment`
   return errorResponse({ severity: 'FATAL', code: '57P03', message: said, detail })
 }
@@ -92,15 +99,19 @@ export function heldNotice(service: string, forMs: number): Buffer {
   return errorResponse({ severity: 'NOTICE', code: '00000', message: said })
 }
 
-/** The server ends this connection by itself: shutdown, a crash of another backend, an idle limit, pg_terminate_backend. */
-export function isFarewell(fields: ReadonlyMap<string, string>): boolean {
+/** The server ends this connection by itself, whatever the reason. */
+export function isFatal(fields: ReadonlyMap<string, string>): boolean {
   const severity = fields.get('V') ?? fields.get('S')
-  return severity === 'FATAL' || severity === 'PANIC' || isCrashWarning(fields)
+  return severity === 'FATAL' || severity === 'PANIC'
 }
 
-/** What every backend says when the server ends all of them because one crashed. */
-function isCrashWarning(fields: ReadonlyMap<string, string>): boolean {
-  return fields.get('C') === '57P02'
+/**
+ * The server goes, and its sessions with it: a shutdown, the end of the postmaster (57P01), the crash of another backend
+ * (57P02, first as a warning). Other ends are meant for this session alone, such as a limit on idle ones.
+ */
+export function isFarewell(fields: ReadonlyMap<string, string>): boolean {
+  const code = fields.get('C')
+  return code === '57P01' || code === '57P02'
 }
 
 /**

@@ -24,14 +24,12 @@ import { ClientWire } from './client-wire.ts'
 import { cutResponse, heldNotice, protocolViolation, unavailable } from './errors.ts'
 import type { Opened } from './opening.ts'
 import { PortableSession } from './portable-session.ts'
+import { PutOff } from './put-off.ts'
 import { Search, type SearchEvents } from './search.ts'
 import { ServerSide, type ServerSideEvents } from './server-side.ts'
 import type { SessionState } from './session-state.ts'
 import type { Surroundings } from './surroundings.ts'
 import { int32, message, TERMINATE } from './wire.ts'
-
-/** How long a refusal is not believed that a change of primary may have caused. */
-const PERHAPS_MS = 3_000
 
 type Phase = 'seeking' | 'login' | 'open' | 'over'
 
@@ -49,10 +47,9 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
   #backend: Backend | undefined
   #arrival: Arrival | undefined
   #clientKey: ClientKey | undefined
-  /** The server is being asked what the session has. `leave`: to take it elsewhere then. */
-  #asking: 'learn' | 'leave' | undefined
-  #putOffSinceMs: number | undefined
-  #lastRefusal: Buffer | undefined
+  /** The server is being asked what the session has. */
+  #asking = false
+  readonly #putOff = new PutOff()
   /** The client has the beginning of a message whose end will not come: nothing else can be said to it. */
   #isTorn = false
 
@@ -135,6 +132,11 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
   #arrived(socket: Socket, key: { pid: number; key: Buffer }, result: Arrived): void {
     if (result.kind === 'not-yet') return this.#search.unsuitable()
     if (result.kind === 'refused') return this.#cut(result.reason)
+    // The server itself is well and ended this one session, so somebody wanted that: pg_terminate_backend.
+    if (this.#serverSide.farewell && this.#search.isStraightBack) {
+      socket.end(TERMINATE)
+      return this.#dismiss(this.#serverSide.farewell)
+    }
     const { reader, parameters, early } = result
     this.#backend = Object.assign(new Backend(socket, this.#serverSide.listen(reader), this), key)
     this.#phase = 'open'
@@ -146,11 +148,7 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
 
   onUnfound(why: 'hold-expired' | 'hold-full'): void {
     if (this.entered) return this.#cut(why)
-    const full = 'More clients wait at this front door than it can hold.'
-    const detail = why === 'hold-full' ? full : 'None could be reached for as long as clients are held.'
-    this.#entrance.counters.failed += 1
-    this.#client.end(this.#lastRefusal ?? unavailable(this.#entrance.route.service, detail))
-    this.#over()
+    this.#refuse(this.#putOff.words ?? unavailable(this.#entrance.route.service, why))
   }
 
   onTargetLost(): void {
@@ -181,7 +179,6 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
 
   onEntered(): void {
     this.#phase = 'open'
-    this.#lastRefusal = undefined
     this.#search.settled()
     const place = this.#search.target?.spec
     if (place) this.#portable.entered(place, this.#entrance)
@@ -189,15 +186,12 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
 
   onIdle(): void {
     if (this.#portable.isReplication || this.#clientSide.terminated) return
-    this.#leaveIfDue()
-    if (this.#session.unsure) this.#ask('learn')
+    if (this.#session.unsure) this.#ask()
+    else this.#leaveIfDue()
   }
 
-  onLoginPutOff(_fields: ReadonlyMap<string, string>, bytes: Buffer, how: 'soon' | 'perhaps'): boolean {
-    const now = this.#entrance.house.clock.mono()
-    this.#putOffSinceMs ??= now
-    if (how === 'perhaps' && now - this.#putOffSinceMs > PERHAPS_MS) return false
-    this.#lastRefusal = bytes
+  onLoginPutOff(bytes: Buffer, how: 'soon' | 'perhaps'): boolean {
+    if (!this.#putOff.tryAgain(bytes, how, this.#entrance.house.clock.mono())) return false
     this.#dropBackend()
     this.#phase = 'seeking'
     this.#search.unsuitable()
@@ -216,13 +210,14 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
   onBackendGone(): void {
     this.#isTorn = this.#backend?.reader.between === false
     this.#backend = undefined
-    this.#asking = undefined
+    this.#asking = false
     if (this.#phase === 'over') return
     if (this.#clientSide.terminated) {
       this.#client.end()
       return this.end()
     }
     if (!this.entered) return this.#loginBroken()
+    if (this.#serverSide.saidFarewell && this.#session.quiet) return this.#dismiss()
     const obstacle = this.#isTorn ? 'in-statement' : this.#portable.obstacle
     if (obstacle !== undefined) this.#cut(obstacle)
     else this.#move()
@@ -234,31 +229,31 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
       this.#search.unsuitable()
       return
     }
+    this.#refuse(unavailable(this.#entrance.route.service, 'lost'))
+  }
+
+  #refuse(words: Buffer): void {
     this.#entrance.counters.failed += 1
-    this.#client.end(unavailable(this.#entrance.route.service, 'It was lost during the login.'))
+    this.#client.end(words)
     this.#over()
   }
 
   /** Asks once more before: exact, whatever happened in the session. */
   #leaveIfDue(): void {
-    const { leaving } = this.#search
-    if (leaving === 'no' || !this.#session.idle || (leaving === 'may' && this.#portable.obstacle)) return
-    this.#ask('leave')
+    if (this.#session.idle && this.#search.isDue(this.#portable)) this.#ask()
   }
 
-  #ask(why: 'learn' | 'leave'): void {
+  #ask(): void {
     if (this.#asking || !this.#backend || this.#portable.isReplication) return
-    this.#asking = why
+    this.#asking = true
     this.#serverSide.expectAnswer()
     this.#backend.write(this.#portable.question())
   }
 
   onAnswer(rows: readonly (readonly (string | null)[])[] | undefined): void {
-    const why = this.#asking
-    this.#asking = undefined
+    this.#asking = false
     this.#portable.answered(rows)
-    const stays = this.#search.leaving !== 'must' && this.#portable.obstacle !== undefined
-    if (why !== 'leave' || stays) return this.#client.readKept()
+    if (!this.#search.isDue(this.#portable)) return this.#client.readKept()
     this.#backend?.close(TERMINATE)
     this.onBackendGone()
   }
@@ -286,6 +281,13 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
     this.#absence.cut(reason)
     const lastWords = this.#serverSide.saidFarewell ? undefined : cutResponse(this.#entrance.route.service, reason)
     this.#client.end(this.#isTorn ? 'torn' : lastWords)
+    this.#over()
+  }
+
+  /** The server ended this session and no other. */
+  #dismiss(itsWords?: Buffer): void {
+    this.#absence.left()
+    this.#client.end(itsWords)
     this.#over()
   }
 

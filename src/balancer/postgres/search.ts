@@ -37,6 +37,8 @@ export class Search implements Hanging, Held {
   #removed = false
   /** It is a standby that serves for want of a primary. */
   #isGuest = false
+  /** What the search began from, until it was turned away anywhere. */
+  #from: LiveTarget | undefined
   #over = false
 
   constructor(entrance: Entrance, events: SearchEvents) {
@@ -48,16 +50,20 @@ export class Search implements Hanging, Held {
     return this.#target
   }
 
-  /** Whether an idle session stays, goes because its server is about to end, or may go because another one can take it. */
-  get leaving(): 'no' | 'must' | 'may' {
+  /**
+   * Whether an idle session goes now: because its server is about to end, or because another one can take it. What cannot be
+   * moved stays in the second case.
+   */
+  isDue(session: { readonly obstacle: unknown }): boolean {
     const target = this.#target
-    if (!target || (target.spec.state === 'serving' && !this.#removed)) return 'no'
-    if (target.spec.leaves === true) return 'must'
-    return this.#entrance.choose(NOTHING_TRIED, false) === undefined ? 'no' : 'may'
+    if (!target || (target.spec.state === 'serving' && !this.#removed)) return false
+    if (target.spec.leaves === true) return true
+    return session.obstacle === undefined && this.#entrance.choose(NOTHING_TRIED, false) !== undefined
   }
 
   /** From a target that was used until now, if there was one, to another, or the same again. */
   begin(): void {
+    this.#from = this.#target
     this.#leave()
     this.#tried.clear()
     this.#seek()
@@ -67,10 +73,16 @@ export class Search implements Hanging, Held {
   unsuitable(): void {
     const target = this.#target
     this.#leave()
+    this.#from = undefined
     if (!target || this.#over) return
     this.#tried.add(target)
     this.#entrance.counters.retried += 1
     this.#seek()
+  }
+
+  /** It is where it was, and was never turned away. */
+  get isStraightBack(): boolean {
+    return this.#from !== undefined && this.#from === this.#target
   }
 
   /** The session is there: the patience of the next search begins anew. */
@@ -142,6 +154,7 @@ export class Search implements Hanging, Held {
   }
 
   #hold(): void {
+    this.#from = undefined
     const { house, hold, route, counters } = this.#entrance
     const now = house.clock.mono()
     if (this.#untilMs === undefined) {

@@ -3,7 +3,7 @@
  * login (the client gets one of the door's), what the server says when it ends an idle session (the door will look for
  * another one), the answer to the door's own question, and the hint to an error that says why writing is not possible.
  */
-import { isFarewell, mayPass, readFields, withHint } from './errors.ts'
+import { isFarewell, isFatal, mayPass, readFields, withHint } from './errors.ts'
 import { FrameReader, type FrameSink, interest, LOOK_MAX_BYTES, WHOLE } from './frames.ts'
 import { type Overheard, withoutBinding } from './overheard.ts'
 import type { SessionState } from './session-state.ts'
@@ -23,7 +23,7 @@ export interface ServerSideEvents {
   /** Nothing is under way any more. */
   onIdle(): void
   /** The login was refused for a reason that may pass, and the client has heard nothing of it yet. */
-  onLoginPutOff(fields: ReadonlyMap<string, string>, bytes: Buffer, how: 'soon' | 'perhaps'): boolean
+  onLoginPutOff(bytes: Buffer, how: 'soon' | 'perhaps'): boolean
   /** Why writing is not possible at the moment, for people; null when it should be. */
   readOnlyBecause(): string | null
   onAnswer(rows: readonly (readonly (string | null)[])[] | undefined): void
@@ -40,6 +40,8 @@ export class ServerSide implements FrameSink {
   entered = false
   /** The server has told the client itself that this is the end. */
   saidFarewell = false
+  /** What it said while nothing was under way, and the client has not heard. */
+  farewell: Buffer | undefined
   /** Of the answer that is being read. */
   #rows: (string | null)[][] | undefined
   #askFailed = false
@@ -52,6 +54,7 @@ export class ServerSide implements FrameSink {
 
   /** From here on this is what the server says. */
   listen(reader: FrameReader = new FrameReader(SERVER, this)): FrameReader {
+    this.farewell = undefined
     reader.sink = this
     reader.interest = SERVER
     this.#reader = reader
@@ -84,7 +87,7 @@ export class ServerSide implements FrameSink {
       case 0x45: // ErrorResponse
         return this.#error(buffer, start, end)
       case 0x4e: // NoticeResponse
-        return !(this.#session.idle && this.entered && isFarewell(readFields(buffer, start, end)))
+        return !(this.#session.quiet && this.entered && isFarewell(readFields(buffer, start, end)))
       case 0x53: // ParameterStatus
       case 0x41: // NotificationResponse
         return this.#reported(type, buffer, start, end)
@@ -141,9 +144,10 @@ export class ServerSide implements FrameSink {
       this.silent = false
       return true
     }
-    if (this.#session.idle) return !isFarewell(readFields(buffer, start, end))
+    const fields = readFields(buffer, start, end)
+    if (this.#session.quiet && isFarewell(fields)) return false
     this.#session.failed()
-    if (!this.saidFarewell) this.saidFarewell = isFarewell(readFields(buffer, start, end))
+    if (isFatal(fields)) this.saidFarewell = true
     return this.#events.readOnlyBecause() === null
   }
 
@@ -152,12 +156,15 @@ export class ServerSide implements FrameSink {
     const whole = Buffer.from(buffer.subarray(start - 5, end))
     if (!this.entered) {
       const how = mayPass(fields)
-      if (how !== 'never' && this.#events.onLoginPutOff(fields, whole, how)) return
+      if (how !== 'never' && this.#events.onLoginPutOff(whole, how)) return
       this.silent = false
       this.#events.toClient(whole)
       return
     }
-    if (this.#session.idle) return // a farewell; the end of the connection follows
+    if (this.#session.quiet && isFarewell(fields)) {
+      this.farewell = whole // the end of the connection follows
+      return
+    }
     const because = this.#events.readOnlyBecause()
     const isMeant = because !== null && fields.get('C') === READ_ONLY_TRANSACTION
     this.#events.toClient(isMeant ? withHint(fields, because) : whole)
