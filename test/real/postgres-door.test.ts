@@ -3,12 +3,16 @@
  * becomes of its session when its server is killed, leaves, or must not be used any more. The table is written by the test, so
  * that each case is the one that is meant; postgres-cluster.test.ts has the whole cluster.
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { connect as connectSocket } from 'node:net'
+import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
+import fc from 'fast-check'
 import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
+import { startupPacket } from '../../src/balancer/postgres/startup.ts'
 import type { Route, Target } from '../../src/core/routing.ts'
 import { closeAll, openDoor, type TestDoor } from '../support/door.ts'
 import { Trio } from './postgres-trio.ts'
@@ -262,6 +266,120 @@ describe.each(versions)('PostgreSQL $name', ({ bin }) => {
     expect(many.map(({ rows: [row] }) => row.n)).toEqual(Array.from({ length: 200 }, (_, n) => n))
   })
 
+  test('reads go to the standbys; a session of one that leaves goes on at another', async () => {
+    const place = await begin(bin, ['a'])
+    const standby: Partial<Route> = { ...PRIMARY, purpose: 'standby' }
+    const [one, two] = ['one', 'two'].map((id) => targetOf(place.trio, 'a', 1, { id })) as [Target, Target]
+    place.door.route([one, two], standby)
+    const all = await Promise.all(Array.from({ length: 4 }, () => connect(place)))
+    const bound = await connect(place)
+    await bound.query('create temp table t (id int)')
+    const pids = () =>
+      Promise.all(all.map(async (client) => (await client.query('select pg_backend_pid() as pid')).rows[0].pid))
+    const before = await pids()
+    place.door.route([{ ...one, state: 'draining' }, two], standby)
+    await place.trio.until('some have moved, and all answer', async () => {
+      const now = await pids()
+      return now.some((pid, at) => pid !== before[at]) && now.some((pid, at) => pid === before[at])
+    })
+    place.door.route(
+      [
+        { ...one, state: 'draining' },
+        { ...two, state: 'draining' },
+      ],
+      standby,
+    )
+    expect((await bound.query('select count(*)::int as n from t')).rows, 'what cannot be moved stays').toEqual([
+      { n: 0 },
+    ])
+    expect(await pids(), 'and so does everybody while there is no other place').toHaveLength(4)
+  })
+
+  test('while nothing can be written, the error says why', async () => {
+    const place = await begin(bin, ['a'])
+    const because = 'Two of three nodes are lost: reads go on.'
+    place.door.route([targetOf(place.trio, 'a', 1)], { ...PRIMARY, readOnly: because })
+    const client = await connect(place, { options: '-c default_transaction_read_only=on' })
+    await expect(client.query('create table t (id int)')).rejects.toMatchObject({ code: '25006', hint: because })
+    await expect(client.query('select nothing')).rejects.toMatchObject({ code: '42703' })
+    expect((await client.query('select 1 as n')).rows).toEqual([{ n: 1 }])
+  })
+
+  test('a client that waits is told so once; after the hold it is cut', async () => {
+    const place = await begin(bin, ['a'])
+    const route = { ...PRIMARY, holdMs: 3_000 }
+    const client = await connect(place)
+    const told: string[] = []
+    client.on('notice', ({ message }) => told.push(message ?? ''))
+    place.door.route([], route)
+    await expect(client.query('select 1')).rejects.toMatchObject({
+      code: '57P01',
+      detail: expect.stringContaining('held'),
+    })
+    expect(told).toEqual([expect.stringMatching(/^held: the server of db changes, since [234] s$/)])
+    await expect(connect(place)).rejects.toMatchObject({ code: '57P03' })
+  })
+
+  test('whatever a client sends ends at most its own connection', async () => {
+    const place = await begin(bin, ['a'])
+    const good = await connect(place)
+    const anyBytes = fc.oneof(
+      fc.uint8Array({ maxLength: 400 }),
+      fc
+        .uint8Array({ maxLength: 200 })
+        .map((bytes) => Buffer.concat([startupPacket(new Map([['user', 'app']])), bytes])),
+      fc
+        .uint8Array({ maxLength: 50 })
+        .map((bytes) => Buffer.concat([Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]), bytes])),
+    )
+    const samples = fc.sample(anyBytes, { numRuns: 60, seed: 7 })
+    for (const bytes of samples) {
+      const socket = connectSocket(place.door.port, '127.0.0.1')
+      socket.on('error', () => {}) // it may be cut at any byte
+      socket.end(bytes)
+      await once(socket.resume(), 'close')
+    }
+    expect((await good.query('select 1 as n')).rows).toEqual([{ n: 1 }])
+    await place.trio.until('nothing of them is left', () => place.door.door.report()[0]?.open === 1)
+  })
+
+  test('TLS ends at the door, asked for or begun at once', async () => {
+    const place = await begin(bin, ['a'])
+    const tls = pairOfKeys(place.trio.root)
+    if (!tls) return // openssl makes the certificate
+    const secret = { ...place.trio.doorLogin(), service: 'db', tls }
+    const door = await openDoor([targetOf(place.trio, 'a', 1)], PRIMARY, secret)
+    const secure = { ...place, door }
+    const client = await connect(secure, { ssl: { ca: tls.cert, servername: 'localhost' } })
+    await client.query("set work_mem = '7MB'")
+    const plain = await connect(secure)
+    place.door.route([], PRIMARY)
+    await restart(secure)
+    expect((await client.query('show work_mem')).rows).toEqual([{ work_mem: '7MB' }])
+    expect((await plain.query('select 1 as n')).rows).toEqual([{ n: 1 }])
+    const direct = connectTls({
+      port: door.port,
+      host: '127.0.0.1',
+      ca: tls.cert,
+      servername: 'localhost',
+      ALPNProtocols: ['postgresql'],
+    })
+    await once(direct, 'secureConnect')
+    expect(direct.alpnProtocol).toBe('postgresql')
+    direct.write(
+      startupPacket(
+        new Map([
+          ['user', 'app'],
+          ['database', 'postgres'],
+        ]),
+      ),
+    )
+    const [answer] = (await once(direct, 'data')) as [Buffer]
+    expect(answer.toString('latin1')).toContain('SCRAM-SHA-256\0')
+    expect(answer.toString('latin1')).not.toContain('PLUS')
+    direct.destroy()
+  })
+
   test.runIf(existsSync('/usr/bin/psql'))('psql and pgbench', async () => {
     const place = await begin(bin, ['a'])
     const copied = await run(place, 'psql', ['-Xqc', 'copy (select generate_series(1, 3)) to stdout'])
@@ -320,4 +438,14 @@ async function run(
   child.stdin.end(input)
   const [status] = await once(child, 'close')
   return { status, out, complaints }
+}
+
+/** A certificate for localhost that lasts a day; undefined when nobody here can make one. */
+function pairOfKeys(folder: string): { cert: string; key: string } | undefined {
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const made = spawnSync('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'],
+    ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert],
+  ])
+  return made.status === 0 ? { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') } : undefined
 }

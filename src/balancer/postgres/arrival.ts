@@ -100,7 +100,7 @@ export class Arrival implements FrameSink {
         } else this.#broken()
         return
       case 'refused':
-        this.#finish({ kind: 'refused', reason: 'login-refused', why: step.why })
+        this.#finish({ kind: 'refused', reason: this.#login.reason ?? 'login-refused', why: step.why })
         return
       case 'done':
         this.#loggedIn = true

@@ -3,6 +3,7 @@
  * what the server says comes in, what must be answered goes out. No socket in here.
  */
 import { randomBytes } from 'node:crypto'
+import type { CutReason } from '../../core/sessions.ts'
 import { readFields } from './errors.ts'
 import { AUTH, type Credential } from './overheard.ts'
 import {
@@ -41,6 +42,11 @@ export class Login {
   constructor(credential: Credential, nonce: string = randomBytes(18).toString('base64')) {
     this.#credential = credential
     this.#nonce = nonce
+  }
+
+  /** Why it had nothing to log in with. */
+  get reason(): CutReason | undefined {
+    return this.#credential.kind === 'none' ? this.#credential.reason : undefined
   }
 
   /** One message of the server; the body lies at [start, end). */

@@ -86,6 +86,7 @@ export class Opening {
     if (!context || this.#encrypted) return this.#end('TLS is not offered here')
     const raw = this.#client
     raw.off('data', this.#onData)
+    raw.pause() // or what is put back would flow away before TLS can take it
     if (already) raw.unshift(already)
     this.#encrypted = true
     this.#seen = Buffer.alloc(0)

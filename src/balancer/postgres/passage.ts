@@ -16,7 +16,7 @@ import type { Socket } from 'node:net'
 import type { CutReason } from '../../core/sessions.ts'
 import type { Entrance } from '../entrance.ts'
 import { Absence } from './absence.ts'
-import type { Arrival, Arrived } from './arrival.ts'
+import type { Arrived } from './arrival.ts'
 import { Backend, type BackendEvents } from './backend.ts'
 import type { Cancellable, ClientKey } from './cancels.ts'
 import { ClientSide, type ClientSideEvents } from './client-side.ts'
@@ -45,7 +45,7 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
   readonly #serverSide: ServerSide
   #phase: Phase = 'seeking'
   #backend: Backend | undefined
-  #arrival: Arrival | undefined
+  #arrival: { cancel(): void } | undefined
   #clientKey: ClientKey | undefined
   /** The server is being asked what the session has. */
   #asking = false
@@ -66,7 +66,7 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
   constructor(around: Surroundings, opened: Opened) {
     this.#around = around
     this.#entrance = around.entrance
-    this.#portable = new PortableSession(opened, around.verifiers)
+    this.#portable = new PortableSession(opened, around.verifiers, around.entrance)
     this.#session = this.#portable.state
     this.#search = new Search(around.entrance, this)
     this.#clientSide = new ClientSide(this.#session, this.#portable.overheard, this)
@@ -122,8 +122,9 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
       this.#client.readKept()
       return
     }
-    const { clock } = this.#entrance.house
-    this.#arrival = this.#portable.arrive(socket, clock, (result, key) => {
+    const place = this.#search.target?.spec
+    if (!place) return void socket.destroy()
+    this.#arrival = this.#portable.arrive(socket, place, (result, key) => {
       this.#arrival = undefined
       this.#arrived(socket, key, result)
     })
@@ -181,7 +182,7 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
     this.#phase = 'open'
     this.#search.settled()
     const place = this.#search.target?.spec
-    if (place) this.#portable.entered(place, this.#entrance)
+    if (place) this.#portable.entered(place)
   }
 
   onIdle(): void {
@@ -212,10 +213,7 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
     this.#backend = undefined
     this.#asking = false
     if (this.#phase === 'over') return
-    if (this.#clientSide.terminated) {
-      this.#client.end()
-      return this.end()
-    }
+    if (this.#clientSide.terminated) return this.#dismiss()
     if (!this.entered) return this.#loginBroken()
     if (this.#serverSide.saidFarewell && this.#session.quiet) return this.#dismiss()
     const obstacle = this.#isTorn ? 'in-statement' : this.#portable.obstacle

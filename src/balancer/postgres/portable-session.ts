@@ -22,26 +22,28 @@ export class PortableSession {
   readonly startup: Buffer
   readonly isReplication: boolean
   readonly #user: string
+  readonly #clock: Clock
   readonly #credentials: Credentials
 
-  constructor({ packet, bytes }: Opened, verifiers: Verifiers) {
+  constructor({ packet, bytes }: Opened, verifiers: Verifiers, { house, route }: Entrance) {
     const parameters = packet.kind === 'startup' ? packet.parameters : new Map<string, string>()
     this.startup = bytes
     this.isReplication = isReplication(parameters)
     this.#user = parameters.get('user') ?? ''
-    this.#credentials = new Credentials(verifiers, this.overheard)
+    this.#clock = house.clock
+    const secret = () => house.secretOf(route.service)
+    this.#credentials = new Credentials(verifiers, this.overheard, this.#user, secret)
   }
 
   /** It has entered at `place`; from here on it can be learned how to enter again. */
-  entered(place: Place, { route, house }: Entrance): void {
-    this.#credentials.learn(this.#user, place, route.service, house)
+  entered(place: Place): void {
+    void this.#credentials.learn(place)
   }
 
   /** Why it cannot be carried away now. */
   get obstacle(): CutReason | undefined {
     if (this.isReplication) return 'replication'
-    const { credential } = this.#credentials
-    return this.state.obstacle ?? (credential.kind === 'none' ? credential.reason : undefined)
+    return this.state.obstacle ?? this.#credentials.obstacle
   }
 
   /** Asks the server what the session has. */
@@ -56,13 +58,28 @@ export class PortableSession {
     else this.state.learnNothing()
   }
 
-  /** Logs in at the server on `socket` and makes the session there what it was. */
-  arrive(socket: Socket, clock: Clock, done: (result: Arrived, key: { pid: number; key: Buffer }) => void): Arrival {
-    const login = new Login(this.#credentials.credential)
-    const place = { socket, startup: this.startup, clock }
-    return new Arrival(place, login, restoration(this.state), (result) => {
-      done(result, { pid: login.backendPid, key: login.backendKey })
+  /** Logs in at the server on `socket`, which is at `place`, and makes the session there what it was. */
+  arrive(
+    socket: Socket,
+    place: Place,
+    done: (result: Arrived, key: { readonly pid: number; readonly key: Buffer }) => void,
+  ): { cancel(): void } {
+    let arrival: { cancel(): void } | undefined = { cancel: () => socket.destroy() }
+    socket.on('error', () => {}) // it may break while nobody uses it yet; whoever does will see that
+    void this.#credentials.learn(place).then((credential) => {
+      if (!arrival) return
+      const login = new Login(credential)
+      const way = { socket, startup: this.startup, clock: this.#clock }
+      arrival = new Arrival(way, login, restoration(this.state), (result) => {
+        done(result, { pid: login.backendPid, key: login.backendKey })
+      })
     })
+    return {
+      cancel() {
+        arrival?.cancel()
+        arrival = undefined
+      },
+    }
   }
 
   /** What another server reports differently, as messages for the client. */

@@ -121,11 +121,28 @@ export class Search implements Hanging, Held {
   }
 
   onRemoved(): void {
+    if (this.#staysAtItsPlace()) return
     this.#removed = true
     // A standby that became the primary, or that served reads for want of one, is not lost: what is open there may end.
     const mayStay = this.#isGuest || this.#entrance.route.purpose !== 'primary'
     if (mayStay && !this.#connecting) this.onDraining()
     else this.onLost()
+  }
+
+  /**
+   * The table names another process at the same place: the server was restarted. A connection ends with the process that it is
+   * to, so one that is open is to the new one, or will be found broken in a moment.
+   */
+  #staysAtItsPlace(): boolean {
+    const target = this.#target
+    for (const other of this.#entrance.targets) {
+      if (other.spec.host !== target?.spec.host || other.spec.port !== target.spec.port) continue
+      target.leave(this)
+      other.join(this)
+      this.#target = other
+      return true
+    }
+    return false
   }
 
   #seek(): void {

@@ -131,6 +131,21 @@ describe('what it has', () => {
     expect([...state.prepared.keys()]).toEqual(['b'])
   })
 
+  test('one that is too long to be kept binds the session, unless it has no name', () => {
+    const big = (name: string) => {
+      state.sentParse(name, 'select 1', undefined)
+      state.sentSync()
+      state.parsed()
+      state.ready(IDLE)
+    }
+    big('')
+    expect(state.obstacle).toBeUndefined()
+    big('a')
+    expect(state.obstacle).toBe('settings-refused')
+    state.learn(readSnapshot([], 'app', false))
+    expect(state.obstacle).toBe('settings-refused')
+  })
+
   test('a prepared statement that changes the session makes it unsure whenever it is executed', () => {
     parse('p', "select set_config('app.user', $1, false)")
     state.sentSync()

@@ -175,13 +175,16 @@ export class SessionState {
     const expected = this.#expected.shift()
     if (expected?.kind !== 'parse') return
     this.#forget(expected.name)
-    // Too long to be kept, or too many: the session works as long as its server lives.
-    if (!expected.bytes || this.#preparedBytes + expected.bytes.length > PREPARED_MAX_BYTES)
-      this.pin = 'settings-refused'
-    else {
-      this.prepared.set(expected.name, expected.bytes)
-      this.#preparedBytes += expected.bytes.length
+    const { name, bytes } = expected
+    if (bytes && this.#preparedBytes + bytes.length <= PREPARED_MAX_BYTES) {
+      this.prepared.set(name, bytes)
+      this.#preparedBytes += bytes.length
+      return
     }
+    // Too long to be kept, or too many. The unnamed one is used at once and seldom twice.
+    if (name === '') return
+    this.#hasUnreadable = true
+    this.pin ??= 'settings-refused'
   }
 
   /** CloseComplete. */
