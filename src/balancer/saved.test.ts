@@ -20,6 +20,8 @@ const table: RoutingTable = {
       holdMs: 5_000,
       probe: { path: '/healthz', everyMs: 250, timeoutMs: 250 },
       targets: [{ id: 'x', node: 'a', host: '127.0.0.1', port: 9, state: 'serving', term: 4 }],
+      peers: ['127.0.0.1'],
+      readOnly: null,
     },
   ],
 }

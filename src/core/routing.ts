@@ -19,6 +19,13 @@ export interface Route {
   /** A health check for HTTP targets; without it an open port is all that can be checked. */
   readonly probe: { readonly path: string | null; readonly everyMs: number; readonly timeoutMs: number }
   readonly targets: readonly Target[]
+  /** The addresses of all nodes, by the nodes' names: where the other doors of this endpoint are. */
+  readonly peers: readonly string[]
+  /**
+   * Of a route to the primary: why nothing can be written at the moment, as a sentence for clients. The targets are standbys
+   * then, and answer reads. Null: they are what the route's purpose says.
+   */
+  readonly readOnly: string | null
 }
 
 export interface Target {
@@ -73,8 +80,15 @@ export function routesFor(view: View, before: readonly Route[] = []): Route[] {
         timeoutMs: service.timing.probeTimeoutMs,
       },
       targets: targetsFor(view, service, endpoint.purpose, servingIn(before, service, endpoint)),
+      peers: peersOf(view),
+      readOnly: null,
     })),
   )
+}
+
+function peersOf(view: View): string[] {
+  const byName = view.cluster.nodes.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  return byName.map(({ address }) => address)
 }
 
 /** Drivers whose instances answer HTTP say so in their options; the core knows no product, only this one field. */

@@ -94,6 +94,8 @@ function route(port: number, targets: readonly Target[], more: Partial<Route> = 
     holdMs: 5_000,
     probe,
     targets,
+    peers: [],
+    readOnly: null,
     ...more,
   }
 }
