@@ -60,7 +60,7 @@ export class ChangesOfPrimary {
     if (change?.term !== term) return []
     return MOMENTS.flatMap((name) => {
       const at = change.at.get(name)
-      return at === undefined ? [] : [{ name, atMs: Math.max(0, at - noticedAt) }]
+      return at === undefined ? [] : [{ name, atMs: Math.max(0, Math.round(at - noticedAt)) }]
     })
   }
 

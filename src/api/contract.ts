@@ -73,7 +73,7 @@ export interface InstanceStatus {
 export interface EndpointStatus {
   readonly node: string
   readonly purpose: 'serving' | 'primary' | 'standby'
-  readonly protocol: 'http' | 'tcp'
+  readonly protocol: 'http' | 'tcp' | 'postgres'
   readonly host: string
   readonly port: number
   /** The balancer of that node listens there, as far as it is known. */

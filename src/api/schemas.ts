@@ -103,7 +103,7 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
   EndpointStatus: object({
     node: name,
     purpose: oneOf('serving', 'primary', 'standby'),
-    protocol: oneOf('http', 'tcp'),
+    protocol: oneOf('http', 'tcp', 'postgres'),
     host: name,
     port: count,
     open: flag,

@@ -4,6 +4,7 @@
  * connections; a change of one target never touches what is open on another.
  */
 import type { Route, RouteCounters, RoutingTable } from '../core/routing.ts'
+import type { SessionTally } from '../core/sessions.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
 import { Entrance, type House, highestTerms, routeKey } from './entrance.ts'
@@ -11,6 +12,8 @@ import { HoldSpace } from './hold.ts'
 import { httpServer } from './http.ts'
 import { Listener } from './listener.ts'
 import { LoopWatch } from './loop-watch.ts'
+import { Cancels } from './postgres/cancels.ts'
+import { postgresServer } from './postgres/server.ts'
 import { RetryBudget } from './retry.ts'
 import type { SecretOf } from './secrets.ts'
 import { tcpServer } from './tcp.ts'
@@ -20,6 +23,7 @@ export interface DoorEvents {
   onListening(route: Route): void
   onListenFailed(route: Route, code: string, message: string): void
   onVerdict(service: string, targetId: string, verdict: Verdict, why: string): void
+  onSessions(tally: SessionTally): void
 }
 
 /** How often the door looks at its clock while requests are open: fine enough for waits of 100 ms. */
@@ -28,6 +32,8 @@ export const TICK_MS = 50
 export const QUIET_TICK_MS = 125
 /** How long open requests may take to end when the door is drained. */
 export const DRAIN_MS = 10_000
+
+const SERVERS = { http: httpServer, tcp: tcpServer, postgres: postgresServer } as const
 
 interface Open {
   readonly entrance: Entrance
@@ -56,7 +62,9 @@ export class Door {
       holdSpace: new HoldSpace(),
       budget: new RetryBudget(),
       secretOf,
+      cancels: new Cancels(),
       onVerdict: (service, { spec, belief }) => events.onVerdict(service, spec.id, belief.verdict, belief.why),
+      onSessions: (tally) => events.onSessions(tally),
     }
     this.#cancelTick = clock.after(TICK_MS, () => this.#tick())
   }
@@ -129,7 +137,7 @@ export class Door {
 
   #begin(route: Route, highestTerm: number): Open {
     const entrance = new Entrance(this.#house, route, highestTerm)
-    const front = route.protocol === 'http' ? httpServer(entrance) : tcpServer(entrance)
+    const front = SERVERS[route.protocol](entrance)
     const listener = new Listener(front, route, this.#clock, {
       onListening: () => this.#events.onListening(route),
       onFailed: (code, message) => this.#events.onListenFailed(route, code, message),
@@ -153,7 +161,10 @@ export class Door {
     const now = this.#clock.mono()
     const nextInMs = this.#quiet() ? QUIET_TICK_MS : TICK_MS
     this.#house.loop.tick(now, nextInMs)
-    for (const { entrance } of this.#open.values()) entrance.tick(now)
+    for (const { entrance, listener } of this.#open.values()) {
+      entrance.tick(now)
+      listener.front.tick?.(now)
+    }
     for (const open of this.#ending) {
       open.entrance.tick(now)
       open.listener.front.wind()

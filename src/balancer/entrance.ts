@@ -6,11 +6,13 @@
  * is sent there may be lost, so nothing goes there again and what is there is cut, even when no newer primary is known.
  */
 import type { Route, RouteCounters, RoutingTable, Target } from '../core/routing.ts'
+import type { SessionTally } from '../core/sessions.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
 import { Hold, type HoldSpace } from './hold.ts'
 import type { LoopWatch } from './loop-watch.ts'
 import { pick, rankOf } from './pick.ts'
+import type { Cancels } from './postgres/cancels.ts'
 import type { RetryBudget } from './retry.ts'
 import type { SecretOf } from './secrets.ts'
 import { LiveTarget } from './target.ts'
@@ -23,7 +25,10 @@ export interface House {
   readonly holdSpace: HoldSpace
   readonly budget: RetryBudget
   readonly secretOf: SecretOf
+  /** Of all PostgreSQL routes: a cancel request may come to any of them. */
+  readonly cancels: Cancels
   onVerdict(service: string, target: LiveTarget): void
+  onSessions(tally: SessionTally): void
 }
 
 export interface Counters {
@@ -78,9 +83,10 @@ export class Entrance {
       fresh ||= !live
     }
     // Last, because what hangs there looks for another place at once: the new ones must be known by then.
-    for (const live of gone) live.close()
+    for (const live of gone) live.remove()
     for (const live of this.#targets.values()) {
       if (live.spec.state === 'dead' || this.#outdated(live)) live.lose()
+      else if (live.spec.state === 'draining') live.drain()
     }
     if (fresh || this.hold.size > 0) this.hold.release()
   }
@@ -124,7 +130,8 @@ export class Entrance {
   }
 
   #outdated(target: LiveTarget): boolean {
-    return this.#route.purpose === 'primary' && target.spec.term < this.#highestTerm
+    const isForPrimary = this.#route.purpose === 'primary' && this.#route.readOnly === null
+    return isForPrimary && target.spec.term < this.#highestTerm
   }
 
   #create(spec: Target): LiveTarget {

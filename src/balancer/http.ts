@@ -19,6 +19,8 @@ export interface FrontServer {
   readonly server: NetServer
   /** Stops taking new work on connections that are open; resolves nothing: whoever wants to wait counts connections. */
   wind(): void
+  /** Called every few tens of milliseconds. */
+  tick?(nowMs: number): void
   /** Ends every connection now. */
   cutAll(): void
   readonly open: number

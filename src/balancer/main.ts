@@ -89,6 +89,7 @@ function eventsTo(tell: (message: FromBalancer) => void): DoorEvents {
     onVerdict(service, targetId, verdict, why) {
       tell({ type: 'verdict', service, targetId, verdict, why })
     },
+    onSessions: (tally) => tell({ type: 'sessions', ...tally }),
   }
 }
 

@@ -20,12 +20,14 @@ function complaintAboutRoute(route: unknown): string | undefined {
   if (!isObject(route) || typeof route.service !== 'string') return 'a route without a service'
   const of = (what: string) => `the route of ${route.service} has no proper ${what}`
   const shape = route as Partial<Record<keyof Route, unknown>>
-  if (shape.protocol !== 'http' && shape.protocol !== 'tcp') return of('protocol')
+  if (!['http', 'tcp', 'postgres'].includes(String(shape.protocol))) return of('protocol')
   if (!['serving', 'primary', 'standby'].includes(String(shape.purpose))) return of('purpose')
   if (typeof shape.host !== 'string' || !isPort(shape.port)) return of('host and port')
   if (!isCount(shape.holdMs)) return of('holdMs')
   if (!isProbe(shape.probe)) return of('probe')
   if (!Array.isArray(shape.targets)) return of('targets')
+  if (!Array.isArray(shape.peers) || !shape.peers.every((peer) => typeof peer === 'string')) return of('peers')
+  if (shape.readOnly !== null && typeof shape.readOnly !== 'string') return of('readOnly')
   return shape.targets.every(isTarget) ? undefined : of('target')
 }
 
@@ -44,7 +46,8 @@ function isTarget(target: unknown): boolean {
     typeof shape.host === 'string' &&
     isPort(shape.port) &&
     ['serving', 'draining', 'dead'].includes(String(shape.state)) &&
-    isCount(shape.term)
+    isCount(shape.term) &&
+    (shape.leaves === undefined || shape.leaves === true)
   )
 }
 

@@ -20,6 +20,10 @@ export interface Hanging {
   onHung(): void
   /** The process is gone, or must not be used any more: leave now. */
   onLost(): void
+  /** It takes nothing new, and something may have changed since this was told last: whoever can be moved may go. */
+  onDraining?(): void
+  /** The table does not name it any more, which need not mean that it is gone. Without this, it is as if it were lost. */
+  onRemoved?(): void
 }
 
 export interface TargetEvents {
@@ -134,6 +138,21 @@ export class LiveTarget implements Candidate {
     for (const hanging of [...this.#hanging]) hanging.onLost()
   }
 
+  /** Tells what hangs here that it may go. */
+  drain(): void {
+    for (const hanging of [...this.#hanging]) hanging.onDraining?.()
+  }
+
+  /** The table does not name it any more: no more questions, and whoever hangs here decides what that means. */
+  remove(): void {
+    this.#forgetQuestions()
+    this.pool.flush()
+    for (const hanging of [...this.#hanging]) {
+      if (hanging.onRemoved) hanging.onRemoved()
+      else hanging.onLost()
+    }
+  }
+
   /** Called every few tens of milliseconds. */
   tick(nowMs: number): void {
     this.pool.trim()
@@ -146,10 +165,14 @@ export class LiveTarget implements Candidate {
   }
 
   close(): void {
+    this.#forgetQuestions()
+    this.lose()
+  }
+
+  #forgetQuestions(): void {
     this.#closed = true
     for (const forget of this.#questions) forget()
     this.#questions.clear()
-    this.lose()
   }
 
   #oldestWaitMs(nowMs: number): number {

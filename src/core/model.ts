@@ -41,7 +41,7 @@ export interface NodeSpec {
 export interface EndpointSpec {
   /** `serving`: any active instance. `primary`: the primary only. `standby`: standbys only. */
   readonly purpose: 'serving' | 'primary' | 'standby'
-  readonly protocol: 'http' | 'tcp'
+  readonly protocol: 'http' | 'tcp' | 'postgres'
   readonly port: number
 }
 

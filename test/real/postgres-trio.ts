@@ -8,8 +8,11 @@ import { join } from 'node:path'
 import pg from 'pg'
 import type { InstanceReport, NodeName } from '../../src/core/model.ts'
 import type { Rule } from '../../src/core/replica.ts'
+import type { DoorNeeds } from '../../src/drivers/door-needs.ts'
+import { doorPasswordOf } from '../../src/drivers/postgres/door-login.ts'
 import { createPostgresDriver } from '../../src/drivers/postgres/driver.ts'
 import { POSTGRES_DEFAULTS, type PostgresOptions, postgresTraits } from '../../src/drivers/postgres/options.ts'
+import { DATABASE, DOOR_ROLE } from '../../src/drivers/postgres/settings.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../src/drivers/replica.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
@@ -101,6 +104,11 @@ export class Trio {
     }
   }
 
+  /** What an agent would confide to its door. */
+  doorLogin(): DoorNeeds['login'] {
+    return { user: DOOR_ROLE, password: doorPasswordOf('db', secretFor), database: DATABASE }
+  }
+
   until(what: string, look: () => Promise<boolean> | boolean, withinMs = 30_000): Promise<unknown> {
     return until({ clock: systemClock, everyMs: 5, withinMs, what }, look)
   }
@@ -133,7 +141,7 @@ export class Trio {
       clock: systemClock,
       random: Math.random,
       loopLagMs: () => 0,
-      secretFor: (purpose) => `a secret of the tests, for ${purpose}`.replaceAll(' ', '-'),
+      secretFor,
       node: { name: node, address: HOST, zone: node, region: 'default' },
       service: {
         name: 'db',
@@ -160,6 +168,10 @@ export class Trio {
       },
     })
   }
+}
+
+function secretFor(purpose: string): string {
+  return `a secret of the tests, for ${purpose}`.replaceAll(' ', '-')
 }
 
 /** Writes rows one after the other and remembers which were acknowledged: the judge of every failover. */

@@ -1,8 +1,10 @@
 /** A door and its instances inside the test's own process, on free loopback ports, for tests of single behaviours. */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net'
-import { Door } from '../../src/balancer/door.ts'
+import type { DoorSecret } from '../../src/balancer/control.ts'
+import { Door, type DoorEvents } from '../../src/balancer/door.ts'
 import type { Route, Target } from '../../src/core/routing.ts'
+import type { SessionTally } from '../../src/core/sessions.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { seededRandom } from '../../src/lib/random.ts'
 
@@ -75,22 +77,30 @@ export interface TestDoor {
   readonly door: Door
   readonly port: number
   readonly verdicts: string[]
+  readonly sessions: SessionTally[]
   /** A new table with these targets. */
   route(targets: readonly Target[], more?: Partial<Route>): void
 }
 
-export async function openDoor(targets: readonly Target[], more: Partial<Route> = {}): Promise<TestDoor> {
+export async function openDoor(
+  targets: readonly Target[],
+  more: Partial<Route> = {},
+  secret: DoorSecret | null = null,
+): Promise<TestDoor> {
   const port = await freePort()
   const verdicts: string[] = []
+  const sessions: SessionTally[] = []
   let listens = false
   let version = 0
-  const door = new Door(systemClock, seededRandom(1), {
+  const events: DoorEvents = {
     onListening() {
       listens = true
     },
     onListenFailed() {},
     onVerdict: (_service, targetId, verdict) => verdicts.push(`${targetId} ${verdict}`),
-  })
+    onSessions: (tally) => void sessions.push(tally),
+  }
+  const door = new Door(systemClock, seededRandom(1), events, () => secret)
   const route = (given: readonly Target[], changes: Partial<Route> = more): void => {
     version += 1
     const probe = { path: '/healthz', everyMs: 100, timeoutMs: 250 }
@@ -103,7 +113,7 @@ export async function openDoor(targets: readonly Target[], more: Partial<Route> 
       holdMs: 2_000,
       probe,
       targets: given,
-      peers: [],
+      peers: ['127.0.0.1'],
       readOnly: null,
     }
     door.apply({ version, node: 'a', routes: [{ ...plain, ...changes }] })
@@ -113,7 +123,7 @@ export async function openDoor(targets: readonly Target[], more: Partial<Route> 
     door.cutAll()
   })
   await until('the door listens', () => listens)
-  return { door, port, verdicts, route }
+  return { door, port, verdicts, sessions, route }
 }
 
 export interface RawClient {

@@ -31,8 +31,8 @@ describe('postgres()', () => {
       replication: { k: 1, degrade: 'block', maxLagBytes: 16_777_216 },
       timing: { holdMs: 20_000 },
       endpoints: [
-        { purpose: 'primary', protocol: 'tcp', port: 5432 },
-        { purpose: 'standby', protocol: 'tcp', port: 5433 },
+        { purpose: 'primary', protocol: 'postgres', port: 5432 },
+        { purpose: 'standby', protocol: 'postgres', port: 5433 },
       ],
     })
   })

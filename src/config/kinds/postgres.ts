@@ -41,10 +41,15 @@ export const postgresKind: Kind<PostgresOptions> = {
   endpoints: ({ listen, listenStandby }) => [
     ...(listen === undefined
       ? []
-      : [{ option: 'listen', endpoint: { purpose: 'primary', protocol: 'tcp', port: listen } } as const]),
+      : [{ option: 'listen', endpoint: { purpose: 'primary', protocol: 'postgres', port: listen } } as const]),
     ...(listenStandby === undefined
       ? []
-      : [{ option: 'listenStandby', endpoint: { purpose: 'standby', protocol: 'tcp', port: listenStandby } } as const]),
+      : [
+          {
+            option: 'listenStandby',
+            endpoint: { purpose: 'standby', protocol: 'postgres', port: listenStandby },
+          } as const,
+        ]),
   ],
   ownPorts: ({ port }) => (port === undefined ? [] : [{ option: 'port', port }]),
   standby: () => 'warm',

@@ -1,0 +1,73 @@
+/** A server's connection while a session is on it. Both sides go at the pace of the slower one. */
+import type { Socket } from 'node:net'
+import type { FrameReader } from './frames.ts'
+
+/** A server that does not close in so long is left to itself. */
+const CLOSE_MS = 5_000
+
+const NO_KEY = Buffer.alloc(0)
+
+export interface BackendEvents {
+  /** It broke, or the server closed it. */
+  onBackendGone(): void
+  /** It takes more again. */
+  onBackendDrained(): void
+}
+
+export class Backend {
+  readonly #socket: Socket
+  readonly reader: FrameReader
+  /** What the server itself wants to hear with a cancel request. */
+  pid = 0
+  key: Buffer = NO_KEY
+  #events: BackendEvents | undefined
+
+  constructor(socket: Socket, reader: FrameReader, events: BackendEvents) {
+    this.#socket = socket
+    this.reader = reader
+    this.#events = events
+    socket.removeAllListeners('error')
+    socket.on('error', () => {}) // 'close' follows
+    socket.on('data', (chunk) => this.#events && reader.feed(chunk))
+    socket.on('end', this.#gone)
+    socket.on('close', this.#gone)
+    socket.on('drain', () => this.#events?.onBackendDrained())
+  }
+
+  /** False when it takes no more for now: wait for `onBackendDrained`. */
+  write(bytes: Buffer): boolean {
+    return this.#socket.write(bytes)
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  /** What was written still arrives; what comes is not read any more. */
+  close(last?: Buffer): void {
+    this.#events = undefined
+    this.reader.stop()
+    this.#socket.resume()
+    if (last) this.#socket.end(last)
+    else this.#socket.end()
+    this.#socket.setTimeout(CLOSE_MS, () => this.#socket.destroy())
+  }
+
+  /** Nothing more arrives, not even what was written. */
+  cut(): void {
+    this.#events = undefined
+    this.reader.stop()
+    this.#socket.resetAndDestroy()
+  }
+
+  readonly #gone = (): void => {
+    const events = this.#events
+    this.#events = undefined
+    this.#socket.destroy()
+    events?.onBackendGone()
+  }
+}

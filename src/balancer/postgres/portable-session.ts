@@ -1,0 +1,95 @@
+/** One client's session as something that can be carried to another server: who it is, what it has, how it gets in again. */
+import type { Socket } from 'node:net'
+import type { CutReason } from '../../core/sessions.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Entrance } from '../entrance.ts'
+import { Arrival, type Arrived } from './arrival.ts'
+import { Credentials } from './credentials.ts'
+import { Login } from './login.ts'
+import type { Opened } from './opening.ts'
+import { Overheard } from './overheard.ts'
+import { restoration } from './restore.ts'
+import { SessionState } from './session-state.ts'
+import { question, readSnapshot } from './snapshot.ts'
+import { isReplication } from './startup.ts'
+import type { Place, Verifiers } from './verifiers.ts'
+import { message } from './wire.ts'
+
+export class PortableSession {
+  readonly state = new SessionState()
+  readonly overheard = new Overheard()
+  /** As the client sent it; the next server gets the same. */
+  readonly startup: Buffer
+  readonly isReplication: boolean
+  readonly #user: string
+  readonly #clock: Clock
+  readonly #credentials: Credentials
+
+  constructor({ packet, bytes }: Opened, verifiers: Verifiers, { house, route }: Entrance) {
+    const parameters = packet.kind === 'startup' ? packet.parameters : new Map<string, string>()
+    this.startup = bytes
+    this.isReplication = isReplication(parameters)
+    this.#user = parameters.get('user') ?? ''
+    this.#clock = house.clock
+    const secret = () => house.secretOf(route.service)
+    this.#credentials = new Credentials(verifiers, this.overheard, this.#user, secret)
+  }
+
+  /** It has entered at `place`; from here on it can be learned how to enter again. */
+  entered(place: Place): void {
+    void this.#credentials.learn(place)
+  }
+
+  /** Why it cannot be carried away now. */
+  get obstacle(): CutReason | undefined {
+    if (this.isReplication) return 'replication'
+    return this.state.obstacle ?? this.#credentials.obstacle
+  }
+
+  /** Asks the server what the session has. */
+  question(): Buffer {
+    return question(this.state.customNames)
+  }
+
+  /** Undefined: it would not say. */
+  answered(rows: readonly (readonly (string | null)[])[] | undefined): void {
+    const backslashEscapes = this.state.parameters.get('standard_conforming_strings') === 'off'
+    if (rows) this.state.learn(readSnapshot(rows, this.#user, backslashEscapes))
+    else this.state.learnNothing()
+  }
+
+  /** Logs in at the server on `socket`, which is at `place`, and makes the session there what it was. */
+  arrive(
+    socket: Socket,
+    place: Place,
+    done: (result: Arrived, key: { readonly pid: number; readonly key: Buffer }) => void,
+  ): { cancel(): void } {
+    let arrival: { cancel(): void } | undefined = { cancel: () => socket.destroy() }
+    socket.on('error', () => {}) // it may break while nobody uses it yet; whoever does will see that
+    void this.#credentials.learn(place).then((credential) => {
+      if (!arrival) return
+      const login = new Login(credential)
+      const way = { socket, startup: this.startup, clock: this.#clock }
+      arrival = new Arrival(way, login, restoration(this.state), (result) => {
+        done(result, { pid: login.backendPid, key: login.backendKey })
+      })
+    })
+    return {
+      cancel() {
+        arrival?.cancel()
+        arrival = undefined
+      },
+    }
+  }
+
+  /** What another server reports differently, as messages for the client. */
+  differences(parameters: ReadonlyMap<string, string>): Buffer[] {
+    const messages: Buffer[] = []
+    for (const [name, value] of parameters) {
+      if (this.state.parameters.get(name) === value) continue
+      this.state.parameters.set(name, value)
+      messages.push(message('S', `${name}\0${value}\0`))
+    }
+    return messages
+  }
+}

@@ -1,0 +1,451 @@
+/**
+ * The front door of a PostgreSQL service, in front of real servers: what a client sees of it when nothing happens, and what
+ * becomes of its session when its server is killed, leaves, or must not be used any more. The table is written by the test, so
+ * that each case is the one that is meant; postgres-cluster.test.ts has the whole cluster.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { connect as connectSocket } from 'node:net'
+import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
+import fc from 'fast-check'
+import pg from 'pg'
+import { afterEach, describe, expect, test } from 'vitest'
+import { startupPacket } from '../../src/balancer/postgres/startup.ts'
+import type { Route, Target } from '../../src/core/routing.ts'
+import { closeAll, openDoor, type TestDoor } from '../support/door.ts'
+import { Trio } from './postgres-trio.ts'
+
+const APP = { user: 'app', password: 'a secret of the application', database: 'postgres' }
+const PRIMARY: Partial<Route> = {
+  service: 'db',
+  protocol: 'postgres',
+  purpose: 'primary',
+  holdMs: 20_000,
+  probe: { path: null, everyMs: 100, timeoutMs: 500 },
+}
+
+let trio: Trio | undefined
+const clients: pg.Client[] = []
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.end().catch(() => {}) // its door may be closed
+  closeAll()
+  await trio?.end()
+  trio = undefined
+})
+
+interface Place {
+  readonly trio: Trio
+  readonly door: TestDoor
+}
+
+async function begin(bin: string | null, nodes: readonly string[] = ['a', 'b', 'c']): Promise<Place> {
+  trio = new Trio({ bin, nodes })
+  const t = trio
+  await t.begin()
+  await t.rows('a', `create role app login password '${APP.password}'; grant create on schema public to app`)
+  await t.until('the login of the doors is there', async () => {
+    return (await t.rows('a', "select 1 from pg_roles where rolname = 'understudy_door'")).length === 1
+  })
+  const secret = { ...t.doorLogin(), service: 'db', tls: null }
+  return { trio: t, door: await openDoor([targetOf(t, 'a', 1)], PRIMARY, secret) }
+}
+
+function targetOf(t: Trio, node: string, term: number, change: Partial<Target> = {}): Target {
+  const { host, port } = t.address(node)
+  return { id: `db@${node}:${t.observe(node).pid}`, node, host, port, state: 'serving', term, ...change }
+}
+
+async function connect({ door }: Place, change: pg.ClientConfig = {}): Promise<pg.Client> {
+  const client = new pg.Client({ host: '127.0.0.1', port: door.port, ...APP, ...change })
+  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  clients.push(client)
+  await client.connect()
+  return client
+}
+
+/** Kills the postmaster of a, lets b lead in term 2, and tells the door. */
+async function failOver({ trio: t, door }: Place): Promise<void> {
+  process.kill(t.observe('a').pid, 'SIGKILL')
+  await t.until('the end is seen', () => t.observe('a').state === 'stopped')
+  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
+  const log = (node: string) => BigInt(t.observe(node).replica.position?.log ?? '0')
+  const [next = 'b', other = 'c'] = log('b') >= log('c') ? ['b', 'c'] : ['c', 'b']
+  const rule = t.rule(2, next)
+  await Promise.all([t.driver(next).lead(rule), t.driver(other).follow(rule, t.address(next))])
+  door.route([targetOf(t, next, 2)], PRIMARY)
+}
+
+/** Kills the postmaster of a lone server and starts it again, as an agent does when that is the quickest way back. */
+async function restart({ trio: t, door }: Place): Promise<void> {
+  process.kill(t.observe('a').pid, 'SIGKILL')
+  await t.until('the end is seen', () => t.observe('a').state === 'stopped')
+  await t.driver('a').lead(t.rule(1, 'a'))
+  door.route([targetOf(t, 'a', 1)], PRIMARY)
+}
+
+const system = existsSync('/usr/lib/postgresql')
+const versions = [...(system ? [{ bin: null, name: 'of the system' }] : []), { bin: 'npm', name: 'of the package' }]
+
+/** All that a session can have and take with it. Returns a look at it, to be taken after its server has gone. */
+async function furnish(client: pg.Client): Promise<() => Promise<void>> {
+  const told: string[] = []
+  client.on('notice', ({ message }) => told.push(message ?? ''))
+  await client.query('create table kept (id int)')
+  await client.query("set work_mem = '7MB'")
+  await client.query("select set_config('app.tenant', $1, false)", ['t-7'])
+  await client.query('prepare twice (int) as select $1 * 2 as n')
+  await client.query('listen news')
+  const named = { name: 'thrice', text: 'select $1::int * 3 as n' }
+  expect((await client.query(named, [2])).rows).toEqual([{ n: 6 }])
+  return async () => {
+    await client.query('insert into kept values (1)')
+    expect((await client.query('show work_mem')).rows).toEqual([{ work_mem: '7MB' }])
+    expect((await client.query("select current_setting('app.tenant') as t")).rows).toEqual([{ t: 't-7' }])
+    expect((await client.query('execute twice(4)')).rows).toEqual([{ n: 8 }])
+    expect((await client.query(named, [3])).rows).toEqual([{ n: 9 }])
+    const heard = new Promise((resolve) => client.once('notification', resolve))
+    await client.query("notify news, 'fresh'")
+    expect(await heard).toMatchObject({ channel: 'news', payload: 'fresh' })
+    expect(told.filter((message) => !message.startsWith('held'))).toEqual([])
+  }
+}
+
+describe.each(versions)('PostgreSQL $name', ({ bin }) => {
+  test('the primary is killed, another one leads: an idle session goes on with all that it had', async () => {
+    const place = await begin(bin)
+    const look = await furnish(await connect(place))
+    await failOver(place)
+    await look()
+    await place.trio.until('it is told', () => place.door.sessions.length === 1)
+    expect(place.door.sessions).toMatchObject([{ service: 'db', term: 2, held: 1, moved: 1, cut: {} }])
+  })
+
+  test('the server is killed and started again: who can go on does, the others are cut and told why', async () => {
+    const place = await begin(bin, ['a'])
+    const look = await furnish(await connect(place))
+    const cuts = {
+      'temporary-table': await doomed(place, ['create temp table t (id int)']),
+      'holdable-cursor': await doomed(place, ['declare c cursor with hold for select 1']),
+      'advisory-lock': await doomed(place, ['select pg_advisory_lock(7)']),
+      'in-transaction': await doomed(place, ['begin', 'select 1']),
+      'in-statement': await doomed(place, [], 'select pg_sleep(60)'),
+    }
+    const freed = await connect(place)
+    for (const text of ['create temp table t (id int)', 'drop table t', 'select pg_advisory_lock(8)'])
+      await freed.query(text)
+    await freed.query('select pg_advisory_unlock(8)')
+    await restart(place)
+    await look()
+    await freed.query('select 1')
+    const said = await Promise.all(Object.values(cuts).map(({ ended }) => ended))
+    expect(said.map(({ code }) => code)).toEqual(['57P01', '57P01', '57P01', '57P01', '08007'])
+    expect(said.map(({ detail }) => detail)).toEqual([
+      expect.stringContaining('temporary tables'),
+      expect.stringContaining('WITH HOLD'),
+      expect.stringContaining('advisory lock'),
+      expect.stringContaining('rolled back'),
+      expect.stringContaining('not known'),
+    ])
+    place.door.route([targetOf(place.trio, 'a', 2)], PRIMARY)
+    await place.trio.until('it is told', () => place.door.sessions.length === 1)
+    const cut = Object.fromEntries(Object.keys(cuts).map((reason) => [reason, 1]))
+    expect(place.door.sessions).toMatchObject([{ term: 2, held: 2, moved: 2, cut }])
+  })
+
+  test('a primary that hands over: idle sessions leave it at once, a transaction ends first, nothing fails', async () => {
+    const place = await begin(bin, ['a'])
+    const look = await furnish(await connect(place))
+    const busy = await connect(place)
+    await busy.query('begin')
+    await busy.query("select set_config('app.hidden', 'seen', false)")
+    const hidden = await connect(place)
+    // No text shows it: only the question that is asked before leaving can.
+    await hidden.query(
+      "create function quietly() returns void language sql as $$ select set_config('statement_timeout', '77s', false) $$",
+    )
+    await hidden.query('select quietly()')
+    const bound = await doomed(place, ['create temp table t (id int)'])
+    place.door.route([targetOf(place.trio, 'a', 1, { state: 'draining', leaves: true })], PRIMARY)
+    const sessions = () => place.trio.rows('a', "select 1 from pg_stat_activity where usename = 'app'")
+    await place.trio.until('only the transaction is left', async () => (await sessions()).length === 1)
+    expect((await bound.ended).detail).toContain('temporary tables')
+    await busy.query('create table written (id int)')
+    const waiting = hidden.query('show statement_timeout')
+    await busy.query('commit')
+    await place.trio.until('nobody is left', async () => (await sessions()).length === 0)
+    await restart(place)
+    expect((await waiting).rows).toEqual([{ statement_timeout: '77s' }])
+    expect(
+      (
+        await busy.query(
+          "select current_setting('app.hidden') as h from (select from written) w right join (select 1) o on true",
+        )
+      ).rows,
+    ).toEqual([{ h: 'seen' }])
+    await look()
+  })
+
+  test('an old term is cut at once, whatever is under way', async () => {
+    const place = await begin(bin, ['a'])
+    const ended = await doomed(place, [], 'select pg_sleep(60)')
+    const idle = await connect(place)
+    place.door.route([targetOf(place.trio, 'a', 1, { state: 'dead' })], PRIMARY)
+    expect((await ended.ended).code).toBe('08007')
+    place.door.route([targetOf(place.trio, 'a', 2)], PRIMARY)
+    expect((await idle.query('select 1 as n')).rows).toEqual([{ n: 1 }])
+  })
+
+  test('a session that somebody ends, or that was idle for too long, is ended', async () => {
+    const place = await begin(bin, ['a'])
+    const ended = await doomed(place, ['select 1'])
+    await place.trio.rows('a', "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'")
+    expect(await ended.ended).toMatchObject({ code: '57P01', message: expect.stringContaining('administrator') })
+    const version = await place.trio.rows('a', 'show server_version_num')
+    if (Number(version[0]?.server_version_num) < 140_000) return
+    const idle = await doomed(place, ["set idle_session_timeout = '100ms'"])
+    expect(await idle.ended).toMatchObject({ code: '57P05' })
+    expect(place.door.door.report()).toMatchObject([{ held: 0 }])
+  })
+
+  test("who may not enter hears it in the server's own words", async () => {
+    const place = await begin(bin, ['a'])
+    await expect(connect(place, { password: 'wrong' })).rejects.toMatchObject({ code: '28P01' })
+    await expect(connect(place, { user: 'nobody' })).rejects.toMatchObject({ code: '28P01' })
+    await expect(connect(place, { database: 'nowhere' })).rejects.toMatchObject({ code: '3D000' })
+    // Whether pg_hba.conf is closed for a moment, or this login is never let in, cannot be told at once.
+    await expect(connect(place, { user: 'postgres' })).rejects.toMatchObject({ code: '28P01' })
+  })
+
+  test('a cancel request finds its session through the door of another node', async () => {
+    const place = await begin(bin, ['a'])
+    const peers = ['127.0.0.1', '127.0.0.2']
+    const route = { ...PRIMARY, peers }
+    place.door.route([targetOf(place.trio, 'a', 1)], route)
+    const client = await connect(place)
+    const sleeping = client.query('select pg_sleep(60)')
+    const failed = sleeping.then(
+      () => undefined,
+      (error: { code?: string }) => error.code,
+    )
+    await place.trio.until('it sleeps', async () => {
+      const rows = await place.trio.rows('a', "select 1 from pg_stat_activity where wait_event = 'PgSleep'")
+      return rows.length === 1
+    })
+    const other = await openDoor([targetOf(place.trio, 'a', 1)], { ...route, host: '127.0.0.2', port: place.door.port })
+    const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
+    const ask = async (host: string, pid: number, key: number) => {
+      const packet = Buffer.alloc(16)
+      packet.writeInt32BE(16, 0)
+      packet.writeInt32BE(80_877_102, 4)
+      packet.writeInt32BE(pid, 8)
+      packet.writeInt32BE(key, 12)
+      const socket = connectSocket(place.door.port, host)
+      socket.write(packet)
+      await once(socket.resume(), 'close')
+    }
+    await ask('127.0.0.2', processID, secretKey ^ 1)
+    await ask('127.0.0.2', processID + 1, secretKey)
+    expect(await Promise.race([failed, 'still sleeping']), 'a wrong key does nothing').toBe('still sleeping')
+    await ask('127.0.0.2', processID, secretKey)
+    expect(await failed).toBe('57014')
+    await place.trio.until('nothing is left open there', () => other.door.report()[0]?.open === 0)
+  })
+
+  test('COPY both ways, a pipeline, big rows and big statements pass as they are', async () => {
+    const place = await begin(bin, ['a'])
+    const client = await connect(place)
+    const big = 'x'.repeat(3_000_000)
+    expect((await client.query('select length($1::text) as n', [big])).rows).toEqual([{ n: big.length }])
+    expect((await client.query(`select length('${big}') as n`)).rows).toEqual([{ n: big.length }])
+    const { rows } = await client.query("select repeat('y', 100000) as t from generate_series(1, 50)")
+    expect(rows.every(({ t }) => t.length === 100_000)).toBe(true)
+    const many = await Promise.all(Array.from({ length: 200 }, (_, n) => client.query('select $1::int as n', [n])))
+    expect(many.map(({ rows: [row] }) => row.n)).toEqual(Array.from({ length: 200 }, (_, n) => n))
+  })
+
+  test('reads go to the standbys; a session of one that leaves goes on at another', async () => {
+    const place = await begin(bin, ['a'])
+    const standby: Partial<Route> = { ...PRIMARY, purpose: 'standby' }
+    const [one, two] = ['one', 'two'].map((id) => targetOf(place.trio, 'a', 1, { id })) as [Target, Target]
+    place.door.route([one, two], standby)
+    const all = await Promise.all(Array.from({ length: 4 }, () => connect(place)))
+    const bound = await connect(place)
+    await bound.query('create temp table t (id int)')
+    const pids = () =>
+      Promise.all(all.map(async (client) => (await client.query('select pg_backend_pid() as pid')).rows[0].pid))
+    const before = await pids()
+    place.door.route([{ ...one, state: 'draining' }, two], standby)
+    await place.trio.until('some have moved, and all answer', async () => {
+      const now = await pids()
+      return now.some((pid, at) => pid !== before[at]) && now.some((pid, at) => pid === before[at])
+    })
+    place.door.route(
+      [
+        { ...one, state: 'draining' },
+        { ...two, state: 'draining' },
+      ],
+      standby,
+    )
+    expect((await bound.query('select count(*)::int as n from t')).rows, 'what cannot be moved stays').toEqual([
+      { n: 0 },
+    ])
+    expect(await pids(), 'and so does everybody while there is no other place').toHaveLength(4)
+  })
+
+  test('while nothing can be written, the error says why', async () => {
+    const place = await begin(bin, ['a'])
+    const because = 'Two of three nodes are lost: reads go on.'
+    place.door.route([targetOf(place.trio, 'a', 1)], { ...PRIMARY, readOnly: because })
+    const client = await connect(place, { options: '-c default_transaction_read_only=on' })
+    await expect(client.query('create table t (id int)')).rejects.toMatchObject({ code: '25006', hint: because })
+    await expect(client.query('select nothing')).rejects.toMatchObject({ code: '42703' })
+    expect((await client.query('select 1 as n')).rows).toEqual([{ n: 1 }])
+  })
+
+  test('a client that waits is told so once; after the hold it is cut', async () => {
+    const place = await begin(bin, ['a'])
+    const route = { ...PRIMARY, holdMs: 3_000 }
+    const client = await connect(place)
+    const told: string[] = []
+    client.on('notice', ({ message }) => told.push(message ?? ''))
+    place.door.route([], route)
+    await expect(client.query('select 1')).rejects.toMatchObject({
+      code: '57P01',
+      detail: expect.stringContaining('held'),
+    })
+    expect(told).toEqual([expect.stringMatching(/^held: the server of db changes, since [234] s$/)])
+    await expect(connect(place)).rejects.toMatchObject({ code: '57P03' })
+  })
+
+  test('whatever a client sends ends at most its own connection', async () => {
+    const place = await begin(bin, ['a'])
+    const good = await connect(place)
+    const anyBytes = fc.oneof(
+      fc.uint8Array({ maxLength: 400 }),
+      fc
+        .uint8Array({ maxLength: 200 })
+        .map((bytes) => Buffer.concat([startupPacket(new Map([['user', 'app']])), bytes])),
+      fc
+        .uint8Array({ maxLength: 50 })
+        .map((bytes) => Buffer.concat([Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]), bytes])),
+    )
+    const samples = fc.sample(anyBytes, { numRuns: 60, seed: 7 })
+    for (const bytes of samples) {
+      const socket = connectSocket(place.door.port, '127.0.0.1')
+      socket.on('error', () => {}) // it may be cut at any byte
+      socket.end(bytes)
+      await once(socket.resume(), 'close')
+    }
+    expect((await good.query('select 1 as n')).rows).toEqual([{ n: 1 }])
+    await place.trio.until('nothing of them is left', () => place.door.door.report()[0]?.open === 1)
+  })
+
+  test('TLS ends at the door, asked for or begun at once', async () => {
+    const place = await begin(bin, ['a'])
+    const tls = pairOfKeys(place.trio.root)
+    if (!tls) return // openssl makes the certificate
+    const secret = { ...place.trio.doorLogin(), service: 'db', tls }
+    const door = await openDoor([targetOf(place.trio, 'a', 1)], PRIMARY, secret)
+    const secure = { ...place, door }
+    const client = await connect(secure, { ssl: { ca: tls.cert, servername: 'localhost' } })
+    await client.query("set work_mem = '7MB'")
+    const plain = await connect(secure)
+    place.door.route([], PRIMARY)
+    await restart(secure)
+    expect((await client.query('show work_mem')).rows).toEqual([{ work_mem: '7MB' }])
+    expect((await plain.query('select 1 as n')).rows).toEqual([{ n: 1 }])
+    const direct = connectTls({
+      port: door.port,
+      host: '127.0.0.1',
+      ca: tls.cert,
+      servername: 'localhost',
+      ALPNProtocols: ['postgresql'],
+    })
+    await once(direct, 'secureConnect')
+    expect(direct.alpnProtocol).toBe('postgresql')
+    direct.write(
+      startupPacket(
+        new Map([
+          ['user', 'app'],
+          ['database', 'postgres'],
+        ]),
+      ),
+    )
+    const [answer] = (await once(direct, 'data')) as [Buffer]
+    expect(answer.toString('latin1')).toContain('SCRAM-SHA-256\0')
+    expect(answer.toString('latin1')).not.toContain('PLUS')
+    direct.destroy()
+  })
+
+  test.runIf(existsSync('/usr/bin/psql'))('psql and pgbench', async () => {
+    const place = await begin(bin, ['a'])
+    const copied = await run(place, 'psql', ['-Xqc', 'copy (select generate_series(1, 3)) to stdout'])
+    expect(copied).toMatchObject({ status: 0, out: '1\n2\n3\n' })
+    const put = 'create table put (id int); copy put from stdin;\n1\n2\n\\.\nselect count(*) from put;'
+    expect(await run(place, 'psql', ['-XqAt'], put)).toMatchObject({ status: 0, out: '2\n' })
+    const asked = ['-c', 'select current_setting($$server_version_num$$)::int > 0', '-c', 'show client_encoding']
+    expect(await run(place, 'psql', ['-XqAt', ...asked])).toMatchObject({ status: 0, out: 't\nUTF8\n' })
+    expect(await run(place, 'pgbench', ['-i', '-q', '-s', '1'])).toMatchObject({ status: 0 })
+    for (const mode of ['simple', 'extended', 'prepared']) {
+      const done = await run(place, 'pgbench', ['-n', '-S', '-M', mode, '-c', '4', '-t', '200'])
+      expect(done.out).toContain('number of transactions actually processed: 800/800')
+    }
+  })
+})
+
+/** A session that does these things and will be cut: `ended` resolves to what it was told. */
+async function doomed(place: Place, texts: readonly string[], unanswered?: string): Promise<{ ended: Promise<Told> }> {
+  const client = await connect(place)
+  for (const text of texts) await client.query(text)
+  if (unanswered === undefined) return { ended: new Promise((resolve) => client.once('error', resolve)) }
+  const failed = client.query(unanswered)
+  failed.catch(() => {}) // looked at below
+  const rows = () => place.trio.rows('a', `select 1 from pg_stat_activity where query = '${unanswered}'`)
+  await place.trio.until('it is under way', async () => (await rows()).length > 0)
+  return {
+    ended: failed.then(
+      () => ({}),
+      (error: Told) => error,
+    ),
+  }
+}
+
+interface Told {
+  readonly message?: string
+  readonly code?: string
+  readonly detail?: string
+}
+
+async function run(
+  { door }: Place,
+  program: string,
+  args: readonly string[],
+  input = '',
+): Promise<{ status: number | null; out: string; complaints: string }> {
+  const child = spawn(program, ['-h', '127.0.0.1', '-p', String(door.port), '-U', APP.user, ...args], {
+    env: { ...process.env, PGPASSWORD: APP.password, PGDATABASE: APP.database },
+  })
+  let [out, complaints] = ['', '']
+  child.stdout.on('data', (chunk) => {
+    out += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    complaints += chunk
+  })
+  child.stdin.end(input)
+  const [status] = await once(child, 'close')
+  return { status, out, complaints }
+}
+
+/** A certificate for localhost that lasts a day; undefined when nobody here can make one. */
+function pairOfKeys(folder: string): { cert: string; key: string } | undefined {
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const made = spawnSync('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'],
+    ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert],
+  ])
+  return made.status === 0 ? { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') } : undefined
+}

@@ -1,0 +1,90 @@
+/** A switchover as clients see it: fifty of them write through the doors of all nodes, and none hears an error. */
+import pg from 'pg'
+import { afterEach, expect, test } from 'vitest'
+import { postgres } from '../../src/config/define.ts'
+import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
+import { serviceOf, slownessMs, startCluster, type TestCluster } from './cluster.ts'
+
+const CLIENTS = 50
+const running: TestCluster[] = []
+
+afterEach(async () => {
+  for (const cluster of running.splice(0)) await cluster.stop()
+})
+
+interface Told {
+  errors: string[]
+  commits: number
+  longestGapMs: number
+}
+
+/** Short transactions of two statements, until told to stop. */
+async function work(client: pg.Client, id: number, told: Told, isOver: () => boolean): Promise<void> {
+  let lastAt = clock.mono()
+  while (!isOver()) {
+    try {
+      await client.query('begin')
+      await client.query('update counters set n = n + 1 where id = $1', [id])
+      await client.query('commit')
+      told.commits += 1
+      told.longestGapMs = Math.max(told.longestGapMs, clock.mono() - lastAt)
+      lastAt = clock.mono()
+    } catch (error) {
+      told.errors.push(String((error as Error).message))
+      return
+    }
+    await sleep(clock, 20)
+  }
+}
+
+test('fifty clients write through a switchover: no error, nothing lost, and the receipt says what became of them', async () => {
+  const cluster = await startCluster(() => ({
+    db: postgres({
+      instances: 3,
+      listen: 5432,
+      database: { name: 'shop', owner: 'shop', password: 'first' },
+      settings: { shared_buffers: '16MB', max_connections: 80 },
+    }),
+  }))
+  running.push(cluster)
+  const whole = () =>
+    cluster.until(
+      'a primary and two standbys, all of them well',
+      (status) => serviceOf(status, 'db').instances.filter(({ healthy }) => healthy).length === 3,
+      60_000,
+    )
+  await whole()
+  const clients: pg.Client[] = []
+  for (let index = 0; index < CLIENTS; index += 1) {
+    const host = cluster.spec.nodes[index % 3]?.address ?? ''
+    const client = new pg.Client({ host, port: 5432, user: 'shop', password: 'first', database: 'shop' })
+    client.on('error', () => {}) // whoever waits for an answer hears of it there
+    await client.connect()
+    clients.push(client)
+  }
+  await clients[0]?.query('create table counters as select id, 0 as n from generate_series(1, 50) id')
+  const told: Told = { errors: [], commits: 0, longestGapMs: 0 }
+  let over = false
+  const all = clients.map((client, index) => work(client, index + 1, told, () => over))
+  await sleep(clock, 1_000)
+  told.longestGapMs = 0
+  const from = (await cluster.service('db')).primary
+  await cluster.local.client.switchover({ service: 'db' })
+  await cluster.until('another one leads', (status) => {
+    const { primary, healthy } = serviceOf(status, 'db')
+    return healthy && primary !== null && primary !== from
+  })
+  await sleep(clock, 1_500)
+  over = true
+  await Promise.all(all)
+  const receipts = (await cluster.local.client.receipts()).filter(({ kind }) => kind === 'switchover')
+  console.log(
+    `switchover: longest pause ${Math.round(told.longestGapMs)} ms (a process starts ${Math.round(slownessMs())} ms late), ` +
+      `${told.errors.length} errors: ${[...new Set(told.errors)].join('; ')}\n${JSON.stringify(receipts[0], null, 1)}`,
+  )
+  expect(told.errors).toEqual([])
+  const sum = await clients[1]?.query('select sum(n)::int as n from counters')
+  expect(sum?.rows[0].n).toBe(told.commits)
+  expect(receipts[0]?.sessions).toMatchObject({ cut: {}, unheard: [] })
+  await Promise.all(clients.map((client) => client.end()))
+}, 240_000)
