@@ -41,7 +41,7 @@ export async function performOnCopy(step: CopyStep, view: View, driver: ReplicaD
       return `${step.rule.k} of ${step.rule.members.join(', ') || 'nobody'} confirm writes to ${service} from now on`
     case 'demote':
       await driver.demote(step.term)
-      return `${service} on ${view.self} ended leading: term ${step.term} was won`
+      return `${service} on ${view.self} ended leading, for term ${step.term}`
     default:
       return assertNever(step)
   }

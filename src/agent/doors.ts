@@ -3,8 +3,10 @@
  * the balancer's own: it has acted on it already, the agent only tells.
  */
 import { type BalancerLink, connectBalancer, type DoorSecret, type FromBalancer } from '../balancer/control.ts'
+import type { ServiceName, Term } from '../core/model.ts'
 import { type RouteCounters, type RoutingTable, routesFor } from '../core/routing.ts'
 import type { Rule } from '../core/rules.ts'
+import type { SessionTally } from '../core/sessions.ts'
 import type { View } from '../core/view.ts'
 import { assertNever } from '../lib/assert.ts'
 import type { Entry } from './journal.ts'
@@ -19,10 +21,16 @@ export class Door implements DoorPort {
   #newest = 0
   #counters: readonly RouteCounters[] = []
   #open: readonly string[] = []
+  /** The version of the table that the balancer said it uses. */
+  #inUse = 0
+  readonly #sessions = new Map<ServiceName, SessionTally>()
+  readonly #changed: () => void
 
-  constructor(socketPath: string, tell: (entry: Entry) => void, view: () => View) {
+  /** `changed`: it said something that receipts and reports are made of. */
+  constructor(socketPath: string, tell: (entry: Entry) => void, view: () => View, changed: () => void) {
     this.#tell = tell
     this.#view = view
+    this.#changed = changed
     this.#link = connectBalancer(socketPath, {
       onMessage: (message) => this.#heard(message),
       onGone: () => {
@@ -33,6 +41,17 @@ export class Door implements DoorPort {
 
   get open(): readonly string[] {
     return this.#open
+  }
+
+  get sessions(): readonly SessionTally[] {
+    return [...this.#sessions.values()]
+  }
+
+  leadsTo(service: ServiceName, term: Term): boolean {
+    const table = this.#table
+    if (!table || this.#inUse < table.version) return false
+    const targets = table.routes.flatMap((route) => (route.service === service ? route.targets : []))
+    return targets.some((target) => target.term === term && target.state === 'serving')
   }
 
   get counters(): readonly RouteCounters[] {
@@ -66,13 +85,19 @@ export class Door implements DoorPort {
   #heard(message: FromBalancer): void {
     switch (message.type) {
       case 'hello':
+        this.#inUse = message.version
         this.#outbid(message.version)
+        this.#changed()
         break
       case 'counters':
         this.#counters = message.routes
         break
-      case 'sessions':
+      case 'sessions': {
+        const { type: _, ...tally } = message
+        this.#sessions.set(tally.service, tally)
+        this.#changed()
         break
+      }
       case 'verdict':
         if (message.verdict === 'dead' && this.#isNews(message.targetId)) {
           this.#note(

@@ -193,7 +193,7 @@ export class Agent {
     })
     this.#telling.routes(this.#view)
     this.#telling.report(this.#view, this.#decision.problems, false)
-    for (const receipt of this.#receipts.close(this.#view)) this.#tellReceipt(receipt)
+    for (const receipt of this.#receipts.see(this.#view, this.#world.door)) this.#tellReceipt(receipt)
   }
 
   #observe(): View {

@@ -54,7 +54,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const companions = new Companions(nodeDir, (why) => tell({ service: null, rule: 'agent', kind: 'told', why }))
   const fence = connectFence(companions.fenceSocket)
   stops.push('fence', () => fence.close())
-  const door: Door = new Door(companions.balancerSocket, tell, () => agent.view)
+  const door: Door = new Door(
+    companions.balancerSocket,
+    tell,
+    () => agent.view,
+    () => agent.wake(),
+  )
   stops.push('door', () => door.close())
 
   // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
@@ -75,8 +80,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   mesh.answer(api.server)
   stops.push('mesh', () => mesh.close()) // before the API, whose server would wait for the peers' links to end
 
-  const { services } = cluster
-  const secrets = new DoorSecrets({ services, node: spec, nodeDir, clock, secretFor, door, tell })
+  const secrets = new DoorSecrets({ services: cluster.services, node: spec, nodeDir, clock, secretFor, door, tell })
   stops.push('secrets', () => secrets.stop())
 
   companions.start()

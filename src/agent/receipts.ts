@@ -4,10 +4,13 @@
  * said so in the vacancy, the rest happened here.
  */
 import type { Receipt } from '../api/contract.ts'
-import type { NodeName, ServiceName, Term } from '../core/model.ts'
+import type { NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
 import { CLUSTER_STOPPED } from '../core/problems/cluster-stopped.ts'
 import type { Problem } from '../core/problems/problem.ts'
 import { isWell, localInstance, recordOf, type View } from '../core/view.ts'
+import { assert } from '../lib/assert.ts'
+import { ChangesOfPrimary, sessionsIn } from './change-of-primary.ts'
+import type { DoorPort } from './world.ts'
 
 interface Open {
   readonly kind: Receipt['kind']
@@ -17,7 +20,14 @@ interface Open {
   readonly term: Term
   readonly noticedAt: number
   readonly marks: { name: string; atMs: number }[]
+  /** Its moments are kept in `changes`, because they were seen before anybody knew that it would be led from here. */
+  readonly isRuled?: boolean
+  /** Since when what failed is well again, on the wall clock. */
+  backAt?: number
 }
+
+/** What comes after the service is back (doors that count their sessions) is waited for no longer than this. */
+const SETTLES_WITHIN_MS = 2_000
 
 /** From here on it is back only after a spell of good health, which sets its failures to 0: else each try would look like one. */
 const CRASHING = 2
@@ -28,6 +38,7 @@ export class Receipts {
   readonly #self: NodeName
   readonly #wall: () => number
   readonly #open = new Map<ServiceName, Open>()
+  readonly #changes = new ChangesOfPrimary()
 
   constructor(self: NodeName, wall: () => number) {
     this.#self = self
@@ -57,8 +68,7 @@ export class Receipts {
     if (!vacancy || !before) return
     const { rule, why, noticedAt } = vacancy
     const kind = PLANNED.has(rule) ? 'switchover' : 'failover'
-    this.#open.set(service, { kind, rule, why, from: before.primary, term, noticedAt, marks: [] })
-    this.mark(service, 'promoted')
+    this.#open.set(service, { kind, rule, why, from: before.primary, term, noticedAt, marks: [], isRuled: true })
   }
 
   /** Instances here that ended or hang are repairs from the moment that it was noticed. */
@@ -82,8 +92,9 @@ export class Receipts {
     open?.marks.push({ name, atMs: this.#wall() - open.noticedAt })
   }
 
-  /** The receipts that are complete: what failed is well again here. */
-  close(view: View): Receipt[] {
+  /** Once a turn. The receipts that are complete: what failed is well again here. `door`: this node's. */
+  see(view: View, door: Pick<DoorPort, 'sessions' | 'leadsTo'>): Receipt[] {
+    this.#changes.see(view, (service, term) => door.leadsTo(service, term))
     const done: Receipt[] = []
     for (const [service, open] of this.#open) {
       const instance = localInstance(view, service)
@@ -92,9 +103,13 @@ export class Receipts {
         (open.kind === 'repair'
           ? open.marks.length > 0 && instance.failures < CRASHING
           : instance.role === 'primary' && instance.term >= open.term && instance.replica?.ruleDurable !== false)
-      if (!back) continue
+      if (!back && open.backAt === undefined) continue
+      open.backAt ??= this.#wall()
+      const sessions = open.isRuled ? sessionsIn(view, specOf(view, service), open.term, door.sessions) : undefined
+      const settled = this.#changes.isDoorOpen(service, open.term) && (sessions?.unheard ?? []).length === 0
+      if (open.isRuled && !settled && this.#wall() - open.backAt < SETTLES_WITHIN_MS) continue
       this.#open.delete(service)
-      done.push(this.#receipt(service, open))
+      done.push({ ...this.#receipt(service, open, open.backAt), ...(sessions && { sessions }) })
     }
     return done
   }
@@ -104,9 +119,12 @@ export class Receipts {
     this.#open.delete(service)
   }
 
-  #receipt(service: ServiceName, open: Open): Receipt {
-    const backAfterMs = this.#wall() - open.noticedAt
+  #receipt(service: ServiceName, open: Open, backAt: number): Receipt {
+    const backAfterMs = backAt - open.noticedAt
     const { kind, rule, why, from, term } = open
+    const candidates = open.isRuled ? this.#changes.candidatesOf(service, term) : []
+    const ruled = open.isRuled ? this.#changes.marksOf(service, term, open.noticedAt) : []
+    const marks = [...open.marks, ...ruled, { name: 'healthy', atMs: backAfterMs }]
     return {
       id: `${service}-${term}-${open.noticedAt.toString(36)}-${this.#self}`,
       service,
@@ -117,8 +135,15 @@ export class Receipts {
       to: this.#self,
       term,
       noticedAt: new Date(open.noticedAt).toISOString(),
-      marks: [...open.marks, { name: 'healthy', atMs: backAfterMs }],
+      marks: marks.toSorted((a, b) => a.atMs - b.atMs),
       backAfterMs,
+      ...(candidates.length > 0 && { candidates }),
     }
   }
+}
+
+function specOf(view: View, name: ServiceName): ServiceSpec {
+  const service = view.cluster.services.find((one) => one.name === name)
+  assert(service, `a receipt of ${name}, which the config does not name`)
+  return service
 }

@@ -3,9 +3,9 @@
  * time, so that what cannot work is not hammered on. A step runs beside the turns and never delays one.
  */
 import type { Act } from '../core/choose.ts'
-import type { ServiceName, Term } from '../core/model.ts'
+import type { ServiceName } from '../core/model.ts'
 import { isDangerous, isUrgent } from '../core/steps.ts'
-import type { View } from '../core/view.ts'
+import type { FailedTry, View } from '../core/view.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
 import { type Hands, perform } from './act.ts'
@@ -15,6 +15,12 @@ const REST = { firstMs: 250, mostMs: 10_000 }
 
 /** Names what is under way that is no service's. */
 const WHOLE_NODE = ''
+
+interface Failed {
+  readonly spell: { what: string }
+  readonly why: string
+  release(): void
+}
 
 export interface StepsOptions {
   readonly clock: Clock
@@ -31,7 +37,7 @@ export class Steps {
   /** What is under way or rests. An urgent step overtakes another one, and then only its own end counts. */
   readonly #busy = new Map<ServiceName, { what: string }>()
   readonly #failures = new Map<ServiceName, number>()
-  readonly #failedIn = new Map<ServiceName, Term>()
+  readonly #failedIn = new Map<ServiceName, FailedTry>()
 
   constructor(options: StepsOptions) {
     this.#options = options
@@ -42,8 +48,8 @@ export class Steps {
     return Object.fromEntries([...this.#busy].map(([service, { what }]) => [service, what]))
   }
 
-  /** The term in which a start or a promotion last failed here, by service. */
-  get failedIn(): Record<ServiceName, Term> {
+  /** The last start, promotion or demotion that failed here, by service. */
+  get failedIn(): Record<ServiceName, FailedTry> {
     return Object.fromEntries(this.#failedIn)
   }
 
@@ -66,10 +72,11 @@ export class Steps {
     try {
       const what = await perform(act.step, current, this.#options.hands)
       this.#failures.delete(service ?? WHOLE_NODE)
+      if (act.step.kind === 'record') this.#failedIn.delete(act.step.service) // what failed was tried under another record
       if (what !== undefined) await this.#options.done(act, service, what)
       release()
     } catch (error) {
-      this.#rest(act, service ?? WHOLE_NODE, spell, release)
+      this.#rest(act, service ?? WHOLE_NODE, { spell, release, why: (error as Error).message })
       this.#options.failed(act, service, error as Error)
     }
   }
@@ -82,11 +89,12 @@ export class Steps {
     }
   }
 
-  #rest({ step }: Act, service: ServiceName, spell: { what: string }, release: () => void): void {
+  #rest({ step }: Act, service: ServiceName, { spell, release, why }: Failed): void {
     if (this.#busy.get(service) !== spell) return // it was called off by what is under way now
     const failures = (this.#failures.get(service) ?? 0) + 1
     this.#failures.set(service, failures)
-    if ((step.kind === 'start' || step.kind === 'promote') && step.term > 0) this.#failedIn.set(service, step.term)
+    if ((step.kind === 'start' || step.kind === 'promote' || step.kind === 'demote') && step.term > 0)
+      this.#failedIn.set(service, { term: step.term, why })
     spell.what = isUrgent(step) || step.kind === 'follow' ? `resting after ${step.kind}` : 'resting'
     this.#options.clock.after(backoffMs(failures, REST), release)
   }

@@ -15,12 +15,14 @@ import type {
   SwitchoverRequest,
 } from '../api/contract.ts'
 import type { Gauges, Surface } from '../api/surface.ts'
+import { lagBytesOf } from '../core/copies.ts'
+import { expectedRto } from '../core/expected-rto.ts'
 import { isServing, knownProblems, sentenceFor, standing } from '../core/explain.ts'
 import type { NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
 import type { ClusterRecord, NodeRecord, ServiceRecord } from '../core/records.ts'
 import type { RouteCounters } from '../core/routing.ts'
 import { defaultSuccessor, switchoverRefusal } from '../core/switchover.ts'
-import { instanceOn, isDrained, isWell, leaderOf, nodeState, recordOf } from '../core/view.ts'
+import { instanceOn, isDrained, isWell, leaderOf, nodeState, recordOf, type View } from '../core/view.ts'
 import { UnderstudyError } from '../errors.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Store } from '../stores/store.ts'
@@ -208,6 +210,7 @@ export class AgentSurface implements Surface {
       why: sentenceFor(view, service, knownProblems(view, decision.problems)),
       rule: last?.rule ?? '',
       instances: view.cluster.nodes.flatMap((node) => this.#instance(node.name, service) ?? []),
+      ...expectationOf(view, service),
       endpoints: view.cluster.nodes.flatMap((node) =>
         service.endpoints.map(({ purpose, protocol, port }) => ({
           node: node.name,
@@ -236,6 +239,17 @@ export class AgentSurface implements Surface {
       port: instance.port ?? null,
       failures: instance.failures,
       retryInMs: Math.round(instance.retryInMs),
+      ...(!silent && lagOf(view, node, service)),
     }
   }
+}
+
+function expectationOf(view: View, service: ServiceSpec): Pick<ServiceStatus, 'expectedRto'> {
+  const expected = expectedRto(view, service)
+  return expected ? { expectedRto: expected } : {}
+}
+
+function lagOf(view: View, node: NodeName, service: ServiceSpec): Pick<InstanceStatus, 'lagBytes'> {
+  const lagBytes = lagBytesOf(view, node, service)
+  return lagBytes === undefined ? {} : { lagBytes }
 }

@@ -5,7 +5,7 @@
 import type { InstanceReport, NodeName, NodeReport } from '../core/model.ts'
 import type { ReplicaReport } from '../core/replica.ts'
 import type { ReportedProblem } from '../core/reported-problem.ts'
-import { routesFor } from '../core/routing.ts'
+import { type Route, routesFor } from '../core/routing.ts'
 import type { View } from '../core/view.ts'
 import type { World } from './world.ts'
 
@@ -15,7 +15,7 @@ export class Telling {
   readonly #world: Pick<World, 'clock' | 'door' | 'mesh' | 'pids'>
   readonly #self: NodeName
   readonly #incarnation: number
-  #routes: { readonly text: string; readonly version: number }
+  #routes: { readonly text: string; readonly version: number; readonly routes: readonly Route[] }
   #reported = { text: '', at: Number.NEGATIVE_INFINITY }
 
   constructor(world: Pick<World, 'clock' | 'door' | 'mesh' | 'pids'>, self: NodeName) {
@@ -24,7 +24,7 @@ export class Telling {
     this.#incarnation = world.clock.wall()
     // Versions grow over restarts of the agent, because the monotonic clock does; over a restart of the machine the
     // agent's end of the balancer sees to it (doors.ts). The wall clock may be set back.
-    this.#routes = { text: '', version: Math.floor(world.clock.mono()) }
+    this.#routes = { text: '', version: Math.floor(world.clock.mono()), routes: [] }
   }
 
   /**
@@ -33,10 +33,10 @@ export class Telling {
    */
   routes(view: View): void {
     if (!isInformed(view)) return
-    const routes = routesFor(view)
+    const routes = routesFor(view, this.#routes.routes)
     const text = JSON.stringify(routes)
     if (text === this.#routes.text) return
-    this.#routes = { text, version: this.#routes.version + 1 }
+    this.#routes = { text, version: this.#routes.version + 1, routes }
     this.#world.door.publish({ version: this.#routes.version, node: this.#self, routes })
   }
 
@@ -51,6 +51,7 @@ export class Telling {
       balancerPid: pids.balancer,
       fencePid: pids.fence,
       openDoors: this.#world.door.open,
+      sessions: this.#world.door.sessions,
       instances: Object.values(instances),
       stopping,
       problems: found.map(({ rule, service, evidence, why }) => ({ rule, service, evidence, why })),

@@ -3,8 +3,9 @@
  * simulator gets a made-up world with the same shapes. Nothing between here and the core knows the difference.
  */
 import type { EventRecord, Receipt } from '../api/contract.ts'
-import type { NodeName, NodeReport, ServiceName } from '../core/model.ts'
+import type { NodeName, NodeReport, ServiceName, Term } from '../core/model.ts'
 import type { RoutingTable } from '../core/routing.ts'
+import type { SessionTally } from '../core/sessions.ts'
 import type { Driver } from '../drivers/driver.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
@@ -35,6 +36,10 @@ export interface FencePort {
 export interface DoorPort {
   /** Where it listens now, as `host:port`; nothing is known of a balancer that does not answer. */
   readonly open: readonly string[]
+  /** What it said last of each service whose primary changed. */
+  readonly sessions: readonly SessionTally[]
+  /** Does the table that it uses lead clients to the primary of this term? */
+  leadsTo(service: ServiceName, term: Term): boolean
   publish(table: RoutingTable): void
 }
 

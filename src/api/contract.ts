@@ -40,6 +40,18 @@ export interface ServiceStatus {
   readonly rule: string
   readonly instances: readonly InstanceStatus[]
   readonly endpoints: readonly EndpointStatus[]
+  /** Only of services whose standbys hold copies: how long it would be away if it failed now. */
+  readonly expectedRto?: ExpectedRto
+}
+
+/** An estimate from what is known now: how far the best standby is, and how long silence has to last. */
+export interface ExpectedRto {
+  /** From the death of the primary's process; null when no standby could take over. */
+  readonly ifPrimaryDiesMs: number | null
+  /** From the moment that its node falls silent. */
+  readonly ifNodeIsLostMs: number | null
+  /** What it rests on, or why nobody could take over. */
+  readonly why: string
 }
 
 export interface InstanceStatus {
@@ -52,6 +64,8 @@ export interface InstanceStatus {
   readonly port: number | null
   readonly failures: number
   readonly retryInMs: number
+  /** Only of a copy that stands by: how much of the primary's log it has not received or not replayed yet, in bytes. */
+  readonly lagBytes?: number
 }
 
 export interface EndpointStatus {
@@ -92,6 +106,23 @@ export interface Receipt {
   readonly marks: readonly { readonly name: string; readonly atMs: number }[]
   /** From noticed to healthy again. */
   readonly backAfterMs: number
+  /** Who could have led instead, as it was known when somebody was chosen, and why the others were not. */
+  readonly candidates?: readonly { readonly node: string; readonly able: boolean; readonly why: string }[]
+  /** What became of the clients' sessions, where the doors speak the service's own protocol. */
+  readonly sessions?: SessionsSummary
+}
+
+/** Over the doors of all nodes that said so in time. */
+export interface SessionsSummary {
+  /** Waited for the new primary, for however short a time. */
+  readonly held: number
+  /** Went on there without an error. */
+  readonly moved: number
+  /** How many were cut, by reason: `in-transaction`, `in-statement`, `temporary-table`, `md5-login` and others. */
+  readonly cut: Readonly<Record<string, number>>
+  readonly longestHoldMs: number
+  /** Nodes whose doors had not said it two seconds after the service was back: theirs are not counted here. */
+  readonly unheard: readonly string[]
 }
 
 export interface Explanation {

@@ -147,6 +147,8 @@ export function fakeReceipt(fields: Partial<Receipt> = {}): Receipt {
       { name: 'healthy', atMs: 212.4 },
     ],
     backAfterMs: 212.4,
+    candidates: [{ node: 'c', able: true, why: 'as far as b, which was placed before it' }],
+    sessions: { held: 3, moved: 2, cut: { 'in-transaction': 1 }, longestHoldMs: 180, unheard: [] },
     ...fields,
   }
 }

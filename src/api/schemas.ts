@@ -6,8 +6,10 @@ const name = { type: 'string', minLength: 1 }
 const nameOrNull = { type: ['string', 'null'] }
 const flag = { type: 'boolean' }
 const number = { type: 'number' }
+const numberOrNull = { type: ['number', 'null'], minimum: 0 }
 const count = { type: 'integer', minimum: 0 }
 const countOrNull = { type: ['integer', 'null'], minimum: 0 }
+const counts = { type: 'object', additionalProperties: count }
 const moment = { type: 'string', format: 'date-time' }
 
 function oneOf(...values: readonly string[]): Schema {
@@ -35,7 +37,9 @@ export type SchemaName =
   | 'InstanceStatus'
   | 'EndpointStatus'
   | 'EventRecord'
+  | 'ExpectedRto'
   | 'Receipt'
+  | 'SessionsSummary'
   | 'Explanation'
   | 'SwitchoverRequest'
   | 'Accepted'
@@ -63,29 +67,38 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
     balancerPid: countOrNull,
     fencePid: countOrNull,
   }),
-  ServiceStatus: object({
-    name,
-    kind: name,
-    redundancy: oneOf('active-active', 'active-passive'),
-    term: count,
-    primary: nameOrNull,
-    healthy: flag,
-    why: text,
-    rule: text,
-    instances: list(reference('InstanceStatus')),
-    endpoints: list(reference('EndpointStatus')),
-  }),
-  InstanceStatus: object({
-    node: name,
-    role: oneOf('active', 'primary', 'standby', 'none'),
-    state: oneOf('stopped', 'starting', 'running', 'stopping', 'unknown'),
-    healthy: flag,
-    note: text,
-    pid: countOrNull,
-    port: countOrNull,
-    failures: count,
-    retryInMs: number,
-  }),
+  ServiceStatus: object(
+    {
+      name,
+      kind: name,
+      redundancy: oneOf('active-active', 'active-passive'),
+      term: count,
+      primary: nameOrNull,
+      healthy: flag,
+      why: text,
+      rule: text,
+      instances: list(reference('InstanceStatus')),
+      endpoints: list(reference('EndpointStatus')),
+      expectedRto: reference('ExpectedRto'),
+    },
+    ['expectedRto'],
+  ),
+  ExpectedRto: object({ ifPrimaryDiesMs: numberOrNull, ifNodeIsLostMs: numberOrNull, why: text }),
+  InstanceStatus: object(
+    {
+      node: name,
+      role: oneOf('active', 'primary', 'standby', 'none'),
+      state: oneOf('stopped', 'starting', 'running', 'stopping', 'unknown'),
+      healthy: flag,
+      note: text,
+      pid: countOrNull,
+      port: countOrNull,
+      failures: count,
+      retryInMs: number,
+      lagBytes: count,
+    },
+    ['lagBytes'],
+  ),
   EndpointStatus: object({
     node: name,
     purpose: oneOf('serving', 'primary', 'standby'),
@@ -103,19 +116,25 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
     kind: oneOf('noticed', 'done', 'failed', 'ended', 'told'),
     why: text,
   }),
-  Receipt: object({
-    id: name,
-    service: name,
-    kind: oneOf('failover', 'switchover', 'repair'),
-    rule: name,
-    why: text,
-    from: nameOrNull,
-    to: name,
-    term: count,
-    noticedAt: moment,
-    marks: list(object({ name, atMs: number })),
-    backAfterMs: number,
-  }),
+  Receipt: object(
+    {
+      id: name,
+      service: name,
+      kind: oneOf('failover', 'switchover', 'repair'),
+      rule: name,
+      why: text,
+      from: nameOrNull,
+      to: name,
+      term: count,
+      noticedAt: moment,
+      marks: list(object({ name, atMs: number })),
+      backAfterMs: number,
+      candidates: list(object({ node: name, able: flag, why: text })),
+      sessions: reference('SessionsSummary'),
+    },
+    ['candidates', 'sessions'],
+  ),
+  SessionsSummary: object({ held: count, moved: count, cut: counts, longestHoldMs: number, unheard: list(name) }),
   Explanation: object({
     service: name,
     now: text,

@@ -15,6 +15,11 @@ export interface PostgresOptions<Needs extends string = string, Nodes extends st
    */
   readonly listenStandby?: number
   /**
+   * How much of the primary's log a standby may lack and still be given reads at `listenStandby`.
+   * @default 16MiB
+   */
+  readonly maxLag?: Size
+  /**
    * How many standbys must have a write on their disk before it is acknowledged.
    * @default half of the instances, rounded down: 1 of 3, 2 of 5
    */

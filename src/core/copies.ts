@@ -76,3 +76,16 @@ export function isConcerned(view: View, service: ServiceSpec, node: NodeName): b
   const named = rules.some((rule) => rule.primary === node || rule.members.includes(node))
   return named || replicaOn(view, node, service)?.position != null
 }
+
+/**
+ * How far a standby is behind: what the primary has written and it has not on its disk, and what it has and has not replayed,
+ * which is what readers see. Undefined for a primary, and where nobody knows.
+ */
+export function lagBytesOf(view: View, node: NodeName, service: ServiceSpec): number | undefined {
+  const instance = instanceOn(view, node, service.name)
+  if (instance?.role !== 'standby' || !instance.replica) return undefined
+  const primary = recordOf(view, service.name).replica?.rules.at(-1)?.primary
+  const stream = primary === undefined ? undefined : replicaOn(view, primary, service)?.streaming
+  const received = stream?.find((one) => one.node === node)
+  return received && received.lagBytes + instance.replica.replayLagBytes
+}

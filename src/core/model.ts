@@ -6,6 +6,7 @@
  */
 import type { ReplicaReport, Replication } from './replica.ts'
 import type { ReportedProblem } from './reported-problem.ts'
+import type { SessionTally } from './sessions.ts'
 
 export type NodeName = string
 export type ServiceName = string
@@ -148,6 +149,8 @@ export interface NodeReport {
   readonly fencePid: number | null
   /** Where its balancer listens, as `host:port`. */
   readonly openDoors?: readonly string[]
+  /** What its balancer said of the sessions of each service at its last change of primary. */
+  readonly sessions?: readonly SessionTally[]
   readonly instances: readonly InstanceReport[]
   /** The node is being stopped on purpose: give it nothing new. */
   readonly stopping: boolean

@@ -58,7 +58,7 @@ export interface ReplicaReport {
 }
 
 /**
- * `handing-over`: the primary ends leading on purpose. `recruiting`: members pledge and are fenced. `promoting`: the last of
+ * `handing-over`: the primary is about to end leading on purpose, and still may go on. `recruiting`: members pledge and are fenced. `promoting`: the last of
  * `rules` is to be led under by its primary, and may be in force already. `serving`: it is.
  */
 export type Phase = 'handing-over' | 'recruiting' | 'promoting' | 'serving'
@@ -74,6 +74,8 @@ export interface ReplicaRecord {
    * whoever beats all of these has every acknowledged write (quorum.ts).
    */
   readonly rules: readonly Rule[]
+  /** Why the last handover was called off; until the next one begins. */
+  readonly calledOff?: string
 }
 
 /** What the config says about the copies of a service. */
@@ -82,4 +84,6 @@ export interface Replication {
   readonly k: number
   /** When no standby is left: `block` writes until there is one, or `run-alone` with a single copy. */
   readonly degrade: 'block' | 'run-alone'
+  /** A standby that is further behind answers no reads through the doors, in bytes of log; absent: any may. */
+  readonly maxLagBytes?: number
 }

@@ -3,6 +3,7 @@
  * immutable and has a version; a balancer takes a newer one whole and never an older one. It says nothing about how
  * well an instance answers: balancers find that out on the clients' own path, faster than anyone could tell them.
  */
+import { lagBytesOf } from './copies.ts'
 import type { EndpointSpec, InstanceReport, NodeName, Role, ServiceName, ServiceSpec, Term } from './model.ts'
 import { instanceOn, recordOf, type View } from './view.ts'
 
@@ -59,8 +60,11 @@ export interface RouteCounters {
   readonly open: number
 }
 
-/** What the balancer of this node should do, from what this node knows. */
-export function routesFor(view: View): Route[] {
+/**
+ * What the balancer of this node should do, from what this node knows. `before`: what it was told last, so that a standby that
+ * is as far behind as it may be does not come and go.
+ */
+export function routesFor(view: View, before: readonly Route[] = []): Route[] {
   const own = view.cluster.nodes.find(({ name }) => name === view.self)
   return view.cluster.services.flatMap((service) =>
     service.endpoints.map((endpoint) => ({
@@ -75,7 +79,7 @@ export function routesFor(view: View): Route[] {
         everyMs: service.timing.probeEveryMs,
         timeoutMs: service.timing.probeTimeoutMs,
       },
-      targets: targetsFor(view, service, endpoint.purpose),
+      targets: targetsFor(view, service, endpoint.purpose, servingIn(before, service, endpoint)),
       peers: peersOf(view),
       readOnly: null,
     })),
@@ -97,28 +101,50 @@ function probePath(service: ServiceSpec): string | null {
  * The agent of a silent node may be dead while its instances serve on, so what it reported last stays in the table;
  * whether it still answers is for the balancer to find out.
  */
-function targetsFor(view: View, service: ServiceSpec, purpose: Route['purpose']): Target[] {
+function targetsFor(
+  view: View,
+  service: ServiceSpec,
+  purpose: Route['purpose'],
+  before: ReadonlySet<NodeName> | undefined,
+): Target[] {
   const role: Role = purpose === 'serving' ? 'active' : purpose
   const targets = view.cluster.nodes.flatMap((node) => {
     const instance = instanceOn(view, node.name, service.name)
     const state = instance && instance.role === role ? targetState(instance) : undefined
     if (!instance || instance.port === undefined || state === undefined || !mayServe(instance)) return []
     const id = `${service.name}@${node.name}:${instance.pid ?? instance.port}`
-    return [{ id, node: node.name, host: node.address, port: instance.port, state, term: instance.term }]
+    const target = { id, node: node.name, host: node.address, port: instance.port, state, term: instance.term }
+    return [instance.state === 'stopping' && role === 'primary' ? { ...target, leaves: true as const } : target]
   })
+  if (purpose === 'standby') return targets.map((target) => drainedIfBehind(view, service, target, before))
   if (purpose !== 'primary') return targets
   const newest = Math.max(recordOf(view, service.name).term, ...targets.map(({ term }) => term))
   // A primary of an older term is fenced or about to be: nothing of it may be believed any more, also while the one of
   // the newest term has no instance that could be seen.
-  // One that hands over in order is let finish: nothing new is sent, and what comes is held.
-  const isHandedOver = recordOf(view, service.name).replica?.phase === 'handing-over'
-  return targets.map((target) =>
-    target.term >= newest
-      ? target
-      : isHandedOver && target.term === newest - 1
-        ? { ...target, state: 'draining', leaves: true }
-        : { ...target, state: 'dead' },
-  )
+  // One that hands over in order still leads in the newest term: it says `stopping` when nothing new may be sent.
+  return targets.map((target) => (target.term >= newest ? target : { ...target, state: 'dead' }))
+}
+
+/** Once it was left out it must be twice as close to come back in. */
+const COMES_BACK_AT = 0.5
+
+function drainedIfBehind(
+  view: View,
+  service: ServiceSpec,
+  target: Target,
+  before: ReadonlySet<NodeName> | undefined,
+): Target {
+  const { maxLagBytes = Number.POSITIVE_INFINITY } = service.replication ?? {}
+  const wasOut = before !== undefined && !before.has(target.node)
+  const lagBytes = lagBytesOf(view, target.node, service) ?? 0
+  const isBehind = lagBytes > (wasOut ? maxLagBytes * COMES_BACK_AT : maxLagBytes)
+  return isBehind && target.state === 'serving' ? { ...target, state: 'draining' } : target
+}
+
+/** Who was given work at an endpoint; undefined when nothing is known of before. */
+function servingIn(before: readonly Route[], { name }: ServiceSpec, { purpose, port }: EndpointSpec) {
+  const route = before.find((one) => one.service === name && one.purpose === purpose && one.port === port)
+  return route && new Set(route.targets.filter(({ state }) => state === 'serving').map(({ node }) => node))
 }
 
 /** A primary whose rule is not durable lets nobody in; a copy that is behind or has gone astray answers no reads. */

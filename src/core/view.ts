@@ -55,12 +55,17 @@ export interface LocalFacts {
   readonly leases: Readonly<Record<ServiceName, HeldLease>>
   /** Services with a step under way, or resting after one that failed: nothing new is begun for them. */
   readonly busy: Readonly<Record<ServiceName, string>>
-  /** The term in which a start or a promotion was last tried here and failed. */
-  readonly failedIn: Readonly<Record<ServiceName, Term>>
+  /** The last start, promotion or demotion that failed here since the record was written. */
+  readonly failedIn: Readonly<Record<ServiceName, FailedTry>>
   /** How long this agent has run: a new one first takes over what the one before it held. */
   readonly startedAgoMs: number
   /** This node is being stopped on purpose. */
   readonly stopping: boolean
+}
+
+export interface FailedTry {
+  readonly term: Term
+  readonly why: string
 }
 
 export interface HeldLease {

@@ -40,7 +40,11 @@ export interface ReplicaDriver extends Driver {
    */
   changeRule(rule: Rule): Promise<void>
 
-  /** Ends leading: acknowledges nothing more, and stays down or fenced until told whom to follow. */
+  /**
+   * Ends leading: lets open transactions end, acknowledges nothing more, and stays down or fenced until told whom to follow.
+   * Until it has pledged `term` it may still reject, and then it leads on as before: UND_TIMED_OUT when a transaction does not
+   * end in time. While it waits, its state is `stopping`, and balancers give it nothing new.
+   */
   demote(term: Term): Promise<void>
 }
 

@@ -17,3 +17,11 @@ export function parseSize(text: string | number): number | undefined {
   const bytes = Math.round(Number(match[1]) * (UNITS[(match[2] as string).toLowerCase()] as number))
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
+
+/** For people: `640 B`, `12 KiB`, `1.5 MiB`. */
+export function formatSize(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  const step = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10))
+  const value = bytes / 1024 ** step
+  return `${step === 0 || value >= 10 ? Math.round(value) : value.toFixed(1)} ${units[step]}`
+}

@@ -10,7 +10,13 @@ import type { Random } from '../lib/random.ts'
 import { STORE } from './store-handle.ts'
 
 /** What only copies of data can suffer from (database/). */
-export type CopyFaultKind = 'pause replay' | 'block replay' | 'slow replay' | 'slow disk' | 'cancel waits'
+export type CopyFaultKind =
+  | 'pause replay'
+  | 'block replay'
+  | 'slow replay'
+  | 'slow disk'
+  | 'cancel waits'
+  | 'open transaction'
 
 export type FaultKind = Fault['kind']
 
@@ -70,7 +76,14 @@ export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind>, number>
   'stop cluster': 0.5,
 }
 
-const OF_COPIES: readonly CopyFaultKind[] = ['pause replay', 'block replay', 'slow replay', 'slow disk', 'cancel waits']
+const OF_COPIES: readonly CopyFaultKind[] = [
+  'pause replay',
+  'block replay',
+  'slow replay',
+  'slow disk',
+  'cancel waits',
+  'open transaction',
+]
 
 /** Every name that there is. */
 export const FAULT_KINDS: readonly FaultKind[] = [...(Object.keys(WEIGHTS) as FaultKind[]), ...OF_COPIES]

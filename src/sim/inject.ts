@@ -17,6 +17,7 @@ const HARMS: Readonly<Record<CopyFaultKind, CopyFault>> = {
   'slow replay': 'slow',
   'slow disk': 'slow-disk',
   'cancel waits': 'cancel-waits',
+  'open transaction': 'transaction',
 }
 
 type Of<Kind> = Fault extends infer One
@@ -77,6 +78,7 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'slow replay':
     case 'slow disk':
     case 'cancel waits':
+    case 'open transaction':
       return hurtCopy(world, fault)
     case 'drain':
     case 'switchover':

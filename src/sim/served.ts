@@ -12,7 +12,9 @@ export function serves(world: World, service: ServiceName): NodeName | undefined
     const { last } = ledger
     if (!last) return undefined
     const server = world.nodes.get(last.node)?.databases.get(service)
-    return server?.open && !server.isFrozen && world.nowMs - last.atMs < ACKNOWLEDGED_MS ? last.node : undefined
+    return server?.open && !server.draining && !server.isFrozen && world.nowMs - last.atMs < ACKNOWLEDGED_MS
+      ? last.node
+      : undefined
   }
   const spec = world.cluster.services.find(({ name }) => name === service)
   if (spec?.redundancy === 'active-passive') {

@@ -146,8 +146,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'stuck-winner',
     file: 'core/problems/primary-not-started.ts',
-    from: 'view.local.failedIn[service.name] === lead.term ?',
-    to: 'view.local.failedIn[service.name] === -1 ?',
+    from: 'view.local.failedIn[service.name]?.term === lead.term ?',
+    to: 'view.local.failedIn[service.name]?.term === -1 ?',
     means: 'it will start at the next try',
     breaks: 'service comes back',
   },

@@ -297,6 +297,7 @@ function shortMarks() {
     promoteMs: 60_000,
     markMs: 700,
     startMs: 60_000,
+    drainMs: 2_000,
     demoteMs: 2_000,
     walTimeoutMs: 3_000,
     connectMs: 2_000,

@@ -1,4 +1,4 @@
-import { explanationLines } from '../print/events.ts'
+import { explanationLines, receiptLines } from '../print/events.ts'
 import { type CommonOptions, mustKnowService, openSession } from '../session.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
 
@@ -10,6 +10,10 @@ export const addWhy: AddCommand = (program, io) => {
       mustKnowService(session, service)
       const explanation = await session.client.why(service)
       if (options.json) printJson(io, explanation)
-      else for (const line of explanationLines(io, explanation)) io.out(line)
+      else {
+        const last = (await session.client.receipts()).findLast((receipt) => receipt.service === service)
+        for (const line of explanationLines(io, explanation)) io.out(line)
+        if (last) io.out(['', io.paint.dim('WHAT IT TOOK LAST'), ...receiptLines(io, last)].join('\n'))
+      }
     })
 }

@@ -1,5 +1,5 @@
 /** Events, explanations and receipts as lines. */
-import type { EventRecord, Explanation, Receipt } from '../../client/index.ts'
+import type { EventRecord, Explanation, Receipt, SessionsSummary } from '../../client/index.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import type { Io } from '../io.ts'
 import { type Column, clip, tableLines } from './table.ts'
@@ -111,5 +111,21 @@ export function receiptLines(io: Io, receipt: Receipt): string[] {
   const moved = from === null || from === to ? `on ${to}` : `${from} → ${to}`
   const head = `${bold(service)}  ${kind}  ${moved}${term === 0 ? '' : `  term ${term}`}  back after ${bold(formatDuration(backAfterMs))}`
   const steps = marks.map(({ name, atMs }) => `  ${formatDuration(atMs).padStart(8)}  ${name}`)
-  return [clip(io, head), clip(io, dim(`  ${rule}: ${why}`)), ...steps]
+  return [
+    clip(io, head),
+    clip(io, dim(`  ${rule}: ${why}`)),
+    ...steps,
+    ...(receipt.sessions ? [clip(io, `  ${sessionsText(receipt.sessions)}`)] : []),
+    ...(receipt.candidates ?? []).map(({ node, why: reason }) => clip(io, dim(`  not ${node}: ${reason}`))),
+  ]
+}
+
+/** `sessions: 12 held for 180 ms at most, 10 moved, 2 cut (in-transaction 1, temporary-table 1)`. */
+function sessionsText({ held, moved, cut, longestHoldMs, unheard }: SessionsSummary): string {
+  const reasons = Object.entries(cut).filter(([, count]) => count > 0)
+  const lost = reasons.reduce((sum, [, count]) => sum + count, 0)
+  const why = reasons.map(([reason, count]) => `${reason} ${count}`).join(', ')
+  const waited = held === 0 ? 'none held' : `${held} held for ${formatDuration(longestHoldMs)} at most`
+  const silent = unheard.length === 0 ? '' : `; not heard from the doors of ${unheard.join(', ')}`
+  return `sessions: ${waited}, ${moved} moved, ${lost} cut${lost === 0 ? '' : ` (${why})`}${silent}`
 }

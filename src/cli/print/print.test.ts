@@ -165,6 +165,8 @@ describe('events, explanations, receipts', () => {
             0 ms  noticed
            41 ms  leading
           212 ms  healthy
+        sessions: 3 held for 180 ms at most, 2 moved, 1 cut (in-transaction 1)
+        not c: as far as b, which was placed before it
       "
     `)
     expect(receiptsLines(io, [])).toHaveLength(1)

@@ -1,6 +1,7 @@
 /** A status as an operator wants it: is all well, if not what is not, where is everything, and what to type next. */
 import type { EndpointStatus, InstanceStatus, NodeStatus, ServiceStatus, Status } from '../../client/index.ts'
 import { formatDuration } from '../../lib/duration.ts'
+import { formatSize } from '../../lib/size.ts'
 import type { Io } from '../io.ts'
 import { type Column, clip, tableLines } from './table.ts'
 
@@ -60,23 +61,37 @@ function nodeState({ paint }: Io, { state, drained }: NodeStatus): string {
   return color(state) + (drained ? paint.yellow(', drained') : '')
 }
 
+/** Only where a service has standbys with copies. */
+const EXPECTED = 'RTO NOW'
 const SERVICE_COLUMNS: readonly Column[] = [
   { title: 'SERVICE' },
   { title: 'HEALTH' },
   { title: 'LED BY' },
   { title: 'TERM', align: 'right' },
+  { title: EXPECTED, align: 'right' },
   { title: 'WHY' },
 ]
 
 export function serviceLines(io: Io, services: readonly ServiceStatus[]): string[] {
-  const rows = services.map(({ name, healthy, primary, redundancy, term, why }) => [
+  const rows = services.map(({ name, healthy, primary, redundancy, term, why, expectedRto }) => [
     name,
     healthy ? io.paint.green('healthy') : io.paint.red('unhealthy'),
     primary ?? '',
     redundancy === 'active-passive' ? String(term) : '',
+    expectationText(io, expectedRto),
     why,
   ])
-  return tableLines(io, SERVICE_COLUMNS, rows)
+  const isExpected = services.some(({ expectedRto }) => expectedRto !== undefined)
+  if (isExpected) return tableLines(io, SERVICE_COLUMNS, rows)
+  const at = SERVICE_COLUMNS.findIndex(({ title }) => title === EXPECTED)
+  const others = <T>(cells: readonly T[]): T[] => cells.filter((_, index) => index !== at)
+  return tableLines(io, others(SERVICE_COLUMNS), rows.map(others))
+}
+
+/** If the primary's node fell silent now: `1.1 s`, or `never` where no standby could take over. */
+function expectationText({ paint }: Io, expected: ServiceStatus['expectedRto']): string {
+  if (expected === undefined) return ''
+  return expected.ifNodeIsLostMs === null ? paint.red('never') : formatDuration(expected.ifNodeIsLostMs)
 }
 
 const INSTANCE_COLUMNS: readonly Column[] = [
@@ -119,10 +134,14 @@ function instanceHealth({ paint }: Io, { state, healthy }: InstanceStatus): stri
   return state === 'running' || state === 'unknown' ? paint.red('unhealthy') : ''
 }
 
-function instanceNote({ note, failures, retryInMs }: InstanceStatus): string {
+/** A standby is always a little behind while somebody writes. */
+const WORTH_TELLING_BYTES = 1_048_576
+
+function instanceNote({ note, failures, retryInMs, lagBytes = 0 }: InstanceStatus): string {
+  const behind = lagBytes >= WORTH_TELLING_BYTES ? `${formatSize(lagBytes)} behind` : ''
   const failed = failures === 0 ? '' : `failed ${failures === 1 ? 'once' : `${failures} times in a row`}`
   const again = retryInMs > 0 ? `again in ${formatDuration(retryInMs)}` : ''
-  return [note, failed, again].filter(Boolean).join('; ')
+  return [note, behind, failed, again].filter(Boolean).join('; ')
 }
 
 /** Where clients go: one line for each service that has doors. */

@@ -78,6 +78,12 @@ export const postgresShape = {
     turn: 'For reads that may be a little behind.',
     breaks: 'What is read there may not be confirmed yet, and may vanish in a failover.',
   }),
+  maxLag: v.option(v.size, {
+    means: "How much of the primary's log a standby may lack and still be given reads at `listenStandby`.",
+    default: '16MiB',
+    turn: 'Smaller for reads that must be fresh, larger when bulk loads leave all standbys behind for a while. One that was left out comes back at half of it.',
+    breaks: 'Too small, and under heavy writing every standby is left out: readers are held (`hold`) and then refused.',
+  }),
   sync: v.option(v.count(1, 8, 1), {
     means: 'How many standbys must have a write on their disk before it is acknowledged.',
     default: 'half of the instances, rounded down: 1 of 3, 2 of 5',

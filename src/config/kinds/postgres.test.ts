@@ -28,7 +28,7 @@ describe('postgres()', () => {
       redundancy: 'active-passive',
       standby: 'warm',
       traits: { singleWriter: false, replicates: true },
-      replication: { k: 1, degrade: 'block' },
+      replication: { k: 1, degrade: 'block', maxLagBytes: 16_777_216 },
       timing: { holdMs: 20_000 },
       endpoints: [
         { purpose: 'primary', protocol: 'postgres', port: 5432 },

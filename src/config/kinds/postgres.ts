@@ -11,6 +11,12 @@ import * as v from '../schema/vocabulary.ts'
 import type { Kind } from './kind.ts'
 import { postgresShape } from './postgres-shape.ts'
 
+/**
+ * What replay gets through in about a second (core/expected-rto.ts), so readers are seldom further back than that; and far more
+ * than standbys lack in everyday work, so nobody is left out for a hiccup.
+ */
+const MAX_LAG_BYTES = 16 * 1_048_576
+
 const schema = z.strictObject(postgresShape).register(v.words, {
   what: 'options of postgres()',
   write: 'an object, such as { instances: 3, listen: 5432 }',
@@ -47,9 +53,10 @@ export const postgresKind: Kind<PostgresOptions> = {
   ],
   ownPorts: ({ port }) => (port === undefined ? [] : [{ option: 'port', port }]),
   standby: () => 'warm',
-  replication: ({ instances, sync, degrade }) => ({
+  replication: ({ instances, sync, degrade, maxLag }) => ({
     k: Math.min(sync ?? defaultK(instances), instances - 1),
     degrade: degrade ?? 'block',
+    maxLagBytes: maxLag === undefined ? MAX_LAG_BYTES : (parseSize(maxLag) ?? MAX_LAG_BYTES),
   }),
   compile,
 }

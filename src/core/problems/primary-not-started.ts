@@ -27,7 +27,8 @@ export const primaryNotStarted = forEachUnreplicated((view, service) => {
           : { kind: step, service: service.name },
     ],
   })
-  const elsewhere = view.local.failedIn[service.name] === lead.term ? bestOther(view, service, view.self) : undefined
+  const elsewhere =
+    view.local.failedIn[service.name]?.term === lead.term ? bestOther(view, service, view.self) : undefined
   if (elsewhere !== undefined && (instance.state === 'stopped' || instance.role === 'standby'))
     return givenTo(view, service.name, elsewhere, instance.note, lead.term)
   const won = `${view.self} won term ${lead.term} of ${service.name}`

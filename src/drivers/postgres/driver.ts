@@ -135,10 +135,15 @@ class PostgresDriver implements ReplicaDriver {
   }
 
   demote(term: Term): Promise<void> {
-    return this.#urgent(`demote ${term}`, async ({ member, marker }) => {
-      marker.stop()
-      if (member.runs) this.#course.enter('stopping')
-      await demote(member, term)
+    const { note } = this.#course
+    const done = this.#urgent(`demote ${term}`, ({ member, marker }, signal) => {
+      const stopping = () => this.#course.enter('stopping')
+      return demote(member, term, { stopping, ending: () => marker.stop() }, signal)
+    })
+    return done.catch((error: unknown) => {
+      // It leads on, and whoever asked says why: nothing is wrong with it.
+      if (this.#member?.runs) this.#course.note = note
+      throw error
     })
   }
 

@@ -1,7 +1,7 @@
 /**
  * pg_hba.conf in two states. Open: whoever has a password. Closed: only our own session, the other members and the doors. It is closed
  * while this member holds, or may hold, what nobody has acknowledged: after the restart of a primary that crashed (trap 9),
- * before the rule of a promotion is durable, and on a former primary until it is known whether it diverged.
+ * before the rule of a promotion is durable, on a former primary until it is known whether it diverged, and while one ends.
  */
 import type { PostgresOptions } from './options.ts'
 import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from './settings.ts'

@@ -45,6 +45,8 @@ export class Member {
   postmaster: Postmaster | undefined
   /** The newest rule whose row is known to be on its quorum, since the server last started. */
   durable: Rule | null = null
+  /** It is about to end leading: whoever is in may finish, and nobody comes in any more. */
+  draining = false
   /** Why the server ends, when we end it ourselves. */
   farewell: string | undefined
   /** Called with each postmaster that is started or found. */
@@ -76,7 +78,8 @@ export class Member {
   /** Whether people may come in: hba.ts says when not. */
   get entry(): Entry {
     const { leading, suspect, quarantinedUntil } = this.record
-    return (leading !== null && !this.ruleDurable) || suspect || quarantinedUntil !== null ? 'closed' : 'open'
+    const isUnsure = (leading !== null && !this.ruleDurable) || suspect || quarantinedUntil !== null
+    return isUnsure || this.draining ? 'closed' : 'open'
   }
 
   /** Brings the files that the server reads into line with the record. The key first when it goes, last when it comes. */
@@ -126,6 +129,7 @@ export class Member {
     if (this.record.leading === null) makeStandby(folder)
     includeOurs(folder, folder.data)
     this.durable = null
+    this.draining = false
     this.writeFiles()
     this.farewell = undefined
     this.hold(await launch(folder, binaries, clock))

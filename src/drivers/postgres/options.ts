@@ -55,6 +55,8 @@ export type PostgresTiming = {
   readonly markMs: number
   /** What a start may take until it answers: crash recovery and replay included. Default 300000. */
   readonly startMs: number
+  /** How long a demotion waits for open transactions to end before it is called off. Default 2000. */
+  readonly drainMs: number
   /** How long a clean shutdown may wait for standbys to have everything. Default 3000. */
   readonly demoteMs: number
   /** wal_receiver_timeout and wal_sender_timeout. Default 3000. */
@@ -99,6 +101,7 @@ export const POSTGRES_DEFAULTS = {
     promoteMs: 60_000,
     markMs: 10_000,
     startMs: 300_000,
+    drainMs: 2_000,
     demoteMs: 3_000,
     walTimeoutMs: 3_000,
     connectMs: 2_000,

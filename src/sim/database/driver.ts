@@ -9,7 +9,7 @@ import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica.ts'
 import { restartWaitMs } from '../../drivers/restart.ts'
 import type { Stop } from '../../lib/stop.ts'
 import { mayReceive } from './disk.ts'
-import { fence, leadsStill, pledge } from './fence.ts'
+import { drain, fence, leadsStill, pledge } from './fence.ts'
 import { follow } from './follow.ts'
 import { changeRule, create, lead, startStandby } from './lead.ts'
 import { Marks } from './marks.ts'
@@ -149,6 +149,11 @@ export class DatabaseDriver implements ReplicaDriver {
 
   demote(term: Term): Promise<void> {
     return this.#do('stopping', async (verb) => {
+      if (verb.server.runs && verb.record.leading !== null) {
+        this.#enter('stopping')
+        this.#look() // doors hold from here on
+        await drain(verb)
+      }
       this.#marks.stop()
       this.#asked = true
       this.#fenced = undefined
@@ -176,6 +181,7 @@ export class DatabaseDriver implements ReplicaDriver {
   async adopt(): Promise<void> {
     const { server, gate } = this.#parts
     this.#unwatch = server.onChange(() => gate.after(NOTICE_MS * this.#parts.random(), () => this.#look()))
+    server.draining = false // an earlier agent may have died over it
     this.#look()
     this.#lookOn()
     if (!server.runs) return

@@ -22,6 +22,21 @@ export function leadsStill({ server }: Verb): boolean {
   return server.runs && !server.inRecovery
 }
 
+const DRAIN_WITHIN_MS = 300
+
+/** Lets transactions end; refuses when one does not, and then everything goes on as before. */
+export async function drain(verb: Verb): Promise<void> {
+  const { server } = verb
+  if (server.isFrozen) return
+  server.draining = true
+  await verb
+    .until('the end of every transaction', DRAIN_WITHIN_MS, () => !server.hasOpenTransaction)
+    .catch((error: unknown) => {
+      server.draining = false
+      throw error
+    })
+}
+
 /** Written down; true when it led until now. */
 export function pledge(verb: Verb, term: Term): boolean {
   const { pledged, following, leading, suspect } = verb.record

@@ -25,6 +25,9 @@ export function harmCopy(world: World, how: CopyFault, node: NodeName, service: 
     case 'slow-disk':
       server.disk.flushMs = 200
       return true
+    case 'transaction':
+      server.hasOpenTransaction = server.runs && !server.inRecovery
+      return true
     case 'cancel-waits':
       server.senders.cancelWaits()
       return true
@@ -37,6 +40,7 @@ export function healCopy(world: World, node: NodeName, service: ServiceName): vo
   const server = world.node(node).databases.get(service)
   if (!server) return
   server.replay.heal()
+  server.hasOpenTransaction = false
   server.disk.full = false
   server.disk.flushMs = FLUSH_MS
 }

@@ -35,6 +35,7 @@ const DATABASE_WEIGHTS: Weights = {
   'slow link': 8,
   'pause agent': 4,
   'cancel waits': 4,
+  'open transaction': 4,
 }
 
 /** Two faults on top of each other are where a protocol breaks. */

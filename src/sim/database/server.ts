@@ -54,6 +54,10 @@ export class DatabaseServer {
   k = 0
   /** May people come in? Probes and marks come in another way. */
   open = false
+  /** People are let finish what they have begun, and begin nothing: it is about to end in order. */
+  draining = false
+  /** Somebody has begun a transaction and does not end it. */
+  hasOpenTransaction = false
   checkpointed = true
   /** Received since the last start; null: nothing. */
   received: number | null = null
@@ -152,7 +156,7 @@ export class DatabaseServer {
   /** Somebody writes. `done` is called when the quorum has it, and never when it does not come to that. */
   write(done: (entry: Entry) => void): void {
     this.gate.deliver(() => {
-      if (!this.open || this.inRecovery || !this.runs) return
+      if (!this.open || this.draining || this.inRecovery || !this.runs) return
       const entry = this.#next('write')
       if (entry) this.senders.await(entry, (how) => how === 'acknowledged' && done(entry))
     })
@@ -233,5 +237,7 @@ export class DatabaseServer {
     this.gate.kill()
     this.process = null
     this.open = false
+    this.draining = false
+    this.hasOpenTransaction = false
   }
 }

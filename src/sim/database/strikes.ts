@@ -34,6 +34,7 @@ const STRIKES: readonly (readonly FaultKind[])[] = [
   ['cut off', 'cancel waits', 'kill node'],
   ['switchover', 'kill agent'],
   ['switchover'],
+  ['open transaction', 'switchover'],
 ]
 const SOON_MS = 20
 const LATER_MS = 400

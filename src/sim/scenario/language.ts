@@ -12,6 +12,7 @@
  *     store away | slow | full | unsure | back
  *     unwell a.worker   crash a.worker every 50ms   refuse a.worker   stubborn a.worker   fix a.worker
  *     pause a.db   block a.db   slow a.db   fill a.db   slow-disk a.db   cancel-waits db.primary     (replay, disk, commits that wait)
+ *     transaction db.primary                  somebody begins one and does not end it before `fix`
  *     clock a back 1h | ahead 1h
  *     switchover worker [to b]   drain a   undrain a   stop
  *     wait 500ms
@@ -29,7 +30,7 @@ export type Target =
   | { readonly what: 'primary'; readonly service: string }
 
 /** What goes wrong with one copy of a database. */
-export type CopyFault = 'pause' | 'block' | 'slow' | 'fill' | 'slow-disk' | 'cancel-waits'
+export type CopyFault = 'pause' | 'block' | 'slow' | 'fill' | 'slow-disk' | 'cancel-waits' | 'transaction'
 
 export type Command = { readonly text: string } & (
   | { readonly do: 'cluster'; readonly nodes: readonly MadeUpNode[] }
@@ -108,6 +109,7 @@ const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   fill: parseTargeted('fill'),
   'slow-disk': parseTargeted('slow-disk'),
   'cancel-waits': parseTargeted('cancel-waits'),
+  transaction: parseTargeted('transaction'),
   wait: ([time]) => ({ do: 'wait', forMs: parseTime(time) }),
 }
 

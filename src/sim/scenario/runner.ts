@@ -92,6 +92,7 @@ class Runner {
       case 'fill':
       case 'slow-disk':
       case 'cancel-waits':
+      case 'transaction':
         this.#harm(command.do, command.target)
         break
       case 'clock':

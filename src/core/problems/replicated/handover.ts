@@ -3,25 +3,33 @@
  * one step that the facts ask for, so whoever is restarted half way goes on where it was:
  *
  *     catch up    until the successor is close; what takes too long is called off, and nothing has happened
- *     hold        the next term is won: balancers hold clients from here on
- *     demote      the primary ends in order, and its standbys get all that it has
- *     recruit     from here on as after any failure; the successor is preferred among those that are as far as anybody
+ *     hold        the record says that it is handed over: the primary says that it stops, and balancers hold clients
+ *     demote      open transactions end, the primary ends in order, and its standbys get all that it has
+ *     recruit     the next term is won; from here on as after any failure, and the successor is preferred
  *     promote, release
  *
- * When the primary dies while it hands over, the others recruit without it.
+ * Until the primary has pledged the next term nothing has happened that could not be taken back: when a transaction does not
+ * end in time, the handover is called off, the record says `serving` again in the term that it was in, and clients that were
+ * held go on where they were. When the primary dies while it hands over, the others recruit without it.
  */
 
 import { formatDuration } from '../../../lib/duration.ts'
-import { newestRule, type Ruled, ruledRecord } from '../../copies.ts'
+import { couldBeat, newestRule, type Ruled, ruledRecord } from '../../copies.ts'
 import { handoverRefusal, successorFor } from '../../handover.ts'
 import type { NodeName, ServiceSpec } from '../../model.ts'
 import type { ServiceRecord, Vacancy } from '../../records.ts'
 import { SWITCHOVER_EXPIRES_MS } from '../../switchover.ts'
-import { isDrained, localInstance, nodeState, type View } from '../../view.ts'
+import { isDrained, localInstance, type View } from '../../view.ts'
 import { forEachReplicated, type Problem } from '../problem.ts'
+import { failureOf } from './evidence.ts'
 
-/** How far behind a successor may be when clients begin to be held. */
-const HANDS_OVER_WITHIN_MS = 3_000
+/**
+ * How long the primary may take to end leading. Its driver gives up long before (2 s for open transactions, after a checkpoint
+ * of 3 s at most); this is for an agent that was restarted in between and cannot get through.
+ */
+const HANDS_OVER_WITHIN_MS = 10_000
+/** A drained node tries again after so long: each try holds all clients for as long as somebody's transaction is open. */
+const DRAINED_AGAIN_MS = 30_000
 
 export const handover = forEachReplicated((view, service) => {
   const record = ruledRecord(view, service)
@@ -31,12 +39,21 @@ export const handover = forEachReplicated((view, service) => {
   if (record.replica.phase !== 'serving' || rule.primary !== view.self) return undefined
   if (record.switchover) return asked(view, service, record, record.switchover)
   if (!isDrained(view, view.self)) return undefined
-  const to = successorFor(view, service)
-  const why = `${view.self} is drained: ${service.name} moves to ${to ?? 'nobody'}`
-  if (to !== undefined) return begin(view, service, record, 'node-drained', to, why)
-  const stays = `${view.self} is drained, but no other node can lead ${service.name}: it stays`
-  return { rule: 'node-drained', service: service.name, evidence: 'inferred', why: stays, steps: [] }
+  return drained(view, service, record)
 })
+
+function drained(view: View, service: ServiceSpec, record: Ruled): Problem {
+  const found = (why: string): Problem => {
+    return { rule: 'node-drained', service: service.name, evidence: 'inferred', why, steps: [] }
+  }
+  const { calledOff } = record.replica
+  const againInMs = DRAINED_AGAIN_MS - (view.store.recordForMs[service.name] ?? 0)
+  if (calledOff !== undefined && againInMs > 0)
+    return found(`${view.self} is drained, but ${service.name} stays for now: ${calledOff}`)
+  const to = successorFor(view, service)
+  if (to === undefined) return found(`${view.self} is drained, but no other node can lead ${service.name}: it stays`)
+  return begin(view, service, record, 'node-drained', to, `${view.self} is drained: ${service.name} moves to ${to}`)
+}
 
 function asked(view: View, service: ServiceSpec, record: Ruled, { id, to }: { id: string; to: NodeName }): Problem {
   const ageMs = view.store.switchoverForMs[service.name] ?? 0
@@ -66,39 +83,70 @@ function begin(
 ): Problem {
   const vacancy: Vacancy = { rule, why, by: view.self, noticedAt: view.wall, successor: to }
   const next: ServiceRecord = {
-    term: record.term + 1,
+    term: record.term,
     primary: view.self,
     vacancy,
-    replica: { phase: 'handing-over', by: view.self, rules: record.replica.rules },
+    replica: { phase: 'handing-over', by: record.replica.by, rules: record.replica.rules },
   }
-  const what = `${view.self} won term ${next.term} of ${service.name} to hand it over to ${to}`
+  const what = `${view.self} begins to hand ${service.name} over to ${to}`
   const { revision } = record
   const steps: Problem['steps'] = [{ kind: 'record', service: service.name, what, record: next, revision }]
   return { rule, service: service.name, evidence: 'first-hand', why, steps }
 }
 
 function handingOver(view: View, service: ServiceSpec, record: Ruled): Problem | undefined {
-  const { primary } = newestRule(record)
-  const why = record.vacancy?.why ?? `${service.name} is handed over`
-  const found = (steps: Problem['steps']): Problem => {
-    return {
-      rule: record.vacancy?.rule ?? 'handover',
-      service: service.name,
-      evidence: 'first-hand',
-      why,
-      told: 'not',
-      steps,
-    }
+  const rule = newestRule(record)
+  const found = (name: Problem['rule'], why: string, ...steps: Problem['steps']): Problem => {
+    return { rule: name, service: service.name, evidence: 'first-hand', why, told: 'not', steps }
   }
-  const instance = localInstance(view, service.name)
-  const isOurs = primary === view.self
-  if (isOurs && instance.state === 'running' && instance.role === 'primary' && instance.term < record.term)
-    return found([{ kind: 'demote', service: service.name, term: record.term }])
-  const failed = ['condemned', 'lost'].includes(nodeState(view, primary))
-  const late = (view.store.recordForMs[service.name] ?? 0) > HANDS_OVER_WITHIN_MS
-  if (!isOurs && !failed && !late) return undefined
+  const { rule: name = 'handover', why = `${service.name} is handed over` } = record.vacancy ?? {}
+  const isOurs = rule.primary === view.self
+  const { state, role, replica } = localInstance(view, service.name)
+  if (isOurs && (replica?.pledged ?? 0) > rule.term) return found(name, why, recruited(view, service, record))
+  const failure = failureOf(view, service, rule)
+  if (failure && couldBeat(view, service, record.replica.rules, rule.primary)) {
+    const noticedAt = Math.round(view.wall - Math.max(0, failure.forMs))
+    const how = `${failure.why}, while it was handed over`
+    const vacancy: Vacancy = { rule: failure.rule, why: how, by: view.self, noticedAt }
+    return found(failure.rule, how, recruited(view, service, { ...record, vacancy }))
+  }
+  if (!isOurs) return failure && found(name, failure.why)
+  if (failure) return calledOff(service, record, failure.why)
+  if (state === 'stopping') return found(name, why) // it lets people finish
+  if (state !== 'running' || role !== 'primary') return calledOff(service, record, `${view.self} does not lead`)
+  const isLate = (view.store.recordForMs[service.name] ?? 0) > HANDS_OVER_WITHIN_MS
+  const failed = view.local.failedIn[service.name]
+  if (failed?.term === rule.term + 1) return calledOff(service, record, failed.why)
+  if (isLate) return calledOff(service, record, `${view.self} did not end leading in time`)
+  return found(name, why, { kind: 'demote', service: service.name, term: rule.term + 1 })
+}
+
+/** This node has not pledged the next term, and nobody else ever does while the record says so: all is as it was before. */
+function calledOff(service: ServiceSpec, record: Ruled, why: string): Problem {
+  const { vacancy, revision, replica } = record
+  const to = vacancy?.successor === undefined ? '' : ` to ${vacancy.successor}`
+  const said = `the switchover of ${service.name}${to} is called off: ${why}`
+  const { phase: _, ...kept } = replica
+  const serving: ServiceRecord = {
+    term: record.term,
+    primary: record.primary,
+    replica: { ...kept, phase: 'serving', calledOff: why },
+  }
+  const step = { kind: 'record' as const, service: service.name, what: said, record: serving, revision }
+  return {
+    rule: 'switchover-called-off',
+    service: service.name,
+    evidence: 'first-hand',
+    why: said,
+    told: 'not',
+    steps: [step],
+  }
+}
+
+function recruited(view: View, service: ServiceSpec, record: Ruled): Problem['steps'][number] {
   const { revision, ...kept } = record
-  const next = { ...kept, replica: { ...record.replica, phase: 'recruiting' as const, by: view.self } }
-  const what = `the members of ${service.name} are recruited for term ${record.term}`
-  return found([{ kind: 'record', service: service.name, what, record: next, revision }])
+  const term = record.term + 1
+  const next = { ...kept, term, replica: { ...record.replica, phase: 'recruiting' as const, by: view.self } }
+  const what = `${view.self} won term ${term} of ${service.name}`
+  return { kind: 'record', service: service.name, what, record: next, revision }
 }

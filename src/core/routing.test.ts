@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest'
+import { cluster, peer, running, view, web } from '../../test/made-up.ts'
+import type { ReplicaReport } from './replica.ts'
+import { type Route, routesFor } from './routing.ts'
+
+const MAX = 1_000
+const db = web({
+  name: 'db',
+  kind: 'database',
+  redundancy: 'active-passive',
+  traits: { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true },
+  standby: 'warm',
+  replication: { k: 1, degrade: 'block', maxLagBytes: MAX },
+  endpoints: [
+    { purpose: 'primary', protocol: 'tcp', port: 5432 },
+    { purpose: 'standby', protocol: 'tcp', port: 5433 },
+  ],
+  options: {},
+})
+const rule = { term: 1, primary: 'a', members: ['b', 'c'], k: 1, id: 'one' }
+
+function replica(given: Partial<ReplicaReport> = {}): ReplicaReport {
+  return {
+    pledged: 1,
+    fenced: false,
+    position: { term: 1, timeline: 1, log: '100000' },
+    replayLagBytes: 0,
+    rule,
+    ruleDurable: false,
+    streaming: [],
+    receivingFrom: 'a',
+    quarantined: false,
+    diverged: false,
+    ...given,
+  }
+}
+
+/** b has `notReceived` bytes to receive and `notReplayed` to replay. */
+function routes(notReceived: number, notReplayed: number, before?: readonly Route[]): Route[] {
+  const streaming = [
+    { node: 'b', lagBytes: notReceived },
+    { node: 'c', lagBytes: 0 },
+  ]
+  const standby = (node: string, replayLagBytes: number) =>
+    peer(node, [running('db', { role: 'standby', replica: replica({ replayLagBytes }) })])
+  const now = view({
+    cluster: cluster([db]),
+    store: {
+      services: {
+        db: { term: 1, primary: 'a', revision: 3, replica: { phase: 'serving', by: 'a', rules: [rule] } },
+      },
+    },
+    local: {
+      instances: {
+        db: running('db', {
+          role: 'primary',
+          term: 1,
+          replica: replica({ ruleDurable: true, receivingFrom: null, streaming }),
+        }),
+      },
+    },
+    peers: { b: standby('b', notReplayed), c: standby('c', 0) },
+  })
+  return routesFor(now, before)
+}
+
+const readers = (all: readonly Route[]) =>
+  all
+    .find(({ purpose }) => purpose === 'standby')
+    ?.targets.map(({ node, state }) => `${node} ${state}`)
+    .join(', ')
+
+test('a standby that is too far behind is drained, whether it has not received or not replayed', () => {
+  expect(readers(routes(0, 0))).toBe('b serving, c serving')
+  expect(readers(routes(600, 400))).toBe('b serving, c serving')
+  expect(readers(routes(600, 401))).toBe('b draining, c serving')
+  expect(readers(routes(MAX + 1, 0))).toBe('b draining, c serving')
+})
+
+test('once left out it comes back only when it is much closer: it does not flap around the limit', () => {
+  const out = routes(MAX + 1, 0)
+  expect(readers(routes(MAX - 1, 0, out))).toBe('b draining, c serving')
+  const back = routes(MAX / 2, 0, out)
+  expect(readers(back)).toBe('b serving, c serving')
+  expect(readers(routes(MAX - 1, 0, back))).toBe('b serving, c serving')
+})
