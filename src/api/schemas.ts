@@ -38,6 +38,7 @@ export type SchemaName =
   | 'Receipt'
   | 'Explanation'
   | 'SwitchoverRequest'
+  | 'ResizeRequest'
   | 'Accepted'
   | 'Health'
   | 'Refusal'
@@ -72,6 +73,8 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
     healthy: flag,
     why: text,
     readOnly: nameOrNull,
+    wanted: count,
+    quorum: { ...object({ k: count, members: list(name), wanted: count }), type: ['object', 'null'] },
     rule: text,
     instances: list(reference('InstanceStatus')),
     endpoints: list(reference('EndpointStatus')),
@@ -125,6 +128,7 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
     recent: list(reference('EventRecord')),
   }),
   SwitchoverRequest: object({ service: name, to: name }, ['to']),
+  ResizeRequest: object({ service: name, instances: count, degrade: oneOf('block', 'run-alone') }, ['degrade']),
   Accepted: object({ id: name, what: text }),
   Health: object({ ok: flag, node: name }),
   Refusal: object({ error: object({ code: name, message: text }) }),

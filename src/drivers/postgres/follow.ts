@@ -20,7 +20,7 @@ import { ensureSlots, releaseSlots } from './lead.ts'
 import { type Member, makeStandby } from './member.ts'
 import { branchOf, forkPoint } from './position.ts'
 import { mayReceive } from './record.ts'
-import { factsOf, nextXidOf, type PrimaryFacts } from './remote.ts'
+import { ensureSlotOn, factsOf, nextXidOf, type PrimaryFacts } from './remote.ts'
 import { serverEnvironment } from './server.ts'
 import { DATABASE, includeOurs, REPLICATION_ROLE } from './settings.ts'
 import { positionIn } from './standing.ts'
@@ -36,6 +36,7 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
     const led = pledge(member, rule.term)
     if (led) await member.end('immediate', 500, `follows ${rule.primary} from term ${rule.term} on`)
     await prepareData(member, rule, primary, signal)
+    await ensureSlotOn(member, primary)
     await receive(member, rule, primary)
   } else if (!member.runs) await member.start(signal)
   await untilItStreams(member, primary, signal)

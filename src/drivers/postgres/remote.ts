@@ -6,6 +6,7 @@ import type { PrimaryAddress } from '../replica.ts'
 import type { Member } from './member.ts'
 import { type Fork, parseHistory, parseLsn } from './position.ts'
 import { destroy, type Row, remoteClient, within } from './session.ts'
+import { slotName } from './settings.ts'
 
 export interface PrimaryFacts {
   readonly systemId: string
@@ -78,6 +79,21 @@ async function ask(member: Member, rule: Rule, primary: PrimaryAddress): Promise
       promotions: String(facts.promotions).split(',').filter(Boolean),
       checkpointTimeline: Number(facts.checkpoint_timeline),
     }
+  } finally {
+    destroy(client)
+  }
+}
+
+/** The slot that this member will stream from. A primary makes those of its rule itself; who is to come in is not in it yet. */
+export async function ensureSlotOn(member: Member, primary: PrimaryAddress): Promise<void> {
+  const { clock, options, node } = member.parts
+  const client = remoteClient(primary, member.parts.replicationPassword, 'sql')
+  const name = slotName(node) // letters, digits and _: it may stand in a statement as it is
+  const text = `select pg_create_physical_replication_slot('${name}')
+    where not exists (select 1 from pg_replication_slots where slot_name = '${name}')`
+  try {
+    await within(clock, options.timing.statementMs, 'the primary', client.connect())
+    await within(clock, options.timing.statementMs, 'the primary', client.query(text))
   } finally {
     destroy(client)
   }
