@@ -3,7 +3,7 @@
  * a record that makes no sense is treated as absent and left alone, because a newer agent may have written it.
  */
 import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
-import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord } from '../core/records.ts'
+import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord, SizeRecord } from '../core/records.ts'
 import type { Revised, StoreFacts } from '../core/view.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import type { Snapshot } from '../stores/store.ts'
@@ -13,6 +13,7 @@ export const KEY = {
   service: (name: ServiceName) => `service/${name}`,
   lead: (name: ServiceName) => `lead/${name}`,
   node: (name: NodeName) => `node/${name}`,
+  size: (name: ServiceName) => `size/${name}`,
 } as const
 
 export class Agreed {
@@ -97,7 +98,7 @@ export class Agreed {
   }
 }
 
-type Decoded = Pick<StoreFacts, 'cluster' | 'services' | 'leads' | 'nodes'>
+type Decoded = Pick<StoreFacts, 'cluster' | 'services' | 'leads' | 'nodes' | 'sizes'>
 
 /** Since when something is so; what is so is named by `what`. */
 interface Spell {
@@ -132,6 +133,7 @@ function decode({ entries }: Snapshot): Decoded {
     services: records(entries, 'service/', isService),
     leads: records(entries, 'lead/', isLead),
     nodes: records(entries, 'node/', isNode),
+    sizes: records(entries, 'size/', isSize),
   })
 }
 
@@ -166,6 +168,10 @@ function isService(value: unknown): value is ServiceRecord {
 
 function isNode(value: unknown): value is NodeRecord {
   return isObject(value) && typeof value.drained === 'boolean'
+}
+
+function isSize(value: unknown): value is SizeRecord {
+  return isObject(value) && Number.isSafeInteger(value.instances) && Number.isSafeInteger(value.configured)
 }
 
 function isCluster(value: unknown): value is ClusterRecord {

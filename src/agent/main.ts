@@ -75,7 +75,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const world = { clock, store, mesh, drivers, fence, door, pids, remember: past.remember }
   const agent: Agent = new Agent({ cluster, self: node, run, world, onExit: () => ended.end(0) })
 
-  const surface = new AgentSurface({ agent, store, run, pids, door })
+  const surface = new AgentSurface({ agent, store, cluster, run, pids, door })
   const api = await serveApi({ surface, host: spec.address, port: cluster.apiPort, token })
   stops.push('api', () => api.close())
   mesh.answer(api.server)

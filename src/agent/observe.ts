@@ -1,5 +1,6 @@
 /** Puts together the one picture that everything is decided by. */
 import type { ClusterSpec, InstanceReport, NodeName, ServiceName } from '../core/model.ts'
+import { asWished } from '../core/resize.ts'
 import type { View } from '../core/view.ts'
 import type { Agreed } from './agreed.ts'
 import type { Leads } from './leads.ts'
@@ -34,7 +35,7 @@ export function observe(
     now,
     wall,
     self,
-    cluster,
+    cluster: asWished(cluster, store.sizes ?? {}),
     store,
     peers: peers.facts(now),
     local: {

@@ -10,6 +10,7 @@ import type {
   InstanceStatus,
   NodeStatus,
   Receipt,
+  ResizeRequest,
   ServiceStatus,
   Status,
   SwitchoverRequest,
@@ -18,9 +19,10 @@ import type { Gauges, Surface } from '../api/surface.ts'
 import { lagBytesOf } from '../core/copies.ts'
 import { expectedRto } from '../core/expected-rto.ts'
 import { isServing, knownProblems, sentenceFor, standing } from '../core/explain.ts'
-import type { NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
+import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
 import { readOnlyOf } from '../core/read-only.ts'
-import type { ClusterRecord, NodeRecord, ServiceRecord } from '../core/records.ts'
+import type { ClusterRecord, NodeRecord, ServiceRecord, SizeRecord } from '../core/records.ts'
+import { resizeRefusal } from '../core/resize.ts'
 import type { RouteCounters } from '../core/routing.ts'
 import { defaultSuccessor, switchoverRefusal } from '../core/switchover.ts'
 import { instanceOn, isDrained, isWell, leaderOf, nodeState, recordOf, type View } from '../core/view.ts'
@@ -35,6 +37,8 @@ const RECENT = 20
 export interface SurfaceOptions {
   readonly agent: Agent
   readonly store: Store
+  /** The config as it was written; the view has in it what people asked for since. */
+  readonly cluster: ClusterSpec
   readonly run: string
   pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
   /** What the balancer of this node said last: where it listens, and what passed through. */
@@ -111,6 +115,19 @@ export class AgentSurface implements Surface {
     const switchover = { id: randomUUID(), to: target, requestedAt: view.wall }
     await this.#write(KEY.service(name), revision, { ...record, switchover } satisfies ServiceRecord)
     return { id: switchover.id, what: `${name} moves from ${leaderOf(view, service)?.node} to ${target}` }
+  }
+
+  async resize({ service: name, instances, degrade }: ResizeRequest): Promise<Accepted> {
+    const { agent } = this.#options
+    this.#serviceNamed(name)
+    await agent.look()
+    const service = this.#serviceNamed(name)
+    const refusal = resizeRefusal(agent.view, service, instances, degrade)
+    if (refusal !== undefined) throw new UnderstudyError('UND_REFUSED', refusal)
+    const configured = this.#options.cluster.services.find((one) => one.name === name)?.instances ?? service.instances
+    const wish: SizeRecord = { instances, configured, ...(degrade && { degrade }) }
+    await this.#write(KEY.size(name), this.#revisionOf(agent.view.store.sizes?.[name]), wish)
+    return { id: randomUUID(), what: `${name} goes from ${service.instances} to ${instances} instances` }
   }
 
   async drain(node: string, drained: boolean): Promise<Accepted> {
@@ -210,6 +227,8 @@ export class AgentSurface implements Surface {
       healthy: isServing(view, service),
       why: sentenceFor(view, service, knownProblems(view, decision.problems)),
       readOnly: readOnlyOf(view, service)?.why ?? null,
+      wanted: service.instances,
+      quorum: quorumOf(recordOf(view, service.name), service),
       rule: last?.rule ?? '',
       instances: view.cluster.nodes.flatMap((node) => this.#instance(node.name, service) ?? []),
       ...expectationOf(view, service),
@@ -254,4 +273,9 @@ function expectationOf(view: View, service: ServiceSpec): Pick<ServiceStatus, 'e
 function lagOf(view: View, node: NodeName, service: ServiceSpec): Pick<InstanceStatus, 'lagBytes'> {
   const lagBytes = lagBytesOf(view, node, service)
   return lagBytes === undefined ? {} : { lagBytes }
+}
+
+function quorumOf({ replica }: ServiceRecord, { replication }: ServiceSpec): ServiceStatus['quorum'] {
+  const rule = replica?.phase === 'serving' ? replica.rules.at(-1) : undefined
+  return rule ? { k: rule.k, members: rule.members, wanted: replication?.k ?? 0 } : null
 }

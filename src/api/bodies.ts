@@ -3,7 +3,7 @@
  * told in one sentence. A field that we do not know is refused, not ignored: `{"sevice": "db"}` must never do something.
  */
 import { UnderstudyError } from '../errors.ts'
-import type { SwitchoverRequest } from './contract.ts'
+import type { ResizeRequest, SwitchoverRequest } from './contract.ts'
 
 const MOST_BODY_BYTES = 64 * 1024
 
@@ -42,6 +42,18 @@ export function readSwitchover(text: string): SwitchoverRequest {
   if (service === undefined) throw bad('“service” is missing: {"service": "NAME", "to": "NODE"}; “to” may be left out')
   const to = readName(body, 'to')
   return to === undefined ? { service } : { service, to }
+}
+
+/** `{ service, instances, degrade? }`. Throws UND_BAD_REQUEST. */
+export function readResize(text: string): ResizeRequest {
+  const body = readObject(text, ['service', 'instances', 'degrade'])
+  const service = readName(body, 'service')
+  const { instances, degrade } = body
+  if (service === undefined || !Number.isSafeInteger(instances))
+    throw bad('write {"service": "NAME", "instances": 3}; “degrade” may be added')
+  if (degrade === undefined) return { service, instances: instances as number }
+  if (degrade !== 'block' && degrade !== 'run-alone') throw bad('“degrade” must be "block" or "run-alone"')
+  return { service, instances: instances as number, degrade }
 }
 
 function readObject(text: string, known: readonly string[]): Record<string, unknown> {

@@ -38,6 +38,13 @@ export interface ServiceStatus {
   readonly why: string
   /** Why no write can be acknowledged while reads go on, and what to do; null when that is not so. */
   readonly readOnly: string | null
+  /** How many instances are wanted: the config's number, or what was asked for since. */
+  readonly wanted: number
+  /**
+   * Of a database that is led: `k` of `members`, its standbys, must have each write, and `wanted` of them when all that are
+   * wanted are there. Null otherwise.
+   */
+  readonly quorum: { readonly k: number; readonly members: readonly string[]; readonly wanted: number } | null
   /** The rule of the last thing that was done about this service; empty when nothing ever was. */
   readonly rule: string
   readonly instances: readonly InstanceStatus[]
@@ -143,6 +150,13 @@ export interface Explanation {
 export interface SwitchoverRequest {
   readonly service: string
   readonly to?: string
+}
+
+export interface ResizeRequest {
+  readonly service: string
+  readonly instances: number
+  /** For two copies of a database: what happens when one is lost. */
+  readonly degrade?: 'block' | 'run-alone'
 }
 
 /** Accepted means written down: the cluster will do it, or say in events why it called it off. */

@@ -9,6 +9,7 @@ import type {
   EventRecord,
   Explanation,
   Receipt,
+  ResizeRequest,
   ServiceStatus,
   Status,
   SwitchoverRequest,
@@ -86,6 +87,10 @@ export class FakeSurface implements Surface {
       rssBytes: 50_000_000,
       balancer: [{ service: 'web', purpose: 'serving', ...counters }],
     }
+  }
+
+  async resize({ service, instances }: ResizeRequest): Promise<Accepted> {
+    return this.#accept('resize', `${service} to ${instances}`)
   }
 
   async switchover(request: SwitchoverRequest): Promise<Accepted> {
@@ -188,6 +193,8 @@ function fakeWeb(nodes: readonly string[]): ServiceStatus {
     healthy: true,
     why: 'three of three instances serve',
     readOnly: null,
+    wanted: 2,
+    quorum: null,
     rule: '',
     instances: nodes.map((node, index) => ({
       node,
@@ -222,6 +229,8 @@ function fakeMailer(nodes: readonly string[]): ServiceStatus {
     healthy: true,
     why: 'led from a since term 3',
     readOnly: null,
+    wanted: 2,
+    quorum: null,
     rule: 'no-primary',
     instances: nodes
       .slice(0, 2)

@@ -16,7 +16,8 @@ const page = describeApi(ROUTES) as { paths: Record<string, Record<string, { res
 
 function call(route: Route): Promise<Response> | Response {
   const path = route.path.replace('{service}', 'web').replace('{node}', 'b')
-  const body = route.takes ? JSON.stringify({ service: 'mailer' }) : undefined
+  const asked = route.takes === 'ResizeRequest' ? { service: 'mailer', instances: 3 } : { service: 'mailer' }
+  const body = route.takes ? JSON.stringify(asked) : undefined
   const headers = { authorization: 'Bearer t' }
   return app.request(path, { method: route.method, headers, ...(body ? { body } : {}) })
 }

@@ -3,7 +3,7 @@
  * that the other does not. A handler translates HTTP and nothing more; what is known and done is the agent's (surface.ts).
  */
 import { UnderstudyError } from '../errors.ts'
-import { readNothing, readSwitchover } from './bodies.ts'
+import { readNothing, readResize, readSwitchover } from './bodies.ts'
 import type { Feeds } from './feed.ts'
 import { renderMetrics } from './metrics.ts'
 import { describeApi } from './openapi.ts'
@@ -86,6 +86,14 @@ export const ROUTES: readonly Route[] = [
     takes: 'SwitchoverRequest',
     answers: { status: 202, schema: 'Accepted' },
     handle: async ({ surface, body }) => json(await surface.switchover(readSwitchover(await body())), 202),
+  },
+  {
+    method: 'POST',
+    path: '/v1/resize',
+    summary: 'Asks for another number of instances of a service, while it runs.',
+    takes: 'ResizeRequest',
+    answers: { status: 202, schema: 'Accepted' },
+    handle: async ({ surface, body }) => json(await surface.resize(readResize(await body())), 202),
   },
   {
     method: 'POST',

@@ -42,6 +42,7 @@ export type SchemaName =
   | 'SessionsSummary'
   | 'Explanation'
   | 'SwitchoverRequest'
+  | 'ResizeRequest'
   | 'Accepted'
   | 'Health'
   | 'Refusal'
@@ -77,6 +78,8 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
       healthy: flag,
       why: text,
       readOnly: nameOrNull,
+      wanted: count,
+      quorum: { ...object({ k: count, members: list(name), wanted: count }), type: ['object', 'null'] },
       rule: text,
       instances: list(reference('InstanceStatus')),
       endpoints: list(reference('EndpointStatus')),
@@ -144,6 +147,7 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
     recent: list(reference('EventRecord')),
   }),
   SwitchoverRequest: object({ service: name, to: name }, ['to']),
+  ResizeRequest: object({ service: name, instances: count, degrade: oneOf('block', 'run-alone') }, ['degrade']),
   Accepted: object({ id: name, what: text }),
   Health: object({ ok: flag, node: name }),
   Refusal: object({ error: object({ code: name, message: text }) }),

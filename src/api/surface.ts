@@ -1,7 +1,15 @@
 /** What an agent offers to its API server: the server translates HTTP, the agent knows and does. */
 import type { RouteCounters } from '../core/routing.ts'
 import type { Stop } from '../lib/stop.ts'
-import type { Accepted, EventRecord, Explanation, Receipt, Status, SwitchoverRequest } from './contract.ts'
+import type {
+  Accepted,
+  EventRecord,
+  Explanation,
+  Receipt,
+  ResizeRequest,
+  Status,
+  SwitchoverRequest,
+} from './contract.ts'
 
 export interface Surface {
   status(): Status
@@ -14,6 +22,7 @@ export interface Surface {
   gauges(): Gauges
   /** Rejects with UND_REFUSED (and the reason), UND_UNKNOWN_SERVICE, UND_UNKNOWN_NODE, UND_STORE_*. */
   switchover(request: SwitchoverRequest): Promise<Accepted>
+  resize(request: ResizeRequest): Promise<Accepted>
   drain(node: string, drained: boolean): Promise<Accepted>
   /** Stops every service and every node of the cluster; who is asked stops last of its own node. */
   stopCluster(): Promise<Accepted>

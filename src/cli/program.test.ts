@@ -204,7 +204,9 @@ describe('help', () => {
   })
 
   it.each(
-    'up down check status why events receipts logs switchover drain undrain psql backup restore agent'.split(' '),
+    'up down check status why events receipts logs switchover resize drain undrain psql backup restore agent'.split(
+      ' ',
+    ),
   )('shows an example of %s', async (command) => {
     const { code, text } = await type(`${command} --help`)
     expect([code, text]).toEqual([0, expect.stringMatching(new RegExp(`Example:\\n +understudy ${command}`))])

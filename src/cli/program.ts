@@ -12,6 +12,7 @@ import { addEvents } from './commands/events.ts'
 import { addLogs } from './commands/logs.ts'
 import { addPsql } from './commands/psql.ts'
 import { addReceipts } from './commands/receipts.ts'
+import { addResize } from './commands/resize.ts'
 import { addRestore } from './commands/restore.ts'
 import { addSim } from './commands/sim.ts'
 import { addStatus } from './commands/status.ts'
@@ -27,7 +28,7 @@ const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
   'Run:': [addUp, addDown, addCheck, addDemo],
   'Foresee:': [addWhatIf, addSim],
   'Look:': [addStatus, addWhy, addEvents, addReceipts, addLogs, addPsql],
-  'Change:': [addSwitchover, addDrain, addUndrain, addBackup, addRestore],
+  'Change:': [addSwitchover, addResize, addDrain, addUndrain, addBackup, addRestore],
   'Inside:': [addAgent],
 }
 

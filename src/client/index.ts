@@ -9,7 +9,15 @@
  * Every call rejects with an UnderstudyError: UND_NOT_RUNNING when no agent answers, UND_UNAUTHORIZED, UND_TIMED_OUT when
  * a change may or may not have happened, or whatever the cluster's refusal says.
  */
-import type { Accepted, EventRecord, Explanation, Receipt, Status, SwitchoverRequest } from '../api/contract.ts'
+import type {
+  Accepted,
+  EventRecord,
+  Explanation,
+  Receipt,
+  ResizeRequest,
+  Status,
+  SwitchoverRequest,
+} from '../api/contract.ts'
 import { type FollowOptions, follow } from './follow.ts'
 import { type Address, Nodes, type Request } from './nodes.ts'
 
@@ -38,6 +46,8 @@ export interface Client {
   receipts(): Promise<readonly Receipt[]>
   /** Resolves when it is written down, not when it is done: events and receipts tell that. Rejects with UND_REFUSED. */
   switchover(request: SwitchoverRequest): Promise<Accepted>
+  /** Asks for another number of instances, while it runs. Said twice it is the same. */
+  resize(request: ResizeRequest): Promise<Accepted>
   /** Rejects with UND_UNKNOWN_NODE. */
   drain(node: string): Promise<Accepted>
   undrain(node: string): Promise<Accepted>
@@ -64,6 +74,7 @@ export function connect(options: ConnectOptions): Client {
     receipts: () => read('/v1/receipts'),
     // Not repeatable: said twice without “to”, it could move the primary there and back again.
     switchover: (request) => change('/v1/switchover', request, false),
+    resize: (request) => change('/v1/resize', request, true),
     drain: (node) => change(`/v1/nodes/${encodeURIComponent(node)}/drain`, undefined, true),
     undrain: (node) => change(`/v1/nodes/${encodeURIComponent(node)}/undrain`, undefined, true),
     stopCluster: () => change('/v1/stop', undefined, true),

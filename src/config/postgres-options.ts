@@ -60,6 +60,11 @@ export interface PostgresOptions<Needs extends string = string, Nodes extends st
    */
   readonly data?: string
   /**
+   * The first copy is the database in `data`, made and maybe run by somebody else: it is taken over.
+   * @default false
+   */
+  readonly adopt?: boolean
+  /**
    * Who it runs as when agents are root, which PostgreSQL refuses to run as.
    * @default `postgres` if there is such a user, else `nobody`
    */

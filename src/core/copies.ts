@@ -63,7 +63,7 @@ export function couldBeat(view: View, service: ServiceSpec, rules: readonly Rule
 }
 
 /**
- * The nodes that should have a copy. Sticky: whoever is a member of the newest rule stays, also while it is away, because
+ * The nodes that should have a copy; the primary's before any. Sticky: whoever is a member of the newest rule stays, also while it is away, because
  * copying costs more than waiting; a drained node goes.
  */
 export function placedCopies(view: View, service: ServiceSpec): NodeName[] {

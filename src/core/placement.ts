@@ -4,7 +4,8 @@
  *
  * Rendezvous hashing (Thaler and Ravishankar, 1998): each node has a score for each service and the highest scores win.
  * Losing a node moves only what was on it. Zones come first: no zone gets a second instance while another has none,
- * because what shares a zone dies together. Whoever is in `keep` stays: moving a leader costs more than an ideal spread.
+ * because what shares a zone dies together. Whoever is in `keep` stays, the first of them before all: moving a leader costs more
+ * than an ideal spread.
  */
 import type { NodeName, NodeSpec, ServiceSpec } from './model.ts'
 import { isDrained, isStopping, nodeState, recordOf, type View } from './view.ts'
@@ -32,12 +33,18 @@ interface Scored {
 }
 
 function isBetter(chosen: readonly NodeSpec[], keep: readonly NodeName[], a: Scored, b: Scored): boolean {
-  const kept = Number(keep.includes(a.node.name)) - Number(keep.includes(b.node.name))
+  const kept = weight(keep, a.node) - weight(keep, b.node)
   if (kept !== 0) return kept > 0
   const crowded = inZone(chosen, a.node) - inZone(chosen, b.node)
   if (crowded !== 0) return crowded < 0
   const score = a.score - b.score
   return score !== 0 ? score > 0 : a.node.name < b.node.name
+}
+
+/** The leader's place is the last to go, the others' are worth the same. */
+function weight(keep: readonly NodeName[], { name }: NodeSpec): number {
+  const at = keep.indexOf(name)
+  return at === 0 ? 2 : Number(at > 0)
 }
 
 function inZone(nodes: readonly NodeSpec[], like: NodeSpec): number {

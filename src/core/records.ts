@@ -1,6 +1,6 @@
 /** What the agents agree on: the values in the store, by their keys. Whoever writes one read the last one before. */
 import type { NodeName, Term } from './model.ts'
-import type { ReplicaRecord } from './replica.ts'
+import type { ReplicaRecord, Replication } from './replica.ts'
 import type { Rule } from './rules.ts'
 
 /** Written in the store under `service/<name>`: who leads, since when, and what is planned. */
@@ -42,6 +42,14 @@ export interface LeadRecord {
 /** Written in the store under `node/<name>`. */
 export interface NodeRecord {
   readonly drained: boolean
+}
+
+/** Written in the store under `size/<service>`: people asked for another number of instances while the cluster runs. */
+export interface SizeRecord {
+  readonly instances: number
+  /** The number in the config when it was asked for: a config that says another one since then has the last word. */
+  readonly configured: number
+  readonly degrade?: Replication['degrade']
 }
 
 /** Written in the store under `cluster`: whether people want it to run at all. */

@@ -84,8 +84,12 @@ export interface ReplicaRecord {
 export interface Replication {
   /** How many standbys must have a write before it is acknowledged; fewer only while there are fewer members. */
   readonly k: number
+  /** What the config asks for instead of half of the servers, for whatever number of them. */
+  readonly sync?: number
   /** When no standby is left: `block` writes until there is one, or `run-alone` with a single copy. */
   readonly degrade: 'block' | 'run-alone'
   /** A standby that is further behind answers no reads through the doors, in bytes of log; absent: any may. */
   readonly maxLagBytes?: number
+  /** The first copy is one that is there already: whoever has data may make the beginning, and nobody else. */
+  readonly adopts?: true
 }

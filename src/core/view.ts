@@ -3,7 +3,7 @@
  * the same decision, on a server, in a test and in the simulator. The agent builds a new one for every turn.
  */
 import type { ClusterSpec, InstanceReport, NodeName, NodeReport, ServiceName, ServiceSpec, Term } from './model.ts'
-import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord } from './records.ts'
+import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord, SizeRecord } from './records.ts'
 
 export interface View {
   /** The monotonic clock of this node, in milliseconds. */
@@ -26,6 +26,8 @@ export interface StoreFacts {
   readonly services: Readonly<Record<ServiceName, Revised<ServiceRecord>>>
   readonly leads: Readonly<Record<ServiceName, LeadRecord>>
   readonly nodes: Readonly<Record<NodeName, NodeRecord>>
+  /** What people asked for besides the config; `View.cluster` has it in it already. Absent: nothing. */
+  readonly sizes?: Readonly<Record<ServiceName, Revised<SizeRecord>>>
   /** How long this node has known of the switchover that is asked for, by its own clock: wall clocks differ. */
   readonly switchoverForMs: Readonly<Record<ServiceName, number>>
   /** How long this node has known the record of a service as it is now. */

@@ -146,6 +146,7 @@ export class SimNode {
     const surface = new AgentSurface({
       agent,
       store: handle,
+      cluster,
       run: this.#parts.run(),
       pids: () => pids,
       door: { open: [], counters: [] },

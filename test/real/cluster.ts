@@ -39,19 +39,27 @@ export interface Prepared {
   readonly stateDir: string
 }
 
+export interface ClusterOptions {
+  readonly timing?: object
+  /** Of the nodes. */
+  readonly names?: readonly string[]
+  /** Called before anything is started. */
+  readonly prepare?: (place: Prepared) => Promise<void>
+}
+
 type Services = Parameters<typeof defineCluster>[0]['services']
 
 /** `services` gets the folder that services may write to. */
 export async function startCluster(
   services: (data: string) => Services,
-  { prepare, ...options }: { timing?: object; prepare?: (place: Prepared) => Promise<void> } = {},
+  { prepare, names = ['a', 'b', 'c'], ...options }: ClusterOptions = {},
 ): Promise<TestCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'understudy-test-'))
   chmodSync(folder, 0o755) // servers that refuse to run as root have to get in
   const data = join(folder, 'data')
   const prefix = `127.${randomInt(100, 250)}.${randomInt(1, 250)}`
   const nodes = Object.fromEntries(
-    ['a', 'b', 'c'].map((name, index) => [name, { address: `${prefix}.${11 + index}`, zone: name }]),
+    names.map((name, index) => [name, { address: `${prefix}.${11 + index}`, zone: name }]),
   )
   const raw = defineCluster({ name: 'test', nodes, services: services(data), ...options } as Parameters<
     typeof defineCluster

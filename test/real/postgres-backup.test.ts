@@ -57,9 +57,14 @@ describe.each([
   }, 180_000)
 })
 
-test('a backup that was changed afterwards is found out, and neither verified nor restored', async () => {
+test('psql comes in by a door; a backup that was changed afterwards is found out, and neither verified nor restored', async () => {
   const cluster = await begin(undefined)
   await write(cluster)
+  const psql = (...args: string[]) => understudy('psql', 'db', '--state', cluster.stateDir, ...args)
+  expect(await psql('--print-url')).toMatch(/^postgresql:\/\/shop@127\.\S+:5432\/shop\n$/)
+  expect(await psql('--', '-Atc', 'select count(*) >= 50, pg_is_in_recovery() from ledger')).toBe('t|f\n')
+  expect(await psql('--standby', '--', '-Atc', 'select pg_is_in_recovery()')).toBe('t\n')
+  await expect(psql('--', '-c', 'select 1/0', '-v', 'ON_ERROR_STOP=1')).rejects.toThrow(/division by zero/)
   const folder = join(emptyFolder(), 'monday')
   await understudy('backup', 'db', '--to', folder, '--state', cluster.stateDir)
   appendFileSync(join(folder, 'data', 'PG_VERSION'), ' ')

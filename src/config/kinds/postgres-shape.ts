@@ -10,6 +10,8 @@ const settings = z
     write: "an object, such as { shared_buffers: '2GB', max_connections: 200 }",
   })
 
+const flag = z.boolean().register(v.words, { what: 'true or false', write: 'true or false' })
+
 const lines = z.array(z.string().regex(/^[^\0\r\n]+$/)).register(v.words, {
   what: 'a list of lines',
   write: "a list of lines, such as ['hostssl all all 10.0.0.0/8 scram-sha-256']",
@@ -134,6 +136,12 @@ export const postgresShape = {
     default: "in the node's state folder",
     turn: 'A disk of its own. Only where each node is a machine of its own: all nodes use the same path.',
     breaks: 'A folder that holds something else is refused and left alone.',
+  }),
+  adopt: v.option(flag, {
+    means: 'The first copy is the database in `data`, made and maybe run by somebody else: it is taken over.',
+    default: 'false',
+    turn: 'true, to put a database under Understudy that is there already. The node that has it leads, the others copy it.',
+    breaks: 'Its server is ended in order and started again once, so its clients are cut once.',
   }),
   user: v.option(v.label, {
     means: 'Who it runs as when agents are root, which PostgreSQL refuses to run as.',

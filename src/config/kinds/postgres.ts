@@ -34,6 +34,9 @@ export const postgresKind: Kind<PostgresOptions> = {
     for (const why of refusedSettings(options.settings ?? {})) {
       findings.complain(`${path}.settings`, why, 'nothing for it')
     }
+    if (options.adopt && options.data === undefined) {
+      findings.complain(`${path}.data`, 'is missing: adopt takes over the data that is there', 'the data folder')
+    }
     if (options.database?.owner === 'postgres') {
       findings.complain(`${path}.database.owner`, "is the superuser's own name", 'another name')
     }
@@ -53,10 +56,12 @@ export const postgresKind: Kind<PostgresOptions> = {
   ],
   ownPorts: ({ port }) => (port === undefined ? [] : [{ option: 'port', port }]),
   standby: () => 'warm',
-  replication: ({ instances, sync, degrade, maxLag }) => ({
+  replication: ({ instances, sync, degrade, adopt, maxLag }) => ({
     k: Math.min(sync ?? defaultK(instances), instances - 1),
+    ...(sync === undefined ? {} : { sync }),
     degrade: degrade ?? 'block',
     maxLagBytes: maxLag === undefined ? MAX_LAG_BYTES : (parseSize(maxLag) ?? MAX_LAG_BYTES),
+    ...(adopt ? { adopts: true } : {}),
   }),
   compile,
 }
@@ -90,6 +95,7 @@ function compile(options: PostgresOptions, folder: string): Compiled {
     user: options.user ?? null,
     port: options.port ?? null,
     data: options.data === undefined ? null : resolve(folder, options.data),
+    adopt: options.adopt ?? false,
     settings: options.settings ?? {},
     hba: options.hba ?? [],
     tls: compileTls(options.tls, folder),

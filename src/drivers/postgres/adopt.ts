@@ -1,6 +1,7 @@
 /** Takes over what an earlier agent of this node left: what runs goes on running, and what it had pledged still holds. */
 import type { Position } from '../../core/replica.ts'
 import { settledPosition, stopReceiving } from './fence.ts'
+import { isForeign } from './foreign.ts'
 import type { Marker } from './marker.ts'
 import type { Member } from './member.ts'
 import { mayReceive } from './record.ts'
@@ -10,6 +11,7 @@ import { findPostmaster, killRemains } from './server.ts'
 export async function adopt(member: Member, marker: Marker): Promise<Position | undefined> {
   const { folder, clock, record } = member.parts
   folder.removeFresh()
+  if (isForeign(member)) return undefined // somebody's database, to be taken over by `create`: until then it is left alone
   const postmaster = findPostmaster(folder, clock)
   if (!postmaster) {
     await killRemains(folder.data, clock)

@@ -8,6 +8,7 @@ import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { prepareCatalog } from './catalog.ts'
 import { syncTree } from './folder.ts'
+import { isForeign, takeOver } from './foreign.ts'
 import { ensureSlots, promote } from './lead.ts'
 import type { Member } from './member.ts'
 import { forgetOrder, type RestoreOrder, restoreInto, restoreOrder } from './restore.ts'
@@ -21,12 +22,14 @@ export async function create(member: Member, rule: Rule, signal: AbortSignal): P
   folder.refuseForeign()
   const again = record.now.leading?.id === rule.id
   const order = restoreOrder(folder)
-  if (folder.content() === 'data' && !again && !order)
+  const foreign = isForeign(member)
+  if (folder.content() === 'data' && !again && !order && !foreign)
     throw new UnderstudyError('UND_REFUSED', `${folder.data} holds a database already`)
   if (rule.primary !== node) throw new UnderstudyError('UND_REFUSED', `that rule is for ${rule.primary}`)
   if (record.now.pledged > rule.term) throw new UnderstudyError('UND_REFUSED', `pledged to term ${record.now.pledged}`)
-  if (order) await fromBackup(member, rule, order, signal)
-  else await fromNothing(member, rule, again)
+  if (foreign) await takeOver(member, rule)
+  if (order && !foreign) await fromBackup(member, rule, order, signal)
+  else await fromNothing(member, rule, again || foreign)
   await prepareCatalog(member.session, rule.id, member.parts.replicationPassword, options.bootstrap)
   await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
   await ensureSlots(member, rule.members)

@@ -40,6 +40,7 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
     const led = pledge(member, rule.term)
     if (led) await member.end('immediate', 500, `follows ${rule.primary} from term ${rule.term} on`)
     await prepareData(member, rule, primary, signal)
+    await renewSlot(member, primary)
     await receive(member, rule, primary)
   } else {
     if (!member.runs) await member.start(signal)

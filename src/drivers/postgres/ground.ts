@@ -45,7 +45,11 @@ export async function prepareMember(
   record.load()
   const version = folder.dataVersion() ?? restoreOrder(folder)?.version ?? null
   const binaries = await findBinaries({ bin: options.bin, version, account, linksDir: folder.links })
-  const port = options.port ?? record.now.port ?? portInUse(folder) ?? (await choosePort(node.address, random))
+  const port =
+    options.port ??
+    record.now.port ??
+    (options.adopt ? null : portInUse(folder)) ??
+    (await choosePort(node.address, random))
   if (record.now.port !== port) record.change({ port })
   const replicationPassword = secretFor(replicationPurpose(service.name))
   const of = { node: node.name, address: node.address, port, clock, options }

@@ -12,6 +12,7 @@ import { removeFile, writeFileAtomic } from '../../lib/files.ts'
 import { until } from '../../lib/until.ts'
 import type { Binaries } from './binaries.ts'
 import type { Folder } from './folder.ts'
+import { keptEntries } from './foreign.ts'
 import { type Entry, hbaText } from './hba.ts'
 import type { PostgresOptions } from './options.ts'
 import { mayReceive, type RecordFile } from './record.ts'
@@ -94,10 +95,11 @@ export class Member {
     const promotion = lineage.at(-1)?.id ?? ''
     const is = { node, address, port, version: binaries.version, options, leading, promotion }
     const situation = { ...is, conninfo: info, writesWait: this.writesWait }
-    const hba = `hba_file = '${folder.hbaPath.replaceAll("'", "''")}'\n`
+    const hbaFile = `hba_file = '${folder.hbaPath.replaceAll("'", "''")}'\n`
     const sockets = `unix_socket_directories = '${folder.sockets.replaceAll("'", "''")}'\n`
-    replaceFile(folder, folder.hbaPath, hbaText(this.entry, options))
-    replaceFile(folder, folder.settingsPath, settingsText(situation) + hba + sockets)
+    const hba = [...options.hba, ...(options.adopt ? keptEntries(folder) : [])]
+    replaceFile(folder, folder.hbaPath, hbaText(this.entry, { hba }))
+    replaceFile(folder, folder.settingsPath, settingsText(situation) + hbaFile + sockets)
     if (receives) replaceFile(folder, folder.keyPath, `*:*:*:${REPLICATION_ROLE}:${this.parts.replicationPassword}\n`)
   }
 

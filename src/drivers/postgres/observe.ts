@@ -2,6 +2,7 @@
 import { sameRule } from '../../core/quorum.ts'
 import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
 import { NEWEST_RULE, ruleFromRow } from './catalog.ts'
+import { isForeign } from './foreign.ts'
 import type { Member } from './member.ts'
 import { formatLsn } from './position.ts'
 import { mayReceive } from './record.ts'
@@ -44,6 +45,9 @@ async function newestRule(member: Member): Promise<Rule | null> {
   return row ? ruleFromRow(row) : null
 }
 
+/** There is data, and nothing that is known here says how far it is. */
+const SOMEBODYS: Position = { term: 0, timeline: 1, log: '0' }
+
 /** What is told to the core; `sight` is null while the server does not answer. */
 export function replicaReport(
   member: Member,
@@ -56,7 +60,7 @@ export function replicaReport(
     pledged,
     fenced: fenced !== undefined,
     // After a fence the position of that moment counts: nothing can have been added to it.
-    position: fenced !== undefined ? fenced : (sight?.position ?? null),
+    position: fenced !== undefined ? fenced : (sight?.position ?? (isForeign(member) ? SOMEBODYS : null)),
     replayLagBytes: sight?.replayLagBytes ?? 0,
     // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.
     rule: leading ? (sameRule(leading, member.durable) ? leading : null) : (sight?.rule ?? null),

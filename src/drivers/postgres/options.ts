@@ -14,6 +14,8 @@ export type PostgresOptions = {
   readonly port: number | null
   /** The data folder; null: `instances/<service>/data` in the node's state folder. */
   readonly data: string | null
+  /** The first copy is a database that is there already, in `data`: taken over, and not made. */
+  readonly adopt: boolean
   /** Settings of postgresql.conf. Those that safety depends on are refused: settings.ts lists them, each with its reason. */
   readonly settings: Readonly<Record<string, string | number | boolean>>
   /** Lines of pg_hba.conf, before the last one (everybody with a password). */
@@ -87,6 +89,7 @@ export const POSTGRES_DEFAULTS = {
   user: null,
   port: null,
   data: null,
+  adopt: false,
   settings: {},
   hba: [],
   tls: 'own',

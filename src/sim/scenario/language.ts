@@ -15,7 +15,7 @@
  *     pause a.db   block a.db   slow a.db   fill a.db   slow-disk a.db   cancel-waits db.primary     (replay, disk, commits that wait)
  *     transaction db.primary                  somebody begins one and does not end it before `fix`
  *     clock a back 1h | ahead 1h     slow-kills a     (its kernel takes long to end what is killed)
- *     switchover worker [to b]   drain a   undrain a   stop
+ *     switchover worker [to b]   drain a   undrain a   resize db 5 [block | run-alone]   stop
  *     wait 500ms
  *     expect worker served [by b] within 300ms     expect worker not served     expect one writer
  *     expect db read-only
@@ -59,6 +59,12 @@ export type Command = { readonly text: string } & (
   | { readonly do: 'clock'; readonly node: string; readonly byMs: number }
   | { readonly do: 'switchover'; readonly service: string; readonly to: string | null }
   | { readonly do: 'drain' | 'undrain'; readonly node: string }
+  | {
+      readonly do: 'resize'
+      readonly service: string
+      readonly instances: number
+      readonly degrade?: 'block' | 'run-alone'
+    }
   | { readonly do: 'wait' | 'expect quiet'; readonly forMs: number }
   | { readonly do: 'expect served'; readonly service: string; readonly by: string | null; readonly withinMs: number }
   | { readonly do: 'expect empty'; readonly node: string; readonly withinMs: number }
@@ -118,6 +124,12 @@ const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   switchover: ([service, , to = null]) => ({ do: 'switchover', service, to }),
   drain: ([node]) => ({ do: 'drain', node }),
   undrain: ([node]) => ({ do: 'undrain', node }),
+  resize: ([service, instances, degrade]) => ({
+    do: 'resize',
+    service,
+    instances: Number(instances),
+    ...(degrade && { degrade }),
+  }),
   pause: parseTargeted('pause'),
   block: parseTargeted('block'),
   slow: parseTargeted('slow'),

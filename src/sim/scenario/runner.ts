@@ -126,6 +126,10 @@ class Runner {
         const { service, to } = command
         return this.#ask((surface) => surface.switchover({ service, ...(to !== null && { to }) }))
       }
+      case 'resize': {
+        const { service, instances, degrade } = command
+        return this.#ask((surface) => surface.resize({ service, instances, ...(degrade && { degrade }) }))
+      }
       case 'drain':
       case 'undrain':
         return this.#ask((surface) => surface.drain(command.node, command.do === 'drain'))

@@ -12,7 +12,7 @@
  */
 import { leadsIn, newestRule, placedCopies, type Ruled, replicaOn, replicationOf, ruledRecord } from '../../copies.ts'
 import type { NodeName, ServiceSpec } from '../../model.ts'
-import { sameRule, stepTowards } from '../../quorum.ts'
+import { defaultK, sameRule, stepTowards } from '../../quorum.ts'
 import type { Rule } from '../../replica.ts'
 import { instanceOn, localInstance, nodeState, type View } from '../../view.ts'
 import { forEachReplicated, type Problem } from '../problem.ts'
@@ -84,7 +84,10 @@ function wanted(view: View, service: ServiceSpec, rule: Rule): [members: NodeNam
   const members = [...staying, ...coming]
   const mayBeAlone = service.instances === 1 || degrade === 'run-alone'
   if (members.length === 0 && !mayBeAlone) return [[...rule.members], Math.min(1, rule.members.length)]
-  return [members, Math.min(k, members.length)]
+  // Before all are in, it asks for no more than half of those that are: one more that is lost must not stop writes.
+  const isWhole = members.length >= service.instances - 1
+  const most = isWhole ? k : Math.max(rule.k, defaultK(members.length + 1))
+  return [members, Math.min(k, most, members.length)]
 }
 
 /** It does not receive, and that is no hiccup: its node is lost, or its own agent says since when it has been down. */

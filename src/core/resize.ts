@@ -1,0 +1,43 @@
+/**
+ * The number of instances, changed while the cluster runs: a wish in the store that overlays the config. Every node takes it
+ * from the same store revision, so placement (placement.ts) stays the same everywhere; and what follows from another number is
+ * what always follows: copies are made, come into the rule one at a time when they have caught up, and go out of it before
+ * they end (problems/replicated/rule-change.ts). Nothing is restarted for it.
+ */
+import type { ClusterSpec, ServiceName, ServiceSpec } from './model.ts'
+import { defaultK } from './quorum.ts'
+import type { SizeRecord } from './records.ts'
+import type { View } from './view.ts'
+
+/** The config with the wishes in it. The same object when there are none. */
+export function asWished(cluster: ClusterSpec, sizes: Readonly<Record<ServiceName, SizeRecord>>): ClusterSpec {
+  if (Object.keys(sizes).length === 0) return cluster
+  return { ...cluster, services: cluster.services.map((service) => sized(service, sizes[service.name])) }
+}
+
+function sized(service: ServiceSpec, wish: SizeRecord | undefined): ServiceSpec {
+  if (!wish || wish.configured !== service.instances) return service
+  const { instances, degrade } = wish
+  if (!service.replication) return { ...service, instances }
+  const { sync } = service.replication
+  const k = Math.min(sync ?? defaultK(instances), instances - 1)
+  return { ...service, instances, replication: { ...service.replication, k, ...(degrade && { degrade }) } }
+}
+
+/** Why not, as a sentence; undefined when it may be done. */
+export function resizeRefusal(
+  view: View,
+  service: ServiceSpec,
+  instances: number,
+  degrade: SizeRecord['degrade'],
+): string | undefined {
+  const { name } = service
+  const usable = view.cluster.nodes.filter((node) => service.nodes.length === 0 || service.nodes.includes(node.name))
+  if (instances < 1) return `${name} needs one instance at least`
+  if (instances > usable.length)
+    return `${name} may use ${usable.length} nodes (${usable.map((node) => node.name).join(', ')}), and each instance needs one of its own`
+  if (!service.traits.replicates) return degrade && `${name} has no copies: degrade means nothing to it`
+  if (instances === 2 && degrade === undefined)
+    return `with two copies it must be said what happens when one is lost: degrade block (writes wait for it) or run-alone`
+  return undefined
+}

@@ -1,0 +1,66 @@
+/**
+ * The number of copies changes while somebody writes: three, five, two, three. Nobody is interrupted, nothing is lost, and the
+ * quorum is that of the number.
+ */
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterEach, expect, test } from 'vitest'
+import { postgres } from '../../src/config/define.ts'
+import { serviceOf, slownessMs, startCluster, type TestCluster } from './cluster.ts'
+import { DoorWriter } from './postgres-writer.ts'
+
+const LISTEN = 5432
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
+const exec = promisify(execFile)
+const running: TestCluster[] = []
+const writers: DoorWriter[] = []
+
+afterEach(async () => {
+  for (const cluster of running.splice(0)) await cluster.stop()
+  for (const writer of writers.splice(0)) await writer.stop()
+})
+
+test('three copies become five, two and three again under a writer: no error, nothing lost, the quorum follows', async () => {
+  const db = postgres({
+    instances: 3,
+    listen: LISTEN,
+    database: { name: 'shop', owner: 'shop', password: 'first' },
+    settings: { shared_buffers: '16MB', max_connections: 40 },
+  })
+  const cluster = await startCluster(() => ({ db }), { names: ['a', 'b', 'c', 'd', 'e'] })
+  running.push(cluster)
+  const isSized = (copies: number) => (status: Awaited<ReturnType<TestCluster['status']>>) => {
+    const { healthy, instances, quorum } = serviceOf(status, 'db')
+    return healthy && quorum?.members.length === copies - 1 && instances.filter((one) => one.healthy).length === copies
+  }
+  await cluster.until('three copies', isSized(3), 60_000)
+  const primary = (await cluster.service('db')).primary
+  const host = cluster.spec.nodes[0]?.address ?? ''
+  const writer = new DoorWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
+  writers.push(writer)
+  await writer.begin()
+  await writer.untilAcknowledged(50)
+  writer.forgetGap()
+
+  const resize = (...args: string[]) =>
+    exec(process.execPath, [MAIN, 'resize', 'db', ...args, '--state', cluster.stateDir])
+  await expect(resize('6')).rejects.toThrow(/5 nodes/)
+  await expect(resize('2')).rejects.toThrow(/degrade/)
+  for (const [copies, k] of [
+    [5, 2],
+    [2, 1],
+    [3, 1],
+  ] as const) {
+    const { stdout } = await resize(String(copies), ...(copies === 2 ? ['--degrade', 'block'] : []), '--timeout', '90s')
+    expect(stdout).toContain(`db runs with ${copies} instances`)
+    expect((await cluster.service('db')).quorum).toMatchObject({ k, wanted: k })
+    await writer.untilAcknowledged(50)
+  }
+  const gapMs = writer.longestGapMs
+  console.log(`resized three times: longest gap ${Math.round(gapMs)} ms; told: ${writer.told() || 'no error'}`)
+  expect(writer.told()).toBe('')
+  expect(gapMs).toBeLessThan(1_000 + 20 * slownessMs())
+  expect((await cluster.service('db')).primary).toBe(primary)
+  expect(await writer.lost()).toEqual([])
+}, 240_000)
