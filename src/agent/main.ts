@@ -63,7 +63,6 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   stops.push('door', () => door.close())
 
   // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
-  // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
   const secretFor = (purpose: string) => derivedSecret(options.token, purpose)
   const drivers = createDrivers(options, spec, secretFor, () => agent.loopLagMs)
   for (const [name, driver] of drivers) stops.push(name, () => driver.close())

@@ -183,8 +183,8 @@ export class DatabaseDriver implements ReplicaDriver {
   }
 
   async adopt(): Promise<void> {
-    const { server, gate } = this.#parts
-    this.#unwatch = server.onChange(() => gate.after(NOTICE_MS * this.#parts.random(), () => this.#look()))
+    const { server, gate, random } = this.#parts
+    this.#unwatch = server.onChange(() => gate.after(NOTICE_MS * random(), () => this.#look()))
     server.draining = false // an earlier agent may have died over it
     this.#look()
     this.#lookOn()
@@ -201,9 +201,7 @@ export class DatabaseDriver implements ReplicaDriver {
     return () => void this.#listeners.delete(changed)
   }
 
-  close(): Promise<void> {
-    return Promise.resolve(this.letGo())
-  }
+  readonly close = async (): Promise<void> => this.letGo()
 
   letGo(): void {
     this.#unwatch()
