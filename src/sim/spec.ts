@@ -54,7 +54,11 @@ function asDatabase(service: ServiceSpec, { instances, k, degrade = 'block' }: M
     kind: 'database',
     standby: 'warm',
     traits: { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true },
-    replication: { k: k ?? defaultK(instances), degrade },
+    replication: {
+      k: k ?? defaultK(instances),
+      ...(k !== undefined && k !== defaultK(instances) && { sync: k }),
+      degrade,
+    },
     endpoints,
   }
 }

@@ -80,12 +80,13 @@ function wanted(view: View, service: ServiceSpec, rule: Rule): [members: NodeNam
   }
   const staying = rule.members.filter((node) => placed.includes(node) && !isGone(view, service, node))
   const coming = placed.filter((node) => node !== view.self && !rule.members.includes(node) && comesIn(node))
-  const { k, degrade } = replicationOf(service)
+  const { k, sync, degrade } = replicationOf(service)
   const members = [...staying, ...coming]
   const mayBeAlone = service.instances === 1 || degrade === 'run-alone'
   if (members.length === 0 && !mayBeAlone) return [[...rule.members], Math.min(1, rule.members.length)]
-  // Before all are in, it asks for no more than half of those that are: one more that is lost must not stop writes.
-  const isWhole = members.length >= service.instances - 1
+  // Before all are in, it asks for no more than half of those that are: one more that is lost must not stop writes. Whoever
+  // wrote down how many are to confirm gets as many as there are.
+  const isWhole = members.length >= service.instances - 1 || sync !== undefined
   const most = isWhole ? k : Math.max(rule.k, defaultK(members.length + 1))
   return [members, Math.min(k, most, members.length)]
 }
