@@ -81,8 +81,10 @@ export class LocalNode {
   async kill(): Promise<NodeProcess[]> {
     const agent = this.#agent
     this.letGo()
-    if (agent) signal(agent, 'SIGKILL') // one that was just started has not written its name down yet
-    const killed = await killProcesses(this.#options.folder)
+    // One that was just started has not written its name down yet; one that is dead by then is not found any more.
+    const first = agent && signal(agent, 'SIGKILL') ? [{ what: 'agent', identity: agent }] : []
+    const others = await killProcesses(this.#options.folder)
+    const killed = [...first, ...others.filter(({ identity }) => identity.pid !== agent?.pid)]
     this.#tell('node-killed', `killed ${killed.map(({ what }) => what).join(', ') || 'nothing: nothing ran'}`, null)
     return killed
   }
