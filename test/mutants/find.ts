@@ -12,7 +12,7 @@ import type { Mutant } from './list.ts'
 const ROOT = join(import.meta.dirname, '..', '..')
 
 /** A mutant that hangs is ended, and counts as not found. Far above what all its seeds take: what is found depends on seeds alone. */
-export const MOST_MS = 1_500_000
+export const MOST_MS = 3_600_000
 
 export interface Found {
   readonly mutant: Mutant
