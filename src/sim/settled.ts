@@ -1,6 +1,7 @@
 /** Is everything as it should be, once nothing is broken any more? What is not, as sentences. */
 import { zonesAreSpread } from '../core/invariants.ts'
 import type { ServiceSpec } from '../core/model.ts'
+import { defaultK } from '../core/quorum.ts'
 import type { ServiceRecord } from '../core/records.ts'
 import type { Process } from './processes.ts'
 import { serves } from './served.ts'
@@ -49,7 +50,11 @@ function unsettledCopies(
   const found: string[] = []
   const ledger = world.ledgerOf(name)
   if (serves(world, name) !== rule.primary) found.push(`${rule.primary} acknowledges no writes to ${name}`)
-  if (rule.members.length !== wanted - 1 || rule.k !== Math.min(replication?.k ?? 0, wanted - 1))
+  // Where nobody wrote down how many, half of those that there are will do until all that were asked for are in.
+  const { k = 0, sync } = replication ?? {}
+  const most = Math.min(k, wanted - 1)
+  const fewest = sync === undefined ? Math.min(most, defaultK(wanted)) : most
+  if (rule.members.length !== wanted - 1 || rule.k < fewest || rule.k > most)
     found.push(`${name} has ${rule.k} of ${rule.members.join(', ')} to confirm writes, and ${wanted} copies are wanted`)
   for (const node of [rule.primary, ...rule.members]) {
     const server = world.node(node).databases.get(name)
