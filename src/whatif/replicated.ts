@@ -169,5 +169,6 @@ function resultOf({ copies, pauseMs, order, evidence, done }: Progress): Replica
   const observer = primary ?? living.find((node) => situation.hearing.reachesStore(node)) ?? living[0]
   const found = observer === undefined ? undefined : readOnlyOf(viewOf(copies, observer), service)
   const noStore = situation.hearing.storeAnswers ? 'nobody leads' : 'the store is away'
-  return { ...common, reads: found?.reads ?? null, pauseMs: null, why: found?.why ?? noStore }
+  const otherwise = primary === null ? noStore : `${primary} leads, and too few copies confirm its writes`
+  return { ...common, reads: found?.reads ?? null, pauseMs: null, why: found?.why ?? otherwise }
 }
