@@ -147,6 +147,7 @@ export function viewOf(copies: ImaginedCopies, self: NodeName): View {
       services: { [service.name]: record },
       leads: {},
       nodes: {},
+      sizes: {},
       leadFreeForMs: {},
       switchoverForMs: {},
       recordForMs: known,

@@ -92,6 +92,7 @@ function storeFacts({ records, leads, freeSince, nowMs }: Situation, why: string
     services: Object.fromEntries(records),
     leads: Object.fromEntries(leads),
     nodes: {},
+    sizes: {},
     leadFreeForMs: Object.fromEntries([...freeSince].map(([service, since]) => [service, nowMs - since])),
     switchoverForMs: {},
     recordForMs: Object.fromEntries([...records.keys()].map((service) => [service, nowMs])),
