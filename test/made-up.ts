@@ -124,6 +124,7 @@ export function view({ self = 'a', cluster: spec, store, peers, local }: MadeUp)
       services: {},
       leads: {},
       nodes: {},
+      sizes: {},
       leadFreeForMs: {},
       recordForMs: {},
       switchoverForMs: {},

@@ -64,7 +64,7 @@ export class Agreed {
   facts(now: number, services: readonly ServiceSpec[]): StoreFacts {
     const why = this.#away ?? this.#unwritable
     if (this.#counted !== this.#decoded) this.#count(now, services)
-    const { cluster, services: records, leads, nodes } = this.#decoded
+    const { cluster, services: records, leads, nodes, sizes } = this.#decoded
     return {
       reachable: why === null && this.#everRead,
       why: why ?? '',
@@ -72,6 +72,7 @@ export class Agreed {
       services: records,
       leads,
       nodes,
+      sizes,
       recordForMs: lengths(this.#known, now),
       leadFreeForMs: lengths(this.#free, now),
       switchoverForMs: lengths(this.#asked, now),

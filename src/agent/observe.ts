@@ -35,7 +35,7 @@ export function observe(
     now,
     wall,
     self,
-    cluster: asWished(cluster, store.sizes ?? {}),
+    cluster: asWished(cluster, store.sizes),
     store,
     peers: peers.facts(now),
     local: {

@@ -126,7 +126,7 @@ export class AgentSurface implements Surface {
     if (refusal !== undefined) throw new UnderstudyError('UND_REFUSED', refusal)
     const configured = this.#options.cluster.services.find((one) => one.name === name)?.instances ?? service.instances
     const wish: SizeRecord = { instances, configured, ...(degrade && { degrade }) }
-    await this.#write(KEY.size(name), this.#revisionOf(agent.view.store.sizes?.[name]), wish)
+    await this.#write(KEY.size(name), this.#revisionOf(agent.view.store.sizes[name]), wish)
     return { id: randomUUID(), what: `${name} goes from ${service.instances} to ${instances} instances` }
   }
 

@@ -15,7 +15,7 @@ export interface ExpectedRto {
 }
 
 /** From a death that was seen to the first confirmed write, on a machine with something else to do. */
-const TAKEOVER_MS = 400
+export const TAKEOVER_MS = 400
 /** Replay is done by one process; what it manages depends on what was written. A careful figure for small random updates. */
 const REPLAY_BYTES_PER_MS = 16_000
 

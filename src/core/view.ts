@@ -27,7 +27,7 @@ export interface StoreFacts {
   readonly leads: Readonly<Record<ServiceName, LeadRecord>>
   readonly nodes: Readonly<Record<NodeName, NodeRecord>>
   /** What people asked for besides the config; `View.cluster` has it in it already. Absent: nothing. */
-  readonly sizes?: Readonly<Record<ServiceName, Revised<SizeRecord>>>
+  readonly sizes: Readonly<Record<ServiceName, Revised<SizeRecord>>>
   /** How long this node has known of the switchover that is asked for, by its own clock: wall clocks differ. */
   readonly switchoverForMs: Readonly<Record<ServiceName, number>>
   /** How long this node has known the record of a service as it is now. */

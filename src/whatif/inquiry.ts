@@ -4,12 +4,14 @@
  * seven nodes and ten services are some thousands of short courses, not some tens of thousands of long ones.
  */
 import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
+import { neverStarted } from '../core/view.ts'
 import { type Effect, feltBy, keyOf, type Standing } from './failure.ts'
+import { calmRecord } from './imagined-copies.ts'
 import { type Measured, UNMEASURED } from './measured.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import { closureOf, type Setting } from './setting.ts'
 import { type Settled, settle } from './settle.ts'
-import { at, emptySituation, failedSituation, heldLease, type Situation } from './situation.ts'
+import { after, at, emptySituation, failedSituation, heldLease, type Situation } from './situation.ts'
 
 interface Calm {
   readonly service: ServiceSpec
@@ -90,12 +92,33 @@ export class Inquiry {
 
 /** Whoever is said to lead got the lead before anybody else could ask. */
 function grantLeads(situation: Situation, services: readonly ServiceSpec[]): void {
-  for (const { name, redundancy } of services) {
+  for (const service of services) {
+    const { name, redundancy, traits } = service
+    if (traits.replicates) {
+      grantCopies(situation, service)
+      continue
+    }
     const node = situation.setting.primaries[name]
     if (node === undefined || redundancy === 'active-active' || heldLease(situation, node, name)) continue
     situation.records.set(name, { term: 1, primary: node, revision: 1 })
     situation.leads.set(name, { node, term: 1, lease: 'lease' })
     situation.freeSince.delete(name)
     situation.held.set(at(node, name), { term: 1, endsAtMs: Number.POSITIVE_INFINITY })
+  }
+}
+
+/** Its copies run and are equally far, and the first rule names all of them. */
+function grantCopies(situation: Situation, service: ServiceSpec): void {
+  const record = calmRecord(situation, service)
+  const [rule] = record?.replica.rules ?? []
+  if (!record || !rule) return
+  situation.records.set(service.name, record)
+  for (const node of [rule.primary, ...rule.members]) {
+    const role = node === rule.primary ? ('primary' as const) : ('standby' as const)
+    const report = { ...neverStarted(service.name), role, state: 'running', health: 'healthy', term: 1 } as const
+    // Whoever needs it waits for it, as at a first start.
+    after(situation, situation.setting.assumed.startMs, () => {
+      situation.instances.set(at(node, service.name), { report, sinceMs: situation.nowMs })
+    })
   }
 }

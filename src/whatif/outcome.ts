@@ -2,8 +2,9 @@
 import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
 import { routesFor } from '../core/routing.ts'
 import { formatDuration } from '../lib/duration.ts'
-import { copiesAfter, type Loss } from './copies.ts'
+import { type Loss, lossAfter } from './copies.ts'
 import { type Measured, measuredFor } from './measured.ts'
+import type { Replicated } from './replicated.ts'
 import { type Course, type Done, type Settled, servedBy } from './settle.ts'
 import type { Situation } from './situation.ts'
 import { viewsOf } from './views.ts'
@@ -28,6 +29,10 @@ export interface Outcome {
   /** It is served on for this long and then stops; null when it does not stop, or stops at once. */
   readonly stopsAfterMs: number | null
   readonly loss: Loss
+  /** Of a service that replicates and takes no writes: who answers reads; null when nobody does, or writes go on. */
+  readonly reads: NodeName | null
+  /** It takes writes with one copy and nobody to confirm them (`degrade: 'run-alone'`): the last copy is the only one. */
+  readonly alone: boolean
   /** Nodes whose front door leads to it in the end; null when it has no door. */
   readonly doors: readonly NodeName[] | null
   readonly objective: 'none' | 'met' | 'missed'
@@ -37,12 +42,14 @@ export interface Outcome {
 }
 
 export function outcomeOf(situation: Situation, settled: Settled, service: ServiceSpec, measured: Measured): Outcome {
-  const by = servedBy(situation, service)
-  const course = settled.courses.get(service.name) ?? CALM
+  const after = settled.replicated.get(service.name)
+  const by = after ? listed(after.primary) : servedBy(situation, service)
+  const course = courseOf(settled, service, after)
   const primary = service.redundancy === 'active-passive' ? by[0] : undefined
-  const { loss, writes, why: copiesWhy } = copiesAfter(situation, service, primary)
+  const loss = lossAfter(situation, service, after)
   const doors = service.endpoints.length === 0 ? null : doorsTo(situation, service, by)
-  const served = by.length > 0 && (service.traits.replicates ? writes : true) && (doors === null || doors.length > 0)
+  const served =
+    by.length > 0 && (service.traits.replicates ? after?.writes === true : true) && (doors === null || doors.length > 0)
   const { pauseMs, pauseFrom } = pauseOf(situation, course, service, served, measured)
   const missed = objectiveMissed(service, pauseMs, loss)
   const stopsAfterMs = !served && course.awayAtMs !== null && course.awayAtMs > 0 ? course.awayAtMs : null
@@ -59,11 +66,21 @@ export function outcomeOf(situation: Situation, settled: Settled, service: Servi
     pauseFrom,
     stopsAfterMs,
     loss,
+    reads: after?.reads ?? null,
+    alone: after?.alone ?? false,
     doors,
     objective: hasObjective(service) ? (missed === '' ? 'met' : 'missed') : 'none',
-    why: served ? missed : whyNot(situation, service, by, copiesWhy),
+    why: served ? missed : whyNot(situation, service, by, after?.why ?? ''),
     done: settled.done.filter(({ step }) => 'service' in step && step.service === service.name),
   }
+}
+
+const listed = (node: NodeName | null): NodeName[] => (node === null ? [] : [node])
+
+function courseOf({ courses }: Settled, { name }: ServiceSpec, after: Replicated | undefined): Course {
+  if (!after) return courses.get(name) ?? CALM
+  const { pauseMs, order, evidence } = after
+  return { awayAtMs: pauseMs === 0 ? null : 0, backAtMs: pauseMs, order, evidence }
 }
 
 const CALM: Course = { awayAtMs: null, backAtMs: null, order: [], evidence: 'none' }
@@ -91,9 +108,13 @@ function doorPauseMs({ setting, hearing, effect }: Situation): number {
 }
 
 /** By the routing tables that the living agents would hand to their balancers, as far as these reach. */
-function doorsTo(situation: Situation, { name }: ServiceSpec, by: readonly NodeName[]): NodeName[] {
-  const viewOf = viewsOf(situation)
+function doorsTo(situation: Situation, { name, traits }: ServiceSpec, by: readonly NodeName[]): NodeName[] {
   const { hearing, setting } = situation
+  if (traits.replicates) {
+    const living = setting.cluster.nodes.map((node) => node.name).filter((node) => hearing.lives(node))
+    return living.filter((node) => by.some((primary) => hearing.hears(node, primary)))
+  }
+  const viewOf = viewsOf(situation)
   return setting.cluster.nodes
     .map((node) => node.name)
     .filter((node) => hearing.lives(node))
@@ -134,7 +155,8 @@ function whyNot(situation: Situation, service: ServiceSpec, by: readonly NodeNam
   if (living.length === 0) return 'no node is left'
   const usable = living.filter((name) => service.nodes.length === 0 || service.nodes.includes(name))
   if (usable.length === 0) return `it may use ${service.nodes.join(', ')} only, and none of them is left`
-  if (by.length > 0) return copiesWhy === '' ? 'no front door that is left leads to it' : copiesWhy
+  if (copiesWhy !== '') return copiesWhy
+  if (by.length > 0) return 'no front door that is left leads to it'
   if (!hearing.storeAnswers) return 'the store is away'
   const waits = service.needs.filter((need) => {
     const spec = setting.cluster.services.find(({ name }) => name === need)

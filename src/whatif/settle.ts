@@ -13,7 +13,8 @@ import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
 import type { Step } from '../core/steps.ts'
 import type { View } from '../core/view.ts'
 import { KNOWN_STEPS, perform } from './perform.ts'
-import { at, type Situation } from './situation.ts'
+import { type Replicated, replicatedAfter } from './replicated.ts'
+import { after, at, type Situation } from './situation.ts'
 import { viewsOf } from './views.ts'
 
 export interface Done {
@@ -39,6 +40,8 @@ export interface Course {
 export interface Settled {
   readonly done: readonly Done[]
   readonly courses: ReadonlyMap<ServiceName, Course>
+  /** What became of services that replicate, decided by other rules. */
+  readonly replicated: ReadonlyMap<ServiceName, Replicated>
   /** Steps that this model does not know. */
   readonly unknown: readonly string[]
   /** False when the nodes went on and on: no program starts, or they disagree for ever. */
@@ -55,6 +58,7 @@ export function settle(situation: Situation): Settled {
     services.map(({ name }) => [name, { awayAtMs: null, backAtMs: null, order: [], evidence: 'none' }]),
   )
   const unknown = new Set<string>()
+  const replicated = situation.calm ? replicatedIn(situation, services, done) : new Map<ServiceName, Replicated>()
   watch(situation, services, courses)
   // Nobody has noticed anything yet at the moment of the failure. Silence takes longer still: until then every view is as
   // it was, and the nodes have nothing left to do in those.
@@ -63,10 +67,41 @@ export function settle(situation: Situation): Settled {
   for (let moment = 0; moment < MOMENTS; moment += 1) {
     const acted = oneMoment(situation, done, courses, unknown)
     watch(situation, services, courses)
-    if (!acted && !jump(situation)) return { done, courses, unknown: [...unknown], isQuiet: true }
+    if (!acted && !jump(situation)) return { done, courses, replicated, unknown: [...unknown], isQuiet: true }
     watch(situation, services, courses)
   }
-  return { done, courses, unknown: [...unknown], isQuiet: false }
+  return { done, courses, replicated, unknown: [...unknown], isQuiet: false }
+}
+
+/** Decided at once, and seen by whoever needs it when it has come about. */
+function replicatedIn(
+  situation: Situation,
+  services: readonly ServiceSpec[],
+  done: Done[],
+): Map<ServiceName, Replicated> {
+  const found = new Map<ServiceName, Replicated>()
+  const { noticeMs, startMs } = situation.setting.assumed
+  for (const service of services) {
+    const result = service.traits.replicates ? replicatedAfter(situation, service) : undefined
+    if (!result) continue
+    found.set(service.name, result)
+    done.push(...result.done)
+    for (const { name } of situation.setting.cluster.nodes) {
+      const key = at(name, service.name)
+      if (!situation.instances.has(key)) continue
+      const role = name === result.primary ? 'primary' : 'standby'
+      const waitMs = role === 'primary' ? (result.pauseMs ?? noticeMs + startMs) : noticeMs + startMs
+      after(situation, waitMs, () => runs(situation, key, role))
+    }
+  }
+  return found
+}
+
+function runs(situation: Situation, key: string, role: 'primary' | 'standby'): void {
+  const now = situation.instances.get(key)
+  if (!now || (now.report.state === 'running' && now.report.role === role)) return
+  const report = { ...now.report, role, state: 'running', health: 'healthy', failures: 0 } as const
+  situation.instances.set(key, { report, sinceMs: situation.nowMs })
 }
 
 function isSilenceOnly({ effect, hearing, setting }: Situation): boolean {

@@ -31,7 +31,7 @@ export function viewsOf(situation: Situation): (node: NodeName) => View {
       now: situation.nowMs,
       wall: situation.nowMs,
       self,
-      cluster: asLed(setting.cluster),
+      cluster: withoutReplicated(setting.cluster),
       store: facts,
       peers,
       local: localFacts(situation, self, reports.get(self)?.instances ?? []),
@@ -39,19 +39,16 @@ export function viewsOf(situation: Situation): (node: NodeName) => View {
   }
 }
 
-const LED = new WeakMap<ClusterSpec, ClusterSpec>()
+const LEASED = new WeakMap<ClusterSpec, ClusterSpec>()
 
-/**
- * A made-up failure has no logs and no fences, so a service that replicates is asked about as if it were led by a lease:
- * who takes over is taken from there, and what may be lost from the arithmetic in copies.ts.
- */
-function asLed(cluster: ClusterSpec): ClusterSpec {
-  const known = LED.get(cluster)
+/** What replicates is asked about by itself (replicated.ts); whoever needs it sees in the reports what became of it. */
+function withoutReplicated(cluster: ClusterSpec): ClusterSpec {
+  const known = LEASED.get(cluster)
   if (known) return known
-  const services = cluster.services.map((one) => ({ ...one, traits: { ...one.traits, replicates: false } }))
-  const led = cluster.services.some(({ traits }) => traits.replicates) ? { ...cluster, services } : cluster
-  LED.set(cluster, led)
-  return led
+  const services = cluster.services.filter(({ traits }) => !traits.replicates)
+  const leased = services.length === cluster.services.length ? cluster : { ...cluster, services }
+  LEASED.set(cluster, leased)
+  return leased
 }
 
 function localFacts(situation: Situation, self: NodeName, reports: readonly InstanceReport[]): View['local'] {
@@ -95,6 +92,7 @@ function storeFacts({ records, leads, freeSince, nowMs }: Situation, why: string
     services: Object.fromEntries(records),
     leads: Object.fromEntries(leads),
     nodes: {},
+    sizes: {},
     leadFreeForMs: Object.fromEntries([...freeSince].map(([service, since]) => [service, nowMs - since])),
     switchoverForMs: {},
     recordForMs: Object.fromEntries([...records.keys()].map((service) => [service, nowMs])),

@@ -39,6 +39,7 @@ async function opened(bin: string | null): Promise<ReplicaWorld> {
       const client = await connect(node)
       // Made without waiting for a quorum: whether there is one is what the write itself is to show.
       await client.query('set synchronous_commit = local')
+      await client.query('set default_transaction_read_only = off') // a primary without its quorum asks otherwise
       await client.query('create table if not exists contract (id int primary key)')
       await client.query('reset synchronous_commit')
       client.query('insert into contract values ($1)', [write.id]).then(

@@ -189,6 +189,9 @@ function cellsFor(io: Io, whatif: WhatIf, outcome: Outcome, { lost, objectives }
 
 function thenSentence({ paint }: Io, { inquiry }: WhatIf, outcome: Outcome): string {
   const { served, by, primary, order, stopsAfterMs, why, copies, wanted, service, doors } = outcome
+  if (!served && outcome.loss !== 'n/a') return `${paint.red('no writes')}: ${noWrites(outcome)}`
+  if (outcome.alone)
+    return `${primary} ${primary === inquiry.primaryOf(service) ? 'goes on' : 'takes over'} alone: ${paint.yellow('the last copy is the only one')}`
   if (!served) {
     const when = stopsAfterMs === null ? 'not served' : `stops after ${formatDuration(stopsAfterMs)}`
     return `${paint.red(when)}: ${why}`
@@ -202,6 +205,14 @@ function thenSentence({ paint }: Io, { inquiry }: WhatIf, outcome: Outcome): str
   const behind = next.length > 0 ? `, then ${chain(next)}` : order.length > 0 ? ', nobody behind it' : ''
   if (order.length === 0 || primary === inquiry.primaryOf(service)) return `${primary} leads on${behind}`
   return `${primary} takes over${behind}`
+}
+
+/** In a few words; `--json` has the whole sentence. */
+function noWrites({ primary, reads, why }: Outcome): string {
+  if (why === 'the store is away' || why === 'no node is left') return why
+  const led =
+    primary === null ? 'too few copies are left to choose a primary' : `${primary} leads, and too few copies confirm`
+  return `${led}; ${reads === null ? 'nobody' : reads} answers reads`
 }
 
 function chain(names: readonly string[]): string {

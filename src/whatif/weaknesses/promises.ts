@@ -1,9 +1,10 @@
 /** What was promised, against what the failures came to; and the rule by which writes are acknowledged. */
-import type { ClusterTiming, ServiceSpec } from '../../core/model.ts'
+import type { ClusterTiming, NodeName, ServiceSpec } from '../../core/model.ts'
 import { defaultK } from '../../core/quorum.ts'
 import { formatDuration } from '../../lib/duration.ts'
-import { kOf, ruleBefore } from '../copies.ts'
+import { ruleBefore } from '../copies.ts'
 import { NOTHING } from '../failure.ts'
+import { replicationFor } from '../imagined-copies.ts'
 import type { Outcome } from '../outcome.ts'
 import type { Setting } from '../setting.ts'
 import { type Asked, forEachService, type Weakness } from './weakness.ts'
@@ -56,7 +57,7 @@ export const startOverRto = forEachService(({ inquiry, singles }, service) => {
 
 export const tooFewWriteCopies = forEachService((asked, service) => {
   if (!service.traits.replicates) return []
-  const k = kOf(service)
+  const { k } = replicationFor(service)
   const wanted = Math.max(1, defaultK(service.instances))
   const severity = service.objectives.rpo === 0 ? ('objective' as const) : ('risk' as const)
   const change = `k of ${wanted} or more`
@@ -73,12 +74,16 @@ export const tooFewWriteCopies = forEachService((asked, service) => {
   return [{ name: 'k-too-low', service: service.name, severity, what, change: `${change}, or copies in other zones` }]
 })
 
-/** A rule so strict that the loss of a standby stops writes. */
+/** A rule so strict that the loss of a standby stops writes, or makes them wait until that one is taken out of the rule. */
 export const tooManyWriteCopies = forEachService((asked, service) => {
   const rule = service.traits.replicates ? ruleBefore(asked.inquiry.calmOf(service.name), service) : undefined
   if (!rule) return []
-  const stops = rule.members.find((node) => !asked.inquiry.outcome(service.name, { ...NOTHING, nodes: [node] }).served)
-  if (stops === undefined) return []
+  const without = (node: NodeName) => asked.inquiry.outcome(service.name, { ...NOTHING, nodes: [node] })
+  const stops = rule.members.find((node) => !without(node).served)
+  const waits = rule.members.find((node) => (without(node).pauseMs ?? 0) > 0)
+  const felt = stops ?? waits
+  if (felt === undefined) return []
+  const how = stops === undefined ? `wait for ${formatDuration(without(felt).pauseMs ?? 0)}` : 'stop'
   const wanted = defaultK(service.instances)
   const change =
     wanted < rule.k
@@ -88,8 +93,8 @@ export const tooManyWriteCopies = forEachService((asked, service) => {
     {
       name: 'k-too-high',
       service: service.name,
-      severity: 'outage',
-      what: `every write of ${service.name} needs ${rule.k} of its ${rule.members.length} standbys: without ${stops} writes stop`,
+      severity: stops === undefined ? ('risk' as const) : ('outage' as const),
+      what: `every write of ${service.name} needs ${rule.k} of its ${rule.members.length} standbys: without ${felt} writes ${how}`,
       change,
     },
   ]

@@ -17,7 +17,7 @@ import { forEachReplicated, type Problem } from '../problem.ts'
 import { ruleId } from './database-new.ts'
 
 /** A single copy is led from only when no second one was fenced for so long; and whoever was asked for is waited for. */
-const OTHERS_WITHIN_MS = 1_000
+export const OTHERS_WITHIN_MS = 1_000
 const TOLD_AFTER_MS = 500
 
 export const elect = forEachReplicated((view, service) => {
