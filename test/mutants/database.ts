@@ -157,25 +157,9 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'rewound-copy-counts-at-once',
     file: 'sim/database/follow.ts',
-    from: '  verb.note({ quarantinedUntil: log.length })\n  verb.disk.log',
-    to: '  verb.disk.log',
+    from: '  verb.note({ quarantinedUntil: log.length })\n  if (!source',
+    to: '  if (!source',
     means: 'pg_rewind said that it is done',
-    breaks: 'nothing is lost',
-  },
-  {
-    name: 'the-key-is-left-there',
-    file: 'sim/database/fence.ts',
-    from: '  verb.disk.key = false\n',
-    to: '',
-    means: 'no receiver is there, seen twice: none will come',
-    breaks: 'nothing is lost',
-  },
-  {
-    name: 'rewound-before-the-checkpoint',
-    file: 'sim/database/follow.ts',
-    from: 'if (checkpointed) break',
-    to: 'if (checkpointed || !checkpointed) break',
-    means: 'pg_rewind asks the server, so it sees what is so',
     breaks: 'nothing is lost',
   },
 ]
