@@ -78,11 +78,12 @@ function unsettledOf(world: World, service: ServiceSpec, drained: ReadonlySet<st
   const found: string[] = []
   const ill = running.find((process) => !well.includes(process))
   if (ill) found.push(`${name} on ${ill.node} is not well`)
-  const stranded = running.find(({ node }) => drained.has(node))
-  if (stranded) found.push(`${name} still runs on ${stranded.node}, which is drained`)
   const usable = world.cluster.nodes.filter((node) => !drained.has(node.name)).length
   const wanted = wantedCount(service, usable)
-  if (usable === 0) return found // every node is drained: nobody wants it to run
+  // Every node is drained: nobody wants it to run, and what serves stays, because there is no better place for it.
+  if (usable === 0) return found
+  const stranded = running.find(({ node }) => drained.has(node))
+  if (stranded) found.push(`${name} still runs on ${stranded.node}, which is drained`)
   if (well.length !== wanted)
     found.push(`${name} has ${well.length} instances that are well, and should have ${wanted}`)
   return service.redundancy === 'active-passive' ? [...found, ...unsettledLead(world, service, well)] : found
