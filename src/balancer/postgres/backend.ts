@@ -1,6 +1,7 @@
 /** A server's connection while a session is on it. Both sides go at the pace of the slower one. */
 import type { Socket } from 'node:net'
 import type { FrameReader } from './frames.ts'
+import { lending, send } from './lending.ts'
 
 /** A server that does not close in so long is left to itself. */
 const CLOSE_MS = 5_000
@@ -23,20 +24,21 @@ export class Backend {
   #events: BackendEvents | undefined
 
   constructor(socket: Socket, reader: FrameReader, events: BackendEvents) {
-    this.#socket = socket
     this.reader = reader
     this.#events = events
-    socket.removeAllListeners('error')
-    socket.on('error', () => {}) // 'close' follows
-    socket.on('data', (chunk) => this.#events && reader.feed(chunk))
-    socket.on('end', this.#gone)
-    socket.on('close', this.#gone)
-    socket.on('drain', () => this.#events?.onBackendDrained())
+    const lender = lending(socket)
+    this.#socket = lender
+    lender.removeAllListeners('error')
+    lender.on('error', () => {}) // 'close' follows
+    lender.on('data', (chunk) => this.#events && reader.feed(chunk))
+    lender.on('end', this.#gone)
+    lender.on('close', this.#gone)
+    lender.on('drain', () => this.#events?.onBackendDrained())
   }
 
   /** False when it takes no more for now: wait for `onBackendDrained`. */
   write(bytes: Buffer): boolean {
-    return this.#socket.write(bytes)
+    return send(this.#socket, bytes)
   }
 
   pause(): void {

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import type { Cancel, Clock } from '../../lib/clock.ts'
+import { lending, send } from './lending.ts'
 
 /** Beyond it nothing more is read from the client until somebody takes what is here. */
 const KEPT_MAX_BYTES = 262_144
@@ -21,16 +22,17 @@ export class ClientWire {
   #cancelNotice: Cancel | undefined
 
   constructor(socket: Socket, clock: Clock, onData: (chunk: Buffer) => void, onDrain: () => void) {
-    this.#socket = socket
+    this.#socket = lending(socket)
     this.#clock = clock
     this.#onData = onData
-    socket.on('data', (chunk) => this.#onData?.(chunk))
-    socket.on('drain', onDrain)
+    this.#socket.on('error', () => {}) // 'close' follows
+    this.#socket.on('data', (chunk) => this.#onData?.(chunk))
+    this.#socket.on('drain', onDrain)
   }
 
   /** False when it takes no more for now. */
   write(bytes: Buffer): boolean {
-    return this.#socket.write(bytes)
+    return send(this.#socket, bytes)
   }
 
   pause(): void {
@@ -42,7 +44,7 @@ export class ClientWire {
   }
 
   keep(chunk: Buffer): void {
-    this.#kept.push(chunk)
+    this.#kept.push(Buffer.from(chunk)) // a chunk is lent, not given
     this.#keptBytes += chunk.length
     if (this.#keptBytes > KEPT_MAX_BYTES) this.#socket.pause()
   }
