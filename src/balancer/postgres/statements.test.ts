@@ -110,6 +110,46 @@ describe('what a statement does to its session', () => {
     expect(kindOf("select E'a\\'; listen x --'")).toBe('none')
   })
 
+  test('an UPDATE, INSERT or MERGE is understood at a glance as it is when taken apart', () => {
+    const words = [
+      'set',
+      'do',
+      'update',
+      'into',
+      'temp',
+      'pg_temp.t',
+      'set_config',
+      '(',
+      ')',
+      ',',
+      "'x', 1, false",
+      '=',
+    ]
+    const others = [
+      '; ',
+      ';set a = 1',
+      "';'",
+      '--',
+      '\n',
+      '/*',
+      '*/',
+      '"',
+      'pg_advisory_lock(1)',
+      'listen',
+      'hold',
+      'call',
+    ]
+    const anyText = fc.array(fc.constantFrom(...words, ...others), { maxLength: 12 })
+    fc.assert(
+      fc.property(fc.constantFrom('update', ' INSERT', '\nmerge'), anyText, fc.boolean(), (first, rest, backslash) => {
+        const text = [first, ...rest].join(' ')
+        const dialect = { backslashEscapes: backslash, isPinned: false }
+        expect(effectOf(text, dialect)).toEqual(effectOf(`/**/${text}`, dialect))
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
   test('what may end what binds a session is of interest while it is bound', () => {
     expect(kindOf('drop table t')).toBe('none')
     expect(kindOf('drop table t', { ...PLAIN, isPinned: true })).toBe('unsure')

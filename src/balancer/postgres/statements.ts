@@ -34,6 +34,9 @@ const NONE: Effect = { kind: 'none' }
 /** Nothing that matters can be said without one of these words. */
 const SUSPICIOUS =
   /\b(?:set|reset|set_config|prepare|deallocate|listen|unlisten|discard|temp|temporary|pg_temp\w*|hold|pg_(?:try_)?advisory_(?:un)?lock\w*|do|call|load)\b/i
+/** Of these, what means something wherever it stands; the others do at the beginning of a statement, or after DECLARE. */
+const ANYWHERE = /\b(?:set_config|temp|temporary|pg_temp\w*|pg_(?:try_)?advisory_(?:un)?lock\w*)\b/i
+const WRITES = /^\s*(?:insert|update|merge)\s/i
 /** What may end what pins a session to its server. */
 const UNPINNING = /\b(?:drop|close|discard|unlock)\b|pg_advisory_unlock/i
 
@@ -46,19 +49,27 @@ export interface Dialect {
 
 export function effectOf(text: string, dialect: Dialect): Effect {
   if (dialect.isPinned && UNPINNING.test(text)) return { kind: 'unsure', customNames: [], hasUnreadable: false }
-  if (!SUSPICIOUS.test(text)) return NONE
-  const effects = statementsOf(text, dialect.backslashEscapes)
-    .map((tokens) => effectOfOne(tokens, text))
-    .filter(({ kind }) => kind !== 'none')
+  if (!SUSPICIOUS.test(text) || onlyWrites(text)) return NONE
+  const statements = statementsOf(text, dialect.backslashEscapes)
+  const effects = statements.map((tokens) => effectOfOne(tokens, text)).filter(({ kind }) => kind !== 'none')
   const [first] = effects
   if (!first) return NONE
-  if (effects.length === 1 && first.kind === 'change' && statementsOf(text, dialect.backslashEscapes).length === 1)
-    return first
+  if (effects.length === 1 && first.kind === 'change' && statements.length === 1) return first
   return {
     kind: 'unsure',
     customNames: effects.flatMap(customNamesOf),
     hasUnreadable: effects.some((effect) => effect.kind === 'unsure' && effect.hasUnreadable),
   }
+}
+
+/**
+ * The `SET` of every UPDATE is a suspicious word, and taking the statement apart costs more than all else that the door does
+ * with it. Without a semicolon inside there is one statement, and its first word tells what the others are.
+ */
+function onlyWrites(text: string): boolean {
+  if (!WRITES.test(text) || ANYWHERE.test(text)) return false
+  const end = text.indexOf(';')
+  return end < 0 || text.slice(end + 1).trim() === ''
 }
 
 /** The names that have to be asked for when this cannot be taken at its word. */
