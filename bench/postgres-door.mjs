@@ -1,42 +1,36 @@
 /**
- * The price of the PostgreSQL door, measured in one run: pgbench straight to a server, through PgBouncer in session mode, and
- * through the door, in turns, so that a noisy neighbour hits all three. Beside the rates: the processor time that PgBouncer
- * and the door spend on one transaction, which says more on a machine that has other work to do.
+ * The price of the PostgreSQL door, measured in one run: pgbench straight to a server, through PgBouncer in session mode,
+ * through a bare relay in Node, and through the door, in turns, so that a noisy neighbour hits all of them. A ratio is taken
+ * within each round, where neighbours in time are compared, and the median of the rounds is printed. Beside it: the processor
+ * time of one transaction in the process in the middle, which says more on a machine that has other work to do.
  *
- *   npm run bench:postgres [-- --seconds 5 --rounds 5 --clients 8]
+ *   npm run bench:postgres [-- --seconds 2 --rounds 9 --clients 1,8,50 --idle 500 --against DIST]
  *
+ * `--against`: the `dist` folder of another build, whose door is measured in the same turns.
  * Needs PostgreSQL's server and pgbench; leaves PgBouncer out, and says so, when it is not installed.
  */
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { createServer } from 'node:net'
-import { loadavg, tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { connectBalancer } from '../dist/balancer/control.js'
+import { startupPacket } from '../dist/balancer/postgres/startup.js'
+import { binaries, Ways } from './door/ways.mjs'
 
 const { values } = parseArgs({
   options: {
-    seconds: { type: 'string', default: '5' },
-    rounds: { type: 'string', default: '5' },
-    clients: { type: 'string', default: '8' },
+    seconds: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '9' },
+    clients: { type: 'string', default: '1,8,50' },
+    idle: { type: 'string', default: '500' },
+    against: { type: 'string' },
   },
 })
 const LOADS = [
   { name: 'select only, simple', args: ['-S', '-M', 'simple'] },
   { name: 'select only, prepared', args: ['-S', '-M', 'prepared'] },
   { name: 'tpcb-like, simple', args: ['-M', 'simple'] },
+  { name: 'tpcb-like, prepared', args: ['-M', 'prepared'] },
 ]
 
 const bin = binaries()
@@ -44,197 +38,120 @@ if (bin === undefined) {
   console.log('left out: PostgreSQL with pgbench is not installed (apt-get install postgresql)')
   process.exit(0)
 }
-const folder = mkdtempSync(join(tmpdir(), 'understudy-bench-'))
-const account = accountOf('postgres')
-const children = []
+const ways = new Ways(bin)
 try {
   await main()
 } finally {
-  for (const child of children) await end(child)
-  rmSync(folder, { recursive: true, force: true })
+  await ways.end()
 }
 
 async function main() {
-  chmodSync(folder, 0o755)
-  const port = await startServer()
-  const ways = { direct: { port }, pgbouncer: await startPgbouncer(port), door: await startDoor(port) }
-  await pgbench(port, ['-i', '-q', '-s', '10'])
-  console.log(
-    `${values.clients} clients, ${values.rounds} rounds of ${values.seconds} s each; load now ${loadavg()[0].toFixed(1)}`,
-  )
-  for (const load of LOADS) {
-    const rounds = Object.fromEntries(Object.keys(ways).map((way) => [way, []]))
-    for (let round = 0; round < Number(values.rounds); round++) {
-      for (const [way, at] of Object.entries(ways)) if (at !== undefined) rounds[way].push(await measure(at, load.args))
+  const direct = await ways.direct()
+  const all = { direct, pgbouncer: await ways.pgbouncer(), relay: await ways.relay(), door: await ways.door() }
+  if (values.against !== undefined) all.against = await ways.door(values.against)
+  const present = Object.entries(all).filter(([, place]) => place !== undefined)
+  await ways.pgbench(direct.port, ['-i', '-q', '-s', '50'])
+  console.log(`${values.rounds} rounds of ${values.seconds} s each`)
+  for (const clients of values.clients.split(',').filter(Boolean).map(Number)) {
+    for (const { name, args } of LOADS) {
+      const before = loadavg()[0]
+      const rounds = await measureAll(present, args, clients)
+      report(`${clients} ${clients === 1 ? 'client' : 'clients'}, ${name}, load ${before.toFixed(1)}`, rounds)
     }
-    report(load.name, rounds)
   }
-  console.log(`load at the end ${loadavg()[0].toFixed(1)}`)
+  if (Number(values.idle) > 0) for (const [way, place] of present) await reportIdle(way, place)
 }
 
-function report(name, rounds) {
-  const median = (all, of) => all.map(of).toSorted((a, b) => a - b)[all.length >> 1]
-  const rate = (way) => median(rounds[way], (round) => round.rate)
-  const said = Object.keys(rounds)
-    .filter((way) => rounds[way].length > 0)
-    .map((way) => {
-      const micros = median(rounds[way], (round) => round.micros)
-      return `${way} ${Math.round(rate(way))}/s${micros > 0 ? ` (${Math.round(micros)} µs of a core each)` : ''}`
-    })
-  const ratio = (other) => (rounds[other].length === 0 ? 'not measured' : (rate('door') / rate(other)).toFixed(2))
-  console.log(`${name}: ${said.join(', ')}; door to direct ${ratio('direct')}, door to pgbouncer ${ratio('pgbouncer')}`)
+async function measureAll(present, args, clients) {
+  const rounds = []
+  for (let round = 0; round < Number(values.rounds); round++) {
+    const measured = {}
+    for (const [way, place] of present) measured[way] = await measure(place, args, clients)
+    rounds.push(measured)
+  }
+  return rounds
 }
 
-async function measure({ port, pid }, args) {
-  const { clients, seconds } = values
+async function measure({ port, pid }, args, clients) {
   const before = processorMicros(pid)
-  const out = await pgbench(port, ['-n', '-c', clients, '-j', '2', '-T', seconds, ...args])
+  const threads = ['-c', String(clients), '-j', String(Math.min(2, clients)), '-T', values.seconds]
+  const out = await ways.pgbench(port, ['-n', ...threads, '-l', '--sampling-rate', '0.2', ...args])
   const done = Number(/transactions actually processed: (\d+)/.exec(out)?.[1])
-  return { rate: Number(/tps = ([\d.]+)/.exec(out)?.[1]), micros: (processorMicros(pid) - before) / done }
+  const rate = Number(/tps = ([\d.]+)/.exec(out)?.[1])
+  return { rate, micros: (processorMicros(pid) - before) / done, ...latencies() }
 }
 
-/** User and system time of a process, which the kernel counts in hundredths of a second. */
+/** From pgbench's log of every fifth transaction: microseconds are in the third column. */
+function latencies() {
+  const logs = readdirSync(ways.folder).filter((name) => name.startsWith('pgbench_log.'))
+  const all = logs.flatMap((name) => {
+    const lines = readFileSync(join(ways.folder, name), 'utf8').trimEnd().split('\n')
+    rmSync(join(ways.folder, name))
+    return lines.map((line) => Number(line.split(' ')[2]))
+  })
+  const sorted = Float64Array.from(all).sort()
+  return { p50: sorted[Math.floor(sorted.length * 0.5)], p99: sorted[Math.floor(sorted.length * 0.99)] }
+}
+
+/** What all threads of a process have run, as the scheduler counts it. */
 function processorMicros(pid) {
   if (pid === undefined) return 0
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10_000
+  const tasks = readdirSync(`/proc/${pid}/task`)
+  const nanos = tasks.map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]))
+  return nanos.reduce((sum, nano) => sum + nano, 0) / 1_000
 }
 
-async function pgbench(port, args) {
-  const child = spawn(join(bin, 'pgbench'), [
-    '-h',
-    '127.0.0.1',
-    '-p',
-    String(port),
-    '-U',
-    'postgres',
-    ...args,
-    'postgres',
-  ])
-  let [out, complaints] = ['', '']
-  child.stdout.on('data', (chunk) => {
-    out += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    complaints += chunk
-  })
-  const [code] = await once(child, 'close')
-  if (code !== 0) throw new Error(`pgbench ended with ${code}: ${complaints}`)
-  return out
-}
-
-async function startServer() {
-  const data = owned('data')
-  const port = await freePort()
-  execFileSync(join(bin, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8'], {
-    ...account,
-    stdio: 'ignore',
-  })
-  begin(join(bin, 'postgres'), ['-D', data, '-p', String(port), '-k', '', '-c', 'listen_addresses=127.0.0.1'])
-  await answers(port)
-  return port
-}
-
-async function startPgbouncer(server) {
-  const program = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find((path) => existsSync(path))
-  if (program === undefined) {
-    console.log('left out: PgBouncer is not installed (apt-get install pgbouncer)')
-    return undefined
+function report(title, rounds) {
+  console.log(`\n${title}`)
+  for (const way of Object.keys(rounds[0])) {
+    const of = (what) => median(rounds.map((round) => round[way][what]))
+    const to = (other) => {
+      if (way === other || rounds[0][other] === undefined) return ''
+      const ratios = rounds.map((round) => round[way].rate / round[other].rate).toSorted((a, b) => a - b)
+      return `, to ${other} ${median(ratios).toFixed(2)} (${ratios[0].toFixed(2)} to ${ratios.at(-1).toFixed(2)})`
+    }
+    const micros = of('micros') > 0 ? `, ${of('micros').toFixed(1)} µs of a core each` : ''
+    const took = `p50 ${of('p50')} µs, p99 ${of('p99')} µs`
+    console.log(`  ${way}: ${Math.round(of('rate'))}/s, ${took}${micros}${to('direct')}${to('pgbouncer')}`)
   }
-  const port = await freePort()
-  const config = join(folder, 'pgbouncer.ini')
-  writeFileSync(join(folder, 'users.txt'), '"postgres" ""\n')
-  writeFileSync(
-    config,
-    `[databases]\n* = host=127.0.0.1 port=${server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${port}\n` +
-      `unix_socket_dir =\nauth_type = trust\nauth_file = ${join(folder, 'users.txt')}\npool_mode = session\n` +
-      'max_client_conn = 200\ndefault_pool_size = 100\nlog_connections = 0\nlog_disconnections = 0\nverbose = 0\n',
+}
+
+function median(numbers) {
+  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1]
+}
+
+/** Memory of the process in the middle with many connections that have logged in and do nothing. */
+async function reportIdle(way, { port, pid }) {
+  if (pid === undefined) return
+  const before = residentKib(pid)
+  const packet = startupPacket(
+    new Map([
+      ['user', 'postgres'],
+      ['database', 'postgres'],
+    ]),
   )
-  const { pid } = begin(program, ['-q', config])
-  await answers(port)
-  return { port, pid }
+  const sockets = []
+  for (let opened = 0; opened < Number(values.idle); opened++) sockets.push(await logIn(port, packet))
+  const after = residentKib(pid)
+  for (const socket of sockets) socket.destroy()
+  await new Promise((resolve) => setTimeout(resolve, 1_000)) // the server has to end its processes before the next ones
+  const each = ((after - before) / sockets.length).toFixed(1)
+  console.log(
+    `\n${way}, ${values.idle} idle connections: ${before >> 10} MiB before, ${after >> 10} MiB with them: ${each} KiB each`,
+  )
 }
 
-async function startDoor(server) {
-  const port = await freePort()
-  const socket = join(folder, 'door.sock')
-  const child = spawn(process.execPath, [
-    'dist/balancer/main.js',
-    '--socket',
-    socket,
-    '--saved',
-    join(folder, 'door.json'),
-  ])
-  children.push(child)
-  child.stderr.pipe(process.stderr)
-  const listening = new Promise((resolve) => {
-    const link = connectBalancer(socket, {
-      onMessage(message) {
-        if (message.type === 'listening') {
-          link.close()
-          resolve()
-        }
-      },
-      onGone() {},
+function logIn(port, packet) {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(packet))
+    socket.on('error', reject)
+    socket.on('data', (chunk) => {
+      // ReadyForQuery ends a login.
+      if (chunk.includes('Z\0\0\0\x05I', 0, 'latin1')) resolve(socket)
     })
-    const target = { id: 'db@a:1', node: 'a', host: '127.0.0.1', port: server, state: 'serving', term: 1 }
-    const probe = { path: null, everyMs: 1_000, timeoutMs: 1_000 }
-    const place = { service: 'db', protocol: 'postgres', purpose: 'primary', host: '127.0.0.1', port }
-    const route = { ...place, holdMs: 20_000, probe, targets: [target], peers: [], readOnly: null }
-    link.publish({ version: 1, node: 'a', routes: [route] })
   })
-  await listening
-  return { port, pid: child.pid }
 }
 
-function begin(program, args) {
-  const child = spawn(program, args, { ...account, stdio: 'ignore' })
-  children.push(child)
-  return child
-}
-
-async function end(child) {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  child.kill('SIGINT')
-  await once(child, 'exit')
-}
-
-async function answers(port) {
-  for (let tries = 0; tries < 300; tries++) {
-    const { status } = await new Promise((resolve) => {
-      const child = spawn(join(bin, 'pg_isready'), ['-q', '-h', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' })
-      child.on('close', (status) => resolve({ status }))
-    })
-    if (status === 0) return
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-  throw new Error(`nobody answers on ${port}`)
-}
-
-async function freePort() {
-  const server = createServer()
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
-function owned(name) {
-  const path = join(folder, name)
-  mkdirSync(path, { mode: 0o700 })
-  if (account.uid !== undefined) chownSync(path, account.uid, account.gid)
-  return path
-}
-
-/** Neither server may run as root. */
-function accountOf(name) {
-  if (process.getuid() !== 0) return {}
-  const id = (flag) => Number(execFileSync('id', [flag, name], { encoding: 'utf8' }))
-  return { uid: id('-u'), gid: id('-g') }
-}
-
-function binaries() {
-  const root = '/usr/lib/postgresql'
-  const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : []
-  return versions.map((version) => join(root, version, 'bin')).find((path) => existsSync(join(path, 'pgbench')))
+function residentKib(pid) {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
 }
