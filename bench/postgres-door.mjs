@@ -6,7 +6,8 @@
  *
  *   npm run bench:postgres [-- --seconds 2 --rounds 9 --clients 1,8,50 --idle 500 --against DIST]
  *
- * `--against`: the `dist` folder of another build, whose door is measured in the same turns.
+ * `--against`: the `dist` folder of another build, whose door is measured in the same turns. `--calm 30`: each round waits until
+ * the machine has nothing else to do, for so many seconds at most, and it is said how many rounds began without.
  * Needs PostgreSQL's server and pgbench; leaves PgBouncer out, and says so, when it is not installed.
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '1,8,50' },
     idle: { type: 'string', default: '500' },
     against: { type: 'string' },
+    calm: { type: 'string', default: '0' },
   },
 })
 const LOADS = [
@@ -56,7 +58,9 @@ async function main() {
     for (const { name, args } of LOADS) {
       const before = loadavg()[0]
       const rounds = await measureAll(present, args, clients)
-      report(`${clients} ${clients === 1 ? 'client' : 'clients'}, ${name}, load ${before.toFixed(1)}`, rounds)
+      const hasty = rounds.filter(({ isCalm }) => !isCalm).length
+      const noise = Number(values.calm) > 0 ? `, ${hasty} of ${rounds.length} rounds on a busy machine` : ''
+      report(`${clients} ${clients === 1 ? 'client' : 'clients'}, ${name}, load ${before.toFixed(1)}${noise}`, rounds)
     }
   }
   if (Number(values.idle) > 0) for (const [way, place] of present) await reportIdle(way, place)
@@ -65,7 +69,7 @@ async function main() {
 async function measureAll(present, args, clients) {
   const rounds = []
   for (let round = 0; round < Number(values.rounds); round++) {
-    const measured = {}
+    const measured = { isCalm: await calm(Number(values.calm)) }
     for (const [way, place] of present) measured[way] = await measure(place, args, clients)
     rounds.push(measured)
   }
@@ -79,6 +83,24 @@ async function measure({ port, pid }, args, clients) {
   const done = Number(/transactions actually processed: (\d+)/.exec(out)?.[1])
   const rate = Number(/tps = ([\d.]+)/.exec(out)?.[1])
   return { rate, micros: (processorMicros(pid) - before) / done, ...latencies() }
+}
+
+/** Whether nearly nothing else ran for a fifth of a second, after waiting for that. */
+async function calm(patienceS) {
+  const until = Date.now() + patienceS * 1_000
+  do {
+    const before = cpuTicks()
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    const after = cpuTicks()
+    if ((after.idle - before.idle) / (after.all - before.all) > 0.85) return true
+  } while (Date.now() < until)
+  return false
+}
+
+/** Of all cores since the machine started, from the first line of /proc/stat; idle is the fourth figure. */
+function cpuTicks() {
+  const ticks = readFileSync('/proc/stat', 'utf8').split('\n')[0].trim().split(/\s+/).slice(1, 9).map(Number)
+  return { idle: ticks[3], all: ticks.reduce((sum, tick) => sum + tick, 0) }
 }
 
 /** From pgbench's log of every fifth transaction: microseconds are in the third column. */
@@ -103,7 +125,7 @@ function processorMicros(pid) {
 
 function report(title, rounds) {
   console.log(`\n${title}`)
-  for (const way of Object.keys(rounds[0])) {
+  for (const way of Object.keys(rounds[0]).filter((key) => key !== 'isCalm')) {
     const of = (what) => median(rounds.map((round) => round[way][what]))
     const to = (other) => {
       if (way === other || rounds[0][other] === undefined) return ''
