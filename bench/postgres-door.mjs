@@ -53,6 +53,7 @@ async function main() {
   if (values.against !== undefined) all.against = await ways.door(values.against)
   const present = Object.entries(all).filter(([, place]) => place !== undefined)
   await ways.pgbench(direct.port, ['-i', '-q', '-s', '50'])
+  ways.checkpoint(direct.port)
   console.log(`${values.rounds} rounds of ${values.seconds} s each`)
   for (const clients of values.clients.split(',').filter(Boolean).map(Number)) {
     for (const { name, args } of LOADS) {

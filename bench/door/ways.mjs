@@ -34,7 +34,10 @@ export class Ways {
     this.#server = await freePort()
     const initdb = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8']
     execFileSync(join(this.#bin, 'initdb'), initdb, { ...this.#account, stdio: 'ignore' })
-    const settings = ['listen_addresses=127.0.0.1', 'max_connections=700'].flatMap((setting) => ['-c', setting])
+    const settings = ['listen_addresses=127.0.0.1', 'max_connections=700', 'shared_buffers=1GB'].flatMap((setting) => [
+      '-c',
+      setting,
+    ])
     const server = ['-D', data, '-p', String(this.#server), '-k', '', ...settings]
     this.#begin(join(this.#bin, 'postgres'), server, this.#account)
     await this.#answers(this.#server)
@@ -94,6 +97,12 @@ export class Ways {
     const [code] = await once(child, 'close')
     if (code !== 0) throw new Error(`pgbench ended with ${code}: ${complaints}`)
     return out
+  }
+
+  /** What was written by now troubles no measurement later. */
+  checkpoint(port) {
+    const asked = ['-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', '-qc', 'checkpoint', 'postgres']
+    execFileSync(join(this.#bin, 'psql'), asked)
   }
 
   async end() {
