@@ -1,6 +1,6 @@
 /**
  * Enough are fenced to beat every rule that may be in force: the furthest of them is to lead. Acts at the first moment that
- * is safe and does not wait for stragglers. Whoever won the term goes first and the others follow in turn, so it does not
+ * is safe and does not wait for stragglers. Whoever was asked for or won the term goes first, the others in turn, so it does not
  * matter whether that node lives; one of them wins the swap, and a later term overtakes all of them.
  *
  * The new rule names those who are known to be able to follow. A member that cannot would make a primary that waits for
@@ -33,7 +33,7 @@ export const elect = forEachReplicated((view, service) => {
   if (missing) return found('no-quorum', whyNot(service, record, fenced, missing), [], 'once')
   const rule = chosen(view, service, record, fenced)
   if (typeof rule === 'string') return found('no-second-copy', rule, [], 'once')
-  if (!view.store.reachable || forMs < turnOf(view, record.replica.by) * view.cluster.timing.staggerMs) return undefined
+  if (!view.store.reachable || forMs < turnOf(view, record) * view.cluster.timing.staggerMs) return undefined
   const what = `${rule.primary} is to lead ${service.name} in term ${rule.term} (fenced: ${names(fenced)})`
   const { revision } = record
   return found(
@@ -103,9 +103,11 @@ function preference(view: View, service: ServiceSpec, record: Ruled, a: Fenced, 
   )
 }
 
-function turnOf(view: View, winner: NodeName): number {
+/** A former primary that won the term to hand over is still being started as a copy when the one it asked for is ready. */
+function turnOf(view: View, { vacancy, replica }: Ruled): number {
   const alive = view.cluster.nodes.map(({ name }) => name).filter((node) => nodeState(view, node) === 'alive')
-  return [...alive].sort((a, b) => Number(b === winner) - Number(a === winner)).indexOf(view.self)
+  const first = [vacancy?.successor, replica.by].find((node) => node !== undefined && alive.includes(node))
+  return [...alive].sort((a, b) => Number(b === first) - Number(a === first)).indexOf(view.self)
 }
 
 function whyNot(service: ServiceSpec, { term }: Ruled, fenced: readonly Fenced[], rule: Rule): string {

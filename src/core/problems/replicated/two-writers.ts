@@ -22,6 +22,7 @@ export const termIsOver = forEachReplicated((view, service) => {
     service: service.name,
     evidence: 'inferred',
     why: `${service.name} still leads on ${view.self} in term ${instance.term}, and term ${newest} was won`,
-    steps: [{ kind: 'demote', service: service.name, term: newest }],
+    // In order it would let transactions end first, and none can: their commits wait for a quorum that is not its own any more.
+    steps: [{ kind: 'fence', service: service.name, term: newest }],
   }
 })
