@@ -1,6 +1,7 @@
 /** Makes one fault happen in a world, and undoes it when its time is over. */
 import { assertNever } from '../lib/assert.ts'
 import { harmCopy, healCopy } from './database/harm.ts'
+import { letIn } from './database/strangers.ts'
 import type { CopyFaultKind, Fault } from './faults.ts'
 import { FAIR, type Weather } from './network.ts'
 import type { Habits, Process } from './processes.ts'
@@ -22,6 +23,10 @@ const HARMS: Readonly<Record<CopyFaultKind, CopyFault>> = {
   'slow checkpoint': 'slow-checkpoint',
   'failing rewind': 'failing-rewind',
   'open transaction': 'transaction',
+  'foreign log': 'foreign-log',
+  'hasty start': 'hasty-start',
+  'lost log': 'lost-log',
+  'broken stream': 'broken-stream',
 }
 
 type Of<Kind> = Fault extends infer One
@@ -33,6 +38,7 @@ type Of<Kind> = Fault extends infer One
   : never
 
 export function inject(world: World, fault: Fault): void {
+  world.faults.set(fault.kind, (world.faults.get(fault.kind) ?? 0) + 1)
   world.tell(STORE, `fault: ${fault.kind} ${JSON.stringify(fault)}`)
   const undo = begin(world, fault)
   if (undo) world.clock.after(fault.forMs, undo)
@@ -87,7 +93,16 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'slow checkpoint':
     case 'failing rewind':
     case 'open transaction':
+    case 'foreign log':
+    case 'hasty start':
+    case 'lost log':
+    case 'broken stream':
       return hurtCopy(world, fault)
+    case 'impostor':
+    case 'hasty writer':
+    case 'standby reader':
+    case 'stale reader':
+      return letIn(world, fault)
     case 'drain':
     case 'switchover':
     case 'stop cluster':
@@ -242,12 +257,14 @@ function badWeather(world: World): () => void {
   }
 }
 
+const HAPPEN_ONCE = new Set<CopyFaultKind>(['cancel waits', 'lost log', 'broken stream'])
+
 function hurtCopy(
   world: World,
   { kind, node, service }: { kind: CopyFaultKind; node: string; service: string },
 ): (() => void) | undefined {
   harmCopy(world, HARMS[kind], node, service)
-  return kind === 'cancel waits' ? undefined : () => healCopy(world, node, service)
+  return HAPPEN_ONCE.has(kind) ? undefined : () => healCopy(world, node, service)
 }
 
 /** What a person asks, of whatever agent answers. A refusal is an answer like any other. */

@@ -58,6 +58,8 @@ export class World {
   /** Steps that agents did, by rule; what liveness and coverage are judged by. */
   readonly rules = new Map<string, number>()
   readonly roleChanges = new Map<string, number>()
+  /** Faults that happened, whoever brought them about, by kind. */
+  readonly faults = new Map<string, number>()
   readonly digest = new Digest()
   readonly #processListeners: ((process: Process, what: Parameters<Truth['processChanged']>[1]) => void)[] = []
   readonly #listeners: ((happened: Happened) => void)[] = []

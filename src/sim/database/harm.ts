@@ -11,9 +11,20 @@ const AILMENTS: Readonly<Record<Exclude<CopyFault, Simple>, Partial<Ailments>>> 
   'late-receiver': { lateReceiver: true },
   'slow-checkpoint': { slowCheckpoint: true },
   'failing-rewind': { failingRewind: true },
+  'hasty-start': { hastyStart: true },
 }
 
-type Simple = 'pause' | 'block' | 'slow' | 'fill' | 'slow-disk' | 'cancel-waits' | 'transaction'
+type Simple =
+  | 'pause'
+  | 'block'
+  | 'slow'
+  | 'fill'
+  | 'slow-disk'
+  | 'cancel-waits'
+  | 'transaction'
+  | 'foreign-log'
+  | 'lost-log'
+  | 'broken-stream'
 
 /** False when there is no such copy. */
 export function harmCopy(world: World, how: CopyFault, node: NodeName, service: ServiceName): boolean {
@@ -41,10 +52,20 @@ export function harmCopy(world: World, how: CopyFault, node: NodeName, service: 
     case 'cancel-waits':
       server.senders.cancelWaits()
       return true
+    case 'foreign-log':
+      server.disk.settings.restoreFrom = [...world.nodes.keys()].filter((other) => other !== node)
+      return true
+    case 'lost-log':
+      server.loseLog()
+      return true
+    case 'broken-stream':
+      server.receiver?.lost()
+      return true
     case 'stuck-receiver':
     case 'late-receiver':
     case 'slow-checkpoint':
     case 'failing-rewind':
+    case 'hasty-start':
       Object.assign(server.disk.ailments, AILMENTS[how])
       return true
     default:
@@ -62,5 +83,6 @@ export function healServer(server: DatabaseServer): void {
   server.hasOpenTransaction = false
   replay.heal()
   Object.assign(disk, { full: false, flushMs: FLUSH_MS })
+  disk.settings.restoreFrom = []
   Object.assign(disk.ailments, NO_AILMENTS)
 }

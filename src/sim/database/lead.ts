@@ -20,6 +20,7 @@ export async function lead(verb: Verb, rule: Rule): Promise<void> {
   if (verb.server.receiver) await verb.stopReceiving()
   await verb.settledLength()
   verb.note({ leading: again && leading ? leading : rule, suspect: false })
+  verb.disk.slots = new Set([...verb.disk.slots, ...rule.members])
   verb.server.reload()
   verb.server.promote(rule)
   await verb.until('promotion', PROMOTE_WITHIN_MS, () => {
@@ -55,6 +56,7 @@ export async function changeRule(verb: Verb, to: Rule): Promise<void> {
   if (pledged > to.term) throw refusal(`pledged to term ${pledged}`)
   if (!verb.server.runs || verb.server.inRecovery) throw refusal('it does not run as a primary')
   verb.note({ leading: to })
+  for (const member of to.members) verb.disk.slots.add(member)
   setRule(verb, to)
   verb.server.reload()
   await verb.pass(2)

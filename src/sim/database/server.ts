@@ -21,7 +21,7 @@ import type { Network } from '../network.ts'
 import type { Process, Processes } from '../processes.ts'
 import type { Disk } from './disk.ts'
 import type { Ledger } from './ledger.ts'
-import type { Entry } from './log.ts'
+import { continuation, type Entry } from './log.ts'
 import { Receiver } from './receiver.ts'
 import { Replay } from './replay.ts'
 import { Senders, type Waited } from './senders.ts'
@@ -43,6 +43,7 @@ const CONNECT_AGAIN_MS = 50
 const SHUTDOWN_TICK_MS = 5
 const LATE_RECEIVER_MS = 80
 const SLOW_CHECKPOINT_MS = 1_500
+const HASTY_MS = 150
 
 export class DatabaseServer {
   readonly parts: ServerParts
@@ -63,6 +64,8 @@ export class DatabaseServer {
   checkpointed = true
   /** Received since the last start; null: nothing. */
   received: number | null = null
+  /** Until then nobody waits for a quorum (trap 11). */
+  #hastyUntil = 0
   gate: Gate
   readonly #listeners = new Set<() => void>()
 
@@ -85,6 +88,10 @@ export class DatabaseServer {
 
   get isFrozen(): boolean {
     return this.process?.frozen ?? false
+  }
+
+  get isHasty(): boolean {
+    return this.#hastyUntil > this.parts.clock.mono()
   }
 
   get lastTerm(): number {
@@ -110,6 +117,8 @@ export class DatabaseServer {
     this.received = null
     this.checkpointed = true
     this.inRecovery = standbySignal
+    const isHasty = this.disk.ailments.hastyStart && !standbySignal
+    this.#hastyUntil = isHasty ? this.parts.clock.mono() + HASTY_MS * this.parts.random() : 0
     ;[this.members, this.k] = [settings.members, settings.k]
     this.replay.begin()
     if (this.disk.full) return this.parts.processes.crash(process, 'PANIC: no space left on device')
@@ -165,13 +174,31 @@ export class DatabaseServer {
     })
   }
 
+  /** Somebody who asked to be answered before any standby has it (trap 12). */
+  writeHastily(done: (entry: Entry) => void): void {
+    this.gate.deliver(() => {
+      if (!this.open || this.draining || this.inRecovery || !this.runs) return
+      const entry = this.#next('write')
+      if (entry) done(entry)
+    })
+  }
+
   /** The row of a rule, by whoever is let in before everybody else. */
-  mark(rule: Rule, done: (how: Waited) => void): void {
+  mark(rule: Rule, done: (how: Waited, entry: Entry) => void): void {
     this.gate.deliver(() => {
       if (this.inRecovery || !this.runs) return
       const entry = this.#next('mark', rule)
-      if (entry) this.senders.await(entry, done)
+      if (entry) this.senders.await(entry, (how) => done(how, entry))
     })
+  }
+
+  /** So much is written that no log is left but what comes from now on (trap 23). */
+  loseLog(): void {
+    if (!this.runs) return
+    const { disk } = this
+    disk.keptFrom = Math.max(disk.keptFrom, this.replay.replayed)
+    disk.checkpoint = Math.max(disk.checkpoint, disk.keptFrom)
+    this.senders.letGoBefore(disk.keptFrom)
   }
 
   /** Ends in order: standbys get all that is here first, for as long as `withinMs`. */
@@ -215,11 +242,22 @@ export class DatabaseServer {
     const look = () => {
       if (!this.inRecovery || !this.runs || gate !== this.gate) return
       const from = this.disk.settings.receiveFrom
-      if (from !== null && !this.receiver && this.replay.isExhausted) this.#receive(from)
+      if (!this.receiver && this.replay.isExhausted) {
+        this.#restore()
+        if (from !== null) this.#receive(from)
+      }
       gate.after(CONNECT_AGAIN_MS, look)
     }
     if (!this.#looking.has(gate)) look()
     this.#looking.add(gate)
+  }
+
+  /** Where no stream brings log, an archive may: whatever continues what is here, the oldest branch before any other. */
+  #restore(): void {
+    const { log, settings } = this.disk
+    if (settings.restoreFrom.length === 0) return
+    const archived = settings.restoreFrom.flatMap((node) => this.parts.peer(node)?.disk ?? [])
+    log.push(...continuation(log, archived))
   }
 
   /** Between the decision and the start settings may change, and nobody looks at them again (trap 2). */

@@ -82,6 +82,7 @@ export class Verb {
   async launch(): Promise<void> {
     const { processes, service } = this.server.parts
     if (this.server.runs) return
+    this.disk.settings.restoreFrom = []
     await this.pass(FORK_MS)
     if (processes.habitsOf(service).refused) throw refusal('not started: the binary is missing')
     if (this.server.runs) return
@@ -104,7 +105,7 @@ export class Verb {
 
   /** Ends the receiver and everything that could start another: true when nothing can be received any more. */
   async stopReceiving(): Promise<void> {
-    Object.assign(this.disk.settings, { receiveFrom: null, restoreFrom: false })
+    Object.assign(this.disk.settings, { receiveFrom: null, restoreFrom: [] })
     this.server.reload()
     let empty = 0
     await this.until('the end of the receiver', FENCE_WITHIN_MS, () => {

@@ -102,6 +102,10 @@ class Runner {
       case 'late-receiver':
       case 'slow-checkpoint':
       case 'failing-rewind':
+      case 'foreign-log':
+      case 'hasty-start':
+      case 'lost-log':
+      case 'broken-stream':
       case 'transaction':
         this.#harm(command.do, command.target)
         break
