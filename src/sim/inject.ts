@@ -1,6 +1,6 @@
 /** Makes one fault happen in a world, and undoes it when its time is over. */
 import { assertNever } from '../lib/assert.ts'
-import { harmCopy, healCopy } from './database/harm.ts'
+import { harmCopy } from './database/harm.ts'
 import { letIn } from './database/strangers.ts'
 import type { CopyFaultKind, Fault } from './faults.ts'
 import { FAIR, type Weather } from './network.ts'
@@ -97,7 +97,7 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'hasty start':
     case 'lost log':
     case 'broken stream':
-      return hurtCopy(world, fault)
+      return harmCopy(world, HARMS[fault.kind], fault.node, fault.service) ?? undefined
     case 'impostor':
     case 'hasty writer':
     case 'standby reader':
@@ -255,16 +255,6 @@ function badWeather(world: World): () => void {
   return () => {
     world.network.weather = FAIR
   }
-}
-
-const HAPPEN_ONCE = new Set<CopyFaultKind>(['cancel waits', 'lost log', 'broken stream'])
-
-function hurtCopy(
-  world: World,
-  { kind, node, service }: { kind: CopyFaultKind; node: string; service: string },
-): (() => void) | undefined {
-  harmCopy(world, HARMS[kind], node, service)
-  return HAPPEN_ONCE.has(kind) ? undefined : () => healCopy(world, node, service)
 }
 
 /** What a person asks, of whatever agent answers. A refusal is an answer like any other. */

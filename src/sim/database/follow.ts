@@ -27,13 +27,17 @@ export async function follow(verb: Verb, rule: Rule): Promise<void> {
     if (verb.record.pledged !== rule.term) throw refusal('pledged to a higher term meanwhile')
     await renewSlot(verb, rule)
     verb.note({ following: { term: rule.term, node: rule.primary }, suspect: false })
-  } else if (!verb.server.receiver?.streaming) await catchUp(verb, rule)
+  } else if (!isFrom(verb, rule)) await catchUp(verb, rule)
   verb.disk.key = true
   verb.disk.settings.receiveFrom = rule.primary
   if (verb.server.runs) verb.server.reload()
   else await verb.launch()
-  await verb.until(`a stream from ${rule.primary}`, START_WITHIN_MS, () => verb.server.receiver?.streaming === true)
+  await verb.until(`a stream from ${rule.primary}`, START_WITHIN_MS, () => isFrom(verb, rule))
   verb.disk.slots = new Set([rule.primary, ...rule.members])
+}
+
+function isFrom({ server }: Verb, { primary }: Rule): boolean {
+  return server.receiver?.streaming === true && server.receiver.from === primary
 }
 
 /** What it lacks may be gone from the primary: then only a copy helps, and waiting never would (trap 23). */

@@ -64,6 +64,8 @@ export class DatabaseServer {
   checkpointed = true
   /** Received since the last start; null: nothing. */
   received: number | null = null
+  /** A receiver that the startup process asked for and that has not begun. */
+  #asked: { readonly from: NodeName } | null = null
   /** Until then nobody waits for a quorum (trap 11). */
   #hastyUntil = 0
   gate: Gate
@@ -115,6 +117,7 @@ export class DatabaseServer {
     this.gate = new Gate(this.parts.clock)
     this.open = false
     this.received = null
+    this.#asked = null
     this.checkpointed = true
     this.inRecovery = standbySignal
     const isHasty = this.disk.ailments.hastyStart && !standbySignal
@@ -133,7 +136,9 @@ export class DatabaseServer {
       ;[this.members, this.k] = [this.disk.settings.members, this.disk.settings.k]
       this.senders.release()
       this.replay.whenIdle(() => {
-        if (this.receiver && this.receiver.from !== this.disk.settings.receiveFrom) this.receiver.terminate()
+        const { receiveFrom } = this.disk.settings
+        if (this.receiver && this.receiver.from !== receiveFrom) this.receiver.terminate()
+        if (this.#asked?.from !== receiveFrom) this.#asked = null
         this.#receiveAgain()
       })
     })
@@ -165,21 +170,16 @@ export class DatabaseServer {
     })
   }
 
-  /** Somebody writes. `done` is called when the quorum has it, and never when it does not come to that. */
-  write(done: (entry: Entry) => void): void {
+  /**
+   * Somebody writes. `done` is called when the quorum has it, and never when it does not come to that. `hastily`: they asked to
+   * be answered before any standby has it (trap 12).
+   */
+  write(done: (entry: Entry) => void, hastily = false): void {
     this.gate.deliver(() => {
       if (!this.open || this.draining || this.inRecovery || !this.runs) return
       const entry = this.#next('write')
-      if (entry) this.senders.await(entry, (how) => how === 'acknowledged' && done(entry))
-    })
-  }
-
-  /** Somebody who asked to be answered before any standby has it (trap 12). */
-  writeHastily(done: (entry: Entry) => void): void {
-    this.gate.deliver(() => {
-      if (!this.open || this.draining || this.inRecovery || !this.runs) return
-      const entry = this.#next('write')
-      if (entry) done(entry)
+      if (entry && hastily) done(entry)
+      else if (entry) this.senders.await(entry, (how) => how === 'acknowledged' && done(entry))
     })
   }
 
@@ -242,7 +242,7 @@ export class DatabaseServer {
     const look = () => {
       if (!this.inRecovery || !this.runs || gate !== this.gate) return
       const from = this.disk.settings.receiveFrom
-      if (!this.receiver && this.replay.isExhausted) {
+      if (!this.receiver && !this.#asked && this.replay.isExhausted) {
         this.#restore()
         if (from !== null) this.#receive(from)
       }
@@ -260,9 +260,16 @@ export class DatabaseServer {
     log.push(...continuation(log, archived))
   }
 
-  /** Between the decision and the start settings may change, and nobody looks at them again (trap 2). */
+  /**
+   * Between the decision and the start settings may change, and only a startup process that is not busy, paused or blocked
+   * takes back what it has asked for (trap 2).
+   */
   #receive(from: NodeName): void {
+    const asked = { from }
+    this.#asked = asked
     const begin = () => {
+      if (this.#asked !== asked) return
+      this.#asked = null
       if (this.inRecovery && !this.receiver && this.disk.key) this.receiver = new Receiver(this, from)
     }
     if (this.disk.ailments.lateReceiver) this.gate.after(LATE_RECEIVER_MS * this.parts.random(), begin)

@@ -48,7 +48,7 @@ export function letIn(
     case 'impostor':
       return impostor(place)
     case 'hasty writer':
-      return again(world, ASKS_EVERY_MS, () => server.writeHastily((entry) => ledger.early(entry)))
+      return again(world, ASKS_EVERY_MS, () => server.write((entry) => ledger.early(entry), true))
     case 'standby reader':
       return again(world, ASKS_EVERY_MS, () => readStandby(place))
     case 'stale reader':

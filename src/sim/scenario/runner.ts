@@ -201,7 +201,7 @@ class Runner {
     const world = this.#theWorld()
     if (target.what !== 'process' && target.what !== 'primary') return this.#fail('name a node and a service')
     const node = target.what === 'process' ? target.node : world.primaryOf(target.service)?.node
-    if (node === undefined || !harmCopy(world, how, node, target.service))
+    if (node === undefined || harmCopy(world, how, node, target.service) === null)
       this.#fail(`there is no copy of ${target.service} there`)
   }
 
