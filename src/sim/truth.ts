@@ -24,7 +24,7 @@ export class Truth {
   readonly #ran = new Map<string, Seen>()
   readonly #routed = new Map<string, Term>()
   readonly grants: Grant[] = []
-  readonly #tables = new Map<NodeName, RoutingTable>()
+  readonly #tables = new Map<NodeName, { readonly table: RoutingTable; readonly agentPid: number }>()
   tablesFallenBack = 0
 
   constructor(cluster: ClusterSpec, broken: (sentence: string) => void) {
@@ -64,8 +64,8 @@ export class Truth {
    * a table that has fallen back; a balancer remembers the highest term of any table (balancer/entrance.ts) and ignores
    * what is below. This stands for it: agents' tables are counted, what the balancer would do with them is checked.
    */
-  routed(table: RoutingTable): void {
-    this.#tables.set(table.node, table)
+  routed(table: RoutingTable, agentPid: number): void {
+    this.#tables.set(table.node, { table, agentPid })
     for (const { service, purpose, targets } of table.routes) {
       if (purpose !== 'primary') continue
       const key = `${table.node} ${service}`
@@ -76,9 +76,11 @@ export class Truth {
     }
   }
 
-  /** Where the door of a node leads to the primary of a service, by the newest table of its agent. */
-  routeOf(node: NodeName, service: ServiceName): Route | undefined {
-    return this.#tables.get(node)?.routes.find((route) => route.service === service && route.purpose === 'primary')
+  /** Where the door of a node leads to the primary of a service, by the newest table, and whose that is. */
+  routeOf(node: NodeName, service: ServiceName): { readonly route: Route; readonly agentPid: number } | undefined {
+    const { table, agentPid = 0 } = this.#tables.get(node) ?? {}
+    const route = table?.routes.find((one) => one.service === service && one.purpose === 'primary')
+    return route && { route, agentPid }
   }
 
   /** A node lost power: its balancer starts with nothing. */

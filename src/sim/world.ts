@@ -233,7 +233,7 @@ export class World {
       database: (node, service) => this.nodes.get(node)?.databases.get(service),
       deliver: (to, from, message) => this.node(to).hear(from, message),
       onEvent: (node, event) => this.#eventTold(node, event),
-      onTable: (table) => this.truth.routed(table),
+      onTable: (table) => this.truth.routed(table, this.node(table.node).agentPid),
       onExit: (node) => this.#exited(node),
       onRoleChange: (change) => this.roleChanges.set(change, (this.roleChanges.get(change) ?? 0) + 1),
     })

@@ -42,7 +42,7 @@ function isFrom({ server }: Verb, { primary }: Rule): boolean {
 
 /** What it lacks may be gone from the primary: then only a copy helps, and waiting never would (trap 23). */
 async function catchUp(verb: Verb, rule: Rule): Promise<void> {
-  const primary = await verb.ask(rule.primary, (server) => factsOf(server, rule))
+  const primary = await verb.askPatiently(rule.primary, START_WITHIN_MS, (server) => factsOf(server, rule))
   await renewSlot(verb, rule)
   if (!verb.server.runs) await verb.launch()
   if (!lacksLog(await verb.settledLength(), primary)) return

@@ -158,11 +158,13 @@ class DoorReader {
 
   read(): void {
     const { world, node, service } = this.#place
-    const route = world.truth.routeOf(node, service)
+    const { route, agentPid } = world.truth.routeOf(node, service) ?? {}
     const target = route?.readOnly === null ? route.targets.find(({ state }) => state === 'serving') : undefined
     const server = target && world.node(target.node).databases.get(service)
     if (!target || !server) return this.#isRight()
-    this.#compare(target.node, target.term)
+    // A new agent knows little: until it has heard everybody the door keeps the table of the one before.
+    if (agentPid === world.node(node).agentPid) this.#compare(target.node, target.term)
+    else this.#isRight()
     if (world.network.isOpen(node, target.node) && world.network.isOpen(target.node, node))
       readPrimary(this.#place, server)
   }

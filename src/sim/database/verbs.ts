@@ -79,6 +79,19 @@ export class Verb {
     return answer
   }
 
+  /** Again and again: a server that is about to be there does not answer yet. */
+  async askPatiently<T>(node: NodeName, withinMs: number, question: (server: DatabaseServer) => T): Promise<T> {
+    const began = this.#clock.mono()
+    for (;;) {
+      try {
+        return await this.ask(node, question)
+      } catch (error) {
+        if (this.isOff || this.#clock.mono() - began >= withinMs) throw error
+        await this.pass(POLL_MS.most)
+      }
+    }
+  }
+
   async launch(): Promise<void> {
     const { processes, service } = this.server.parts
     if (this.server.runs) return
