@@ -9,8 +9,9 @@
 import type pg from 'pg'
 import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
+import { sleep } from '../../lib/clock.ts'
 import { until } from '../../lib/until.ts'
-import { insertRule, prepareCatalog } from './catalog.ts'
+import { insertRule, isOnQuorum, prepareCatalog } from './catalog.ts'
 import { endOpenTransactions, receivesNothing, settled, stopReceiving } from './fence.ts'
 import type { Member } from './member.ts'
 import { mayReceive } from './record.ts'
@@ -18,6 +19,9 @@ import { synchronousStandbyNames } from './rule.ts'
 import { destroy, localClient, within } from './session.ts'
 import { slotName } from './settings.ts'
 import { positionIn } from './standing.ts'
+
+/** Mostly it is there at the first look. */
+const ON_QUORUM_EVERY_MS = 20
 
 /** Resolves when the mark is on its quorum; `marking` goes on when that takes longer than it may. */
 export async function lead(member: Member, rule: Rule, mark: () => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -90,13 +94,17 @@ export async function releaseSlots(member: Member): Promise<void> {
 }
 
 /**
- * Writes the row of the rule, and resolves when its quorum has it: without a deadline, because a wait that is given up
+ * Writes the row of the rule, and resolves when its quorum has been seen to have it: without a deadline, because a wait that is given up
  * would leave the row visible and not acknowledged. Rejects when the server ends.
  */
 export async function writeMark(member: Member, rule: Rule, opening: Promise<pg.Client>): Promise<void> {
   const client = await opening
   try {
-    await insertRule(client, rule, member.record.lineage.at(-1)?.id ?? rule.id)
+    const log = await insertRule(client, rule, member.record.lineage.at(-1)?.id ?? rule.id)
+    // While a rule changes its row may come before its setting: then those of the setting must have it as well.
+    const isSeen = async () =>
+      (await isOnQuorum(client, member.record.leading ?? rule, log)) && (await isOnQuorum(client, rule, log))
+    while (!(await isSeen())) await sleep(member.parts.clock, ON_QUORUM_EVERY_MS)
   } finally {
     destroy(client)
   }
