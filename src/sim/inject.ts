@@ -44,8 +44,13 @@ export function inject(world: World, fault: Fault): void {
   if (undo) world.clock.after(fault.forMs, undo)
 }
 
+function isOfCopy(fault: Fault): fault is Extract<Fault, { kind: CopyFaultKind }> {
+  return fault.kind in HARMS
+}
+
 /** Returns what ends it; undefined when it is over at once. */
 function begin(world: World, fault: Fault): (() => void) | undefined {
+  if (isOfCopy(fault)) return harmCopy(world, HARMS[fault.kind], fault.node, fault.service) ?? undefined
   switch (fault.kind) {
     case 'kill process':
     case 'freeze process':
@@ -83,21 +88,6 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
       return slowStore(world)
     case 'bad weather':
       return badWeather(world)
-    case 'pause replay':
-    case 'block replay':
-    case 'slow replay':
-    case 'slow disk':
-    case 'cancel waits':
-    case 'stuck receiver':
-    case 'late receiver':
-    case 'slow checkpoint':
-    case 'failing rewind':
-    case 'open transaction':
-    case 'foreign log':
-    case 'hasty start':
-    case 'lost log':
-    case 'broken stream':
-      return harmCopy(world, HARMS[fault.kind], fault.node, fault.service) ?? undefined
     case 'impostor':
     case 'hasty writer':
     case 'standby reader':

@@ -101,8 +101,8 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'people-let-in-before-the-mark',
     file: 'sim/database/marks.ts',
-    from: '    server.mark(rule, (how) =>\n',
-    to: '    this.#open(rule)\n    server.mark(rule, (how) =>\n',
+    from: '    server.mark(rule, (how, entry) =>',
+    to: '    this.#open(rule)\n    server.mark(rule, (how, entry) =>',
     means: 'writes wait for the quorum anyway',
     breaks: 'nothing is lost',
   },

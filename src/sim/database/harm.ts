@@ -48,6 +48,10 @@ function ailing(name: keyof Ailments): Harm {
   }
 }
 
+export function isCopyFault(word: string): word is CopyFault {
+  return word in HARMS
+}
+
 /** Returns what ends it, or undefined when it is over at once; null when there is no such copy. */
 export function harmCopy(
   world: World,

@@ -3,7 +3,7 @@ import type { AgentSurface } from '../../agent/surface.ts'
 import type { Accepted, EventRecord } from '../../api/contract.ts'
 import { AssertionError } from '../../lib/assert.ts'
 import { formatDuration } from '../../lib/duration.ts'
-import { harmCopy, healCopy } from '../database/harm.ts'
+import { harmCopy, healCopy, isCopyFault } from '../database/harm.ts'
 import { serves } from '../served.ts'
 import type { MadeUpNode, MadeUpService } from '../spec.ts'
 import { madeUpCluster } from '../spec.ts'
@@ -58,6 +58,7 @@ class Runner {
 
   async #act(command: Command): Promise<void> {
     const world = this.#theWorld()
+    if (isOfCopy(command)) return this.#harm(command.do, command.target)
     switch (command.do) {
       case 'start':
         world.start()
@@ -91,23 +92,6 @@ class Runner {
       case 'fix':
       case 'crash':
         this.#spoil(command)
-        break
-      case 'pause':
-      case 'block':
-      case 'slow':
-      case 'fill':
-      case 'slow-disk':
-      case 'cancel-waits':
-      case 'stuck-receiver':
-      case 'late-receiver':
-      case 'slow-checkpoint':
-      case 'failing-rewind':
-      case 'foreign-log':
-      case 'hasty-start':
-      case 'lost-log':
-      case 'broken-stream':
-      case 'transaction':
-        this.#harm(command.do, command.target)
         break
       case 'slow-kills':
         world.node(command.node).processes.killWithinMs = SLOW_KILL_MS
@@ -300,4 +284,8 @@ class Runner {
 function sentenceOf(node: string, { rule, kind, service, why }: EventRecord): string {
   const about = kind === 'ended' ? (service ?? '') : why
   return `${node}  ${kind.padEnd(7)} ${rule.padEnd(20)} ${about}`.trimEnd()
+}
+
+function isOfCopy(command: Command): command is Extract<Command, { do: CopyFault }> {
+  return isCopyFault(command.do)
 }
