@@ -27,6 +27,7 @@ const OF_COPIES = [
   'hasty start',
   'lost log',
   'broken stream',
+  'half-open stream',
 ] as const
 
 /** Who comes to a copy and wants what was not meant for him (database/strangers.ts). */
@@ -189,6 +190,7 @@ const INSTANT = new Set<FaultKind>([
   'cancel waits',
   'lost log',
   'broken stream',
+  'half-open stream',
 ])
 const NODE_WIDE = new Set<FaultKind>([
   'kill agent',

@@ -27,6 +27,7 @@ const HARMS: Readonly<Record<CopyFaultKind, CopyFault>> = {
   'hasty start': 'hasty-start',
   'lost log': 'lost-log',
   'broken stream': 'broken-stream',
+  'half-open stream': 'half-open-stream',
 }
 
 type Of<Kind> = Fault extends infer One

@@ -33,6 +33,7 @@ const HARMS: Readonly<Record<CopyFault, Harm>> = {
   },
   'cancel-waits': { begin: ({ senders }) => senders.cancelWaits() },
   'lost-log': { begin: (server) => server.loseLog() },
+  'half-open-stream': { begin: ({ receiver }) => receiver?.forgotten() },
   'broken-stream': { begin: ({ receiver }) => receiver?.lost() },
   'stuck-receiver': ailing('stuckReceiver'),
   'late-receiver': ailing('lateReceiver'),

@@ -21,6 +21,9 @@ export class Receiver implements Stream {
   #heardAt: number
   #alive = true
   #ending = false
+  #isForgotten = false
+  /** The other end has heard that this one is gone. */
+  #hungUp = false
   streaming = false
 
   constructor(server: DatabaseServer, from: NodeName) {
@@ -32,7 +35,8 @@ export class Receiver implements Stream {
     const request = { name: node, length: log.length, timeline: log.at(-1)?.timeline ?? 0, isMember: key }
     network.converse(node, from, () => {
       const primary = peer(from)
-      primary?.gate.deliver(() => primary.senders.connect(node, this, request))
+      // One who hung up while nobody answered is not there any more when somebody does.
+      primary?.gate.deliver(() => !this.#hungUp && primary.senders.connect(node, this, request))
     })
     this.#watch()
   }
@@ -92,9 +96,18 @@ export class Receiver implements Stream {
     })
   }
 
-  end(): void {
+  /** Something between the two forgets the connection: this end hears of it, and the other one never. */
+  forgotten(): void {
+    this.#isForgotten = true
+    this.#hear(() => {
+      this.#flush()
+      this.end(false)
+    })
+  }
+
+  end(tells = true): void {
     if (!this.#alive) return
-    this.die(true)
+    this.die(tells)
     if (this.#server.receiver === this) this.#server.receiver = null
     this.#server.changed()
   }
@@ -104,12 +117,16 @@ export class Receiver implements Stream {
     this.#alive = false
     this.streaming = false
     const { network, node, peer } = this.#server.parts
-    if (tells) network.converse(node, this.from, () => peer(this.from)?.senders.gone(this))
+    if (!tells) return
+    network.converse(node, this.from, () => {
+      this.#hungUp = true
+      peer(this.from)?.senders.gone(this)
+    })
   }
 
   /** What comes for a connection that this host does not know is answered by its kernel, as soon as that runs again. */
   #reset(): void {
-    if (this.#server.runs) this.die(true)
+    if (this.#server.runs && !this.#isForgotten) this.die(true)
   }
 
   #flush(): void {

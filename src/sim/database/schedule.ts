@@ -44,6 +44,7 @@ const DATABASE_WEIGHTS: Weights = {
   'hasty start': 4,
   'lost log': 4,
   'broken stream': 3,
+  'half-open stream': 3,
   impostor: 4,
   'hasty writer': 3,
   'standby reader': 4,

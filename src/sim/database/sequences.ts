@@ -88,8 +88,9 @@ function comesBackEarly(site: Site): void {
 }
 
 /**
- * A primary and its agent sleep, and wake when the others have just been fenced; until then the streams from it break again and
- * again, so that there is always somebody about to start a receiver by what it was told before (trap 2).
+ * A primary and its agent sleep, and wake when the others have just been fenced. Until then the streams from it break again and
+ * again, and replay is paused whenever a receiver was asked for and has not begun: a startup process that is paused takes
+ * nothing back, so that receiver starts by what it was told before, and only its missing key stops it (trap 2).
  */
 function sleepsThroughIt(site: Site): void {
   const { random } = site
@@ -101,15 +102,21 @@ function sleepsThroughIt(site: Site): void {
   site.hit('freeze agent', { node: old }, 3_000)
   site.hit('freeze primary', {}, 3_000)
   let over = false
-  const breakAll = () => {
-    for (const node of others) site.hit('broken stream', { node }, 0)
-    for (const node of others) site.after(60 * random(), () => !over && site.hit('pause replay', { node }, 60))
-    if (!over) site.after(40 + 60 * random(), breakAll)
+  const disturb = (node: NodeName) => {
+    if (over) return
+    const server = site.copyOn(node)
+    if (server?.receiver) {
+      server.replay.resume()
+      site.hit('broken stream', { node }, 0)
+    } else if (server?.startup.isAsking && !server.replay.paused) site.hit('pause replay', { node }, 3_000)
+    site.after(2, () => disturb(node))
   }
-  breakAll()
+  for (const node of others) disturb(node)
   site.next('won', () => {
-    over = true
-    site.after(10 + 90 * random(), () => site.wake(old))
+    site.after(10 + 20 * random(), () => site.wake(old))
+    site.after(10, () => {
+      over = true
+    })
   })
   site.after(2_500, () => {
     over = true
@@ -158,13 +165,18 @@ function startsHastily(site: Site): void {
   site.after(50 + 200 * random(), () => site.hit('kill primary', {}, 0))
 }
 
-/** Somebody streams under the name of a member whose own server hangs, and then the primary is lost (trap 6). */
+/**
+ * All standbys but one hang, and that one comes again while its old connection still stands; or somebody streams under the
+ * names of those that hang. And then the primary is lost (trap 6).
+ */
 function nameIsTaken(site: Site): void {
   const { random } = site
   const first = site.rule?.primary
   const others = site.shuffled(site.nodes.filter((node) => node !== first))
-  for (const node of others) site.hit('impostor', { node }, SEQUENCE_MS)
-  for (const node of others) site.hit('freeze process', { node }, 300 + 700 * random())
+  const [twice] = random() < 0.5 ? others : []
+  for (const node of others) if (node !== twice) site.hit('freeze process', { node }, 300 + 700 * random())
+  for (const node of others) if (twice === undefined) site.hit('impostor', { node }, SEQUENCE_MS)
+  if (twice !== undefined) site.after(100 * random(), () => site.hit('half-open stream', { node: twice }, 0))
   site.after(200 + 300 * random(), () => site.hit('kill node', { node: first ?? '' }, 3_000))
 }
 
@@ -177,6 +189,7 @@ const SEQUENCES = [
   sourceDies,
   sourceDies,
   comesBackEarly,
+  sleepsThroughIt,
   sleepsThroughIt,
   archiveOfTheOld,
   logIsGone,

@@ -21,10 +21,11 @@ import type { Network } from '../network.ts'
 import type { Process, Processes } from '../processes.ts'
 import type { Disk } from './disk.ts'
 import type { Ledger } from './ledger.ts'
-import { continuation, type Entry } from './log.ts'
-import { Receiver } from './receiver.ts'
+import type { Entry } from './log.ts'
+import type { Receiver } from './receiver.ts'
 import { Replay } from './replay.ts'
 import { Senders, type Waited } from './senders.ts'
+import { Startup } from './startup.ts'
 
 export interface ServerParts {
   readonly service: ServiceName
@@ -39,9 +40,7 @@ export interface ServerParts {
   peer(node: NodeName): DatabaseServer | undefined
 }
 
-const CONNECT_AGAIN_MS = 50
 const SHUTDOWN_TICK_MS = 5
-const LATE_RECEIVER_MS = 80
 const SLOW_CHECKPOINT_MS = 1_500
 const HASTY_MS = 150
 
@@ -49,6 +48,7 @@ export class DatabaseServer {
   readonly parts: ServerParts
   readonly replay: Replay
   readonly senders: Senders
+  readonly startup: Startup
   receiver: Receiver | null = null
   process: Process | null = null
   inRecovery = true
@@ -64,8 +64,6 @@ export class DatabaseServer {
   checkpointed = true
   /** Received since the last start; null: nothing. */
   received: number | null = null
-  /** A receiver that the startup process asked for and that has not begun. */
-  #asked: { readonly from: NodeName } | null = null
   /** Until then nobody waits for a quorum (trap 11). */
   #hastyUntil = 0
   gate: Gate
@@ -77,6 +75,7 @@ export class DatabaseServer {
     this.gate.kill()
     this.replay = new Replay(this)
     this.senders = new Senders(this)
+    this.startup = new Startup(this)
     parts.processes.onChange((process) => this.#processChanged(process))
   }
 
@@ -117,7 +116,6 @@ export class DatabaseServer {
     this.gate = new Gate(this.parts.clock)
     this.open = false
     this.received = null
-    this.#asked = null
     this.checkpointed = true
     this.inRecovery = standbySignal
     const isHasty = this.disk.ailments.hastyStart && !standbySignal
@@ -126,7 +124,7 @@ export class DatabaseServer {
     this.replay.begin()
     if (this.disk.full) return this.parts.processes.crash(process, 'PANIC: no space left on device')
     if (!standbySignal) this.replay.finish()
-    this.#receiveAgain()
+    this.startup.begin()
     this.changed()
   }
 
@@ -136,10 +134,8 @@ export class DatabaseServer {
       ;[this.members, this.k] = [this.disk.settings.members, this.disk.settings.k]
       this.senders.release()
       this.replay.whenIdle(() => {
-        const { receiveFrom } = this.disk.settings
-        if (this.receiver && this.receiver.from !== receiveFrom) this.receiver.terminate()
-        if (this.#asked?.from !== receiveFrom) this.#asked = null
-        this.#receiveAgain()
+        if (this.receiver && this.receiver.from !== this.disk.settings.receiveFrom) this.receiver.terminate()
+        this.startup.heedSettings()
       })
     })
   }
@@ -235,48 +231,6 @@ export class DatabaseServer {
     const { term, promotion, timeline } = last
     return this.append({ term, promotion, timeline, kind, ...(rule && { rule }) })
   }
-
-  /** The startup process sees to it that there is a receiver when there should be one. */
-  #receiveAgain(): void {
-    const { gate } = this
-    const look = () => {
-      if (!this.inRecovery || !this.runs || gate !== this.gate) return
-      const from = this.disk.settings.receiveFrom
-      if (!this.receiver && !this.#asked && this.replay.isExhausted) {
-        this.#restore()
-        if (from !== null) this.#receive(from)
-      }
-      gate.after(CONNECT_AGAIN_MS, look)
-    }
-    if (!this.#looking.has(gate)) look()
-    this.#looking.add(gate)
-  }
-
-  /** Where no stream brings log, an archive may: whatever continues what is here, the oldest branch before any other. */
-  #restore(): void {
-    const { log, settings } = this.disk
-    if (settings.restoreFrom.length === 0) return
-    const archived = settings.restoreFrom.flatMap((node) => this.parts.peer(node)?.disk ?? [])
-    log.push(...continuation(log, archived))
-  }
-
-  /**
-   * Between the decision and the start settings may change, and only a startup process that is not busy, paused or blocked
-   * takes back what it has asked for (trap 2).
-   */
-  #receive(from: NodeName): void {
-    const asked = { from }
-    this.#asked = asked
-    const begin = () => {
-      if (this.#asked !== asked) return
-      this.#asked = null
-      if (this.inRecovery && !this.receiver && this.disk.key) this.receiver = new Receiver(this, from)
-    }
-    if (this.disk.ailments.lateReceiver) this.gate.after(LATE_RECEIVER_MS * this.parts.random(), begin)
-    else begin()
-  }
-
-  readonly #looking = new WeakSet<Gate>()
 
   #processChanged(process: Process): void {
     if (process !== this.process) return

@@ -7,6 +7,7 @@ import type { Fault, FaultKind } from '../faults.ts'
 import { inject } from '../inject.ts'
 import type { World } from '../world.ts'
 import type { Milestone } from './ledger.ts'
+import type { DatabaseServer } from './server.ts'
 
 /** What a sequence waits for. `changing`: a change of the rule is on the record, and the server has not heard of it yet. */
 type Step = 'won' | 'elected' | 'changing' | Milestone['what']
@@ -76,6 +77,10 @@ export class Site {
   ) {
     const fault = { kind, service: this.service, ...about, forMs: Math.round(forMs) }
     if (!this.isOver) inject(this.world, { ...fault, atMs: Math.round(this.world.nowMs) } as Fault)
+  }
+
+  copyOn(node: NodeName): DatabaseServer | undefined {
+    return this.world.node(node).databases.get(this.service)
   }
 
   /** Ends a frozen server's sleep before its time. */
