@@ -9,7 +9,7 @@
  * - A commit waits for its quorum only in memory: cancelled, or after a restart, it is simply there (traps 8 and 9).
  * - A promotion replays everything first. Timelines are numbered from what is here, so two can have one number (trap 20).
  *
- * receiver.ts is the receiving end, senders.ts the sending one; driver.ts moves this as an agent would.
+ * startup.ts brings log to a standby, receiver.ts is the receiving end, senders.ts the sending one; driver.ts moves all of it as an agent would.
  */
 import type { NodeName, ServiceName } from '../../core/model.ts'
 import type { Rule } from '../../core/replica.ts'
