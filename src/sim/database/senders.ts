@@ -45,6 +45,8 @@ interface Waiting {
 export type Waited = 'acknowledged' | 'cancelled'
 
 const TICK_MS = 250
+/** Entries: max_slot_wal_keep_size. */
+const SLOT_HOLDS = 8
 const SILENT_FOR_MS = 3_000
 
 export class Senders {
@@ -163,14 +165,21 @@ export class Senders {
     this.#waiting = []
   }
 
-  /** More was written than slots may hold back: whoever is not past it loses its stream and its slot (trap 23). */
-  letGoBefore(kept: number): void {
+  /**
+   * More is written than slots may hold back: whoever lacks much of the log before `length` loses its stream and its slot, and so
+   * does whoever is away (trap 23). Returns from where on the others need it.
+   */
+  letGoBehind(length: number): number {
     const { slots } = this.#server.disk
     slots.clear()
+    let needed = length
     for (const [stream, sender] of [...this.#senders]) {
-      if (Math.max(sender.start, sender.flushed) >= kept) slots.add(sender.name)
-      else this.#drop(stream, sender)
+      const has = Math.max(sender.start, sender.flushed)
+      if (has < length - SLOT_HOLDS) this.#drop(stream, sender)
+      else slots.add(sender.name)
+      if (has >= length - SLOT_HOLDS) needed = Math.min(needed, has)
     }
+    return needed
   }
 
   #drop(stream: Stream, { name }: Sender): void {

@@ -188,13 +188,12 @@ export class DatabaseServer {
     })
   }
 
-  /** So much is written that no log is left but what comes from now on (trap 23). */
+  /** So much is written that no log is left but what copies lack that keep up (trap 23). */
   loseLog(): void {
     if (!this.runs) return
     const { disk } = this
-    disk.keptFrom = Math.max(disk.keptFrom, this.replay.replayed)
+    disk.keptFrom = Math.max(disk.keptFrom, this.senders.letGoBehind(this.replay.replayed))
     disk.checkpoint = Math.max(disk.checkpoint, disk.keptFrom)
-    this.senders.letGoBefore(disk.keptFrom)
   }
 
   /** Ends in order: standbys get all that is here first, for as long as `withinMs`. */
