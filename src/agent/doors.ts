@@ -7,6 +7,7 @@ import type { ServiceName, Term } from '../core/model.ts'
 import { type RouteCounters, type RoutingTable, routesFor } from '../core/routing.ts'
 import type { Rule } from '../core/rules.ts'
 import type { SessionTally } from '../core/sessions.ts'
+import { leftBy } from '../core/targets.ts'
 import type { View } from '../core/view.ts'
 import { assertNever } from '../lib/assert.ts'
 import type { Entry } from './journal.ts'
@@ -45,6 +46,11 @@ export class Door implements DoorPort {
 
   get sessions(): readonly SessionTally[] {
     return [...this.#sessions.values()]
+  }
+
+  get leaving(): readonly string[] {
+    const table = this.#table
+    return !table || this.#inUse < table.version ? [] : leftBy(table.routes)
   }
 
   leadsTo(service: ServiceName, term: Term): boolean {

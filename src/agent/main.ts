@@ -6,7 +6,8 @@
  * cluster should stop is a wish that is written into the store.
  */
 import { serveApi } from '../api/server.ts'
-import type { ClusterSpec, NodeName, NodeSpec } from '../core/model.ts'
+import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
+import { heardByDoors } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -54,17 +55,14 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const companions = new Companions(nodeDir, (why) => tell({ service: null, rule: 'agent', kind: 'told', why }))
   const fence = connectFence(companions.fenceSocket)
   stops.push('fence', () => fence.close())
-  const door: Door = new Door(
-    companions.balancerSocket,
-    tell,
-    () => agent.view,
-    () => agent.wake(),
-  )
+  const [view, wake] = [() => agent.view, () => agent.wake()]
+  const door: Door = new Door(companions.balancerSocket, tell, view, wake)
   stops.push('door', () => door.close())
 
   // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
   const secretFor = (purpose: string) => derivedSecret(options.token, purpose)
-  const drivers = createDrivers(options, spec, secretFor, () => agent.loopLagMs)
+  const known = knownBy(() => agent, door)
+  const drivers = createDrivers(options, spec, secretFor, known)
   for (const [name, driver] of drivers) stops.push(name, () => driver.close())
 
   const peers = cluster.nodes.filter(({ name }) => name !== node)
@@ -120,14 +118,29 @@ function openLate({ storeFile }: AgentOptions): LateStore {
   return new LateStore(() => openStore({ kind: 'embedded', path: storeFile, clock, random: Math.random }), clock)
 }
 
+/** What drivers ask the agent that they work for. */
+interface Known {
+  loopLagMs(): number
+  doorsHeard(service: string): boolean
+}
+
+function knownBy(agent: () => Agent, door: Door): Known {
+  return {
+    loopLagMs: () => agent().loopLagMs,
+    doorsHeard: (service) => heardByDoors(agent().view, service, { openDoors: door.open, leaving: door.leaving }),
+  }
+}
+
 function createDrivers(
   { cluster, nodeDir }: AgentOptions,
   node: NodeSpec,
   secretFor: (purpose: string) => string,
-  loopLagMs: () => number,
+  { loopLagMs, doorsHeard }: Known,
 ): Map<string, Driver> {
   const parts = { cluster: cluster.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
-  return new Map(cluster.services.map((service) => [service.name, createDriver({ ...parts, service })]))
+  const driverOf = (service: ServiceSpec) =>
+    createDriver({ ...parts, service, doorsHeard: () => doorsHeard(service.name) })
+  return new Map(cluster.services.map((service) => [service.name, driverOf(service)]))
 }
 
 const FENCE_WITHIN_MS = 3_000

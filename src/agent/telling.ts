@@ -52,6 +52,7 @@ export class Telling {
       balancerPid: pids.balancer,
       fencePid: pids.fence,
       openDoors: this.#world.door.open,
+      leaving: this.#world.door.leaving,
       sessions: this.#world.door.sessions,
       instances: Object.values(instances),
       stopping,

@@ -38,6 +38,8 @@ export interface DoorPort {
   readonly open: readonly string[]
   /** What it said last of each service whose primary changed. */
   readonly sessions: readonly SessionTally[]
+  /** Primaries that are about to end, as the table that it uses says: `service@node`. */
+  readonly leaving: readonly string[]
   /** Does the table that it uses lead clients to the primary of this term? */
   leadsTo(service: ServiceName, term: Term): boolean
   publish(table: RoutingTable): void

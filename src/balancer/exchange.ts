@@ -10,6 +10,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Cancel } from '../lib/clock.ts'
 import { Attempt, type AttemptEvents, type Outgoing } from './attempt.ts'
 import type { Entrance } from './entrance.ts'
 import { asciiLower, endToEnd, framingOf, type RawHeaders, requestHead, safeTrailers, valuesOf } from './headers.ts'
@@ -28,6 +29,11 @@ export const LAST_CONNECT_MS = 1_200
 /** A request that cannot be repeated goes only over a connection that was alive so recently. */
 const SURELY_ALIVE_MS = 1_000
 const FRESH_ONLY = -1
+/**
+ * A process that is killed has its connections broken a moment before it refuses new ones (measured on Linux 6: 9 of 40 that
+ * came right after the break were accepted, and broken too). So the same place is not tried again at once.
+ */
+const SAME_PLACE_AFTER_MS = 50
 
 export interface Asked {
   /** The client waits for `100 Continue` before it sends the body. */
@@ -58,6 +64,7 @@ export class Exchange implements Held, AttemptEvents {
   #resets = 0
   #moves = 0
   #retrying = false
+  #cancelPause: Cancel | undefined
   #over = false
 
   constructor(entrance: Entrance, request: IncomingMessage, response: ServerResponse, asked: Asked) {
@@ -205,7 +212,9 @@ export class Exchange implements Held, AttemptEvents {
 
   readonly #retry = (): void => {
     this.#retrying = true
-    this.#choose()
+    const { house } = this.#entrance
+    if (this.#entrance.choose(this.#tried, this.#mayBeRepeated)) this.#choose()
+    else this.#cancelPause = house.clock.after(SAME_PLACE_AFTER_MS, () => this.#choose())
   }
 
   #waitForTarget(): void {
@@ -268,6 +277,7 @@ export class Exchange implements Held, AttemptEvents {
     this.#over = true
     this.#dropAttempt()
     const { counters, hold, house } = this.#entrance
+    this.#cancelPause?.()
     hold.remove(this)
     house.budget.forget(this.#retry)
     if (this.#retrying) house.budget.retryEnded()

@@ -1,8 +1,18 @@
 /** What HTTP promises has to hold through the door: bodies, framing, headers, and the rules for trying again. */
 import { createHash } from 'node:crypto'
 import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, freePort, httpInstance, openDoor, rawClient, rawInstance, until } from '../../test/support/door.ts'
+import {
+  closeAll,
+  closers,
+  freePort,
+  httpInstance,
+  openDoor,
+  rawClient,
+  rawInstance,
+  until,
+} from '../../test/support/door.ts'
 import type { Target } from '../core/routing.ts'
 
 afterEach(closeAll)
@@ -245,6 +255,36 @@ describe('trying again', () => {
       expect((await ask(port, { method: 'PUT', body: 'whole' })).text).toBe('PUT whole')
     }
     expect(got.length).toBeGreaterThan(0)
+  })
+
+  test('an instance that dies breaks its connections first and refuses a moment later: a GET waits for its successor', async () => {
+    let dies = false
+    const sockets = new Set<Socket>()
+    const dying = createServer((socket) => {
+      socket.on('error', () => {}) // it is broken on purpose
+      sockets.add(socket)
+      socket.on('data', () => {
+        if (dies) socket.resetAndDestroy()
+        else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold')
+        if (dies) setTimeout(() => dying.close(), 15)
+      })
+    })
+    await new Promise<void>((resolve) => dying.listen(0, '127.0.0.1', resolve))
+    closers.push(() => {
+      dying.close()
+      for (const socket of sockets) socket.destroy()
+    })
+    const { port: place } = dying.address() as AddressInfo
+    const { port, route } = await openDoor([
+      { id: 'old', node: 'a', host: '127.0.0.1', port: place, state: 'serving', term: 1 },
+    ])
+    expect((await ask(port)).text).toBe('old')
+    dies = true
+    const asked = ask(port)
+    await until('it refuses', () => !dying.listening)
+    const next = await httpInstance('new', (_, response) => response.end('new'))
+    route([{ ...next.target, term: 2 }])
+    expect(await asked).toMatchObject({ status: 200, text: 'new' })
   })
 
   test('reset before an answer: a POST is never sent twice, unless it carries an Idempotency-Key', async () => {

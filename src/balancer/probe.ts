@@ -39,9 +39,12 @@ export function probe(question: Question, done: (answer: ProbeAnswer) => void): 
     if (over) return
     over = true
     clearTimeout(timer)
-    if (socket) leave(socket, answer.kind)
+    if (socket && wasAsked(answer)) leave(socket)
+    else if (socket) discard(socket)
     done(answer)
   }
+  // Where nothing was asked nobody answers, and a server may wait for whoever has connected: PostgreSQL does not end before.
+  const wasAsked = ({ kind }: ProbeAnswer) => question.path !== null && (kind === 'answered' || kind === 'unwell')
   const attempt = openSocket(question.host, question.port, question.patienceMs, (result) => {
     if (result === 'refused') return finish({ kind: 'refused' })
     if (result === 'timeout') return finish({ kind: 'missed' })
@@ -85,11 +88,7 @@ export function readStatus(seen: string): ProbeAnswer | undefined {
 }
 
 /** Who answered may finish its sentence and close, so that its log shows no broken connection; but not for ever. */
-function leave(socket: Socket, kind: ProbeAnswer['kind']): void {
-  if (kind !== 'answered' && kind !== 'unwell') {
-    discard(socket)
-    return
-  }
+function leave(socket: Socket): void {
   silence(socket)
   socket.on('end', () => socket.destroy())
   socket.resume()

@@ -149,6 +149,8 @@ export interface NodeReport {
   readonly fencePid: number | null
   /** Where its balancer listens, as `host:port`. */
   readonly openDoors?: readonly string[]
+  /** Primaries of which its balancer has heard that they are about to end, as `service@node`: it sends nothing more there. */
+  readonly leaving?: readonly string[]
   /** What its balancer said of the sessions of each service at its last change of primary. */
   readonly sessions?: readonly SessionTally[]
   readonly instances: readonly InstanceReport[]

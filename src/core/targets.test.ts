@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { cluster, peer, running, view, web } from '../../test/made-up.ts'
 import type { ReplicaReport } from './replica.ts'
 import { type Route, routesFor } from './routing.ts'
+import { type DoorSays, heardByDoors, leftBy } from './targets.ts'
 
 const MAX = 1_000
 const db = web({
@@ -83,4 +84,31 @@ test('once left out it comes back only when it is much closer: it does not flap 
   const back = routes(MAX / 2, 0, out)
   expect(readers(back)).toBe('b serving, c serving')
   expect(readers(routes(MAX - 1, 0, back))).toBe('b serving, c serving')
+})
+
+const OPEN = ['127.0.0.1:5432']
+const HEARD: DoorSays = { openDoors: OPEN, leaving: ['db@a'] }
+
+function heard(own: DoorSays, other: DoorSays, state: 'alive' | 'lost' = 'alive'): boolean {
+  const seen = peer('b', [], { state })
+  const peers = { b: { ...seen, report: seen.report && { ...seen.report, ...other } } }
+  return heardByDoors(view({ cluster: cluster([db]), peers }), 'db', own)
+}
+
+test('a handover has been heard of when every open door of a node that lives says so', () => {
+  expect(heard(HEARD, HEARD)).toBe(true)
+  expect(heard(HEARD, { openDoors: OPEN })).toBe(false)
+  expect(heard({ openDoors: OPEN, leaving: [] }, HEARD)).toBe(false)
+  expect(heard(HEARD, { openDoors: OPEN, leaving: ['db@b', 'other@a'] })).toBe(false)
+  expect(heard(HEARD, { openDoors: [], leaving: [] })).toBe(true)
+  expect(heard(HEARD, { openDoors: OPEN }, 'lost')).toBe(true)
+})
+
+test('a route says whose sessions it takes away', () => {
+  const target = { id: 'x', host: '127.0.0.1', port: 1, term: 1 }
+  const targets = [
+    { ...target, node: 'a', state: 'draining' as const, leaves: true as const },
+    { ...target, node: 'b', state: 'draining' as const },
+  ]
+  expect(leftBy([{ service: 'db', targets }])).toEqual(['db@a'])
 })

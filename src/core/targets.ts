@@ -4,10 +4,10 @@
  * is for the balancer to find out.
  */
 import { lagBytesOf } from './copies.ts'
-import type { InstanceReport, NodeName, Role, ServiceSpec } from './model.ts'
+import type { InstanceReport, NodeName, NodeReport, Role, ServiceName, ServiceSpec } from './model.ts'
 import type { ReadOnly } from './read-only.ts'
 import type { Route, Target } from './routing.ts'
-import { instanceOn, recordOf, type View } from './view.ts'
+import { instanceOn, nodeState, recordOf, type View } from './view.ts'
 
 /** `before`: where it led until now; undefined when that is not known. */
 export function targetsFor(
@@ -33,6 +33,29 @@ export function targetsFor(
   // the newest term has no instance that could be seen.
   // One that hands over in order still leads in the newest term: it says `stopping` when nothing new may be sent.
   return targets.map((target) => (target.term >= newest ? target : { ...target, state: 'dead' }))
+}
+
+/** The primaries that these routes have sessions taken away from, as `service@node`. */
+export function leftBy(routes: readonly Pick<Route, 'service' | 'targets'>[]): readonly string[] {
+  return routes.flatMap(({ service, targets }) => {
+    return targets.filter(({ leaves }) => leaves === true).map(({ node }) => `${service}@${node}`)
+  })
+}
+
+/** What the balancer of a node says of itself. */
+export type DoorSays = Pick<NodeReport, 'openDoors' | 'leaving'>
+
+/** Has every front door that can be heard of taken note that the primary on this node is about to end? `own`: this node's. */
+export function heardByDoors(view: View, service: ServiceName, own: DoorSays): boolean {
+  const place = `${service}@${view.self}`
+  const hasHeard = (says: DoorSays | null | undefined) => {
+    const isOpen = says?.openDoors !== undefined && says.openDoors.length > 0
+    return !isOpen || says.leaving?.includes(place) === true
+  }
+  return view.cluster.nodes.every(({ name }) => {
+    if (name === view.self) return hasHeard(own)
+    return nodeState(view, name) !== 'alive' || hasHeard(view.peers[name]?.report)
+  })
 }
 
 /** A primary whose rule is not durable lets nobody in; a copy that is behind or has gone astray answers no reads. */

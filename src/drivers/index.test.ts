@@ -15,6 +15,7 @@ it('a kind that no driver knows is an error that lists those that are known', ()
       clock: new VirtualClock(),
       random: () => 0,
       loopLagMs: () => 0,
+      doorsHeard: () => true,
       secretFor: () => 'a secret',
     }
     expect(() => createDriver(parts)).toThrow(/there are: http, command/)

@@ -135,7 +135,13 @@ export class SimNode {
           drivers.map(([service, driver]) => [service, counted<Driver>(driver, this.#parts.onRoleChange)]),
         ),
         fence: this.fence.portFor(gate),
-        door: { open: [], sessions: [], leadsTo: () => true, publish: (table) => this.#parts.onTable(table) },
+        door: {
+          open: [],
+          leaving: [],
+          sessions: [],
+          leadsTo: () => true,
+          publish: (table) => this.#parts.onTable(table),
+        },
         remember: (what, record) => {
           if (what === 'events') this.#parts.onEvent(this.name, record as EventRecord)
         },

@@ -58,18 +58,30 @@ function targetOf(t: Trio, node: string, term: number, change: Partial<Target> =
   return { id: `db@${node}:${t.observe(node).pid}`, node, host, port, state: 'serving', term, ...change }
 }
 
-async function connect({ door }: Place, change: pg.ClientConfig = {}): Promise<pg.Client> {
+async function connect(place: Place, change: pg.ClientConfig = {}): Promise<pg.Client> {
+  const { client, connected } = connecting(place, change)
+  await connected
+  return client
+}
+
+/** A client that may be held before it is let in. */
+function connecting({ door }: Place, change: pg.ClientConfig = {}): { client: pg.Client; connected: Promise<unknown> } {
   const client = new pg.Client({ host: '127.0.0.1', port: door.port, ...APP, ...change })
   client.on('error', () => {}) // whoever waits for an answer hears of it there
   clients.push(client)
-  await client.connect()
-  return client
+  return { client, connected: client.connect() }
 }
 
 /** Kills the postmaster of a, lets b lead in term 2, and tells the door. */
 async function failOver({ trio: t, door }: Place): Promise<void> {
   process.kill(t.observe('a').pid, 'SIGKILL')
   await t.until('the end is seen', () => t.observe('a').state === 'stopped')
+  const next = await takeOver(t)
+  door.route([targetOf(t, next, 2)], PRIMARY)
+}
+
+/** Whichever of b and c has more leads in term 2, and a is not asked. */
+async function takeOver(t: Trio): Promise<string> {
   await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
   const log = (node: string) => BigInt(t.observe(node).replica.position?.log ?? '0')
   const [next = 'b', other = 'c'] = log('b') >= log('c') ? ['b', 'c'] : ['c', 'b']
@@ -81,7 +93,7 @@ async function failOver({ trio: t, door }: Place): Promise<void> {
     .lead(rule)
     .catch(() => t.driver(next).lead(rule))
   await following
-  door.route([targetOf(t, next, 2)], PRIMARY)
+  return next
 }
 
 /** Kills the postmaster of a lone server and starts it again, as an agent does when that is the quickest way back. */
@@ -192,6 +204,38 @@ describe.each(versions)('PostgreSQL $name', ({ bin }) => {
       ).rows,
     ).toEqual([{ h: 'seen' }])
     await look()
+  })
+
+  test('trap 14: an old primary that heard of nothing goes on answering reads, and no door leads anybody there', async () => {
+    const place = await begin(bin)
+    const { trio: t, door } = place
+    const reader = await connect(place)
+    await reader.query('create table seen (n int)')
+    await reader.query('insert into seen values (1)')
+    const past = await t.connect('a')
+    const old = targetOf(t, 'a', 1)
+    const next = await takeOver(t)
+    door.route([old, targetOf(t, next, 2)], PRIMARY)
+    await (await connect(place)).query('insert into seen values (2)')
+    const count = 'select count(*)::int as n from seen'
+    expect((await reader.query(count)).rows).toEqual([{ n: 2 }])
+    // Past the doors there is the past: it can be read, and nothing of it can be changed.
+    expect((await past.query(count)).rows).toEqual([{ n: 1 }])
+    const write = past.query('insert into seen values (3)').then(
+      () => 'acknowledged',
+      () => 'its server was ended',
+    )
+    // A table that names the old one alone is an old table.
+    door.route([old], PRIMARY)
+    const held = connecting(place)
+    const answer = held.connected.then(() => held.client.query(count))
+    await t.until('the write waits for its quorum', async () => {
+      return (await t.rows('a', "select 1 from pg_stat_activity where wait_event = 'SyncRep'")).length > 0
+    })
+    door.route([targetOf(t, next, 2)], PRIMARY)
+    expect((await answer).rows).toEqual([{ n: 2 }])
+    await t.driver('a').kill()
+    expect(await write).toBe('its server was ended')
   })
 
   test('an old term is cut at once, whatever is under way', async () => {

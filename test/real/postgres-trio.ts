@@ -141,6 +141,7 @@ export class Trio {
       clock: systemClock,
       random: Math.random,
       loopLagMs: () => 0,
+      doorsHeard: () => true,
       secretFor,
       node: { name: node, address: HOST, zone: node, region: 'default' },
       service: {

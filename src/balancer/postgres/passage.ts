@@ -183,6 +183,7 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
     this.#search.settled()
     const place = this.#search.target?.spec
     if (place) this.#portable.entered(place)
+    this.#around.tally.entered(place?.term ?? 0)
   }
 
   onIdle(): void {

@@ -18,6 +18,11 @@ export class Tally {
   #longestHoldMs = 0
   #cut: Partial<Record<CutReason, number>> = {}
 
+  /** Somebody was let in by a primary of this term: a change may come before the first look. */
+  entered(term: number): void {
+    if (this.#term === 0) this.#term = term
+  }
+
   /** A session has lost its server, in the given term, and is kept. */
   held(): void {
     this.#held += 1

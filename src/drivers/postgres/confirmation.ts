@@ -18,9 +18,13 @@ export class Confirmation {
     this.#afterMs = afterMs
   }
 
-  /** Tells the server when it has changed. */
+  /**
+   * Tells the server when it has changed. Before its rule is durable nobody is let in, so nobody needs the courtesy; and the
+   * row that makes it durable has just been confirmed, whatever was seen before.
+   */
   see(member: Member, sight: Sight): void {
-    const writesWait = !this.canBeHad(member.record.leading, sight, member.parts.clock.mono())
+    const rule = member.ruleDurable ? member.record.leading : null
+    const writesWait = !this.canBeHad(rule, sight, member.parts.clock.mono())
     if (writesWait === member.writesWait) return
     member.writesWait = writesWait
     member.reload()

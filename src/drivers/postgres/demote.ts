@@ -15,20 +15,22 @@ import type { Member } from './member.ts'
 export interface Steps {
   /** From here on nothing new should come. */
   stopping(): void
+  /** Have all front doors heard of it? */
+  doorsHeard(): boolean
   /** From here on there is no way back. */
   ending(): void
 }
 
-export async function demote(member: Member, term: Term, { stopping, ending }: Steps, signal: AbortSignal) {
+export async function demote(member: Member, term: Term, steps: Steps, signal: AbortSignal) {
   const leads = member.record.leading !== null
   const { demoteMs } = member.parts.options.timing
   if (leads && member.runs && !member.postmaster?.isFrozen) {
     await member.session.query('checkpoint', [], demoteMs).catch(() => {}) // the shutdown makes another one
     signal.throwIfAborted()
-    stopping()
-    await drain(member, signal)
+    steps.stopping()
+    await drain(member, () => steps.doorsHeard(), signal)
   }
-  ending()
+  steps.ending()
   const led = pledge(member, term)
   if (led) await member.end('fast', demoteMs, `demoted for term ${term}`)
 }

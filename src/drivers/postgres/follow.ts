@@ -39,8 +39,10 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
     if (mayReceive(record.now) && record.now.following?.rule.term === rule.term) record.change({ following: null })
     const led = pledge(member, rule.term)
     if (led) await member.end('immediate', 500, `follows ${rule.primary} from term ${rule.term} on`)
-    await prepareData(member, rule, primary, signal)
-    await renewSlot(member, primary)
+    const facts = await factsOf(member, rule, primary, signal)
+    const isStraight = await prepareData(member, rule, primary, facts, signal)
+    // Each connection more is a part of every failover; what took its time may have cost the slot.
+    if (!isStraight || !facts.hasSlot) await renewSlot(member, primary)
     await receive(member, rule, primary)
   } else {
     if (!member.runs) await member.start(signal)
@@ -73,30 +75,40 @@ function followsAlready(member: Member, rule: Rule, primary: PrimaryAddress): bo
   return following.primary.host === primary.host && following.primary.port === primary.port
 }
 
-/** Afterwards the data is a part of the primary's history, and `lineage` says what is received from now on. */
-async function prepareData(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
+/**
+ * Afterwards the data is a part of the primary's history, and `lineage` says what is received from now on. True when the data
+ * was that already.
+ */
+async function prepareData(
+  member: Member,
+  rule: Rule,
+  primary: PrimaryAddress,
+  facts: PrimaryFacts,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { folder, record } = member.parts
-  const facts = await factsOf(member, rule, primary, signal)
-  if (folder.content() !== 'data' || record.now.torn) return copyAll(member, rule, primary, facts, signal)
+  const copied = async () => {
+    await copyAll(member, rule, primary, facts, signal)
+    return false
+  }
+  if (folder.content() !== 'data' || record.now.torn) return copied()
   if (member.runs) await stopReceiving(member)
   else await member.start(signal)
   const divergence = await divergenceFrom(member, facts)
   if (divergence === null) {
     const state = await settled(member)
-    if (lacksLog(state, facts)) return copyAll(member, rule, primary, facts, signal)
+    if (lacksLog(state, facts)) return copied()
     const { timeline } = positionIn(member, state)
     const { lineage } = record.now
     const known = lineage.at(-1)?.id === facts.promotion
     const branch = { term: rule.term, id: facts.promotion, after: timeline }
     record.change({ lineage: known ? lineage : [...lineage, branch], suspect: false })
-    return
+    return true
   }
   const nextXid = await nextXidOf(member, rule, primary)
   const kept = await keepDiscarded(member, { ...divergence, nextXid })
   record.change({ suspect: true, discarded: kept })
-  if (!(divergence.canRewind && (await rewind(member, rule, primary, facts, signal)))) {
-    await copyAll(member, rule, primary, facts, signal)
-  }
+  return divergence.canRewind && (await rewind(member, rule, primary, facts, signal)) ? false : copied()
 }
 
 interface FoundDivergence extends Omit<Divergence, 'nextXid'> {

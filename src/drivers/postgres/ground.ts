@@ -26,6 +26,8 @@ export interface PostgresDriverParts {
   secretFor(purpose: string): string
   /** How late this agent's event loop was in about the last second: misses taken meanwhile prove nothing. */
   loopLagMs(): number
+  /** Have all front doors heard that this node's server is about to end? */
+  doorsHeard(): boolean
 }
 
 /** What the secret is for that members show each other, and whoever makes a backup. */

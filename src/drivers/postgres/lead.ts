@@ -75,14 +75,24 @@ export async function promote(member: Member, rule: Rule, signal: AbortSignal): 
   })
 }
 
+const EXISTS_ALREADY = '42710'
+
 /** Slots for everybody who may follow: without use they hold nothing back; `wal_keep_size` bridges until they are used. */
 export async function ensureSlots(member: Member, nodes: readonly string[]): Promise<void> {
   const names = nodes.filter((node) => node !== member.parts.node).map(slotName)
-  await member.session.query(
-    `select pg_create_physical_replication_slot(name) from unnest($1::text[]) as name
+  const missing = await member.session.query(
+    `select name from unnest($1::text[]) as name
      where not exists (select 1 from pg_replication_slots where slot_name = name)`,
     [names],
   )
+  for (const { name } of missing) {
+    try {
+      await member.session.query('select pg_create_physical_replication_slot($1)', [name])
+    } catch (error) {
+      // Its member was quicker: whoever is about to follow asks for its own.
+      if ((error as { code?: unknown }).code !== EXISTS_ALREADY) throw error
+    }
+  }
 }
 
 /** Slots from the time when this member led hold log back for nobody. */

@@ -74,6 +74,7 @@ export class Marker {
     if (work.stopped) return
     this.#work = undefined
     this.#member.durable = work.rule
+    this.#member.writesWait = false // its quorum has just confirmed one
     this.#member.reload() // people may come in
     this.#marked()
   }

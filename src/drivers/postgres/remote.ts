@@ -24,13 +24,16 @@ export interface PrimaryFacts {
   readonly checkpointTimeline: number
   /** The last sixteen digits of the name of its oldest log file; null when that is not known. */
   readonly oldestLog: string | null
+  /** It has a slot for the one who asks, and that can be used. */
+  readonly hasSlot: boolean
 }
 
-const FACTS = `
+const factsFor = (slot: string) => `
 select pg_is_in_recovery() as recovery, current_setting('server_version_num')::int / 10000 as version, coalesce(current_setting('understudy.term', true), '') as term,
   coalesce(current_setting('understudy.promotion', true), '') as promotion,
   (select timeline_id from pg_control_checkpoint()) as checkpoint_timeline,
   (select min(substr(name, 9)) from pg_ls_dir('pg_wal', true, false) as name where name ~ '^[0-9A-F]{24}$') as oldest_log,
+  exists (select from pg_replication_slots where slot_name = '${slot}' and wal_status is distinct from 'lost') as has_slot,
   (select coalesce(string_agg(distinct promotion, ','), '') from understudy.rules) as promotions`
 
 /** Waits until it is the primary of `rule`'s term, for as long as a promotion may take. */
@@ -71,12 +74,13 @@ async function ask(
     const result = await within(clock, options.timing.statementMs, 'the primary', client.query(text))
     return result.rows[0] as Row
   }
+  const text = factsFor(slotName(member.parts.node)) // nothing in it needs quoting
   try {
     await within(clock, options.timing.statementMs, 'the primary', client.connect())
     const facts = await until(
       { clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'a promotion', signal },
       async () => {
-        const row = await query(FACTS)
+        const row = await query(text)
         if (Number(row.term) > rule.term) {
           throw new UnderstudyError('UND_REFUSED', `${primary.node} leads in term ${row.term} already`)
         }
@@ -96,6 +100,7 @@ async function ask(
       promotions: String(facts.promotions).split(',').filter(Boolean),
       checkpointTimeline: Number(facts.checkpoint_timeline),
       oldestLog: typeof facts.oldest_log === 'string' ? facts.oldest_log : null,
+      hasSlot: facts.has_slot === true,
     }
   } finally {
     destroy(client)

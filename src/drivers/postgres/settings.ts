@@ -137,6 +137,9 @@ export function conninfo(
     // A receiver that is about to connect holds up a fence for this long (trap 4).
     connect_timeout: Math.max(2, Math.ceil(timing.connectMs / 1_000)),
     tcp_user_timeout: timing.walTimeoutMs,
+    // For the sender's end of it: a sender that is told to end first says so to its receiver, without any deadline, and a
+    // checkpoint that gives its slot up waits for that. A frozen receiver would hold up checkpoints until the disk is full.
+    options: `-c tcp_user_timeout=${timing.walTimeoutMs}`,
     sslmode: 'prefer',
     gssencmode: 'disable',
   }
