@@ -203,11 +203,11 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     breaks: 'nothing is lost',
   },
   {
-    name: 'mark-that-did-not-wait-counts',
-    file: 'sim/database/marks.ts',
-    from: "if (how === 'acknowledged' && server.senders",
-    to: "if (how === 'cancelled' && server.senders",
-    means: 'the statement came back, so it has waited',
+    name: 'nobody-waits-right-after-a-start',
+    file: 'sim/database/lead.ts',
+    from: '    if (starts) await untilTheyWait(verb)\n',
+    to: '',
+    means: 'the rule is in the file that it starts with',
     breaks: 'nothing is lost',
   },
   {

@@ -26,10 +26,15 @@ const ON_QUORUM_EVERY_MS = 20
 /** Resolves when the mark is on its quorum; `marking` goes on when that takes longer than it may. */
 export async function lead(member: Member, rule: Rule, mark: () => Promise<void>, signal: AbortSignal): Promise<void> {
   refuseUnlessFenced(member, rule)
-  if (!member.runs) await member.start(signal)
+  const starts = !member.runs
+  if (starts) await member.start(signal)
   await member.untilItAnswers(signal)
   if (await member.inRecovery()) await promote(member, rule, signal)
-  else await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+  else {
+    // Before the minor versions of May 2025 nobody waits until the checkpointer has begun: one that answers has (trap 11).
+    if (starts) await checkpoint(member)
+    await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+  }
   // Whoever made the first copy may have died before it was ready.
   const { replicationPassword, options } = member.parts
   const promotion = member.record.lineage.at(-1)?.id ?? rule.id

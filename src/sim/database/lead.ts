@@ -15,8 +15,12 @@ export async function lead(verb: Verb, rule: Rule): Promise<void> {
     throw refusal(`not fenced for term ${rule.term}`)
   if (!again && quarantinedUntil !== null) throw refusal('it was rewound or cloned and has not caught up')
   setRule(verb, again && leading ? leading : rule)
+  const starts = !verb.server.runs
   await verb.launch()
-  if (!verb.server.inRecovery) return verb.server.reload()
+  if (!verb.server.inRecovery) {
+    if (starts) await untilTheyWait(verb)
+    return verb.server.reload()
+  }
   if (verb.server.receiver) await verb.stopReceiving()
   await verb.settledLength()
   verb.note({ leading: again && leading ? leading : rule, suspect: false })
@@ -28,6 +32,13 @@ export async function lead(verb: Verb, rule: Rule): Promise<void> {
     verb.server.replay.resume() // queries that are in the way are ended
     return !verb.server.inRecovery
   })
+}
+
+/** Right after a start nobody waits for a quorum yet; when a checkpoint is done, everybody does (trap 11). */
+async function untilTheyWait(verb: Verb): Promise<void> {
+  verb.server.checkpointed = false
+  verb.server.checkpoint()
+  await verb.until('a checkpoint', PROMOTE_WITHIN_MS, () => verb.server.checkpointed)
 }
 
 export function setRule({ disk }: Verb, { members, k }: Pick<Rule, 'members' | 'k'>): void {

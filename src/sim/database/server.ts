@@ -162,6 +162,7 @@ export class DatabaseServer {
     const extraMs = this.disk.ailments.slowCheckpoint ? SLOW_CHECKPOINT_MS * this.parts.random() : 0
     this.gate.after(5 + 20 * this.parts.random() + extraMs, () => {
       this.checkpointed = true
+      this.#hastyUntil = 0 // whoever writes it is the one who tells the others for whom to wait
       this.disk.checkpoint = this.disk.log.length
     })
   }
