@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it, vi } from 'vitest'
 import type { Finder } from '../src/core/problems/problem.ts'
 import { RULES } from '../src/core/rules.ts'
+import { FAULT_KINDS } from '../src/sim/faults.ts'
 import { runSim, unreached } from '../src/sim/many.ts'
 import { runSeed } from '../src/sim/run.ts'
 import { NOTHING, type Summary, summaryOf, together } from '../src/sim/summary.ts'
@@ -76,6 +77,23 @@ describe('the simulator', () => {
 
   it('takes no late confirmation for a second writer: a slow link brought one after the change of primary', async () => {
     expect((await runSeed({ seed: 10_210 })).broken).toEqual([])
+  })
+
+  it('brings about each fault by its name, and counts what came in a sequence as well', {
+    timeout: 90_000,
+  }, async () => {
+    for (const kind of FAULT_KINDS) {
+      const { broken, injected } = await runSeed({ seed: 4, about: 'database', kinds: [kind] })
+      expect(broken, kind).toEqual([])
+      expect(Object.keys(injected), kind).toEqual([kind])
+    }
+    let [drawn, happened] = [0, 0]
+    for (let seed = 1; seed <= 12; seed += 1) {
+      const { faults, injected } = await runSeed({ seed, about: 'database' })
+      drawn += faults.length
+      happened += Object.values(injected).reduce((sum, count) => sum + count, 0)
+    }
+    expect(happened).toBeGreaterThan(drawn)
   })
 
   it('tells the same history for the same seed, in another time zone as well', async () => {

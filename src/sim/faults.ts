@@ -23,7 +23,17 @@ const OF_COPIES = [
   'late receiver',
   'slow checkpoint',
   'failing rewind',
+  'foreign log',
+  'hasty start',
+  'lost log',
+  'broken stream',
+  'half-open stream',
 ] as const
+
+/** Who comes to a copy and wants what was not meant for him (database/strangers.ts). */
+export type StrangerKind = (typeof OF_STRANGERS)[number]
+
+const OF_STRANGERS = ['impostor', 'hasty writer', 'standby reader', 'stale reader'] as const
 
 export type FaultKind = Fault['kind']
 
@@ -48,10 +58,11 @@ export type Fault = { readonly atMs: number; readonly forMs: number } & (
   | { readonly kind: 'switchover'; readonly service: ServiceName; readonly to: NodeName }
   | { readonly kind: 'stop cluster' }
   | { readonly kind: CopyFaultKind; readonly node: NodeName; readonly service: ServiceName }
+  | { readonly kind: StrangerKind; readonly node: NodeName; readonly service: ServiceName }
 )
 
 /** How often each kind is drawn, relative to the others. */
-export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind>, number>> = {
+export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind | StrangerKind>, number>> = {
   'kill process': 6,
   'freeze process': 3,
   'kill primary': 8,
@@ -84,7 +95,11 @@ export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind>, number>
 }
 
 /** Every name that there is. */
-export const FAULT_KINDS: readonly FaultKind[] = [...(Object.keys(WEIGHTS) as FaultKind[]), ...OF_COPIES]
+export const FAULT_KINDS: readonly FaultKind[] = [
+  ...(Object.keys(WEIGHTS) as FaultKind[]),
+  ...OF_COPIES,
+  ...OF_STRANGERS,
+]
 
 export interface Schedule {
   readonly count: number
@@ -173,6 +188,9 @@ const INSTANT = new Set<FaultKind>([
   'jump clock',
   'switchover',
   'cancel waits',
+  'lost log',
+  'broken stream',
+  'half-open stream',
 ])
 const NODE_WIDE = new Set<FaultKind>([
   'kill agent',

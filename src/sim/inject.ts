@@ -1,6 +1,7 @@
 /** Makes one fault happen in a world, and undoes it when its time is over. */
 import { assertNever } from '../lib/assert.ts'
-import { harmCopy, healCopy } from './database/harm.ts'
+import { harmCopy } from './database/harm.ts'
+import { letIn } from './database/strangers.ts'
 import type { CopyFaultKind, Fault } from './faults.ts'
 import { FAIR, type Weather } from './network.ts'
 import type { Habits, Process } from './processes.ts'
@@ -22,6 +23,11 @@ const HARMS: Readonly<Record<CopyFaultKind, CopyFault>> = {
   'slow checkpoint': 'slow-checkpoint',
   'failing rewind': 'failing-rewind',
   'open transaction': 'transaction',
+  'foreign log': 'foreign-log',
+  'hasty start': 'hasty-start',
+  'lost log': 'lost-log',
+  'broken stream': 'broken-stream',
+  'half-open stream': 'half-open-stream',
 }
 
 type Of<Kind> = Fault extends infer One
@@ -33,13 +39,19 @@ type Of<Kind> = Fault extends infer One
   : never
 
 export function inject(world: World, fault: Fault): void {
+  world.faults.set(fault.kind, (world.faults.get(fault.kind) ?? 0) + 1)
   world.tell(STORE, `fault: ${fault.kind} ${JSON.stringify(fault)}`)
   const undo = begin(world, fault)
   if (undo) world.clock.after(fault.forMs, undo)
 }
 
+function isOfCopy(fault: Fault): fault is Extract<Fault, { kind: CopyFaultKind }> {
+  return fault.kind in HARMS
+}
+
 /** Returns what ends it; undefined when it is over at once. */
 function begin(world: World, fault: Fault): (() => void) | undefined {
+  if (isOfCopy(fault)) return harmCopy(world, HARMS[fault.kind], fault.node, fault.service) ?? undefined
   switch (fault.kind) {
     case 'kill process':
     case 'freeze process':
@@ -77,17 +89,11 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
       return slowStore(world)
     case 'bad weather':
       return badWeather(world)
-    case 'pause replay':
-    case 'block replay':
-    case 'slow replay':
-    case 'slow disk':
-    case 'cancel waits':
-    case 'stuck receiver':
-    case 'late receiver':
-    case 'slow checkpoint':
-    case 'failing rewind':
-    case 'open transaction':
-      return hurtCopy(world, fault)
+    case 'impostor':
+    case 'hasty writer':
+    case 'standby reader':
+    case 'stale reader':
+      return letIn(world, fault)
     case 'drain':
     case 'switchover':
     case 'stop cluster':
@@ -240,14 +246,6 @@ function badWeather(world: World): () => void {
   return () => {
     world.network.weather = FAIR
   }
-}
-
-function hurtCopy(
-  world: World,
-  { kind, node, service }: { kind: CopyFaultKind; node: string; service: string },
-): (() => void) | undefined {
-  harmCopy(world, HARMS[kind], node, service)
-  return kind === 'cancel waits' ? undefined : () => healCopy(world, node, service)
 }
 
 /** What a person asks, of whatever agent answers. A refusal is an answer like any other. */

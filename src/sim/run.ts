@@ -12,6 +12,7 @@ import { inject } from './inject.ts'
 import { drawFor, mannerOf, watchManner } from './manner.ts'
 import { unsettled } from './settled.ts'
 import { type MadeUpService, madeUpCluster } from './spec.ts'
+import { added, type Counts } from './summary.ts'
 import { type Happened, World } from './world.ts'
 
 /**
@@ -48,7 +49,12 @@ export interface Verdict {
   readonly hash: string
   /** Broken promises, as sentences with their moment. Empty: all is well. */
   readonly broken: readonly string[]
+  /** As they were drawn ahead: what shrinking leaves out. */
   readonly faults: readonly Fault[]
+  /** How often each kind of fault happened: those, and what came at a step of a protocol or in a sequence. */
+  readonly injected: Readonly<Record<string, number>>
+  /** What is not promised, and how often it came to that: about databases (database/ledger.ts). */
+  readonly unpromised: Readonly<Record<string, number>>
   readonly virtualMs: number
   readonly failovers: number
   readonly steps: number
@@ -129,6 +135,8 @@ function verdictOf(seed: number, world: World, faults: readonly Fault[], settled
     hash: world.digest.toString(),
     broken: world.violations.map(({ atMs, sentence }) => `at ${Math.round(atMs)} ms: ${sentence}`),
     faults,
+    injected: Object.fromEntries(world.faults),
+    unpromised: [...world.ledgers.values()].reduce<Counts>((sum, { unpromised }) => added(sum, unpromised), {}),
     virtualMs: Math.round(world.nowMs),
     failovers: Math.max(
       0,

@@ -12,6 +12,8 @@ export interface Summary {
   readonly broken: readonly { readonly seed: number; readonly sentence: string }[]
   /** How often each kind of fault was injected, and each rule was told. */
   readonly faults: Readonly<Record<string, number>>
+  /** What is not promised, and how often it came to that. */
+  readonly unpromised: Readonly<Record<string, number>>
   readonly rules: Readonly<Record<string, number>>
   readonly roleChanges: Readonly<Record<string, number>>
   /** Of all hashes together, whatever the order in which they came. */
@@ -26,14 +28,13 @@ export const NOTHING: Summary = {
   slowestToSettleMs: 0,
   broken: [],
   faults: {},
+  unpromised: {},
   rules: {},
   roleChanges: {},
   hash: '0'.repeat(14),
 }
 
 export function summaryOf(verdict: Verdict): Summary {
-  const faults: Record<string, number> = {}
-  for (const { kind } of verdict.faults) faults[kind] = (faults[kind] ?? 0) + 1
   const [first] = verdict.broken
   return {
     seeds: 1,
@@ -42,7 +43,8 @@ export function summaryOf(verdict: Verdict): Summary {
     steps: verdict.steps,
     slowestToSettleMs: verdict.settledAfterMs,
     broken: first === undefined ? [] : [{ seed: verdict.seed, sentence: first }],
-    faults,
+    faults: verdict.injected,
+    unpromised: verdict.unpromised,
     rules: verdict.rules,
     roleChanges: verdict.roleChanges,
     hash: verdict.hash,
@@ -58,13 +60,16 @@ export function together(a: Summary, b: Summary): Summary {
     slowestToSettleMs: Math.max(a.slowestToSettleMs, b.slowestToSettleMs),
     broken: [...a.broken, ...b.broken].sort((one, other) => one.seed - other.seed),
     faults: added(a.faults, b.faults),
+    unpromised: added(a.unpromised, b.unpromised),
     rules: added(a.rules, b.rules),
     roleChanges: added(a.roleChanges, b.roleChanges),
     hash: xor(a.hash, b.hash),
   }
 }
 
-function added(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): Record<string, number> {
+export type Counts = Readonly<Record<string, number>>
+
+export function added(a: Counts, b: Counts): Counts {
   const sum: Record<string, number> = { ...a }
   for (const [key, count] of Object.entries(b)) sum[key] = (sum[key] ?? 0) + count
   return sum

@@ -5,7 +5,7 @@
 import { oneRunForTerm, oneWriter, type Seen, termsAreGranted, termsGrow } from '../core/invariants.ts'
 import type { ClusterSpec, InstanceReport, NodeName, ServiceName, Term } from '../core/model.ts'
 import type { LeadRecord, ServiceRecord } from '../core/records.ts'
-import type { RoutingTable } from '../core/routing.ts'
+import type { Route, RoutingTable } from '../core/routing.ts'
 import type { Write } from '../stores/store.ts'
 import type { Process } from './processes.ts'
 
@@ -24,6 +24,7 @@ export class Truth {
   readonly #ran = new Map<string, Seen>()
   readonly #routed = new Map<string, Term>()
   readonly grants: Grant[] = []
+  readonly #tables = new Map<NodeName, { readonly table: RoutingTable; readonly agentPid: number }>()
   tablesFallenBack = 0
 
   constructor(cluster: ClusterSpec, broken: (sentence: string) => void) {
@@ -63,7 +64,8 @@ export class Truth {
    * a table that has fallen back; a balancer remembers the highest term of any table (balancer/entrance.ts) and ignores
    * what is below. This stands for it: agents' tables are counted, what the balancer would do with them is checked.
    */
-  routed(table: RoutingTable): void {
+  routed(table: RoutingTable, agentPid: number): void {
+    this.#tables.set(table.node, { table, agentPid })
     for (const { service, purpose, targets } of table.routes) {
       if (purpose !== 'primary') continue
       const key = `${table.node} ${service}`
@@ -74,8 +76,16 @@ export class Truth {
     }
   }
 
+  /** Where the door of a node leads to the primary of a service, by the newest table, and whose that is. */
+  routeOf(node: NodeName, service: ServiceName): { readonly route: Route; readonly agentPid: number } | undefined {
+    const { table, agentPid = 0 } = this.#tables.get(node) ?? {}
+    const route = table?.routes.find((one) => one.service === service && one.purpose === 'primary')
+    return route && { route, agentPid }
+  }
+
   /** A node lost power: its balancer starts with nothing. */
   forgetRoutes(node: NodeName): void {
+    this.#tables.delete(node)
     for (const key of [...this.#routed.keys()]) if (key.startsWith(`${node} `)) this.#routed.delete(key)
   }
 

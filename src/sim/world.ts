@@ -58,6 +58,8 @@ export class World {
   /** Steps that agents did, by rule; what liveness and coverage are judged by. */
   readonly rules = new Map<string, number>()
   readonly roleChanges = new Map<string, number>()
+  /** Faults that happened, whoever brought them about, by kind. */
+  readonly faults = new Map<string, number>()
   readonly digest = new Digest()
   readonly #processListeners: ((process: Process, what: Parameters<Truth['processChanged']>[1]) => void)[] = []
   readonly #listeners: ((happened: Happened) => void)[] = []
@@ -231,7 +233,7 @@ export class World {
       database: (node, service) => this.nodes.get(node)?.databases.get(service),
       deliver: (to, from, message) => this.node(to).hear(from, message),
       onEvent: (node, event) => this.#eventTold(node, event),
-      onTable: (table) => this.truth.routed(table),
+      onTable: (table) => this.truth.routed(table, this.node(table.node).agentPid),
       onExit: (node) => this.#exited(node),
       onRoleChange: (change) => this.roleChanges.set(change, (this.roleChanges.get(change) ?? 0) + 1),
     })

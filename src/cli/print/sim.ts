@@ -33,6 +33,7 @@ export function summaryLines(sum: Summary, ms: number, words: string): string[] 
   const rate = (sum.seeds / ms) * 1_000
   return [
     `faults injected: ${counts(sum.faults)}`,
+    ...(Object.values(sum.unpromised).some((count) => count > 0) ? [`not promised: ${counts(sum.unpromised)}`] : []),
     `rules told: ${counts(sum.rules)}`,
     `role changes: ${counts(sum.roleChanges)}`,
     ...sum.broken.slice(0, BROKEN_SHOWN).map(({ seed, sentence }) => `seed ${seed}: ${sentence}`),

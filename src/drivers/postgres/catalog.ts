@@ -97,9 +97,25 @@ insert into understudy.rules (term, promotion, id, leader, members, k, timeline,
 select $1, $2, $3, $4, $5, $6, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,
        pg_current_wal_lsn(), pg_snapshot_xmax(pg_current_snapshot())`
 
-/** Returns when the quorum of this moment has the row. `client` is a connection of its own: it may wait for long. */
-export async function insertRule(client: pg.Client, rule: Rule, promotion: string): Promise<void> {
+/**
+ * Writes the row, and returns the position that its quorum must have. That the statement came back proves nothing: it does so as
+ * well when its wait was cancelled (trap 8), and in servers before the minor versions of May 2025 when it came so soon after
+ * the start that nobody waits yet (trap 11). `client` is a connection of its own: it may wait for long.
+ */
+export async function insertRule(client: pg.Client, rule: Rule, promotion: string): Promise<string> {
   await client.query(INSERT_RULE, [rule.term, promotion, rule.id, rule.primary, rule.members, rule.k])
+  const { rows } = await client.query('select pg_current_wal_lsn()::text as it')
+  return String((rows[0] as Row).it)
+}
+
+/** Have `k` members of the rule all that there is up to `log`, on their disks? */
+export async function isOnQuorum(client: pg.Client, { members, k }: Rule, log: string): Promise<boolean> {
+  const { rows } = await client.query(
+    `select count(distinct application_name)::int as it from pg_stat_replication
+     where application_name = any($1) and flush_lsn >= $2::pg_lsn`,
+    [members, log],
+  )
+  return Number((rows[0] as Row).it) >= k
 }
 
 /** The newest rule that this copy holds and has replayed. */

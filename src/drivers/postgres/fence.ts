@@ -22,6 +22,7 @@ import { until } from '../../lib/until.ts'
 import type { Member } from './member.ts'
 import { mayReceive } from './record.ts'
 import { receiversOf } from './server.ts'
+import { includeOurs } from './settings.ts'
 import { type LogState, logState, positionIn } from './standing.ts'
 
 /** Null: it is pledged and has no data, so it says nothing about what was acknowledged. */
@@ -56,6 +57,8 @@ export async function stopReceiving(member: Member): Promise<void> {
   const { postmaster } = member
   if (!postmaster) return
   member.takeKey()
+  // A restore_command that somebody put into postgresql.auto.conf comes after ours, and would be in force for good (trap 5).
+  includeOurs(member.parts.folder, member.parts.folder.data)
   member.reload()
   let emptyLooks = 0
   const patience = { clock: member.parts.clock, everyMs: 1, withinMs: member.parts.options.timing.fenceMs }

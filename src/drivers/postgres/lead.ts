@@ -9,8 +9,9 @@
 import type pg from 'pg'
 import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
+import { sleep } from '../../lib/clock.ts'
 import { until } from '../../lib/until.ts'
-import { insertRule, prepareCatalog } from './catalog.ts'
+import { insertRule, isOnQuorum, prepareCatalog } from './catalog.ts'
 import { endOpenTransactions, receivesNothing, settled, stopReceiving } from './fence.ts'
 import type { Member } from './member.ts'
 import { mayReceive } from './record.ts'
@@ -19,13 +20,21 @@ import { destroy, localClient, within } from './session.ts'
 import { slotName } from './settings.ts'
 import { positionIn } from './standing.ts'
 
+/** Mostly it is there at the first look. */
+const ON_QUORUM_EVERY_MS = 20
+
 /** Resolves when the mark is on its quorum; `marking` goes on when that takes longer than it may. */
 export async function lead(member: Member, rule: Rule, mark: () => Promise<void>, signal: AbortSignal): Promise<void> {
   refuseUnlessFenced(member, rule)
-  if (!member.runs) await member.start(signal)
+  const starts = !member.runs
+  if (starts) await member.start(signal)
   await member.untilItAnswers(signal)
   if (await member.inRecovery()) await promote(member, rule, signal)
-  else await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+  else {
+    // Before the minor versions of May 2025 nobody waits until the checkpointer has begun: one that answers has (trap 11).
+    if (starts) await checkpoint(member)
+    await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+  }
   // Whoever made the first copy may have died before it was ready.
   const { replicationPassword, options } = member.parts
   const promotion = member.record.lineage.at(-1)?.id ?? rule.id
@@ -100,13 +109,17 @@ export async function releaseSlots(member: Member): Promise<void> {
 }
 
 /**
- * Writes the row of the rule, and resolves when its quorum has it: without a deadline, because a wait that is given up
+ * Writes the row of the rule, and resolves when its quorum has been seen to have it: without a deadline, because a wait that is given up
  * would leave the row visible and not acknowledged. Rejects when the server ends.
  */
 export async function writeMark(member: Member, rule: Rule, opening: Promise<pg.Client>): Promise<void> {
   const client = await opening
   try {
-    await insertRule(client, rule, member.record.lineage.at(-1)?.id ?? rule.id)
+    const log = await insertRule(client, rule, member.record.lineage.at(-1)?.id ?? rule.id)
+    // While a rule changes its row may come before its setting: then those of the setting must have it as well.
+    const isSeen = async () =>
+      (await isOnQuorum(client, member.record.leading ?? rule, log)) && (await isOnQuorum(client, rule, log))
+    while (!(await isSeen())) await sleep(member.parts.clock, ON_QUORUM_EVERY_MS)
   } finally {
     destroy(client)
   }

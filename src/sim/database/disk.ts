@@ -7,12 +7,22 @@ export interface Disk {
   log: Log
   /** Replay begins here after a start. */
   checkpoint: number
+  /** The log before this entry was removed: whoever needs it has to be copied anew (trap 23). */
+  keptFrom: number
+  /** For whom log is held back, on this node. Slots are not a part of the log: a promotion does not bring them along. */
+  slots: Set<NodeName>
   /** Is there any data? */
   hasData: boolean
   /** A server that finds this starts in recovery. */
   standbySignal: boolean
   /** Settings as they stand in the files: what runs may not have read them yet. */
-  readonly settings: { receiveFrom: NodeName | null; restoreFrom: boolean; members: readonly NodeName[]; k: number }
+  readonly settings: {
+    receiveFrom: NodeName | null
+    /** A restore_command of somebody's: whose log lies in the archive that it reads (trap 5). */
+    restoreFrom: readonly NodeName[]
+    members: readonly NodeName[]
+    k: number
+  }
   record: MemberRecord
   full: boolean
   /** By the world's truth: a copy that was rewound makes no sense before it has so much. */
@@ -34,6 +44,8 @@ export interface Ailments {
   slowCheckpoint: boolean
   /** Rewinds fail (trap 22). */
   failingRewind: boolean
+  /** For a moment after its start a primary does not wait for anybody, and says that all is well (trap 11). */
+  hastyStart: boolean
 }
 
 export const NO_AILMENTS: Ailments = {
@@ -41,6 +53,7 @@ export const NO_AILMENTS: Ailments = {
   lateReceiver: false,
   slowCheckpoint: false,
   failingRewind: false,
+  hastyStart: false,
 }
 
 export const FLUSH_MS = 0.4
@@ -61,9 +74,11 @@ export function newDisk(): Disk {
   return {
     log: [],
     checkpoint: 0,
+    keptFrom: 0,
+    slots: new Set(),
     hasData: false,
     standbySignal: true,
-    settings: { receiveFrom: null, restoreFrom: false, members: [], k: 0 },
+    settings: { receiveFrom: null, restoreFrom: [], members: [], k: 0 },
     record: { pledged: 0, following: null, leading: null, suspect: false, quarantinedUntil: null },
     full: false,
     soundFrom: 0,
@@ -75,4 +90,12 @@ export function newDisk(): Disk {
 
 export function mayReceive({ following, pledged }: MemberRecord): boolean {
   return following !== null && following.term >= pledged
+}
+
+/**
+ * May people read what a standby shows? Not while it may hold what nobody acknowledged, and not before a rewound or copied one
+ * makes sense: as pg_hba.conf of the real driver (drivers/postgres/hba.ts).
+ */
+export function letsReadersIn({ leading, suspect, quarantinedUntil }: MemberRecord): boolean {
+  return leading === null && !suspect && quarantinedUntil === null
 }

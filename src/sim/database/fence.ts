@@ -10,7 +10,7 @@ export async function fence(verb: Verb, term: Term): Promise<Position | null> {
   if (led || leadsStill(verb) || verb.server.isFrozen) await verb.end('immediate', 0)
   if (verb.server.runs) await verb.stopReceiving()
   else {
-    Object.assign(verb.disk.settings, { receiveFrom: null, restoreFrom: false })
+    verb.disk.settings.receiveFrom = null
     verb.disk.standbySignal = true
     await verb.launch()
   }

@@ -25,13 +25,41 @@ export async function follow(verb: Verb, rule: Rule): Promise<void> {
     Object.assign(verb.disk.settings, { receiveFrom: null })
     await prepare(verb, rule)
     if (verb.record.pledged !== rule.term) throw refusal('pledged to a higher term meanwhile')
+    await renewSlot(verb, rule)
     verb.note({ following: { term: rule.term, node: rule.primary }, suspect: false })
-  }
+  } else if (!isFrom(verb, rule)) await catchUp(verb, rule)
   verb.disk.key = true
   verb.disk.settings.receiveFrom = rule.primary
   if (verb.server.runs) verb.server.reload()
   else await verb.launch()
-  await verb.until(`a stream from ${rule.primary}`, START_WITHIN_MS, () => verb.server.receiver?.streaming === true)
+  await verb.until(`a stream from ${rule.primary}`, START_WITHIN_MS, () => isFrom(verb, rule))
+  verb.disk.slots = new Set([rule.primary, ...rule.members])
+}
+
+function isFrom({ server }: Verb, { primary }: Rule): boolean {
+  return server.receiver?.streaming === true && server.receiver.from === primary
+}
+
+/** What it lacks may be gone from the primary: then only a copy helps, and waiting never would (trap 23). */
+async function catchUp(verb: Verb, rule: Rule): Promise<void> {
+  const primary = await verb.askPatiently(rule.primary, START_WITHIN_MS, (server) => factsOf(server, rule))
+  await renewSlot(verb, rule)
+  if (!verb.server.runs) await verb.launch()
+  if (!lacksLog(await verb.settledLength(), primary)) return
+  verb.note({ following: null })
+  await verb.stopReceiving()
+  await clone(verb, rule)
+  verb.note({ following: { term: rule.term, node: rule.primary } })
+}
+
+function lacksLog(length: number, { disk }: Facts): boolean {
+  return length < disk.keptFrom
+}
+
+/** One that lost what it held back can never be used again, and nobody makes one for who is no member yet. */
+function renewSlot(verb: Verb, rule: Rule): Promise<unknown> {
+  const { node } = verb.server.parts
+  return verb.ask(rule.primary, (server) => factsOf(server, rule).disk.slots.add(node))
 }
 
 /** Afterwards the log here is a part of the primary's. */
@@ -42,9 +70,11 @@ async function prepare(verb: Verb, rule: Rule): Promise<void> {
   else await verb.launch()
   const length = await verb.settledLength()
   const divergence = divergenceOf(verb.disk, length, primary)
-  if (divergence === null) return
+  if (divergence === null) return lacksLog(length, primary) ? clone(verb, rule) : undefined
   verb.note({ suspect: true })
-  const fails = verb.disk.ailments.failingRewind || verb.random() < REWINDS_FAIL
+  // It reads its own log back to where the two part.
+  const lacksOwn = shared(verb.disk.log, primary.disk.log) < verb.disk.keptFrom
+  const fails = verb.disk.ailments.failingRewind || lacksOwn || verb.random() < REWINDS_FAIL
   if (divergence === 'rewind' && !fails) await rewind(verb, rule)
   else await clone(verb, rule)
 }
@@ -91,12 +121,20 @@ async function rewind(verb: Verb, rule: Rule): Promise<void> {
 }
 
 async function clone(verb: Verb, rule: Rule): Promise<void> {
+  await renewSlot(verb, rule) // what is written during the copy is held back for it
   const before = await verb.ask(rule.primary, (server) => factsOf(server, rule).disk.log.length)
   await verb.pass(CLONE_MS)
   const log = await verb.ask(rule.primary, (server) => [...factsOf(server, rule).disk.log])
   if (verb.server.runs) await verb.end('immediate', 0)
   // The record first: data without it would not know what it is.
   verb.note({ quarantinedUntil: log.length, suspect: false })
-  Object.assign(verb.disk, { log, checkpoint: before, soundFrom: 0, hasData: true, standbySignal: true })
+  Object.assign(verb.disk, {
+    log,
+    checkpoint: before,
+    keptFrom: before,
+    soundFrom: 0,
+    hasData: true,
+    standbySignal: true,
+  })
   await verb.launch()
 }

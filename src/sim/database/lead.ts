@@ -15,11 +15,16 @@ export async function lead(verb: Verb, rule: Rule): Promise<void> {
     throw refusal(`not fenced for term ${rule.term}`)
   if (!again && quarantinedUntil !== null) throw refusal('it was rewound or cloned and has not caught up')
   setRule(verb, again && leading ? leading : rule)
+  const starts = !verb.server.runs
   await verb.launch()
-  if (!verb.server.inRecovery) return verb.server.reload()
+  if (!verb.server.inRecovery) {
+    if (starts) await untilTheyWait(verb)
+    return verb.server.reload()
+  }
   if (verb.server.receiver) await verb.stopReceiving()
   await verb.settledLength()
   verb.note({ leading: again && leading ? leading : rule, suspect: false })
+  verb.disk.slots = new Set([...verb.disk.slots, ...rule.members])
   verb.server.reload()
   verb.server.promote(rule)
   await verb.until('promotion', PROMOTE_WITHIN_MS, () => {
@@ -27,6 +32,13 @@ export async function lead(verb: Verb, rule: Rule): Promise<void> {
     verb.server.replay.resume() // queries that are in the way are ended
     return !verb.server.inRecovery
   })
+}
+
+/** Right after a start nobody waits for a quorum yet; when a checkpoint is done, everybody does (trap 11). */
+async function untilTheyWait(verb: Verb): Promise<void> {
+  verb.server.checkpointed = false
+  verb.server.checkpoint()
+  await verb.until('a checkpoint', PROMOTE_WITHIN_MS, () => verb.server.checkpointed)
 }
 
 export function setRule({ disk }: Verb, { members, k }: Pick<Rule, 'members' | 'k'>): void {
@@ -55,6 +67,7 @@ export async function changeRule(verb: Verb, to: Rule): Promise<void> {
   if (pledged > to.term) throw refusal(`pledged to term ${pledged}`)
   if (!verb.server.runs || verb.server.inRecovery) throw refusal('it does not run as a primary')
   verb.note({ leading: to })
+  for (const member of to.members) verb.disk.slots.add(member)
   setRule(verb, to)
   verb.server.reload()
   await verb.pass(2)

@@ -25,6 +25,11 @@ export class Ledger {
   last: { readonly node: NodeName; readonly term: Term; readonly atMs: number } | null = null
   /** The longest time between two acknowledged writes since it was last asked. */
   longestGapMs = 0
+  /** What is not promised, and how often it came to that. */
+  readonly unpromised = { early: 0, 'early and lost': 0, 'stale reads': 0, 'seen and gone': 0 }
+  /** Told to somebody who had asked for less, or shown by a standby; not promised until now. */
+  #early: Entry[] = []
+  #seen: Entry[] = []
 
   constructor(service: ServiceName, broken: (sentence: string) => void) {
     this.#service = service
@@ -74,8 +79,43 @@ export class Ledger {
     this.#opened.set(term, node)
     this.#newest = Math.max(this.#newest, term)
     this.#tell(nothingIsMissing(this.#service, node, this.#promised, log))
+    this.#forgetLost(log)
     this.#promise(node, log, log.length)
     this.#reached({ what: 'opened', node })
+  }
+
+  /** Acknowledged to somebody who did not want to wait: he was told so, and nobody else (trap 12). */
+  early(entry: Entry): void {
+    this.unpromised.early += 1
+    this.#early.push(entry)
+  }
+
+  /** A standby showed it, and all before it (trap 13). */
+  seen(entry: Entry | undefined): void {
+    if (entry && this.#seen.at(-1) !== entry && !this.#isPromised(entry)) this.#seen.push(entry)
+  }
+
+  /** Somebody read from a primary. The newest one shows all that was ever promised; an older one may lack some (trap 14). */
+  read(node: NodeName, term: Term, log: readonly Entry[]): void {
+    const last = this.#promised.at(-1)
+    if (!last || log[last.index] === last) return
+    if (term < this.#newest) this.unpromised['stale reads'] += 1
+    else this.#tell(nothingIsMissing(this.#service, node, this.#promised, log))
+  }
+
+  /** What was not promised and is not in the log that people are let in to will never be seen again. */
+  #forgetLost(log: readonly Entry[]): void {
+    const isOpen = (entry: Entry) => !this.#isPromised(entry)
+    const isHere = (entry: Entry) => log[entry.index] === entry
+    const [early, seen] = [this.#early.filter(isOpen), this.#seen.filter(isOpen)]
+    this.#early = early.filter(isHere)
+    this.#seen = seen.filter(isHere)
+    this.unpromised['early and lost'] += early.length - this.#early.length
+    this.unpromised['seen and gone'] += seen.length - this.#seen.length
+  }
+
+  #isPromised(entry: Entry): boolean {
+    return this.#promised[entry.index] === entry
   }
 
   /** A rewound copy has pages that are newer than its log: it must not lead before it has all of what they came from. */

@@ -47,3 +47,11 @@ function endOf(log: readonly Entry[], is: (entry: Entry) => boolean): number | u
   }
   return undefined
 }
+
+/** What one of the archived logs has after the last entry of `log`, where both are of one branch: that of the oldest term, whose files were there first. */
+export function continuation(log: readonly Entry[], archived: readonly { readonly log: Log }[]): Entry[] {
+  const { length } = log
+  const longer = archived.filter((one) => one.log.length > length && one.log[length - 1] === log[length - 1])
+  const oldest = longer.toSorted((a, b) => (a.log.at(-1)?.term ?? 0) - (b.log.at(-1)?.term ?? 0))[0]
+  return oldest?.log.slice(length) ?? []
+}

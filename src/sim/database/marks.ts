@@ -6,10 +6,13 @@ import { sameRule } from '../../core/quorum.ts'
 import type { Rule } from '../../core/replica.ts'
 import type { Gate } from '../gate.ts'
 import type { Process } from '../processes.ts'
+import type { Entry } from './log.ts'
+import type { Waited } from './senders.ts'
 import type { DatabaseServer } from './server.ts'
 import type { Verb } from './verbs.ts'
 
 const MARK_WITHIN_MS = 1_000
+const SEEN_EVERY_MS = 10
 
 export class Marks {
   readonly #server: DatabaseServer
@@ -33,17 +36,21 @@ export class Marks {
     if (sameRule(this.#marking, rule) && this.#markedOn === process) return
     this.#marking = rule
     this.#markedOn = process
-    server.mark(rule, (how) =>
-      this.#gate.deliver(() => {
-        if (this.#marking !== rule || server.process !== process || !process) return
-        this.#marking = null
-        if (how === 'cancelled') return this.begin(rule) // the row is here, and nobody says that it is anywhere else
-        this.durable = rule
-        this.#open(rule)
-        this.#changed()
-      }),
-    )
+    server.mark(rule, (how, entry) => this.#gate.deliver(() => this.#returned(rule, process, how, entry)))
     if (!server.checkpointed) server.checkpoint()
+  }
+
+  #returned(rule: Rule, process: Process | null, how: Waited, entry: Entry): void {
+    const server = this.#server
+    if (this.#marking !== rule || server.process !== process || !process) return
+    // Whoever did not wait says the same as whoever did (trap 11): it counts when the members are seen to have it.
+    if (how === 'acknowledged' && server.senders.confirmations(rule.members, entry.index) < rule.k)
+      return void this.#gate.after(SEEN_EVERY_MS, () => this.#returned(rule, process, how, entry))
+    this.#marking = null
+    if (how === 'cancelled') return this.begin(rule) // the row is here, and nobody says that it is anywhere else
+    this.durable = rule
+    this.#open(rule)
+    this.#changed()
   }
 
   /** Begins, and goes on when that took too long: whoever waits is told, and asks again. */

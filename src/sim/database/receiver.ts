@@ -4,6 +4,7 @@
  */
 import type { NodeName } from '../../core/model.ts'
 import type { Entry } from './log.ts'
+import type { Stream } from './senders.ts'
 import type { DatabaseServer } from './server.ts'
 
 const SILENT_FOR_MS = 3_000
@@ -12,7 +13,7 @@ const WAITS_FOR_DISK = 0.2
 const SLOW_END_MS = 300
 const STUCK_MS = 2_000
 
-export class Receiver {
+export class Receiver implements Stream {
   readonly from: NodeName
   readonly #server: DatabaseServer
   /** Written and not flushed: not acknowledged, lost with the power, kept by an orderly end. */
@@ -20,6 +21,9 @@ export class Receiver {
   #heardAt: number
   #alive = true
   #ending = false
+  #isForgotten = false
+  /** The other end has heard that this one is gone. */
+  #hungUp = false
   streaming = false
 
   constructor(server: DatabaseServer, from: NodeName) {
@@ -27,10 +31,12 @@ export class Receiver {
     this.from = from
     const { clock, network, node, peer } = server.parts
     this.#heardAt = clock.mono()
-    const request = { length: server.disk.log.length, timeline: server.disk.log.at(-1)?.timeline ?? 0 }
+    const { log, key } = server.disk
+    const request = { name: node, length: log.length, timeline: log.at(-1)?.timeline ?? 0, isMember: key }
     network.converse(node, from, () => {
       const primary = peer(from)
-      primary?.gate.deliver(() => primary.senders.connect(node, this, request))
+      // One who hung up while nobody answered is not there any more when somebody does.
+      primary?.gate.deliver(() => !this.#hungUp && primary.senders.connect(node, this, request))
     })
     this.#watch()
   }
@@ -50,6 +56,7 @@ export class Receiver {
 
   /** A part of the log, from `at` on. What it has already is left out; a gap is sent again from where it begins. */
   take(at: number, entries: readonly Entry[]): void {
+    if (!this.#alive) return this.#reset()
     this.#hear(() => {
       if (!this.streaming) this.#server.changed()
       this.streaming = true
@@ -89,9 +96,18 @@ export class Receiver {
     })
   }
 
-  end(): void {
+  /** Something between the two forgets the connection: this end hears of it, and the other one never. */
+  forgotten(): void {
+    this.#isForgotten = true
+    this.#hear(() => {
+      this.#flush()
+      this.end(false)
+    })
+  }
+
+  end(tells = true): void {
     if (!this.#alive) return
-    this.die(true)
+    this.die(tells)
     if (this.#server.receiver === this) this.#server.receiver = null
     this.#server.changed()
   }
@@ -101,7 +117,16 @@ export class Receiver {
     this.#alive = false
     this.streaming = false
     const { network, node, peer } = this.#server.parts
-    if (tells) network.converse(node, this.from, () => peer(this.from)?.senders.gone(node, this))
+    if (!tells) return
+    network.converse(node, this.from, () => {
+      this.#hungUp = true
+      peer(this.from)?.senders.gone(this)
+    })
+  }
+
+  /** What comes for a connection that this host does not know is answered by its kernel, as soon as that runs again. */
+  #reset(): void {
+    if (this.#server.runs && !this.#isForgotten) this.die(true)
   }
 
   #flush(): void {
@@ -116,7 +141,7 @@ export class Receiver {
     const flushed = this.#server.disk.log.length
     network.converse(node, this.from, () => {
       const primary = peer(this.from)
-      primary?.gate.deliver(() => primary.senders.flushed(node, this, flushed))
+      primary?.gate.deliver(() => primary.senders.flushed(this, flushed))
     })
   }
 

@@ -40,6 +40,15 @@ const DATABASE_WEIGHTS: Weights = {
   'slow checkpoint': 4,
   'failing rewind': 2,
   'open transaction': 4,
+  'foreign log': 4,
+  'hasty start': 4,
+  'lost log': 4,
+  'broken stream': 3,
+  'half-open stream': 3,
+  impostor: 4,
+  'hasty writer': 3,
+  'standby reader': 4,
+  'stale reader': 4,
 }
 
 /** Two faults on top of each other are where a protocol breaks. */

@@ -4,11 +4,30 @@
  */
 import type { NodeName } from '../../core/model.ts'
 import { type Entry, endOfTimeline } from './log.ts'
-import type { Receiver } from './receiver.ts'
 import type { DatabaseServer } from './server.ts'
 
+/** The other end of a stream, whoever it is. */
+export interface Stream {
+  /** The primary takes it, or does not. */
+  answered(taken: boolean): void
+  /** A part of the log, from `at` on. */
+  take(at: number, entries: readonly Entry[]): void
+  /** The connection broke. */
+  lost(): void
+}
+
+/** With what somebody comes to stream. */
+export interface Request {
+  /** What the quorum is counted by. */
+  readonly name: NodeName
+  readonly length: number
+  readonly timeline: number
+  /** It shows the password of the members. */
+  readonly isMember: boolean
+}
+
 interface Sender {
-  readonly receiver: Receiver
+  readonly name: NodeName
   /** From where it began. */
   readonly start: number
   sent: number
@@ -26,11 +45,13 @@ interface Waiting {
 export type Waited = 'acknowledged' | 'cancelled'
 
 const TICK_MS = 250
+/** Entries: max_slot_wal_keep_size. */
+const SLOT_HOLDS = 8
 const SILENT_FOR_MS = 3_000
 
 export class Senders {
   readonly #server: DatabaseServer
-  readonly #senders = new Map<NodeName, Sender>()
+  readonly #senders = new Map<Stream, Sender>()
   #waiting: Waiting[] = []
   #ticking = false
 
@@ -41,11 +62,14 @@ export class Senders {
   /** Who streams, and how far behind each is. */
   get streaming(): { node: NodeName; lag: number }[] {
     const { length } = this.#server.disk.log
-    return [...this.#senders].map(([node, { flushed }]) => ({ node, lag: Math.max(0, length - flushed) }))
+    return [...this.#senders.values()].map(({ name, flushed }) => ({ node: name, lag: Math.max(0, length - flushed) }))
   }
 
-  flushedBy(node: NodeName): number {
-    return this.#senders.get(node)?.flushed ?? 0
+  /** How many streams under one of these names have the entry: streams are counted, and not members (trap 6). */
+  confirmations(members: readonly NodeName[], index: number): number {
+    let count = 0
+    for (const { name, flushed } of this.#senders.values()) if (flushed > index && members.includes(name)) count += 1
+    return count
   }
 
   /** For how long the oldest commit has waited. */
@@ -54,28 +78,43 @@ export class Senders {
     return oldest ? this.#server.parts.clock.mono() - oldest.since : 0
   }
 
-  /** By numbers alone: its timeline must end here where its log does, or later. Whose entries they are is not asked. */
-  connect(node: NodeName, receiver: Receiver, { length, timeline }: { length: number; timeline: number }): void {
-    const { inRecovery, runs, disk, parts } = this.#server
-    const end = endOfTimeline(disk.log, timeline)
-    const taken = !inRecovery && runs && end !== undefined && length <= end
-    this.#reach(node, () => receiver.answered(taken))
+  connect(node: NodeName, stream: Stream, request: Request): void {
+    const { disk, parts } = this.#server
+    const taken = this.#admits(request) && this.#has(request)
+    this.#reach(node, () => stream.answered(taken))
     if (!taken) return
-    this.#senders.set(node, { receiver, start: length, sent: disk.log.length, flushed: 0, heardAt: parts.clock.mono() })
-    this.#reach(node, () => receiver.take(length, disk.log.slice(length)))
+    const { name, length } = request
+    const heardAt = parts.clock.mono()
+    this.#senders.set(stream, { name, start: length, sent: disk.log.length, flushed: 0, heardAt })
+    this.#reach(node, () => stream.take(length, disk.log.slice(length)))
     this.#tick()
     this.#server.changed()
   }
 
-  gone(node: NodeName, receiver: Receiver): void {
-    if (this.#senders.get(node)?.receiver !== receiver) return
-    this.#senders.delete(node)
-    this.#server.changed()
+  /**
+   * Only who shows the members' password may stream at all, and under each name only one at a time: a slot can be used once.
+   * Without either, the names in the rule would be counted and stand for nobody (trap 6).
+   */
+  #admits({ name, isMember }: Request): boolean {
+    if (!isMember) return false
+    const isInUse = [...this.#senders.values()].some((sender) => sender.name === name)
+    return !isInUse && this.#server.disk.slots.has(name)
   }
 
-  flushed(node: NodeName, receiver: Receiver, length: number): void {
-    const sender = this.#senders.get(node)
-    if (sender?.receiver !== receiver) return
+  /** By numbers alone: its timeline must end here where its log does, or later. Whose entries they are is not asked. */
+  #has({ length, timeline }: Request): boolean {
+    const { inRecovery, runs, disk } = this.#server
+    const end = endOfTimeline(disk.log, timeline)
+    return !inRecovery && runs && end !== undefined && length <= end && length >= disk.keptFrom
+  }
+
+  gone(stream: Stream): void {
+    if (this.#senders.delete(stream)) this.#server.changed()
+  }
+
+  flushed(stream: Stream, length: number): void {
+    const sender = this.#senders.get(stream)
+    if (!sender) return
     sender.flushed = Math.max(sender.flushed, length)
     sender.heardAt = this.#server.parts.clock.mono()
     this.release()
@@ -83,15 +122,16 @@ export class Senders {
 
   pump(): void {
     const { log } = this.#server.disk
-    for (const [node, sender] of this.#senders) {
+    for (const [stream, sender] of this.#senders) {
       if (sender.sent >= log.length) continue
       const [at, entries] = [sender.sent, log.slice(sender.sent)]
       sender.sent = log.length
-      this.#reach(node, () => sender.receiver.take(at, entries))
+      this.#reach(sender.name, () => stream.take(at, entries))
     }
   }
 
   await(entry: Entry, done: (how: Waited) => void): void {
+    if (this.#server.isHasty) return done('acknowledged')
     this.#waiting.push({ index: entry.index, since: this.#server.parts.clock.mono(), done })
     this.release()
   }
@@ -100,7 +140,9 @@ export class Senders {
   release(): void {
     if (this.#waiting.length === 0) return
     const { members, k } = this.#server
-    const flushed = members.map((node) => this.flushedBy(node)).sort((a, b) => b - a)
+    const flushed: number[] = []
+    for (const sender of this.#senders.values()) if (members.includes(sender.name)) flushed.push(sender.flushed)
+    flushed.sort((a, b) => b - a)
     const safe = k === 0 ? Number.POSITIVE_INFINITY : (flushed[k - 1] ?? 0)
     while (this.#waiting[0] && this.#waiting[0].index < safe) this.#waiting.shift()?.done('acknowledged')
   }
@@ -117,16 +159,38 @@ export class Senders {
 
   /** `tells`: the kernel closes the connections; without power nobody hears anything. */
   end(tells: boolean): void {
-    for (const [node, { receiver }] of this.#senders) if (tells) this.#reach(node, () => receiver.lost())
+    for (const [stream, { name }] of this.#senders) if (tells) this.#reach(name, () => stream.lost())
     this.#senders.clear()
     this.#ticking = false
     this.#waiting = []
   }
 
-  #sendAgain(node: NodeName, { receiver, start, flushed }: Sender): void {
+  /**
+   * More is written than slots may hold back: whoever lacks much of the log before `length` loses its stream and its slot, and so
+   * does whoever is away (trap 23). Returns from where on the others need it.
+   */
+  letGoBehind(length: number): number {
+    const { slots } = this.#server.disk
+    slots.clear()
+    let needed = length
+    for (const [stream, sender] of [...this.#senders]) {
+      const has = Math.max(sender.start, sender.flushed)
+      if (has < length - SLOT_HOLDS) this.#drop(stream, sender)
+      else slots.add(sender.name)
+      if (has >= length - SLOT_HOLDS) needed = Math.min(needed, has)
+    }
+    return needed
+  }
+
+  #drop(stream: Stream, { name }: Sender): void {
+    this.#reach(name, () => stream.lost())
+    this.gone(stream)
+  }
+
+  #sendAgain(stream: Stream, { name, start, flushed }: Sender): void {
     const at = Math.max(start, flushed)
     const entries = this.#server.disk.log.slice(at)
-    this.#reach(node, () => receiver.take(at, entries))
+    this.#reach(name, () => stream.take(at, entries))
   }
 
   #reach(node: NodeName, then: () => void): void {
@@ -140,9 +204,9 @@ export class Senders {
     this.#server.gate.after(TICK_MS, () => {
       this.#ticking = false
       const now = this.#server.parts.clock.mono()
-      for (const [node, sender] of this.#senders) {
-        if (now - sender.heardAt > SILENT_FOR_MS) this.gone(node, sender.receiver)
-        else this.#sendAgain(node, sender)
+      for (const [stream, sender] of [...this.#senders]) {
+        if (now - sender.heardAt > SILENT_FOR_MS) this.gone(stream)
+        else this.#sendAgain(stream, sender)
       }
       if (this.#senders.size > 0) this.#tick()
     })

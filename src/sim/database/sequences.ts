@@ -4,107 +4,13 @@
  * the racks of a room lose their power one by one, the source of a rewind dies before the copy is whole. Each is the only
  * made-up disaster in which some check of the protocol is of any use (test/mutants/database.ts names the checks).
  */
-import type { NodeName, ServiceName } from '../../core/model.ts'
-import type { ServiceRecord } from '../../core/records.ts'
-import type { Rule } from '../../core/replica.ts'
+import type { NodeName } from '../../core/model.ts'
 import type { Random } from '../../lib/random.ts'
-import type { Fault, FaultKind } from '../faults.ts'
-import { inject } from '../inject.ts'
 import type { World } from '../world.ts'
-import type { Milestone } from './ledger.ts'
-
-/** What a sequence waits for. `changing`: a change of the rule is on the record, and the server has not heard of it yet. */
-type Step = 'won' | 'elected' | 'changing' | Milestone['what']
-
-const STEPS: readonly (readonly [Step, RegExp])[] = [
-  ['won', /^primary-(down|lost|unwell)$/],
-  ['elected', /^elect$/],
-  ['changing', /^standby-(added|lost)$/],
-]
+import { SEQUENCE_MS, Site } from './site.ts'
 
 const BEGINS_AFTER_MS = 900
 const BEGINS_WITHIN_MS = 2_000
-/** From the first fault until all of it is over. */
-const SEQUENCE_MS = 7_000
-
-/** What a sequence can do and see. */
-class Site {
-  readonly world: World
-  readonly service: ServiceName
-  readonly random: Random
-  readonly #listeners: ((step: Step, node: NodeName) => void)[] = []
-  isOver = false
-
-  constructor(world: World, service: ServiceName, random: Random) {
-    this.world = world
-    this.service = service
-    this.random = random
-    world.onHappened(({ node, what }) => {
-      if (typeof what === 'string' || what.kind !== 'done' || what.why.includes('is back on')) return
-      const step = STEPS.find(([, rule]) => rule.test(what.rule))
-      if (step) this.#tell(step[0], node)
-    })
-    world.ledgerOf(service).onMilestone(({ what, node }) => this.#tell(what, node))
-  }
-
-  get nodes(): NodeName[] {
-    return this.world.cluster.nodes.map(({ name }) => name)
-  }
-
-  /** The newest rule on the record. */
-  get rule(): Rule | undefined {
-    const record = this.world.store.read().entries.get(`service/${this.service}`)?.value as ServiceRecord | undefined
-    return record?.replica?.rules.at(-1)
-  }
-
-  /** Once, at the next such step. */
-  next(step: Step, then: (node: NodeName) => void): void {
-    let done = false
-    this.#listeners.push((one, node) => {
-      if (done || one !== step) return
-      done = true
-      then(node)
-    })
-  }
-
-  /** At every such step. */
-  each(step: Step, then: (node: NodeName) => void): void {
-    this.#listeners.push((one, node) => one === step && then(node))
-  }
-
-  after(ms: number, then: () => void): void {
-    this.world.clock.after(ms, () => !this.isOver && then())
-  }
-
-  hit(
-    kind: FaultKind,
-    about: { readonly node?: NodeName; readonly from?: NodeName; readonly to?: NodeName },
-    forMs: number,
-  ) {
-    const fault = { kind, service: this.service, ...about, forMs: Math.round(forMs) }
-    if (!this.isOver) inject(this.world, { ...fault, atMs: Math.round(this.world.nowMs) } as Fault)
-  }
-
-  slow(some: readonly NodeName[], others: readonly NodeName[]): void {
-    for (const from of some) for (const to of others) if (from !== to) this.hit('slow link', { from, to }, SEQUENCE_MS)
-  }
-
-  pick<T>(items: readonly T[]): T {
-    return items[Math.floor(this.random() * items.length)] as T
-  }
-
-  shuffled(items: readonly NodeName[]): NodeName[] {
-    return items
-      .map((item) => [this.random(), item] as const)
-      .sort(([a], [b]) => a - b)
-      .map(([, item]) => item)
-  }
-
-  #tell(step: Step, node: NodeName): void {
-    if (!this.isOver) for (const listener of [...this.#listeners]) listener(step, node)
-  }
-}
-
 /**
  * What killed the first primary kills its successor as soon as that lets people in, while a copy that the new rule can do
  * without is far away: what that one knows of the others is how things were before. Where the disk is full, the successor
@@ -168,7 +74,128 @@ function sourceDies(site: Site): void {
   })
 }
 
-const SEQUENCES = [successorDies, halfDies, sourceDies] as const
+/**
+ * A primary that was cut off comes back while its successor has not yet written its first checkpoint: a rewind that does not
+ * wait for that looks at the old timeline and does nothing (trap 21).
+ */
+function comesBackEarly(site: Site): void {
+  const { random } = site
+  const old = site.rule?.primary
+  if (old === undefined) return
+  for (const node of site.nodes) site.hit('slow checkpoint', { node }, SEQUENCE_MS)
+  site.hit('stale reader', { node: old }, SEQUENCE_MS)
+  site.hit('cut off', { node: old }, 500 + 900 * random())
+}
+
+/**
+ * A primary and its agent sleep, and wake when the others have just been fenced. Until then the streams from it break again and
+ * again, and replay is paused whenever a receiver was asked for and has not begun: a startup process that is paused takes
+ * nothing back, so that receiver starts by what it was told before, and only its missing key stops it (trap 2).
+ */
+function sleepsThroughIt(site: Site): void {
+  const { random } = site
+  const old = site.rule?.primary
+  if (old === undefined) return
+  const others = site.nodes.filter((node) => node !== old)
+  for (const node of others) site.hit('late receiver', { node }, SEQUENCE_MS)
+  for (const node of others) site.hit('stuck receiver', { node }, SEQUENCE_MS)
+  site.hit('freeze agent', { node: old }, 3_000)
+  site.hit('freeze primary', {}, 3_000)
+  let over = false
+  const disturb = (node: NodeName) => {
+    if (over) return
+    const server = site.copyOn(node)
+    if (server?.receiver) {
+      server.replay.resume()
+      site.hit('broken stream', { node }, 0)
+    } else if (server?.startup.isAsking && !server.replay.paused) site.hit('pause replay', { node }, 3_000)
+    site.after(2, () => disturb(node))
+  }
+  for (const node of others) disturb(node)
+  site.next('won', () => {
+    site.after(10 + 20 * random(), () => site.wake(old))
+    site.after(10, () => {
+      over = true
+    })
+  })
+  site.after(2_500, () => {
+    over = true
+  })
+}
+
+/** An archive that everybody reads has the log of a primary that goes on writing although nobody confirms anything (trap 5). */
+function archiveOfTheOld(site: Site): void {
+  const { random } = site
+  const old = site.rule?.primary
+  if (old === undefined) return
+  for (const node of site.nodes) site.hit('foreign log', { node }, SEQUENCE_MS)
+  for (const node of site.nodes) site.hit('standby reader', { node }, SEQUENCE_MS)
+  site.hit('hasty writer', { node: old }, SEQUENCE_MS)
+  site.hit('stale reader', { node: old }, SEQUENCE_MS)
+  site.hit('cut off', { node: old }, 1_200 + 2_000 * random())
+}
+
+/** What a copy lacks is removed while it is away, from whoever leads by then as well (trap 23). */
+function logIsGone(site: Site): void {
+  const { random } = site
+  const first = site.rule?.primary
+  const away = site.pick(site.nodes.filter((node) => node !== first))
+  site.hit(random() < 0.5 ? 'kill node' : 'cut off', { node: away }, 600 + 1_500 * random())
+  const lose = () => {
+    const primary = site.rule?.primary
+    if (primary !== undefined) site.hit('lost log', { node: primary }, 0)
+  }
+  site.after(500, lose)
+  if (random() < 0.5) return
+  site.after(700, () => site.hit('kill primary', {}, 0))
+  site.next('opened', () => site.after(300 * random(), lose))
+}
+
+/**
+ * A primary that nobody hears dies and is started again in its place, and does not wait for anybody while it starts. What it
+ * holds and nobody confirmed must not be shown (trap 11).
+ */
+function startsHastily(site: Site): void {
+  const { random } = site
+  const old = site.rule?.primary
+  if (old === undefined) return
+  for (const node of site.nodes) site.hit('hasty start', { node }, SEQUENCE_MS)
+  for (const node of site.nodes) site.hit('stale reader', { node }, SEQUENCE_MS)
+  site.hit('cut off', { node: old }, 800 + 2_000 * random())
+  site.after(50 + 200 * random(), () => site.hit('kill primary', {}, 0))
+}
+
+/**
+ * All standbys but one hang, and that one comes again while its old connection still stands; or somebody streams under the
+ * names of those that hang. And then the primary is lost (trap 6).
+ */
+function nameIsTaken(site: Site): void {
+  const { random } = site
+  const first = site.rule?.primary
+  const others = site.shuffled(site.nodes.filter((node) => node !== first))
+  const [twice] = random() < 0.5 ? others : []
+  for (const node of others) if (node !== twice) site.hit('freeze process', { node }, 300 + 700 * random())
+  for (const node of others) if (twice === undefined) site.hit('impostor', { node }, SEQUENCE_MS)
+  if (twice !== undefined) site.after(100 * random(), () => site.hit('half-open stream', { node: twice }, 0))
+  site.after(200 + 300 * random(), () => site.hit('kill node', { node: first ?? '' }, 3_000))
+}
+
+/** Those that random faults come close to as well are drawn less often. */
+const SEQUENCES = [
+  successorDies,
+  successorDies,
+  halfDies,
+  halfDies,
+  sourceDies,
+  sourceDies,
+  comesBackEarly,
+  sleepsThroughIt,
+  sleepsThroughIt,
+  archiveOfTheOld,
+  logIsGone,
+  startsHastily,
+  nameIsTaken,
+] as const
 
 export interface Sequence {
   /** How many faults may happen beside it: those that were drawn first. */

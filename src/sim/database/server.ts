@@ -9,7 +9,7 @@
  * - A commit waits for its quorum only in memory: cancelled, or after a restart, it is simply there (traps 8 and 9).
  * - A promotion replays everything first. Timelines are numbered from what is here, so two can have one number (trap 20).
  *
- * receiver.ts is the receiving end, senders.ts the sending one; driver.ts moves this as an agent would.
+ * startup.ts brings log to a standby, receiver.ts is the receiving end, senders.ts the sending one; driver.ts moves all of it as an agent would.
  */
 import type { NodeName, ServiceName } from '../../core/model.ts'
 import type { Rule } from '../../core/replica.ts'
@@ -22,9 +22,10 @@ import type { Process, Processes } from '../processes.ts'
 import type { Disk } from './disk.ts'
 import type { Ledger } from './ledger.ts'
 import type { Entry } from './log.ts'
-import { Receiver } from './receiver.ts'
+import type { Receiver } from './receiver.ts'
 import { Replay } from './replay.ts'
 import { Senders, type Waited } from './senders.ts'
+import { Startup } from './startup.ts'
 
 export interface ServerParts {
   readonly service: ServiceName
@@ -39,15 +40,15 @@ export interface ServerParts {
   peer(node: NodeName): DatabaseServer | undefined
 }
 
-const CONNECT_AGAIN_MS = 50
 const SHUTDOWN_TICK_MS = 5
-const LATE_RECEIVER_MS = 80
 const SLOW_CHECKPOINT_MS = 1_500
+const HASTY_MS = 150
 
 export class DatabaseServer {
   readonly parts: ServerParts
   readonly replay: Replay
   readonly senders: Senders
+  readonly startup: Startup
   receiver: Receiver | null = null
   process: Process | null = null
   inRecovery = true
@@ -63,6 +64,8 @@ export class DatabaseServer {
   checkpointed = true
   /** Received since the last start; null: nothing. */
   received: number | null = null
+  /** Until then nobody waits for a quorum (trap 11). */
+  #hastyUntil = 0
   gate: Gate
   readonly #listeners = new Set<() => void>()
 
@@ -72,6 +75,7 @@ export class DatabaseServer {
     this.gate.kill()
     this.replay = new Replay(this)
     this.senders = new Senders(this)
+    this.startup = new Startup(this)
     parts.processes.onChange((process) => this.#processChanged(process))
   }
 
@@ -85,6 +89,10 @@ export class DatabaseServer {
 
   get isFrozen(): boolean {
     return this.process?.frozen ?? false
+  }
+
+  get isHasty(): boolean {
+    return this.#hastyUntil > this.parts.clock.mono()
   }
 
   get lastTerm(): number {
@@ -110,11 +118,13 @@ export class DatabaseServer {
     this.received = null
     this.checkpointed = true
     this.inRecovery = standbySignal
+    const isHasty = this.disk.ailments.hastyStart && !standbySignal
+    this.#hastyUntil = isHasty ? this.parts.clock.mono() + HASTY_MS * this.parts.random() : 0
     ;[this.members, this.k] = [settings.members, settings.k]
     this.replay.begin()
     if (this.disk.full) return this.parts.processes.crash(process, 'PANIC: no space left on device')
     if (!standbySignal) this.replay.finish()
-    this.#receiveAgain()
+    this.startup.begin()
     this.changed()
   }
 
@@ -125,7 +135,7 @@ export class DatabaseServer {
       this.senders.release()
       this.replay.whenIdle(() => {
         if (this.receiver && this.receiver.from !== this.disk.settings.receiveFrom) this.receiver.terminate()
-        this.#receiveAgain()
+        this.startup.heedSettings()
       })
     })
   }
@@ -152,26 +162,39 @@ export class DatabaseServer {
     const extraMs = this.disk.ailments.slowCheckpoint ? SLOW_CHECKPOINT_MS * this.parts.random() : 0
     this.gate.after(5 + 20 * this.parts.random() + extraMs, () => {
       this.checkpointed = true
+      this.#hastyUntil = 0 // whoever writes it is the one who tells the others for whom to wait
       this.disk.checkpoint = this.disk.log.length
     })
   }
 
-  /** Somebody writes. `done` is called when the quorum has it, and never when it does not come to that. */
-  write(done: (entry: Entry) => void): void {
+  /**
+   * Somebody writes. `done` is called when the quorum has it, and never when it does not come to that. `hastily`: they asked to
+   * be answered before any standby has it (trap 12).
+   */
+  write(done: (entry: Entry) => void, hastily = false): void {
     this.gate.deliver(() => {
       if (!this.open || this.draining || this.inRecovery || !this.runs) return
       const entry = this.#next('write')
-      if (entry) this.senders.await(entry, (how) => how === 'acknowledged' && done(entry))
+      if (entry && hastily) done(entry)
+      else if (entry) this.senders.await(entry, (how) => how === 'acknowledged' && done(entry))
     })
   }
 
   /** The row of a rule, by whoever is let in before everybody else. */
-  mark(rule: Rule, done: (how: Waited) => void): void {
+  mark(rule: Rule, done: (how: Waited, entry: Entry) => void): void {
     this.gate.deliver(() => {
       if (this.inRecovery || !this.runs) return
       const entry = this.#next('mark', rule)
-      if (entry) this.senders.await(entry, done)
+      if (entry) this.senders.await(entry, (how) => done(how, entry))
     })
+  }
+
+  /** So much is written that no log is left but what copies lack that keep up (trap 23). */
+  loseLog(): void {
+    if (!this.runs) return
+    const { disk } = this
+    disk.keptFrom = Math.max(disk.keptFrom, this.senders.letGoBehind(this.replay.replayed))
+    disk.checkpoint = Math.max(disk.checkpoint, disk.keptFrom)
   }
 
   /** Ends in order: standbys get all that is here first, for as long as `withinMs`. */
@@ -208,30 +231,6 @@ export class DatabaseServer {
     const { term, promotion, timeline } = last
     return this.append({ term, promotion, timeline, kind, ...(rule && { rule }) })
   }
-
-  /** The startup process sees to it that there is a receiver when there should be one. */
-  #receiveAgain(): void {
-    const { gate } = this
-    const look = () => {
-      if (!this.inRecovery || !this.runs || gate !== this.gate) return
-      const from = this.disk.settings.receiveFrom
-      if (from !== null && !this.receiver && this.replay.isExhausted) this.#receive(from)
-      gate.after(CONNECT_AGAIN_MS, look)
-    }
-    if (!this.#looking.has(gate)) look()
-    this.#looking.add(gate)
-  }
-
-  /** Between the decision and the start settings may change, and nobody looks at them again (trap 2). */
-  #receive(from: NodeName): void {
-    const begin = () => {
-      if (this.inRecovery && !this.receiver && this.disk.key) this.receiver = new Receiver(this, from)
-    }
-    if (this.disk.ailments.lateReceiver) this.gate.after(LATE_RECEIVER_MS * this.parts.random(), begin)
-    else begin()
-  }
-
-  readonly #looking = new WeakSet<Gate>()
 
   #processChanged(process: Process): void {
     if (process !== this.process) return

@@ -79,9 +79,23 @@ export class Verb {
     return answer
   }
 
+  /** Again and again: a server that is about to be there does not answer yet. */
+  async askPatiently<T>(node: NodeName, withinMs: number, question: (server: DatabaseServer) => T): Promise<T> {
+    const began = this.#clock.mono()
+    for (;;) {
+      try {
+        return await this.ask(node, question)
+      } catch (error) {
+        if (this.isOff || this.#clock.mono() - began >= withinMs) throw error
+        await this.pass(POLL_MS.most)
+      }
+    }
+  }
+
   async launch(): Promise<void> {
     const { processes, service } = this.server.parts
     if (this.server.runs) return
+    this.disk.settings.restoreFrom = []
     await this.pass(FORK_MS)
     if (processes.habitsOf(service).refused) throw refusal('not started: the binary is missing')
     if (this.server.runs) return
@@ -104,7 +118,7 @@ export class Verb {
 
   /** Ends the receiver and everything that could start another: true when nothing can be received any more. */
   async stopReceiving(): Promise<void> {
-    Object.assign(this.disk.settings, { receiveFrom: null, restoreFrom: false })
+    Object.assign(this.disk.settings, { receiveFrom: null, restoreFrom: [] })
     this.server.reload()
     let empty = 0
     await this.until('the end of the receiver', FENCE_WITHIN_MS, () => {

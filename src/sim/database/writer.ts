@@ -19,8 +19,10 @@ export function writeAllTheTime(world: World, service: ServiceName, ledger: Ledg
       if (!server?.open || node.processes.habitsOf(service).unwell) continue
       server.write((entry) => {
         ledger.acknowledge(node.name, entry, server.disk.log, world.nowMs)
-        if (needsTwo && copiesOf(world, service, entry) < 2)
-          world.broken(`${service} on ${node.name} acknowledged a write that nobody else has`)
+        const others = copiesOf(world, service, entry) - 1
+        if (needsTwo && others < 1) world.broken(`${service} on ${node.name} acknowledged a write that nobody else has`)
+        else if (others < server.k)
+          world.broken(`${service} on ${node.name} acknowledged a write that ${others} of ${server.k} others have`)
       })
     }
     world.clock.after(EVERY_MS, tick)

@@ -12,6 +12,7 @@
  *     store away | slow | full | unsure | back
  *     unwell a.worker   crash a.worker every 50ms   refuse a.worker   stubborn a.worker   fix a.worker
  *     stuck-receiver a.db   late-receiver a.db   slow-checkpoint a.db   failing-rewind a.db
+ *     foreign-log a.db   hasty-start a.db   lost-log a.db   broken-stream a.db   half-open-stream a.db
  *     pause a.db   block a.db   slow a.db   fill a.db   slow-disk a.db   cancel-waits db.primary     (replay, disk, commits that wait)
  *     transaction db.primary                  somebody begins one and does not end it before `fix`
  *     clock a back 1h | ahead 1h     slow-kills a     (its kernel takes long to end what is killed)
@@ -43,6 +44,11 @@ export type CopyFault =
   | 'late-receiver'
   | 'slow-checkpoint'
   | 'failing-rewind'
+  | 'foreign-log'
+  | 'hasty-start'
+  | 'lost-log'
+  | 'broken-stream'
+  | 'half-open-stream'
   | 'transaction'
 
 export type Command = { readonly text: string } & (
@@ -140,6 +146,11 @@ const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   'late-receiver': parseTargeted('late-receiver'),
   'slow-checkpoint': parseTargeted('slow-checkpoint'),
   'failing-rewind': parseTargeted('failing-rewind'),
+  'foreign-log': parseTargeted('foreign-log'),
+  'hasty-start': parseTargeted('hasty-start'),
+  'lost-log': parseTargeted('lost-log'),
+  'broken-stream': parseTargeted('broken-stream'),
+  'half-open-stream': parseTargeted('half-open-stream'),
   transaction: parseTargeted('transaction'),
   wait: ([time]) => ({ do: 'wait', forMs: parseTime(time) }),
 }

@@ -3,7 +3,7 @@ import type { AgentSurface } from '../../agent/surface.ts'
 import type { Accepted, EventRecord } from '../../api/contract.ts'
 import { AssertionError } from '../../lib/assert.ts'
 import { formatDuration } from '../../lib/duration.ts'
-import { harmCopy, healCopy } from '../database/harm.ts'
+import { harmCopy, healCopy, isCopyFault } from '../database/harm.ts'
 import { serves } from '../served.ts'
 import type { MadeUpNode, MadeUpService } from '../spec.ts'
 import { madeUpCluster } from '../spec.ts'
@@ -58,6 +58,7 @@ class Runner {
 
   async #act(command: Command): Promise<void> {
     const world = this.#theWorld()
+    if (isOfCopy(command)) return this.#harm(command.do, command.target)
     switch (command.do) {
       case 'start':
         world.start()
@@ -91,19 +92,6 @@ class Runner {
       case 'fix':
       case 'crash':
         this.#spoil(command)
-        break
-      case 'pause':
-      case 'block':
-      case 'slow':
-      case 'fill':
-      case 'slow-disk':
-      case 'cancel-waits':
-      case 'stuck-receiver':
-      case 'late-receiver':
-      case 'slow-checkpoint':
-      case 'failing-rewind':
-      case 'transaction':
-        this.#harm(command.do, command.target)
         break
       case 'slow-kills':
         world.node(command.node).processes.killWithinMs = SLOW_KILL_MS
@@ -197,7 +185,7 @@ class Runner {
     const world = this.#theWorld()
     if (target.what !== 'process' && target.what !== 'primary') return this.#fail('name a node and a service')
     const node = target.what === 'process' ? target.node : world.primaryOf(target.service)?.node
-    if (node === undefined || !harmCopy(world, how, node, target.service))
+    if (node === undefined || harmCopy(world, how, node, target.service) === null)
       this.#fail(`there is no copy of ${target.service} there`)
   }
 
@@ -296,4 +284,8 @@ class Runner {
 function sentenceOf(node: string, { rule, kind, service, why }: EventRecord): string {
   const about = kind === 'ended' ? (service ?? '') : why
   return `${node}  ${kind.padEnd(7)} ${rule.padEnd(20)} ${about}`.trimEnd()
+}
+
+function isOfCopy(command: Command): command is Extract<Command, { do: CopyFault }> {
+  return isCopyFault(command.do)
 }

@@ -1,0 +1,37 @@
+/**
+ * What opens a primary to people is that the row of its rule is on its quorum. PostgreSQL says the same to whoever waited for
+ * that, to whoever was cancelled while it waited, and, right after a start, to whoever did not wait at all (traps 8 and 11).
+ */
+import { afterEach, expect, test } from 'vitest'
+import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { Trio } from './postgres-trio.ts'
+
+let trio: Trio | undefined
+
+afterEach(async () => {
+  await trio?.end()
+  trio = undefined
+})
+
+test('trap 8: a mark that was cancelled while it waited opens nothing, and does so when its quorum has it', async () => {
+  const t = new Trio({ options: { timing: { ...POSTGRES_DEFAULTS.timing, markMs: 700 } } })
+  trio = t
+  await t.begin()
+  await t.driver('a').kill()
+  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
+  const rule = t.rule(2, 'b')
+  await expect(t.driver('b').lead(rule)).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
+  const marks =
+    "select pid from pg_stat_activity where wait_event = 'SyncRep' and query ~ 'insert into understudy.rules'"
+  await t.until('the mark waits', async () => (await t.rows('b', marks)).length === 1)
+  await t.rows('b', `select pg_cancel_backend(pid) from (${marks}) as it`)
+  await t.until('it waits no more', async () => (await t.rows('b', marks)).length === 0)
+  const cancelledAt = systemClock.mono()
+  await t.until('a second to pass, in which nobody is let in', async () => {
+    expect(t.observe('b').replica.ruleDurable).toBe(false)
+    return systemClock.mono() - cancelledAt > 1_000
+  })
+  await t.driver('c').follow(rule, t.address('b'))
+  await t.until('the row is on its quorum', () => t.observe('b').replica.ruleDurable)
+})
