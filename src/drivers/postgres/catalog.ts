@@ -104,7 +104,7 @@ select $1, $2, $3, $4, $5, $6, ('x' || substr(pg_walfile_name(pg_current_wal_lsn
  */
 export async function insertRule(client: pg.Client, rule: Rule, promotion: string): Promise<string> {
   await client.query(INSERT_RULE, [rule.term, promotion, rule.id, rule.primary, rule.members, rule.k])
-  const { rows } = await client.query('select pg_current_wal_lsn()::text as it')
+  const { rows } = await client.query('select pg_current_wal_flush_lsn()::text as it')
   return String((rows[0] as Row).it)
 }
 

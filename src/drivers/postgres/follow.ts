@@ -249,6 +249,8 @@ async function untilItStreams(member: Member, primary: PrimaryAddress, signal: A
 }
 
 async function receiverFrom(member: Member, primary: PrimaryAddress): Promise<unknown> {
-  const [row] = await member.session.query('select pid, sender_port, status from pg_stat_wal_receiver')
-  return row?.status === 'streaming' && row.sender_port === primary.port ? row.pid : undefined
+  const [row] = await member.session.query('select pid, sender_host, sender_port, status from pg_stat_wal_receiver')
+  // The host as well: with a fixed port all servers have the same one.
+  const isFrom = row?.sender_host === primary.host && row.sender_port === primary.port
+  return row?.status === 'streaming' && isFrom ? row.pid : undefined
 }

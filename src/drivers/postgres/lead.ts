@@ -20,8 +20,8 @@ import { destroy, localClient, within } from './session.ts'
 import { slotName } from './settings.ts'
 import { positionIn } from './standing.ts'
 
-/** Mostly it is there at the first look. */
-const ON_QUORUM_EVERY_MS = 20
+/** Mostly it is there at the first look; each look is a part of a failover. */
+const ON_QUORUM_EVERY_MS = 3
 
 /** Resolves when the mark is on its quorum; `marking` goes on when that takes longer than it may. */
 export async function lead(member: Member, rule: Rule, mark: () => Promise<void>, signal: AbortSignal): Promise<void> {
