@@ -49,7 +49,8 @@ export function failureOf(view: View, service: ServiceSpec, { primary, k }: Rule
   if (instance.state === 'stopped') {
     const byItself = instance.failures > 0
     if (!byItself && instance.stateForMs < BACK_WITHIN_MS) return undefined
-    return failed('primary-down', instance.note || 'has ended', instance.stateForMs - (byItself ? 0 : BACK_WITHIN_MS))
+    const what = `is down: ${instance.note || 'it has ended'}`
+    return failed('primary-down', what, instance.stateForMs - (byItself ? 0 : BACK_WITHIN_MS))
   }
   if (instance.hung) return failed('primary-unwell', `hangs: ${instance.note}`, instance.healthForMs)
   const { unhealthyForMs, startWithinMs } = service.timing

@@ -43,7 +43,7 @@ export const follow = forEachReplicated((view, service) => {
   }
   if (instance.state !== 'stopped') return undefined
   if (rule.term === 1 && phase === 'promoting') return undefined // the first copy is being made: there is none here
-  const why = `${service.name} on ${view.self} ${instance.note || 'does not run'}`
+  const why = `${service.name} on ${view.self} is down: ${instance.note || 'it does not run'}`
   // It led in a term that is over, and may be all that is left of that term's writes: fenced it runs, and says how far it is.
   if (instance.term > 0)
     return found('standby-down', why, 'by-actor', [{ kind: 'fence', service: service.name, term: rule.term }])

@@ -89,7 +89,7 @@ function marked(view: View, service: ServiceSpec, rule: Rule): Problem {
 function restarted(view: View, service: ServiceSpec, rule: Rule, found: (why: string, ...steps: Step[]) => Problem) {
   const instance = localInstance(view, service.name)
   const record = ruledRecord(view, service)
-  const ended = `${service.name} on ${view.self} ${instance.note || 'has ended'}: it is started again where it led`
+  const ended = `${service.name} on ${view.self} is down and started again where it led: ${instance.note || 'it has ended'}`
   if (instance.retryInMs > 0) return found(ended)
   const failure = failureOf(view, service, rule)
   const hopeful = record !== undefined && couldBeat(view, service, record.replica.rules, view.self)
