@@ -27,6 +27,8 @@ export interface Disk {
   full: boolean
   /** By the world's truth: a copy that was rewound makes no sense before it has so much. */
   soundFrom: number
+  /** It had so much once. From then on PostgreSQL itself answers nobody, after a restart, before it has so much again. */
+  wasSound: boolean
   /** What a receiver wrote is safe after so long, and lost with the power before that. */
   flushMs: number
   /** The password that a receiver connects with. Without it none can, whoever started it and with which settings. */
@@ -82,6 +84,7 @@ export function newDisk(): Disk {
     record: { pledged: 0, following: null, leading: null, suspect: false, quarantinedUntil: null },
     full: false,
     soundFrom: 0,
+    wasSound: true,
     flushMs: FLUSH_MS,
     key: false,
     ailments: { ...NO_AILMENTS },

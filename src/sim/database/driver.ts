@@ -255,7 +255,7 @@ export class DatabaseDriver implements ReplicaDriver {
     this.#sight = sightOf(server)
     const { quarantinedUntil } = disk.record
     if (quarantinedUntil !== null && this.#sight.receives && replay.replayed >= quarantinedUntil)
-      disk.record = { ...disk.record, quarantinedUntil: null }
+      Object.assign(disk, { record: { ...disk.record, quarantinedUntil: null }, wasSound: true })
   }
 
   #seeEnd(): void {

@@ -115,6 +115,7 @@ async function rewind(verb: Verb, rule: Rule): Promise<void> {
   if (!source.checkpointed) return verb.launch()
   verb.disk.log = verb.disk.log.slice(0, shared(verb.disk.log, log))
   verb.disk.soundFrom = log.length
+  verb.disk.wasSound = false
   verb.disk.checkpoint = Math.min(verb.disk.checkpoint, verb.disk.log.length)
   verb.server.parts.ledger.rewound(verb.server.parts.node)
   await verb.launch()
@@ -133,6 +134,7 @@ async function clone(verb: Verb, rule: Rule): Promise<void> {
     checkpoint: before,
     keptFrom: before,
     soundFrom: 0,
+    wasSound: true,
     hasData: true,
     standbySignal: true,
   })

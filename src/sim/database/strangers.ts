@@ -127,6 +127,7 @@ function readStandby({ world, node, service, server, ledger }: Place): void {
   if (!server.runs || server.isFrozen || !server.inRecovery || !letsReadersIn(server.disk.record)) return
   const { disk, replay } = server
   const shown = replay.replayed
+  if (shown < disk.soundFrom && disk.wasSound) return // it is not consistent yet, and says so
   if (shown < disk.soundFrom)
     world.broken(`${service} on ${node} was read after a rewind, ${disk.soundFrom - shown} entries too early`)
   ledger.seen(disk.log[shown - 1])
