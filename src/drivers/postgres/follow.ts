@@ -53,14 +53,17 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
   await ensureSlots(member, [rule.primary, ...rule.members])
 }
 
-/** What it lacks may be gone from the primary, when it was away for long: then only a copy helps, and waiting never would. */
+/**
+ * What it lacks may be gone from the primary, when it was away for long, or a receiver of an older time brought it what the
+ * primary does not have: then waiting would never help.
+ */
 async function catchUp(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const facts = await factsOf(member, rule, primary, signal)
-  await renewSlot(member, primary)
-  if (!lacksLog(await settled(member), facts)) return
+  const isPart = !lacksLog(await settled(member), facts) && (await divergenceFrom(member, facts)) === null
+  if (isPart) return renewSlot(member, primary)
   member.parts.record.change({ following: null })
-  await stopReceiving(member)
-  await copyAll(member, rule, primary, facts, signal)
+  await prepareData(member, rule, primary, facts, signal)
+  await renewSlot(member, primary)
   await receive(member, rule, primary)
 }
 

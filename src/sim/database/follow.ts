@@ -40,16 +40,21 @@ function isFrom({ server }: Verb, { primary }: Rule): boolean {
   return server.receiver?.streaming === true && server.receiver.from === primary
 }
 
-/** What it lacks may be gone from the primary: then only a copy helps, and waiting never would (trap 23). */
+/**
+ * What it lacks may be gone from the primary (trap 23), or a receiver of an older time brought it what the primary does not have:
+ * then waiting would never help.
+ */
 async function catchUp(verb: Verb, rule: Rule): Promise<void> {
   const primary = await verb.askPatiently(rule.primary, START_WITHIN_MS, (server) => factsOf(server, rule))
-  await renewSlot(verb, rule)
   if (!verb.server.runs) await verb.launch()
-  if (!lacksLog(await verb.settledLength(), primary)) return
-  verb.note({ following: null })
-  await verb.stopReceiving()
-  await clone(verb, rule)
-  verb.note({ following: { term: rule.term, node: rule.primary } })
+  const length = await verb.settledLength()
+  const isPart = divergenceOf(verb.disk, length, primary) === null && !lacksLog(length, primary)
+  if (!isPart) {
+    verb.note({ following: null })
+    await prepare(verb, rule)
+  }
+  await renewSlot(verb, rule)
+  verb.note({ following: { term: rule.term, node: rule.primary }, suspect: false })
 }
 
 function lacksLog(length: number, { disk }: Facts): boolean {
