@@ -49,11 +49,11 @@ async function catchUp(verb: Verb, rule: Rule): Promise<void> {
   if (!verb.server.runs) await verb.launch()
   const length = await verb.settledLength()
   const isPart = divergenceOf(verb.disk, length, primary) === null && !lacksLog(length, primary)
-  if (!isPart) {
-    verb.note({ following: null })
-    await prepare(verb, rule)
-  }
+  if (isPart) return void (await renewSlot(verb, rule))
+  verb.note({ following: null })
+  await prepare(verb, rule)
   await renewSlot(verb, rule)
+  if (verb.record.pledged !== rule.term) throw refusal('pledged to a higher term meanwhile')
   verb.note({ following: { term: rule.term, node: rule.primary }, suspect: false })
 }
 
