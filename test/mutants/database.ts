@@ -213,8 +213,8 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'log-that-is-gone-is-waited-for',
     file: 'sim/database/follow.ts',
-    from: '  if (!lacksLog(await verb.settledLength(), primary)) return\n',
-    to: '  if (!lacksLog(await verb.settledLength(), primary) || primary.checkpointed) return\n',
+    from: 'primary) === null && !lacksLog(length, primary)\n',
+    to: 'primary) === null\n',
     means: 'it follows this primary already: the stream will come',
     breaks: 'service comes back',
   },
