@@ -2,10 +2,10 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { connectBalancer } from '../../dist/balancer/control.js'
+import { freePort } from '../failover/machine.mjs'
 
 /** The newest installed PostgreSQL that has pgbench; undefined when there is none. */
 export function binaries() {
@@ -31,7 +31,7 @@ export class Ways {
     const data = join(this.folder, 'data')
     mkdirSync(data, { mode: 0o700 })
     if (this.#account.uid !== undefined) chownSync(data, this.#account.uid, this.#account.gid)
-    this.#server = await freePort()
+    this.#server = await freePort('127.0.0.1')
     const initdb = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8']
     execFileSync(join(this.#bin, 'initdb'), initdb, { ...this.#account, stdio: 'ignore' })
     const settings = ['listen_addresses=127.0.0.1', 'max_connections=700', 'shared_buffers=1GB'].flatMap((setting) => [
@@ -50,7 +50,7 @@ export class Ways {
       console.log('left out: PgBouncer is not installed (apt-get install pgbouncer)')
       return undefined
     }
-    const port = await freePort()
+    const port = await freePort('127.0.0.1')
     const config = join(this.folder, 'pgbouncer.ini')
     const users = join(this.folder, 'users.txt')
     writeFileSync(users, '"postgres" ""\n')
@@ -66,7 +66,7 @@ export class Ways {
   }
 
   async relay() {
-    const port = await freePort()
+    const port = await freePort('127.0.0.1')
     const program = join(import.meta.dirname, 'bare-relay.mjs')
     const { pid } = this.#begin(process.execPath, [program, String(port), String(this.#server)])
     await this.#answers(port)
@@ -75,7 +75,7 @@ export class Ways {
 
   /** `dist`: of which build. */
   async door(dist = join(import.meta.dirname, '../../dist')) {
-    const port = await freePort()
+    const port = await freePort('127.0.0.1')
     const [socket, saved] = [join(this.folder, `${port}.sock`), join(this.folder, `${port}.json`)]
     const program = join(resolve(dist), 'balancer/main.js')
     const child = this.#begin(process.execPath, [program, '--socket', socket, '--saved', saved])
@@ -148,14 +148,6 @@ function listens(socket, port, server) {
     const route = { ...place, holdMs: 20_000, probe, targets: [target], peers: [], readOnly: null }
     link.publish({ version: 1, node: 'a', routes: [route] })
   })
-}
-
-async function freePort() {
-  const server = createServer()
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** Neither PostgreSQL nor PgBouncer may run as root. */
