@@ -17,6 +17,7 @@
 import type { Term } from '../../core/model.ts'
 import type { Position } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
+import { sleep } from '../../lib/clock.ts'
 import { signal } from '../../lib/proc.ts'
 import { until } from '../../lib/until.ts'
 import type { Member } from './member.ts'
@@ -24,6 +25,9 @@ import { mayReceive } from './record.ts'
 import { receiversOf } from './server.ts'
 import { includeOurs } from './settings.ts'
 import { type LogState, logState, positionIn } from './standing.ts'
+
+/** The SQLSTATE of a server that starts, ends, or is a standby that is not consistent yet. */
+const STARTING = '57P03'
 
 /** Null: it is pledged and has no data, so it says nothing about what was acknowledged. */
 export async function fence(member: Member, term: Term): Promise<Position | null> {
@@ -57,7 +61,7 @@ export async function stopReceiving(member: Member): Promise<void> {
   const { postmaster } = member
   if (!postmaster) return
   member.takeKey()
-  // A restore_command that somebody put into postgresql.auto.conf comes after ours, and would be in force for good (trap 5).
+  // What somebody put into postgresql.auto.conf comes after ours, and would be in force for good.
   includeOurs(member.parts.folder, member.parts.folder.data)
   member.reload()
   let emptyLooks = 0
@@ -67,8 +71,15 @@ export async function stopReceiving(member: Member): Promise<void> {
     for (const receiver of receivers) signal(receiver, 'SIGTERM')
     // The kernel's list may leave one out while others end: one empty look is not enough.
     emptyLooks = receivers.length === 0 ? emptyLooks + 1 : 0
-    return emptyLooks >= 2 && (await serverAgrees(member))
+    return emptyLooks >= 2 && (await serverAgrees(member).catch((error) => unlessStarting(member, error)))
   })
+}
+
+/** It answers when it has replayed what makes it whole: asked again until then. */
+async function unlessStarting({ parts }: Member, error: unknown): Promise<false> {
+  if ((error as { code?: unknown }).code !== STARTING) throw error
+  await sleep(parts.clock, 5) // each question is a new process
+  return false
 }
 
 /** The fence still stands: what is looked at again before a promotion. */

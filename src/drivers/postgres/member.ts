@@ -18,7 +18,7 @@ import type { PostgresOptions } from './options.ts'
 import { mayReceive, type RecordFile } from './record.ts'
 import { killRemains, lastWords, launch, type Postmaster } from './server.ts'
 import { Session } from './session.ts'
-import { conninfo, includeOurs, REPLICATION_ROLE, replaceFile, settingsText } from './settings.ts'
+import { conninfo, includeOurs, REPLICATION_ROLE, replaceFile, settingsText, takeBack } from './settings.ts'
 
 export interface MemberParts {
   readonly node: NodeName
@@ -112,6 +112,15 @@ export class Member {
   reload(): void {
     this.writeFiles()
     if (!this.postmaster?.signal('SIGHUP')) throw new UnderstudyError('UND_REFUSED', 'no server runs here')
+  }
+
+  /** Somebody set with ALTER SYSTEM what only the cluster may set: out of the file again, and out of force. */
+  takeBack(): void {
+    const { folder, tell } = this.parts
+    const names = this.runs ? takeBack(folder, folder.data) : []
+    if (names.length === 0) return
+    this.reload()
+    tell(`${names.join(', ')} was set with ALTER SYSTEM, and is taken back: use the config`)
   }
 
   /** Reads its files again, and resolves when a session sees `value` in force. */

@@ -17,6 +17,7 @@ import type { Stop } from '../../lib/stop.ts'
 import { until } from '../../lib/until.ts'
 import type { Binaries } from './binaries.ts'
 import type { Folder } from './folder.ts'
+import { fixedArguments } from './settings.ts'
 
 /** How often an adopted postmaster is looked at: a child that is ours says itself that it ended. */
 const LOOK_EVERY_MS = 20
@@ -84,7 +85,7 @@ export async function launch(folder: Folder, binaries: Binaries, clock: Clock): 
   const log = openSync(folder.logPath, 'a', 0o600)
   const { account } = folder
   try {
-    const child = spawn(binaries.postgres, ['-D', folder.data], {
+    const child = spawn(binaries.postgres, ['-D', folder.data, ...fixedArguments()], {
       cwd: folder.data,
       env: { ...serverEnvironment(), ...binaries.env },
       detached: true,

@@ -2,10 +2,12 @@
  * The file understudy.conf in the data folder, included at the end of postgresql.conf. Users' settings come first in it and
  * ours last, so ours win. Each of ours has a reason; the config refuses users' values for them (`refusedSettings`).
  *
- * postgresql.auto.conf (ALTER SYSTEM) is read after all of this: our names are taken out of it before each start, and the
- * fence and the lead check with SHOW what is really in force.
+ * postgresql.auto.conf (ALTER SYSTEM) is read after all of this. What never changes is said on the command line as well, where
+ * no file can overrule it while the server runs: Patroni does the same with what must be equal everywhere. The rest is taken
+ * out of postgresql.auto.conf at each start and soon after somebody put it there (`takeBack`), and the fence and the lead
+ * check with SHOW what is really in force.
  */
-import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { NodeName } from '../../core/model.ts'
 import type { Rule } from '../../core/replica.ts'
@@ -73,24 +75,34 @@ export function refusedSettings(settings: PostgresOptions['settings']): readonly
   })
 }
 
+/** For good, and on every member: losing one of these while the server runs would lose what is acknowledged, or a failover. */
+const FIXED: Readonly<Record<string, Value>> = {
+  hot_standby: true,
+  fsync: true,
+  full_page_writes: true,
+  synchronous_commit: 'on',
+  restore_command: '',
+  recovery_target_timeline: 'latest',
+  wal_log_hints: true,
+  restart_after_crash: false,
+}
+
+/** For the postmaster's command line. */
+export function fixedArguments(): string[] {
+  return Object.entries(FIXED).flatMap(([name, value]) => ['-c', `${name}=${bare(value)}`])
+}
+
 export function settingsText(situation: Situation): string {
   const { options, leading, node } = situation
   const own: Record<string, Value> = {
     listen_addresses: situation.address,
     port: situation.port,
     cluster_name: node,
-    hot_standby: true,
-    fsync: true,
-    full_page_writes: true,
-    synchronous_commit: 'on',
+    ...FIXED,
     // The members of the rule that this one leads under; a standby has no say and no members.
     synchronous_standby_names: leading ? synchronousStandbyNames(leading) : '',
     primary_conninfo: situation.conninfo,
     primary_slot_name: situation.conninfo === '' ? '' : slotName(node),
-    restore_command: '',
-    recovery_target_timeline: 'latest',
-    wal_log_hints: true,
-    restart_after_crash: false,
     wal_retrieve_retry_interval: '100ms',
     wal_receiver_timeout: `${options.timing.walTimeoutMs}ms`,
     wal_sender_timeout: `${options.timing.walTimeoutMs}ms`,
@@ -116,8 +128,12 @@ export function settingsText(situation: Situation): string {
 }
 
 function quote(value: Value): string {
+  return typeof value === 'string' ? `'${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'` : bare(value)
+}
+
+function bare(value: Value): string {
   if (typeof value === 'boolean') return value ? 'on' : 'off'
-  return typeof value === 'number' ? String(value) : `'${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
+  return String(value)
 }
 
 /** How a receiver reaches its primary. The password is not in it but in a file that the fence takes away (fence.ts). */
@@ -168,14 +184,28 @@ export function replaceFile(folder: Folder, path: string, text: string): void {
   renameSync(beside, path)
 }
 
+const INCLUDE = "include_if_exists = 'understudy.conf'"
+
 /** Makes postgresql.conf include our file, once and last, and takes our names out of postgresql.auto.conf. */
 export function includeOurs(folder: Folder, dataDir: string): void {
   const main = join(dataDir, 'postgresql.conf')
-  const include = "include_if_exists = 'understudy.conf'"
-  const text = readFileSync(main, 'utf8')
-  if (!text.includes(include)) replaceFile(folder, main, `${text.trimEnd()}\n\n${include}\n`)
+  const lines = readFileSync(main, 'utf8').trimEnd().split('\n')
+  if (lines.at(-1) !== INCLUDE) {
+    const theirs = lines.filter((line) => line !== INCLUDE).join('\n')
+    replaceFile(folder, main, `${theirs.trimEnd()}\n\n${INCLUDE}\n`)
+  }
+  takeBack(folder, dataDir)
+}
+
+/** Takes our names out of postgresql.auto.conf; returns those that were there. */
+export function takeBack(folder: Folder, dataDir: string): readonly string[] {
   const auto = join(dataDir, 'postgresql.auto.conf')
-  const lines = readFileSync(auto, 'utf8').split('\n')
-  const kept = lines.filter((line) => !Object.hasOwn(OWN_SETTINGS, line.split('=')[0]?.trim().toLowerCase() ?? ''))
-  if (kept.length !== lines.length) replaceFile(folder, auto, kept.join('\n'))
+  const lines = existsSync(auto) ? readFileSync(auto, 'utf8').split('\n') : []
+  const nameIn = (line: string) => line.split('=')[0]?.trim().toLowerCase() ?? ''
+  const taken = lines.map(nameIn).filter((name) => Object.hasOwn(OWN_SETTINGS, name))
+  if (taken.length > 0) {
+    const kept = lines.filter((line) => !Object.hasOwn(OWN_SETTINGS, nameIn(line)))
+    replaceFile(folder, auto, kept.join('\n'))
+  }
+  return taken
 }

@@ -100,6 +100,7 @@ export class Watch {
     const { member } = this.#parts
     if (!member.runs) return
     try {
+      member.takeBack()
       const before = this.sight
       const sight = await look(member)
       if (!member.runs) return

@@ -9,8 +9,8 @@ import type { Entry } from './log.ts'
 
 /** What becomes of the service, by the world's truth. */
 export interface Milestone {
-  /** `opened`: people were let in. `rewound`: a copy was, and has not caught up. */
-  readonly what: 'opened' | 'rewound'
+  /** `promoted`: it writes, and nobody has it yet. `opened`: people were let in. `rewound`: a copy was, and has not caught up. */
+  readonly what: 'promoted' | 'opened' | 'rewound'
   readonly node: NodeName
 }
 
@@ -124,6 +124,7 @@ export class Ledger {
       this.#tell([
         `${this.#service} on ${node} was promoted after a rewind, ${soundFrom - log.length} entries too early`,
       ])
+    this.#reached({ what: 'promoted', node })
   }
 
   /** What a copy that should have everything lacks. */

@@ -135,6 +135,30 @@ function archiveOfTheOld(site: Site): void {
   site.hit('cut off', { node: old }, 1_200 + 2_000 * random())
 }
 
+/**
+ * A successor dies with what only it has, and the next one's timeline gets the same number (trap 20). A standby that waits for
+ * that one is made to read an archive, and finds there what was lost (trap 5): the numbers fit.
+ */
+function archiveOfTheLost(site: Site): void {
+  const { random } = site
+  site.hit('kill primary', {}, 0)
+  site.next('promoted', (lost) => {
+    site.after(1 + 2 * random(), () => site.hit('kill node', { node: lost }, SEQUENCE_MS))
+    const others = site.nodes.filter((node) => node !== lost)
+    const look = () => {
+      const waiting = others.filter((node) => site.waitsForStream(node))
+      for (const node of waiting) site.hit('foreign log', { node }, SEQUENCE_MS)
+      site.after(2, look)
+    }
+    site.next('elected', () => {
+      const { rule } = site
+      if (rule) site.hit('slow replay', { node: rule.primary }, 500)
+      look()
+      site.next('opened', (node) => site.after(300 + 500 * random(), () => site.hit('kill primary', { node }, 3_000)))
+    })
+  })
+}
+
 /** What a copy lacks is removed while it is away, from whoever leads by then as well (trap 23). */
 function logIsGone(site: Site): void {
   const { random } = site
@@ -192,6 +216,7 @@ const SEQUENCES = [
   sleepsThroughIt,
   sleepsThroughIt,
   archiveOfTheOld,
+  archiveOfTheLost,
   logIsGone,
   startsHastily,
   nameIsTaken,

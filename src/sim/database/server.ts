@@ -62,6 +62,7 @@ export class DatabaseServer {
   /** Somebody has begun a transaction and does not end it. */
   hasOpenTransaction = false
   checkpointed = true
+  heedsArchive = false
   /** Received since the last start; null: nothing. */
   received: number | null = null
   /** Until then nobody waits for a quorum (trap 11). */
@@ -109,10 +110,14 @@ export class DatabaseServer {
     for (const listener of [...this.#listeners]) listener()
   }
 
-  /** Starts with the settings that are in the files: in recovery when the signal file is there. */
-  launch(process: Process): void {
+  /**
+   * Starts with the settings that are in the files: in recovery when the signal file is there. `heedsArchive`: a restore_command in
+   * the files holds, because none stands on the command line.
+   */
+  launch(process: Process, { heedsArchive }: { readonly heedsArchive: boolean }): void {
     const { settings, standbySignal } = this.disk
     this.process = process
+    this.heedsArchive = heedsArchive
     this.gate = new Gate(this.parts.clock)
     this.open = false
     this.received = null

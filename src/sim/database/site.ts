@@ -83,6 +83,12 @@ export class Site {
     return this.world.node(node).databases.get(this.service)
   }
 
+  /** It has been told whom to receive from, and has not come to that. */
+  waitsForStream(node: NodeName): boolean {
+    const server = this.copyOn(node)
+    return server?.runs === true && server.inRecovery && server.disk.settings.receiveFrom !== null && !server.receiver
+  }
+
   /** Ends a frozen server's sleep before its time. */
   wake(node: NodeName): void {
     const process = this.world.processOf(this.service, node)

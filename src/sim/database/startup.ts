@@ -60,9 +60,9 @@ export class Startup {
 
   /** Where no stream brings log, an archive may: whatever continues what is here, the oldest branch before any other (trap 5). */
   #restore(): void {
-    const { disk, parts } = this.#server
+    const { disk, parts, heedsArchive } = this.#server
     const { restoreFrom } = disk.settings
-    if (restoreFrom.length === 0) return
+    if (!heedsArchive || restoreFrom.length === 0) return
     const archived = restoreFrom.flatMap((node) => parts.peer(node)?.disk ?? [])
     disk.log.push(...continuation(disk.log, archived))
   }

@@ -95,14 +95,13 @@ export class Verb {
   async launch(): Promise<void> {
     const { processes, service } = this.server.parts
     if (this.server.runs) return
-    this.disk.settings.restoreFrom = []
     await this.pass(FORK_MS)
     if (processes.habitsOf(service).refused) throw refusal('not started: the binary is missing')
     if (this.server.runs) return
     const leads = !this.disk.standbySignal
     const process = processes.spawn(service, leads ? 'primary' : 'standby', leads ? this.server.lastTerm : 0)
     processes.open(process)
-    this.server.launch(process)
+    this.server.launch(process, { heedsArchive: false })
     await this.pass(ANSWERS_AFTER_MS)
     if (!this.server.runs) throw refusal('the server ended while it started')
   }
@@ -118,7 +117,7 @@ export class Verb {
 
   /** Ends the receiver and everything that could start another: true when nothing can be received any more. */
   async stopReceiving(): Promise<void> {
-    Object.assign(this.disk.settings, { receiveFrom: null, restoreFrom: [] })
+    this.disk.settings.receiveFrom = null
     this.server.reload()
     let empty = 0
     await this.until('the end of the receiver', FENCE_WITHIN_MS, () => {

@@ -1,0 +1,112 @@
+/**
+ * ALTER SYSTEM is read after every file of ours, and a reload puts it in force: a superuser can undo a promise without wanting to.
+ * What never changes stands on the server's command line, where nothing overrules it; the rest is taken back.
+ */
+import { spawn } from 'node:child_process'
+import { appendFileSync, existsSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { sleep, systemClock } from '../../src/lib/clock.ts'
+import { Trio } from './postgres-trio.ts'
+
+let trio: Trio | undefined
+
+afterEach(async () => {
+  await trio?.end()
+  trio = undefined
+})
+
+async function begin(): Promise<Trio> {
+  trio = new Trio()
+  await trio.begin()
+  return trio
+}
+
+const inForce = async (t: Trio, node: string, name: string) =>
+  (await t.rows(node, `select current_setting('${name}') as it`))[0]?.it
+
+/** Set and read again by the server: the second name shows that it has read its files. */
+async function alterSystem(t: Trio, node: string, name: string, value: string): Promise<void> {
+  await t.rows(node, `alter system set ${name} = '${value}'`)
+  await t.rows(node, "alter system set log_min_duration_statement = '77s'")
+  await t.rows(node, 'select pg_reload_conf()')
+  const isRead = async () => (await inForce(t, node, 'log_min_duration_statement')) === '77s'
+  await t.until('the server to have read its files', isRead)
+}
+
+/** A server that another hand than ours started on a folder of ours: without what stands on our command line. */
+async function startByHand(t: Trio, node: string): Promise<void> {
+  const { pid } = t.observe(node)
+  const exe = readlinkSync(`/proc/${pid}/exe`)
+  const env = Object.fromEntries(
+    readFileSync(`/proc/${pid}/environ`, 'utf8')
+      .split('\0')
+      .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  )
+  const data = t.dataOf(node)
+  const { uid, gid } = statSync(data)
+  await t.driver(node).kill()
+  await t.driver(node).close()
+  appendFileSync(join(data, 'postgresql.auto.conf'), "restore_command = 'cp /nowhere/%f %p'\n")
+  spawn(exe, ['-D', data], { cwd: data, env, detached: true, stdio: 'ignore', uid, gid }).unref()
+  const lock = join(data, 'postmaster.pid')
+  await t.until('it to be ready', () => existsSync(lock) && /standby|ready/.test(readFileSync(lock, 'utf8')))
+}
+
+test('trap 5: a restore_command is never run on a member that waits for its stream', async () => {
+  const t = await begin()
+  const called = join(t.dataOf('b'), 'called')
+  await t.driver('a').kill()
+  await t.until(
+    'the end of its stream',
+    async () => (await t.rows('b', 'select 1 from pg_stat_wal_receiver')).length === 0,
+  )
+  await alterSystem(t, 'b', 'restore_command', `touch ${called}; false`)
+  expect(await inForce(t, 'b', 'restore_command')).toBe('')
+  await sleep(systemClock, 500) // five times as long as a server waits before it looks for log again
+  expect(existsSync(called)).toBe(false)
+})
+
+test('trap 5: of a server that somebody else started it is taken out of force, and does not hold up a fence', async () => {
+  const t = await begin()
+  await startByHand(t, 'b')
+  await t.restartAgent('b')
+  await t.driver('b').fence(2)
+  expect(await inForce(t, 'b', 'restore_command')).toBe('')
+  expect(t.observe('b').replica.fenced).toBe(true)
+})
+
+test('what acknowledgements rest on cannot be turned off in a running server, and what was tried is told', async () => {
+  const t = await begin()
+  await alterSystem(t, 'a', 'fsync', 'off')
+  await alterSystem(t, 'a', 'synchronous_commit', 'off')
+  expect(await inForce(t, 'a', 'fsync')).toBe('on')
+  expect(await inForce(t, 'a', 'synchronous_commit')).toBe('on')
+  await alterSystem(t, 'a', 'synchronous_standby_names', '')
+  const rule = 'ANY 1 ("b", "c")'
+  await t.until(
+    'the rule in force again',
+    async () => (await inForce(t, 'a', 'synchronous_standby_names')) === rule,
+    2_000,
+  )
+  expect(t.observe('a').note).toContain('synchronous_standby_names was set with ALTER SYSTEM, and is taken back')
+  expect(await inForce(t, 'a', 'log_min_duration_statement')).toBe('77s') // theirs
+})
+
+test('a standby that is sent elsewhere comes back to its primary', async () => {
+  const t = await begin()
+  await alterSystem(t, 'b', 'primary_conninfo', 'host=127.0.0.1 port=1')
+  const port = async () => (await t.rows('b', 'select sender_port from pg_stat_wal_receiver'))[0]?.sender_port
+  await t.until('its own primary again', async () => (await port()) === t.observe('a').port, 5_000)
+  expect(t.observe('b').note).toContain('primary_conninfo')
+})
+
+test('lines that somebody adds to postgresql.conf do not come after ours at the next start', async () => {
+  const t = await begin()
+  const path = join(t.dataOf('b'), 'postgresql.conf')
+  appendFileSync(path, "\nwal_receiver_timeout = '60s'\nwork_mem = '5MB'\n")
+  await t.driver('b').kill()
+  await t.driver('b').start({ role: 'standby', term: 0 })
+  expect(await inForce(t, 'b', 'wal_receiver_timeout')).toBe('3s')
+  expect(await inForce(t, 'b', 'work_mem')).toBe('5MB')
+})
