@@ -24,6 +24,7 @@ export class Door implements DoorPort {
   #open: readonly string[] = []
   /** The version of the table that the balancer said it uses. */
   #inUse = 0
+  #ahead: readonly string[] = []
   readonly #sessions = new Map<ServiceName, SessionTally>()
   readonly #changed: () => void
 
@@ -36,6 +37,7 @@ export class Door implements DoorPort {
       onMessage: (message) => this.#heard(message),
       onGone: () => {
         this.#open = [] // told anew once it is there again
+        this.#ahead = []
       },
     })
   }
@@ -51,6 +53,10 @@ export class Door implements DoorPort {
   get leaving(): readonly string[] {
     const table = this.#table
     return !table || this.#inUse < table.version ? [] : leftBy(table.routes)
+  }
+
+  get ahead(): readonly string[] {
+    return this.#ahead
   }
 
   leadsTo(service: ServiceName, term: Term): boolean {
@@ -93,6 +99,10 @@ export class Door implements DoorPort {
       case 'hello':
         this.#inUse = message.version
         this.#outbid(message.version)
+        this.#changed()
+        break
+      case 'ahead':
+        this.#ahead = message.places
         this.#changed()
         break
       case 'counters':

@@ -7,7 +7,7 @@
  */
 import { serveApi } from '../api/server.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
-import { heardByDoors } from '../core/targets.ts'
+import { type DoorSays, heardByDoors, wentAhead } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -122,12 +122,15 @@ function openLate({ storeFile }: AgentOptions): LateStore {
 interface Known {
   loopLagMs(): number
   doorsHeard(service: string): boolean
+  doorsWentAhead(service: ServiceSpec): boolean
 }
 
 function knownBy(agent: () => Agent, door: Door): Known {
+  const says = (): DoorSays => ({ openDoors: door.open, leaving: door.leaving, ahead: door.ahead })
   return {
     loopLagMs: () => agent().loopLagMs,
-    doorsHeard: (service) => heardByDoors(agent().view, service, { openDoors: door.open, leaving: door.leaving }),
+    doorsHeard: (service) => heardByDoors(agent().view, service, says()),
+    doorsWentAhead: (service) => wentAhead(agent().view, service, says()),
   }
 }
 
@@ -135,11 +138,16 @@ function createDrivers(
   { cluster, nodeDir }: AgentOptions,
   node: NodeSpec,
   secretFor: (purpose: string) => string,
-  { loopLagMs, doorsHeard }: Known,
+  { loopLagMs, doorsHeard, doorsWentAhead }: Known,
 ): Map<string, Driver> {
   const parts = { cluster: cluster.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
   const driverOf = (service: ServiceSpec) =>
-    createDriver({ ...parts, service, doorsHeard: () => doorsHeard(service.name) })
+    createDriver({
+      ...parts,
+      service,
+      doorsHeard: () => doorsHeard(service.name),
+      doorsWentAhead: () => doorsWentAhead(service),
+    })
   return new Map(cluster.services.map((service) => [service.name, driverOf(service)]))
 }
 

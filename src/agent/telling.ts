@@ -53,6 +53,7 @@ export class Telling {
       fencePid: pids.fence,
       openDoors: this.#world.door.open,
       leaving: this.#world.door.leaving,
+      ahead: this.#world.door.ahead,
       sessions: this.#world.door.sessions,
       instances: Object.values(instances),
       stopping,

@@ -40,6 +40,8 @@ export interface DoorPort {
   readonly sessions: readonly SessionTally[]
   /** Primaries that are about to end, as the table that it uses says: `service@node`. */
   readonly leaving: readonly string[]
+  /** Where all sessions that can be moved have logged in ahead: `service@node`. */
+  readonly ahead: readonly string[]
   /** Does the table that it uses lead clients to the primary of this term? */
   leadsTo(service: ServiceName, term: Term): boolean
   publish(table: RoutingTable): void

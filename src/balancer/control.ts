@@ -55,6 +55,8 @@ export type FromBalancer =
   | { readonly type: 'counters'; readonly routes: readonly RouteCounters[] }
   /** Once per change of primary that this door lived through, when nothing of it is held any more. */
   | ({ readonly type: 'sessions' } & SessionTally)
+  /** Where all sessions that can be moved have logged in ahead, as `service@node`; at each change. */
+  | { readonly type: 'ahead'; readonly places: readonly string[] }
   /** The table that was sent is not used, and why. */
   | { readonly type: 'table-refused'; readonly why: string }
 

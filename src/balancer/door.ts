@@ -7,6 +7,7 @@ import type { Route, RouteCounters, RoutingTable } from '../core/routing.ts'
 import type { SessionTally } from '../core/sessions.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
+import { sameItems } from '../lib/same.ts'
 import { Entrance, type House, highestTerms, routeKey } from './entrance.ts'
 import { HoldSpace } from './hold.ts'
 import { httpServer } from './http.ts'
@@ -24,6 +25,7 @@ export interface DoorEvents {
   onListenFailed(route: Route, code: string, message: string): void
   onVerdict(service: string, targetId: string, verdict: Verdict, why: string): void
   onSessions(tally: SessionTally): void
+  onAhead(places: readonly string[]): void
 }
 
 /** How often the door looks at its clock while requests are open: fine enough for waits of 100 ms. */
@@ -51,6 +53,7 @@ export class Door {
   #terms: Readonly<Record<string, number>> = {}
   #cancelTick: Cancel
   #draining = false
+  #ahead: readonly string[] = []
 
   constructor(clock: Clock, random: Random, events: DoorEvents, secretOf: SecretOf = () => null) {
     this.#clock = clock
@@ -106,6 +109,7 @@ export class Door {
 
   /** What every listener and target is at now, for an agent that has just connected. */
   retell(): void {
+    this.#events.onAhead(this.#ahead)
     for (const { entrance, listener } of this.#open.values()) {
       const { route } = entrance
       if (listener.listening) this.#events.onListening(route)
@@ -165,12 +169,23 @@ export class Door {
       entrance.tick(now)
       listener.front.tick?.(now)
     }
+    this.#tellAhead()
     for (const open of this.#ending) {
       open.entrance.tick(now)
       open.listener.front.wind()
       if (open.listener.front.open === 0) this.#shut(open)
     }
     this.#cancelTick = this.#clock.after(nextInMs, () => this.#tick())
+  }
+
+  #tellAhead(): void {
+    const places = [...this.#open.values()].flatMap(({ entrance, listener }) => {
+      const node = listener.front.ahead
+      return node === undefined ? [] : `${entrance.route.service}@${node}`
+    })
+    if (sameItems(places, this.#ahead)) return
+    this.#ahead = places
+    this.#events.onAhead(places)
   }
 
   #quiet(): boolean {

@@ -8,6 +8,7 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Server as NetServer, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { NodeName } from '../core/model.ts'
 import type { Entrance } from './entrance.ts'
 import { type Asked, Exchange } from './exchange.ts'
 import { complaintAbout, framingOf, valuesOf } from './headers.ts'
@@ -21,6 +22,8 @@ export interface FrontServer {
   wind(): void
   /** Called every few tens of milliseconds. */
   tick?(nowMs: number): void
+  /** The node where all sessions that can be moved have logged in ahead. */
+  readonly ahead?: NodeName | undefined
   /** Ends every connection now. */
   cutAll(): void
   readonly open: number

@@ -90,6 +90,7 @@ function eventsTo(tell: (message: FromBalancer) => void): DoorEvents {
       tell({ type: 'verdict', service, targetId, verdict, why })
     },
     onSessions: (tally) => tell({ type: 'sessions', ...tally }),
+    onAhead: (places) => tell({ type: 'ahead', places }),
   }
 }
 

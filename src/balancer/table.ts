@@ -47,7 +47,8 @@ function isTarget(target: unknown): boolean {
     isPort(shape.port) &&
     ['serving', 'draining', 'dead'].includes(String(shape.state)) &&
     isCount(shape.term) &&
-    (shape.leaves === undefined || shape.leaves === true)
+    (shape.leaves === undefined || shape.leaves === true) &&
+    (shape.next === undefined || shape.next === true)
   )
 }
 

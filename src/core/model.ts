@@ -151,6 +151,8 @@ export interface NodeReport {
   readonly openDoors?: readonly string[]
   /** Primaries of which its balancer has heard that they are about to end, as `service@node`: it sends nothing more there. */
   readonly leaving?: readonly string[]
+  /** Where its balancer has logged in ahead all sessions that it could, as `service@node`. */
+  readonly ahead?: readonly string[]
   /** What its balancer said of the sessions of each service at its last change of primary. */
   readonly sessions?: readonly SessionTally[]
   readonly instances: readonly InstanceReport[]

@@ -38,6 +38,8 @@ export interface Target {
   readonly term: Term
   /** It is about to end in order, so sessions that can be moved leave it now, even if there is no other place yet. */
   readonly leaves?: true
+  /** It is to lead next, when the one that leads hands over: sessions may log in there ahead. Nothing else is sent to it. */
+  readonly next?: true
 }
 
 export interface RoutingTable {

@@ -32,7 +32,21 @@ export function targetsFor(
   // A primary of an older term is fenced or about to be: nothing of it may be believed any more, also while the one of
   // the newest term has no instance that could be seen.
   // One that hands over in order still leads in the newest term: it says `stopping` when nothing new may be sent.
-  return targets.map((target) => (target.term >= newest ? target : { ...target, state: 'dead' }))
+  const led = targets.map((target): Target => (target.term >= newest ? target : { ...target, state: 'dead' }))
+  const next = successorIn(view, service)
+  return next && !led.some(({ node }) => node === next.node) ? [...led, next] : led
+}
+
+/** The copy that was asked to lead next, until it does. */
+function successorIn(view: View, service: ServiceSpec): Target | undefined {
+  const { vacancy, replica } = recordOf(view, service.name)
+  const node = view.cluster.nodes.find(({ name }) => name === vacancy?.successor)
+  const instance = node && replica?.phase !== 'serving' ? instanceOn(view, node.name, service.name) : undefined
+  if (!node || instance?.role !== 'standby' || instance.port === undefined) return undefined
+  if (targetState(instance) !== 'serving' || !mayServe(instance)) return undefined
+  const id = `${service.name}@${node.name}:${instance.pid ?? instance.port}`
+  const place = { id, node: node.name, host: node.address, port: instance.port }
+  return { ...place, state: 'draining', term: instance.term, next: true }
 }
 
 /** The primaries that these routes have sessions taken away from, as `service@node`. */
@@ -43,18 +57,29 @@ export function leftBy(routes: readonly Pick<Route, 'service' | 'targets'>[]): r
 }
 
 /** What the balancer of a node says of itself. */
-export type DoorSays = Pick<NodeReport, 'openDoors' | 'leaving'>
+export type DoorSays = Pick<NodeReport, 'openDoors' | 'leaving' | 'ahead'>
 
 /** Has every front door that can be heard of taken note that the primary on this node is about to end? `own`: this node's. */
 export function heardByDoors(view: View, service: ServiceName, own: DoorSays): boolean {
   const place = `${service}@${view.self}`
-  const hasHeard = (says: DoorSays | null | undefined) => {
-    const isOpen = says?.openDoors !== undefined && says.openDoors.length > 0
-    return !isOpen || says.leaving?.includes(place) === true
-  }
+  return everyDoor(view, own, ({ leaving }) => leaving?.includes(place) === true)
+}
+
+/** Has every front door logged in, at who is to lead next, all sessions that it can? True when there is nobody or nothing to log in. */
+export function wentAhead(view: View, service: ServiceSpec, own: DoorSays): boolean {
+  const next = successorIn(view, service)
+  const isMoved = service.endpoints.some(({ protocol, purpose }) => protocol === 'postgres' && purpose === 'primary')
+  if (!next || !isMoved) return true
+  return everyDoor(view, own, ({ ahead }) => ahead?.includes(`${service.name}@${next.node}`) === true)
+}
+
+/** Of those that are open on nodes that can be heard of. */
+function everyDoor(view: View, own: DoorSays, hasSaid: (says: DoorSays) => boolean): boolean {
+  const isReady = (says: DoorSays | null | undefined) =>
+    !says?.openDoors || says.openDoors.length === 0 || hasSaid(says)
   return view.cluster.nodes.every(({ name }) => {
-    if (name === view.self) return hasHeard(own)
-    return nodeState(view, name) !== 'alive' || hasHeard(view.peers[name]?.report)
+    if (name === view.self) return isReady(own)
+    return nodeState(view, name) !== 'alive' || isReady(view.peers[name]?.report)
   })
 }
 

@@ -16,6 +16,7 @@ it('a kind that no driver knows is an error that lists those that are known', ()
       random: () => 0,
       loopLagMs: () => 0,
       doorsHeard: () => true,
+      doorsWentAhead: () => true,
       secretFor: () => 'a secret',
     }
     expect(() => createDriver(parts)).toThrow(/there are: http, command/)

@@ -138,6 +138,7 @@ export class SimNode {
         door: {
           open: [],
           leaving: [],
+          ahead: [],
           sessions: [],
           leadsTo: () => true,
           publish: (table) => this.#parts.onTable(table),

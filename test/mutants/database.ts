@@ -237,7 +237,7 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'old-primary-kept-by-the-door',
     file: 'core/targets.ts',
-    from: "targets.map((target) => (target.term >= newest ? target : { ...target, state: 'dead' }))",
+    from: "targets.map((target): Target => (target.term >= newest ? target : { ...target, state: 'dead' }))",
     to: 'targets',
     means: 'it still answers',
     breaks: 'nothing is lost',

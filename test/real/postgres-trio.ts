@@ -142,6 +142,7 @@ export class Trio {
       random: Math.random,
       loopLagMs: () => 0,
       doorsHeard: () => true,
+      doorsWentAhead: () => true,
       secretFor,
       node: { name: node, address: HOST, zone: node, region: 'default' },
       service: {

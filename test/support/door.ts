@@ -99,6 +99,7 @@ export async function openDoor(
     onListenFailed() {},
     onVerdict: (_service, targetId, verdict) => verdicts.push(`${targetId} ${verdict}`),
     onSessions: (tally) => void sessions.push(tally),
+    onAhead: () => {},
   }
   const door = new Door(systemClock, seededRandom(1), events, () => secret)
   const route = (given: readonly Target[], changes: Partial<Route> = more): void => {

@@ -1,6 +1,9 @@
 /** The time during which one session has no server, told to the tally of its service. */
+import type { ServiceName } from '../../core/model.ts'
 import type { CutReason } from '../../core/sessions.ts'
 import type { Clock } from '../../lib/clock.ts'
+import type { ClientWire } from './client-wire.ts'
+import { heldNotice } from './errors.ts'
 import type { Tally } from './tally.ts'
 
 export class Absence {
@@ -16,6 +19,11 @@ export class Absence {
   /** Undefined: it has one, or never had. */
   get forMs(): number | undefined {
     return this.#sinceMs === undefined ? undefined : this.#clock.mono() - this.#sinceMs
+  }
+
+  /** Tells the client, in time, that it is held. */
+  tell(client: ClientWire, service: ServiceName): void {
+    if (this.#sinceMs !== undefined) client.noteHeld(() => heldNotice(service, this.forMs ?? 0))
   }
 
   begin(): void {

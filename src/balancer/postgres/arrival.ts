@@ -1,6 +1,6 @@
 /**
  * A connection on which the door speaks for itself: it logs in, sends a row of messages, and hands over what came of it. So
- * a session arrives at its next server; so a verifier is looked up.
+ * a session arrives at its next server; so a verifier is looked up. Between the login and the messages it may wait (ahead.ts).
  */
 import type { Socket } from 'node:net'
 import type { CutReason } from '../../core/sessions.ts'
@@ -34,33 +34,51 @@ export type Arrived =
 export class Arrival implements FrameSink {
   readonly #socket: Socket
   readonly #login: Login
-  readonly #script: Restoration
-  readonly #done: (result: Arrived) => void
+  readonly #clock: Clock
+  readonly #ended: (isIn: boolean) => void
+  #script: Restoration | undefined
+  #done: (result: Arrived) => void = () => {}
   readonly #reader = new FrameReader(EVERYTHING, this)
   readonly #early: Buffer[] = []
   readonly #rows: (string | null)[][] = []
-  readonly #cancelTimer: Cancel
+  #cancelTimer: Cancel
   #loggedIn = false
   #answered = 0
   #failure: string | undefined
   #over = false
 
+  /** `ended`: the login is done, or nothing came of it before anybody said what to send. */
   constructor(
     { socket, startup, clock }: { readonly socket: Socket; readonly startup: Buffer; readonly clock: Clock },
     login: Login,
-    script: Restoration,
-    done: (result: Arrived) => void,
+    ended: (isIn: boolean) => void = () => {},
   ) {
     this.#socket = socket
     this.#login = login
-    this.#script = script
-    this.#done = done
+    this.#clock = clock
+    this.#ended = ended
     this.#cancelTimer = clock.after(ARRIVE_MS, this.#broken)
     socket.on('data', this.#onData)
     socket.on('end', this.#broken)
     socket.on('error', this.#broken)
     socket.on('close', this.#broken)
     socket.write(startup)
+  }
+
+  get socket(): Socket {
+    return this.#socket
+  }
+
+  get key(): { readonly pid: number; readonly key: Buffer } {
+    return { pid: this.#login.backendPid, key: this.#login.backendKey }
+  }
+
+  /** Says what is sent after the login, and who hears what comes of it. */
+  send(script: Restoration, done: (result: Arrived) => void): this {
+    this.#script = script
+    this.#done = done
+    if (this.#loggedIn) this.#begin(script)
+    return this
   }
 
   /** Nobody wants to hear of it any more. */
@@ -104,12 +122,20 @@ export class Arrival implements FrameSink {
         return
       case 'done':
         this.#loggedIn = true
-        if (this.#script.mustSucceed.length === 0) this.#ready()
-        else this.#socket.write(this.#script.bytes)
+        this.#cancelTimer()
+        this.#ended(true)
+        if (this.#script) this.#begin(this.#script)
     }
   }
 
+  #begin(script: Restoration): void {
+    this.#cancelTimer = this.#clock.after(ARRIVE_MS, this.#broken)
+    if (script.mustSucceed.length === 0) this.#ready()
+    else this.#socket.write(script.bytes)
+  }
+
   #restore(type: string, buffer: Buffer, start: number, end: number): void {
+    const script = this.#script
     if (type === 'A' && this.#early.length < EARLY_MAX) this.#early.push(Buffer.from(buffer.subarray(start - 5, end)))
     if (type === 'D') this.#rows.push(rowAt(buffer, start, end) ?? [])
     if (type === 'E') this.#failure ??= buffer.toString('latin1', start, end).replaceAll('\0', ' ')
@@ -117,14 +143,15 @@ export class Arrival implements FrameSink {
       const [name = '', value = ''] = textsAt(buffer, start, end, 2)
       this.#login.parameters.set(name, value)
     }
-    if (type !== 'Z') return
-    if (this.#failure !== undefined && this.#script.mustSucceed[this.#answered]) {
+    if (type === 'E' && !script) return this.#broken() // it was ended before it was needed
+    if (type !== 'Z' || !script) return
+    if (this.#failure !== undefined && script.mustSucceed[this.#answered]) {
       this.#finish({ kind: 'refused', reason: 'settings-refused', why: this.#failure })
       return
     }
     this.#failure = undefined
     this.#answered += 1
-    if (this.#answered === this.#script.mustSucceed.length) this.#ready()
+    if (this.#answered === script.mustSucceed.length) this.#ready()
   }
 
   #ready(): void {
@@ -139,6 +166,7 @@ export class Arrival implements FrameSink {
   #finish(result: Arrived): void {
     if (!this.#leave()) return
     if (result.kind !== 'ready') this.#socket.destroy()
+    if (!this.#script) this.#ended(false)
     this.#done(result)
   }
 

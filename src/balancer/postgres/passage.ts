@@ -16,19 +16,18 @@ import type { Socket } from 'node:net'
 import type { CutReason } from '../../core/sessions.ts'
 import type { Entrance } from '../entrance.ts'
 import { Absence } from './absence.ts'
-import type { Arrived } from './arrival.ts'
 import { Backend, type BackendEvents } from './backend.ts'
 import type { Cancellable, ClientKey } from './cancels.ts'
 import { ClientSide, type ClientSideEvents } from './client-side.ts'
 import { ClientWire } from './client-wire.ts'
-import { cutResponse, heldNotice, protocolViolation, unavailable } from './errors.ts'
+import { cutResponse, protocolViolation, unavailable } from './errors.ts'
 import type { Opened } from './opening.ts'
-import { PortableSession } from './portable-session.ts'
+import { type Landed, PortableSession } from './portable-session.ts'
 import { PutOff } from './put-off.ts'
 import { Search, type SearchEvents } from './search.ts'
 import { ServerSide, type ServerSideEvents } from './server-side.ts'
-import type { SessionState } from './session-state.ts'
 import type { Surroundings } from './surroundings.ts'
+import type { Place } from './verifiers.ts'
 import { int32, message, TERMINATE } from './wire.ts'
 
 type Phase = 'seeking' | 'login' | 'open' | 'over'
@@ -40,7 +39,6 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
   readonly #search: Search
   readonly #absence: Absence
   readonly #portable: PortableSession
-  readonly #session: SessionState
   readonly #clientSide: ClientSide
   readonly #serverSide: ServerSide
   #phase: Phase = 'seeking'
@@ -55,22 +53,19 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
 
   readonly #onClientData = (chunk: Buffer): void => {
     if (this.#phase === 'open') this.#leaveIfDue()
-    if (this.#phase === 'login' || (this.#phase === 'open' && !this.#asking)) {
-      this.#clientSide.reader.feed(chunk)
-      return
-    }
+    const isRelayed = this.#phase === 'login' || (this.#phase === 'open' && !this.#asking)
+    if (isRelayed) return this.#clientSide.reader.feed(chunk)
     this.#client.keep(chunk)
-    this.#noteHeld()
+    this.#absence.tell(this.#client, this.#entrance.route.service)
   }
 
   constructor(around: Surroundings, opened: Opened) {
     this.#around = around
     this.#entrance = around.entrance
     this.#portable = new PortableSession(opened, around.verifiers, around.entrance)
-    this.#session = this.#portable.state
     this.#search = new Search(around.entrance, this)
-    this.#clientSide = new ClientSide(this.#session, this.#portable.overheard, this)
-    this.#serverSide = new ServerSide(this.#session, this.#portable.overheard, this)
+    this.#clientSide = new ClientSide(this.#portable.state, this.#portable.overheard, this)
+    this.#serverSide = new ServerSide(this.#portable.state, this.#portable.overheard, this)
     const { clock } = this.#entrance.house
     this.#absence = new Absence(clock, around.tally)
     this.#client = new ClientWire(opened.client, clock, this.#onClientData, () => this.#backend?.resume())
@@ -85,10 +80,14 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
     return this.#serverSide.entered
   }
 
+  /** What it has, while it works at a server: it may log in elsewhere ahead. */
+  get working(): PortableSession | undefined {
+    return this.#phase === 'open' ? this.#portable : undefined
+  }
+
   backend(): ReturnType<Cancellable['backend']> {
-    const [backend, target] = [this.#backend, this.#search.target]
-    if (!backend || !target) return undefined
-    return { host: target.spec.host, port: target.spec.port, pid: backend.pid, key: backend.key }
+    const [backend, spec] = [this.#backend, this.#search.target?.spec]
+    return backend && spec && { host: spec.host, port: spec.port, pid: backend.pid, key: backend.key }
   }
 
   /** The client is gone, or the door closes. */
@@ -124,13 +123,18 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
     }
     const place = this.#search.target?.spec
     if (!place) return void socket.destroy()
-    this.#arrival = this.#portable.arrive(socket, place, (result, key) => {
-      this.#arrival = undefined
-      this.#arrived(socket, key, result)
-    })
+    this.#arrival = this.#portable.arrive(socket, place, this.#onLanded)
   }
 
-  #arrived(socket: Socket, key: { pid: number; key: Buffer }, result: Arrived): void {
+  onChosen(place: Place): boolean {
+    const arrival = this.entered ? this.#portable.ahead.take(place) : undefined
+    this.#arrival = arrival
+    if (arrival) this.#portable.goOn(arrival, this.#onLanded)
+    return arrival !== undefined
+  }
+
+  readonly #onLanded: Landed = (result, key, socket) => {
+    this.#arrival = undefined
     if (result.kind === 'not-yet') return this.#search.unsuitable()
     if (result.kind === 'refused') return this.#cut(result.reason)
     // The server itself is well and ended this one session, so somebody wanted that: pg_terminate_backend.
@@ -153,12 +157,10 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
   }
 
   onTargetLost(): void {
-    if (this.#arrival) {
-      this.#arrival.cancel()
-      this.#arrival = undefined
-      this.#search.unsuitable()
-      return
-    }
+    const arrival = this.#arrival
+    this.#arrival = undefined
+    arrival?.cancel()
+    if (arrival) return this.#search.unsuitable()
     this.#backend?.cut()
     this.onBackendGone()
   }
@@ -188,7 +190,7 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
 
   onIdle(): void {
     if (this.#portable.isReplication || this.#clientSide.terminated) return
-    if (this.#session.unsure) this.#ask()
+    if (this.#portable.state.unsure || this.#portable.ahead.wantsRehearsal) this.#ask()
     else this.#leaveIfDue()
   }
 
@@ -216,10 +218,9 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
     if (this.#phase === 'over') return
     if (this.#clientSide.terminated) return this.#dismiss()
     if (!this.entered) return this.#loginBroken()
-    if (this.#serverSide.saidFarewell && this.#session.quiet) return this.#dismiss()
+    if (this.#serverSide.saidFarewell && this.#portable.state.quiet) return this.#dismiss()
     const obstacle = this.#isTorn ? 'in-statement' : this.#portable.obstacle
-    if (obstacle !== undefined) this.#cut(obstacle)
-    else this.#move()
+    return obstacle === undefined ? this.#move() : this.#cut(obstacle)
   }
 
   #loginBroken(): void {
@@ -231,7 +232,7 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
     this.#refuse(unavailable(this.#entrance.route.service, 'lost'))
   }
 
-  #refuse(words: Buffer): void {
+  #refuse(words: Buffer | 'torn' | undefined): void {
     this.#entrance.counters.failed += 1
     this.#client.end(words)
     this.#over()
@@ -239,12 +240,19 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
 
   /** Asks once more before: exact, whatever happened in the session. */
   #leaveIfDue(): void {
-    if (this.#session.idle && this.#search.isDue(this.#portable)) this.#ask()
+    if (!this.#portable.state.idle || !this.#search.isDue(this.#portable)) return
+    return this.#portable.state.isKnown ? this.#leave() : this.#ask()
+  }
+
+  #leave(): void {
+    this.#backend?.close(TERMINATE)
+    this.onBackendGone()
   }
 
   #ask(): void {
     if (this.#asking || !this.#backend || this.#portable.isReplication) return
     this.#asking = true
+    this.#portable.ahead.wantsRehearsal = false
     this.#serverSide.expectAnswer()
     this.#backend.write(this.#portable.question())
   }
@@ -252,21 +260,14 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
   onAnswer(rows: readonly (readonly (string | null)[])[] | undefined): void {
     this.#asking = false
     this.#portable.answered(rows)
-    if (!this.#search.isDue(this.#portable)) return this.#client.readKept()
-    this.#backend?.close(TERMINATE)
-    this.onBackendGone()
+    return this.#search.isDue(this.#portable) ? this.#leave() : this.#client.readKept()
   }
 
   #move(): void {
     this.#phase = 'seeking'
     this.#absence.begin()
-    this.#noteHeld()
+    this.#absence.tell(this.#client, this.#entrance.route.service)
     this.#search.begin()
-  }
-
-  #noteHeld(): void {
-    const { service } = this.#entrance.route
-    if (this.#absence.forMs !== undefined) this.#client.noteHeld(() => heldNotice(service, this.#absence.forMs ?? 0))
   }
 
   #dropBackend(): void {
@@ -276,11 +277,9 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
 
   #cut(reason: CutReason): void {
     if (this.#phase === 'over') return
-    this.#entrance.counters.failed += 1
     this.#absence.cut(reason)
     const lastWords = this.#serverSide.saidFarewell ? undefined : cutResponse(this.#entrance.route.service, reason)
-    this.#client.end(this.#isTorn ? 'torn' : lastWords)
-    this.#over()
+    this.#refuse(this.#isTorn ? 'torn' : lastWords)
   }
 
   /** The server ended this session and no other. */
@@ -292,6 +291,7 @@ export class Passage implements Cancellable, SearchEvents, BackendEvents, Client
 
   #over(): void {
     this.#phase = 'over'
+    this.#portable.ahead.drop()
     this.#arrival?.cancel()
     this.#backend = undefined
     this.#search.end()

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { CutReason } from '../../core/sessions.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Entrance } from '../entrance.ts'
+import { Ahead, type BeginLogin } from './ahead.ts'
 import { Arrival, type Arrived } from './arrival.ts'
 import { Credentials } from './credentials.ts'
 import { Login } from './login.ts'
@@ -15,9 +16,13 @@ import { isReplication } from './startup.ts'
 import type { Place, Verifiers } from './verifiers.ts'
 import { message } from './wire.ts'
 
+/** What came of it, and on which connection. */
+export type Landed = (result: Arrived, key: { readonly pid: number; readonly key: Buffer }, socket: Socket) => void
+
 export class PortableSession {
   readonly state = new SessionState()
   readonly overheard = new Overheard()
+  readonly ahead = new Ahead()
   /** As the client sent it; the next server gets the same. */
   readonly startup: Buffer
   readonly isReplication: boolean
@@ -58,21 +63,36 @@ export class PortableSession {
     else this.state.learnNothing()
   }
 
+  /** Why it cannot log in elsewhere while it works here. */
+  get staysBehind(): boolean {
+    return this.isReplication || this.#credentials.obstacle !== undefined
+  }
+
+  /** Logs in at `place`, and waits there. */
+  goAhead(place: Place, changed: () => void): void {
+    const login = async (): Promise<BeginLogin> => {
+      const credential = await this.#credentials.learn(place)
+      const way = { startup: this.startup, clock: this.#clock }
+      return (socket, ended) => new Arrival({ ...way, socket }, new Login(credential), ended)
+    }
+    this.ahead.go(place, login(), changed)
+  }
+
+  /** Makes the session what it was, where it has logged in ahead. */
+  goOn(arrival: Arrival, done: Landed): void {
+    arrival.send(restoration(this.state), (result) => done(result, arrival.key, arrival.socket))
+  }
+
   /** Logs in at the server on `socket`, which is at `place`, and makes the session there what it was. */
-  arrive(
-    socket: Socket,
-    place: Place,
-    done: (result: Arrived, key: { readonly pid: number; readonly key: Buffer }) => void,
-  ): { cancel(): void } {
+  arrive(socket: Socket, place: Place, done: Landed): { cancel(): void } {
     let arrival: { cancel(): void } | undefined = { cancel: () => socket.destroy() }
     socket.on('error', () => {}) // it may break while nobody uses it yet; whoever does will see that
     void this.#credentials.learn(place).then((credential) => {
       if (!arrival) return
       const login = new Login(credential)
       const way = { socket, startup: this.startup, clock: this.#clock }
-      arrival = new Arrival(way, login, restoration(this.state), (result) => {
-        done(result, { pid: login.backendPid, key: login.backendKey })
-      })
+      const landing = new Arrival(way, login)
+      arrival = landing.send(restoration(this.state), (result) => done(result, landing.key, socket))
     })
     return {
       cancel() {

@@ -10,6 +10,7 @@ import type { Entrance } from '../entrance.ts'
 import { CONNECT_MS, LAST_CONNECT_MS } from '../exchange.ts'
 import type { Held } from '../hold.ts'
 import type { Hanging, LiveTarget } from '../target.ts'
+import type { Place } from './verifiers.ts'
 
 /** A server that lets nobody in yet is tried again after so long, or as soon as the table changes. */
 const AGAIN_MS = 100
@@ -17,6 +18,8 @@ const AGAIN_MS = 100
 const NOTHING_TRIED: ReadonlySet<LiveTarget> = new Set()
 
 export interface SearchEvents {
+  /** True: it has logged in there ahead, and no connection is needed. */
+  onChosen(place: Place): boolean
   onReached(socket: Socket): void
   /** The target that is in use is gone, or must not be used any more. */
   onTargetLost(): void
@@ -157,6 +160,7 @@ export class Search implements Hanging, Held {
     this.#removed = false
     this.#isGuest = this.#entrance.route.readOnly !== null
     target.join(this)
+    if (this.#events.onChosen(target.spec)) return
     const timeoutMs = this.#entrance.isLast(target, this.#tried) ? LAST_CONNECT_MS : CONNECT_MS
     this.#connecting = openSocket(target.spec.host, target.spec.port, timeoutMs, (result) => {
       this.#connecting = undefined

@@ -9,6 +9,7 @@ import { type Opened, Opening } from './opening.ts'
 import { Passage } from './passage.ts'
 import type { Surroundings } from './surroundings.ts'
 import { Tally } from './tally.ts'
+import { Vanguard } from './vanguard.ts'
 import { Verifiers } from './verifiers.ts'
 
 /** From the first byte to the end of the login: PostgreSQL's own authentication_timeout. */
@@ -19,6 +20,7 @@ export function postgresServer(entrance: Entrance): FrontServer {
   const clients = new Set<Client>()
   const { cancels } = house
   const around: Surroundings = { entrance, cancels, verifiers: new Verifiers(house.clock), tally: new Tally() }
+  const vanguard = new Vanguard(entrance, () => [...clients].flatMap(({ passage }) => passage ?? []))
   const server = createServer({ noDelay: true }, (socket) => {
     socket.setKeepAlive(true, 10_000)
     entrance.counters.connections += 1
@@ -28,6 +30,7 @@ export function postgresServer(entrance: Entrance): FrontServer {
     server,
     wind: () => {}, // a connection that is open is work in progress: there is nothing to decline
     tick(nowMs) {
+      vanguard.look()
       const told = around.tally.look(entrance.route.service, servingTerm(entrance), nowMs)
       if (told) house.onSessions(told)
     },
@@ -36,6 +39,9 @@ export function postgresServer(entrance: Entrance): FrontServer {
     },
     get open() {
       return clients.size
+    },
+    get ahead() {
+      return vanguard.there
     },
   }
 }
@@ -52,7 +58,7 @@ class Client {
   readonly #around: Surroundings
   readonly #raw: Socket
   readonly #gone: (client: Client) => void
-  #passage: Passage | undefined
+  passage: Passage | undefined
   #over = false
 
   constructor(around: Surroundings, raw: Socket, gone: (client: Client) => void) {
@@ -64,7 +70,7 @@ class Client {
     raw.on('error', () => {}) // 'close' follows
     raw.on('close', () => this.#finish())
     const cancelLogin = house.clock.after(LOGIN_MS, () => {
-      if (!this.#passage?.entered) this.cut()
+      if (!this.passage?.entered) this.cut()
     })
     raw.once('close', cancelLogin)
     new Opening(
@@ -75,7 +81,7 @@ class Client {
   }
 
   cut(): void {
-    this.#passage?.end()
+    this.passage?.end()
     this.#raw.destroy()
   }
 
@@ -85,15 +91,15 @@ class Client {
     const { entrance, cancels } = this.#around
     if (packet.kind === 'cancel') cancels.cancel(packet, packet.handedOn, entrance.route, () => client.end())
     else {
-      this.#passage = new Passage(this.#around, opened)
-      this.#passage.start()
+      this.passage = new Passage(this.#around, opened)
+      this.passage.start()
     }
   }
 
   #finish(): void {
     if (this.#over) return
     this.#over = true
-    this.#passage?.end()
+    this.passage?.end()
     this.#around.entrance.counters.open -= 1
     this.#gone(this)
   }

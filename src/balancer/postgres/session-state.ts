@@ -56,6 +56,8 @@ export class SessionState {
   #asked = 0
   #answered = 0
   #unsynced = false
+  /** How many had been asked for when the server was asked what the session has. */
+  #knownAt = -1
   #status = IDLE
   #failed = false
   #copying = false
@@ -69,6 +71,11 @@ export class SessionState {
   /** Nothing is unanswered, but a transaction may be open. */
   get quiet(): boolean {
     return this.#asked === this.#answered && !this.#unsynced
+  }
+
+  /** Nothing was sent since the server was asked: what it said still holds. */
+  get isKnown(): boolean {
+    return this.idle && this.#knownAt === this.#asked
   }
 
   /** Why it cannot be moved at this moment, apart from how it logged in. */
@@ -207,6 +214,7 @@ export class SessionState {
   /** The server's answer to the question of snapshot.ts. */
   learn(snapshot: Snapshot): void {
     this.unsure = false
+    this.#knownAt = this.#asked
     this.settings.clear()
     for (const [name, text] of snapshot.settings) this.settings.set(name, text)
     this.sqlPrepared.clear()

@@ -142,7 +142,7 @@ class PostgresDriver implements ReplicaDriver {
     const { note } = this.#course
     const done = this.#urgent(`demote ${term}`, ({ member, marker }, signal) => {
       const stopping = () => this.#course.enter('stopping')
-      return demote(member, term, { stopping, doorsHeard: this.#parts.doorsHeard, ending: () => marker.stop() }, signal)
+      return demote(member, term, { ...this.#parts, stopping, ending: () => marker.stop() }, signal)
     })
     return done.catch((error: unknown) => {
       // It leads on, and whoever asked says why: nothing is wrong with it.

@@ -28,6 +28,8 @@ export interface PostgresDriverParts {
   loopLagMs(): number
   /** Have all front doors heard that this node's server is about to end? */
   doorsHeard(): boolean
+  /** Have they logged in at who is to lead next all sessions that they can? */
+  doorsWentAhead(): boolean
 }
 
 /** What the secret is for that members show each other, and whoever makes a backup. */

@@ -28,8 +28,11 @@ export interface PrimaryFacts {
   readonly hasSlot: boolean
 }
 
+/** Asked again and again while it is promoted, so nothing more than that. */
+const LEADS = "select pg_is_in_recovery() as recovery, coalesce(current_setting('understudy.term', true), '') as term"
+
 const factsFor = (slot: string) => `
-select pg_is_in_recovery() as recovery, current_setting('server_version_num')::int / 10000 as version, coalesce(current_setting('understudy.term', true), '') as term,
+select current_setting('server_version_num')::int / 10000 as version,
   coalesce(current_setting('understudy.promotion', true), '') as promotion,
   (select timeline_id from pg_control_checkpoint()) as checkpoint_timeline,
   (select min(substr(name, 9)) from pg_ls_dir('pg_wal', true, false) as name where name ~ '^[0-9A-F]{24}$') as oldest_log,
@@ -77,16 +80,14 @@ async function ask(
   const text = factsFor(slotName(member.parts.node)) // nothing in it needs quoting
   try {
     await within(clock, options.timing.statementMs, 'the primary', client.connect())
-    const facts = await until(
-      { clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'a promotion', signal },
-      async () => {
-        const row = await query(text)
-        if (Number(row.term) > rule.term) {
-          throw new UnderstudyError('UND_REFUSED', `${primary.node} leads in term ${row.term} already`)
-        }
-        return row.recovery === false && Number(row.term) === rule.term ? row : null
-      },
-    )
+    await until({ clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'a promotion', signal }, async () => {
+      const row = await query(LEADS)
+      if (Number(row.term) > rule.term) {
+        throw new UnderstudyError('UND_REFUSED', `${primary.node} leads in term ${row.term} already`)
+      }
+      return row.recovery === false && Number(row.term) === rule.term
+    })
+    const facts = await query(text)
     const system = await query('IDENTIFY_SYSTEM')
     const timeline = Number(system.timeline)
     const history = timeline === 1 ? null : await query(`TIMELINE_HISTORY ${timeline}`)

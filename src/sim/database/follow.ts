@@ -69,7 +69,7 @@ function renewSlot(verb: Verb, rule: Rule): Promise<unknown> {
 
 /** Afterwards the log here is a part of the primary's. */
 async function prepare(verb: Verb, rule: Rule): Promise<void> {
-  const primary = await verb.ask(rule.primary, (server) => factsOf(server, rule))
+  const primary = await verb.askPatiently(rule.primary, START_WITHIN_MS, (server) => factsOf(server, rule))
   if (!verb.disk.hasData) return clone(verb, rule)
   if (verb.server.runs) await verb.stopReceiving()
   else await verb.launch()

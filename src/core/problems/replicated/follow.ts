@@ -1,12 +1,13 @@
 /**
  * A node that should have a copy follows the primary: as it is when its log is a part of the primary's, after a rewind when it
  * has something of its own, as a fresh copy when nothing else is sound. Which of these is for the driver to find out, because
- * it can ask both logs; that something has to be done is seen from here. It begins when the primary leads in its term and not
- * before: there is nothing to compare with until then.
+ * it can ask both logs; that something has to be done is seen from here. A copy that was fenced for the primary's term begins as
+ * soon as that is chosen, and waits at its server for the end of the promotion: the first write is confirmed by whoever is there
+ * first. Others begin when it leads.
  */
-import { leadsIn, newestRule, placedCopies, ruledRecord } from '../../copies.ts'
+import { leadsIn, newestRule, placedCopies, type Ruled, ruledRecord } from '../../copies.ts'
 import type { NodeName, ServiceName, Term } from '../../model.ts'
-import { instanceOn, localInstance } from '../../view.ts'
+import { instanceOn, localInstance, type View } from '../../view.ts'
 import { forEachReplicated, type Problem } from '../problem.ts'
 
 export const follow = forEachReplicated((view, service) => {
@@ -24,7 +25,7 @@ export const follow = forEachReplicated((view, service) => {
   if (follows && pledged === rule.term) return undefined
   if (pledged < rule.term && view.local.busy[service.name]?.endsWith('follow'))
     return calledOff(view.self, service.name, rule.term)
-  const primaryLeads = leadsIn(instanceOn(view, rule.primary, service.name), rule.term)
+  const leads = leadsIn(instanceOn(view, rule.primary, service.name), rule.term)
   const mayStart = instance.state === 'running' || instance.retryInMs <= 0
   const found = (
     name: Problem['rule'],
@@ -34,7 +35,7 @@ export const follow = forEachReplicated((view, service) => {
   ): Problem => {
     return { rule: name, service: service.name, evidence: 'first-hand', why, steps: mayStart ? steps : [], told }
   }
-  if (primaryLeads) {
+  if (leads || isAwaited(view, service.name, record)) {
     const name = diverged ? 'standby-diverged' : 'standby-behind'
     const why = diverged
       ? `${service.name} on ${view.self} may hold what ${rule.primary} does not: it is brought back under it`
@@ -49,6 +50,14 @@ export const follow = forEachReplicated((view, service) => {
     return found('standby-down', why, 'by-actor', [{ kind: 'fence', service: service.name, term: rule.term }])
   return found('standby-down', why, 'by-actor', [{ kind: 'start', service: service.name, role: 'standby', term: 0 }])
 })
+
+/** The one that is to lead is there, and this copy is fenced for its term. */
+function isAwaited(view: View, service: ServiceName, record: Ruled): boolean {
+  const { primary, term } = newestRule(record)
+  const { pledged, fenced } = localInstance(view, service).replica ?? {}
+  const isThere = instanceOn(view, primary, service)?.state === 'running'
+  return record.replica.phase === 'promoting' && isThere && pledged === term && fenced === true
+}
 
 /** It waits for, or copies from, the primary of a term that is over, and was too late to be recruited for this one. */
 function calledOff(node: NodeName, service: ServiceName, term: Term): Problem {

@@ -24,8 +24,8 @@ import { forEachReplicated, type Problem } from '../problem.ts'
 import { failureOf } from './evidence.ts'
 
 /**
- * How long the primary may take to end leading. Its driver gives up long before (2 s for open transactions, after a checkpoint
- * of 3 s at most); this is for an agent that was restarted in between and cannot get through.
+ * How long the primary may take to end leading. Its driver gives up long before (2 s for open transactions, after a
+ * checkpoint of 3 s at most); this is for an agent that was restarted in between and cannot get through.
  */
 const HANDS_OVER_WITHIN_MS = 10_000
 /** A drained node tries again after so long: each try holds all clients for as long as somebody's transaction is open. */
