@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { cluster, peer, running, view, web } from '../../test/made-up.ts'
-import type { ReplicaReport } from './replica.ts'
+import type { Phase, ReplicaReport } from './replica.ts'
 import { type Route, routesFor } from './routing.ts'
-import { type DoorSays, heardByDoors, leftBy } from './targets.ts'
+import { type DoorSays, heardByDoors, leftBy, wentAhead } from './targets.ts'
+import type { View } from './view.ts'
 
 const MAX = 1_000
 const db = web({
@@ -111,4 +112,44 @@ test('a route says whose sessions it takes away', () => {
     { ...target, node: 'b', state: 'draining' as const },
   ]
   expect(leftBy([{ service: 'db', targets }])).toEqual(['db@a'])
+})
+
+const movable = web({ ...db, endpoints: [{ purpose: 'primary', protocol: 'postgres', port: 5432 }] })
+const vacancy = { rule: 'switchover-requested' as const, why: 'asked', by: 'a', noticedAt: 1, successor: 'b' }
+
+/** a hands over to b. */
+function handingOver(
+  copy: Partial<ReplicaReport> = {},
+  says: DoorSays = {},
+  phase: Phase = 'handing-over',
+  service = movable,
+) {
+  const seen = peer('b', [running('db', { role: 'standby', replica: replica(copy) })])
+  return view({
+    cluster: cluster([service]),
+    store: {
+      services: { db: { term: 1, primary: 'a', revision: 3, vacancy, replica: { phase, by: 'a', rules: [rule] } } },
+    },
+    local: { instances: { db: running('db', { role: 'primary', term: 1, replica: replica({ ruleDurable: true }) }) } },
+    peers: { b: { ...seen, report: seen.report && { ...seen.report, openDoors: OPEN, ...says } } },
+  })
+}
+
+test('a table names who is to lead next, for as long as that is being brought about and it could', () => {
+  const next = (now: View) => routesFor(now)[0]?.targets.filter((target) => target.next === true)
+  expect(next(handingOver())).toMatchObject([{ node: 'b', state: 'draining', next: true }])
+  expect(next(handingOver({}, {}, 'recruiting'))).toHaveLength(1)
+  expect(next(handingOver({}, {}, 'serving'))).toEqual([])
+  expect(next(handingOver({ quarantined: true }))).toEqual([])
+})
+
+test('doors have gone ahead when every one that is open says so of the next primary, or when there is nothing to do', () => {
+  const went = (own: DoorSays, now: View, service = movable) => wentAhead(now, service, { openDoors: OPEN, ...own })
+  const there = { ahead: ['db@b'] }
+  expect(went(there, handingOver({}, there))).toBe(true)
+  expect(went(there, handingOver())).toBe(false)
+  expect(went({}, handingOver({}, there))).toBe(false)
+  expect(went({ ahead: ['db@c'] }, handingOver({}, there))).toBe(false)
+  expect(went({}, handingOver({ diverged: true }))).toBe(true) // nobody who could lead
+  expect(went({}, handingOver({}, {}, 'handing-over', db), db)).toBe(true) // these doors move no sessions
 })

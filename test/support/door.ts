@@ -78,6 +78,8 @@ export interface TestDoor {
   readonly port: number
   readonly verdicts: string[]
   readonly sessions: SessionTally[]
+  /** Where it said last that all sessions have logged in ahead. */
+  ahead(): readonly string[]
   /** A new table with these targets. */
   route(targets: readonly Target[], more?: Partial<Route>): void
 }
@@ -90,6 +92,7 @@ export async function openDoor(
   const port = await freePort()
   const verdicts: string[] = []
   const sessions: SessionTally[] = []
+  let ahead: readonly string[] = []
   let listens = false
   let version = 0
   const events: DoorEvents = {
@@ -99,7 +102,9 @@ export async function openDoor(
     onListenFailed() {},
     onVerdict: (_service, targetId, verdict) => verdicts.push(`${targetId} ${verdict}`),
     onSessions: (tally) => void sessions.push(tally),
-    onAhead: () => {},
+    onAhead(places) {
+      ahead = places
+    },
   }
   const door = new Door(systemClock, seededRandom(1), events, () => secret)
   const route = (given: readonly Target[], changes: Partial<Route> = more): void => {
@@ -124,7 +129,7 @@ export async function openDoor(
     door.cutAll()
   })
   await until('the door listens', () => listens)
-  return { door, port, verdicts, sessions, route }
+  return { door, port, verdicts, sessions, ahead: () => ahead, route }
 }
 
 export interface RawClient {

@@ -5,7 +5,7 @@
  *     seeking    no server has it: one is chosen, or it is held until one can be (search.ts)
  *     login      its login is relayed; the server alone decides who enters
  *     open       chunks are relayed; an idle session whose server is lost, or leaves, goes back to seeking and comes out
- *                open, on another server, with all that it had (arrival.ts, restore.ts)
+ *                open, on another server, with all that it had (ahead.ts, arrival.ts, restore.ts)
  *     over
  *
  * The invariant: a byte of the client that was written to a server is never written to another one. What arrives while

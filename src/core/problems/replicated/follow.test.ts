@@ -1,23 +1,47 @@
 import { expect, it } from 'vitest'
-import { cluster, running, view, worker } from '../../../../test/made-up.ts'
+import { cluster, peer, running, view, worker } from '../../../../test/made-up.ts'
 import { decide } from '../../decide.ts'
+import type { InstanceReport } from '../../model.ts'
+import type { ReplicaReport } from '../../replica.ts'
+
+const traits = { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true }
+const spec = cluster([worker({ name: 'db', instances: 3, traits, replication: { k: 1, degrade: 'block' } })])
+const copyOf = (given: Partial<ReplicaReport>): ReplicaReport => ({
+  pledged: 6,
+  fenced: false,
+  position: { term: 1, timeline: 1, log: '100' },
+  replayLagBytes: 0,
+  rule: null,
+  ruleDurable: false,
+  streaming: [],
+  receivingFrom: null,
+  quarantined: false,
+  diverged: false,
+  ...given,
+})
+const rule = { term: 6, primary: 'b', members: ['c'], k: 1, id: 'six' }
+
+it('begins while its primary is promoted, when it is fenced for that term', () => {
+  const standby = (given: Partial<ReplicaReport>) => running('db', { role: 'standby', replica: copyOf(given) })
+  const steps = (given: Partial<ReplicaReport>, primary: InstanceReport | undefined) =>
+    decide(
+      view({
+        cluster: spec,
+        store: {
+          services: {
+            db: { term: 6, primary: 'b', replica: { phase: 'promoting', by: 'b', rules: [rule] }, revision: 9 },
+          },
+        },
+        local: { instances: { db: standby(given) } },
+        peers: { b: peer('b', primary ? [primary] : []) },
+      }),
+    ).acts.map(({ step }) => step.kind)
+  expect(steps({ fenced: true }, standby({ fenced: true }))).toEqual(['follow'])
+  expect(steps({ fenced: false }, standby({ fenced: true }))).toEqual([])
+  expect(steps({ fenced: true }, undefined)).toEqual([])
+})
 
 it('is fenced for the present term when what is under way waits for the primary of an older one', () => {
-  const traits = { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true }
-  const spec = cluster([worker({ name: 'db', instances: 3, traits, replication: { k: 1, degrade: 'block' } })])
-  const copy = (pledged: number) => ({
-    pledged,
-    fenced: false,
-    position: { term: 1, timeline: 1, log: '100' },
-    replayLagBytes: 0,
-    rule: null,
-    ruleDurable: false,
-    streaming: [],
-    receivingFrom: null,
-    quarantined: false,
-    diverged: false,
-  })
-  const rule = { term: 6, primary: 'b', members: ['c'], k: 1, id: 'six' }
   const record = { term: 6, primary: 'b', replica: { phase: 'serving' as const, by: 'b', rules: [rule] }, revision: 9 }
   const steps = (pledged: number) =>
     decide(
@@ -25,7 +49,7 @@ it('is fenced for the present term when what is under way waits for the primary 
         cluster: spec,
         store: { services: { db: record } },
         local: {
-          instances: { db: running('db', { role: 'standby', replica: copy(pledged) }) },
+          instances: { db: running('db', { role: 'standby', replica: copyOf({ pledged }) }) },
           busy: { db: 'standby-behind/follow' },
         },
       }),

@@ -3,7 +3,8 @@
  * one step that the facts ask for, so whoever is restarted half way goes on where it was:
  *
  *     catch up    until the successor is close; what takes too long is called off, and nothing has happened
- *     hold        the record says that it is handed over: the primary says that it stops, and balancers hold clients
+ *     go ahead    the record says that it is handed over, and to whom: balancers log their sessions in there meanwhile
+ *     hold        the primary says that it stops, and balancers hold clients
  *     demote      open transactions end, the primary ends in order, and its standbys get all that it has
  *     recruit     the next term is won; from here on as after any failure, and the successor is preferred
  *     promote, release

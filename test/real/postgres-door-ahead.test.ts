@@ -1,0 +1,160 @@
+/**
+ * A handover costs every session a login, and all of them at once. So doors log their sessions in at the next primary while
+ * the old one still serves them. Here the table is written by the test; postgres-switchover-door.test.ts has the whole cluster.
+ */
+import pg from 'pg'
+import { afterEach, expect, test } from 'vitest'
+import type { Route, Target } from '../../src/core/routing.ts'
+import { closeAll, openDoor, type TestDoor } from '../support/door.ts'
+import { Trio } from './postgres-trio.ts'
+
+const APP = { user: 'app', password: 'a secret of the application', database: 'postgres' }
+const ROUTE: Partial<Route> = {
+  service: 'db',
+  protocol: 'postgres',
+  purpose: 'primary',
+  holdMs: 20_000,
+  probe: { path: null, everyMs: 100, timeoutMs: 500 },
+}
+const CLIENTS = 12
+
+let trio: Trio | undefined
+const clients: pg.Client[] = []
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.end().catch(() => {}) // its door may be closed
+  closeAll()
+  await trio?.end()
+  trio = undefined
+})
+
+interface Place {
+  readonly t: Trio
+  readonly door: TestDoor
+  readonly sessions: readonly pg.Client[]
+}
+
+/** Twelve sessions at a, each with a setting and a prepared statement of its own. */
+async function begin(): Promise<Place> {
+  trio = new Trio()
+  const t = trio
+  await t.begin()
+  await t.rows('a', `create role app login password '${APP.password}'`)
+  await t.until('the login of the doors is there', async () => {
+    return (await t.rows('a', "select 1 from pg_roles where rolname = 'understudy_door'")).length === 1
+  })
+  const door = await openDoor([at(t, 'a', 1)], ROUTE, { ...t.doorLogin(), service: 'db', tls: null })
+  const sessions = await Promise.all(
+    Array.from({ length: CLIENTS }, async (_, id) => {
+      const client = new pg.Client({ host: '127.0.0.1', port: door.port, ...APP })
+      client.on('error', () => {}) // whoever waits for an answer hears of it there
+      clients.push(client)
+      await client.connect()
+      await client.query(`set my.name = 'session ${id}'`)
+      await client.query('prepare mine as select $1::int + 1 as it')
+      return client
+    }),
+  )
+  return { t, door, sessions }
+}
+
+function at(t: Trio, node: string, term: number, change: Partial<Target> = {}): Target {
+  const { host, port } = t.address(node)
+  return { id: `db@${node}:${t.observe(node).pid}`, node, host, port, state: 'serving', term, ...change }
+}
+
+const next = (t: Trio, node: string) => at(t, node, 0, { state: 'draining', next: true })
+const leaving = (t: Trio, node: string) => at(t, node, 1, { state: 'draining', leaves: true })
+
+async function pidsAt(t: Trio, node: string): Promise<string[]> {
+  const rows = await t.rows(node, "select pid::text from pg_stat_activity where usename = 'app' order by pid")
+  return rows.map(({ pid }) => String(pid))
+}
+
+const allAreAt = (t: Trio, node: string) =>
+  t.until(`all sessions at ${node}`, async () => (await pidsAt(t, node)).length === CLIENTS)
+
+/** a ends, `node` leads in term 2, and c follows it. */
+async function handOver(t: Trio, node: 'b' | 'c'): Promise<void> {
+  await t.driver('a').demote(2)
+  const other = node === 'b' ? 'c' : 'b'
+  await Promise.all([node, other].map((each) => t.driver(each).fence(2)))
+  const rule = t.rule(2, node, { members: [other] })
+  const following = t.driver(other).follow(rule, t.address(node))
+  await t.driver(node).lead(rule)
+  await following
+}
+
+async function expectWhole(sessions: readonly pg.Client[]): Promise<void> {
+  for (const [id, session] of sessions.entries()) {
+    const named = await session.query("select current_setting('my.name') as it")
+    expect(named.rows).toEqual([{ it: `session ${id}` }])
+    expect((await session.query('execute mine(41)')).rows).toEqual([{ it: 42 }])
+  }
+}
+
+test('sessions log in at the next primary while their own serves them, and go on there on those very connections', async () => {
+  const { t, door, sessions } = await begin()
+  const [first] = sessions
+  await first?.query('begin') // a transaction is no obstacle to a login elsewhere
+  door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
+  await allAreAt(t, 'b')
+  await t.until('the door says so', () => door.ahead().includes('db@b'))
+  const before = await pidsAt(t, 'b')
+  await first?.query('commit')
+  await expectWhole(sessions) // at a, as if nothing were
+  door.route([leaving(t, 'a'), next(t, 'b')], ROUTE)
+  await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
+  const held = sessions.map((session) => session.query('select pg_is_in_recovery() as it'))
+  await handOver(t, 'b')
+  door.route([at(t, 'b', 2)], ROUTE)
+  for (const { rows } of await Promise.all(held)) expect(rows).toEqual([{ it: false }])
+  await expectWhole(sessions)
+  expect(await pidsAt(t, 'b')).toEqual(before)
+  expect(door.ahead()).toEqual([])
+})
+
+test('a handover that is called off leaves nobody behind at the one who was to lead', async () => {
+  const { t, door, sessions } = await begin()
+  door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
+  await allAreAt(t, 'b')
+  door.route([at(t, 'a', 1)], ROUTE)
+  await t.until('nobody at b', async () => (await pidsAt(t, 'b')).length === 0)
+  await expectWhole(sessions)
+  door.route([at(t, 'a', 1), next(t, 'c')], ROUTE)
+  await allAreAt(t, 'c')
+  const [one, ...others] = sessions
+  await one?.end()
+  await t.until('its login goes with it', async () => (await pidsAt(t, 'c')).length === CLIENTS - 1)
+  await expectWholeBut(others)
+})
+
+async function expectWholeBut(others: readonly pg.Client[]): Promise<void> {
+  for (const session of others) expect((await session.query('execute mine(1)')).rows).toEqual([{ it: 2 }])
+}
+
+test('who was to lead dies, and another one does: the sessions log in there instead', async () => {
+  const { t, door, sessions } = await begin()
+  door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
+  await allAreAt(t, 'b')
+  door.route([leaving(t, 'a'), next(t, 'b')], ROUTE)
+  await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
+  await t.driver('b').kill()
+  await handOver(t, 'c')
+  door.route([at(t, 'c', 2)], ROUTE)
+  await expectWhole(sessions)
+  expect(await pidsAt(t, 'c')).toHaveLength(CLIENTS)
+})
+
+test('who cannot be let in ahead is let in afterwards, and holds nobody up', async () => {
+  const { t, door, sessions } = await begin()
+  const crowd = await Promise.all(Array.from({ length: 26 }, () => t.connect('b')))
+  door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
+  await t.until('the door says that it is ready', () => door.ahead().includes('db@b'))
+  expect((await pidsAt(t, 'b')).length).toBeLessThan(CLIENTS)
+  await Promise.all(crowd.map((client) => client.end()))
+  door.route([leaving(t, 'a'), next(t, 'b')], ROUTE)
+  await handOver(t, 'b')
+  door.route([at(t, 'b', 2)], ROUTE)
+  await expectWhole(sessions)
+})
