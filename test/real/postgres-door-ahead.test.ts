@@ -46,10 +46,7 @@ async function begin(): Promise<Place> {
   const door = await openDoor([at(t, 'a', 1)], ROUTE, { ...t.doorLogin(), service: 'db', tls: null })
   const sessions = await Promise.all(
     Array.from({ length: CLIENTS }, async (_, id) => {
-      const client = new pg.Client({ host: '127.0.0.1', port: door.port, ...APP })
-      client.on('error', () => {}) // whoever waits for an answer hears of it there
-      clients.push(client)
-      await client.connect()
+      const client = await enter(door)
       await client.query(`set my.name = 'session ${id}'`)
       await client.query('prepare mine as select $1::int + 1 as it')
       return client
@@ -71,8 +68,16 @@ async function pidsAt(t: Trio, node: string): Promise<string[]> {
   return rows.map(({ pid }) => String(pid))
 }
 
-const allAreAt = (t: Trio, node: string) =>
-  t.until(`all sessions at ${node}`, async () => (await pidsAt(t, node)).length === CLIENTS)
+const allAreAt = (t: Trio, node: string, count = CLIENTS) =>
+  t.until(`all sessions at ${node}`, async () => (await pidsAt(t, node)).length === count)
+
+async function enter(door: TestDoor): Promise<pg.Client> {
+  const client = new pg.Client({ host: '127.0.0.1', port: door.port, ...APP })
+  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  clients.push(client)
+  await client.connect()
+  return client
+}
 
 /** a ends, `node` leads in term 2, and c follows it. */
 async function handOver(t: Trio, node: 'b' | 'c'): Promise<void> {
@@ -97,8 +102,14 @@ test('sessions log in at the next primary while their own serves them, and go on
   const { t, door, sessions } = await begin()
   const [first] = sessions
   await first?.query('begin') // a transaction is no obstacle to a login elsewhere
+  const plain = await enter(door)
+  const told: string[] = []
+  ;(plain as unknown as { connection: NodeJS.EventEmitter }).connection.on(
+    'parameterStatus',
+    ({ parameterName, parameterValue }) => told.push(`${parameterName} ${parameterValue}`),
+  )
   door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
-  await allAreAt(t, 'b')
+  await allAreAt(t, 'b', CLIENTS + 1)
   await t.until('the door says so', () => door.ahead().includes('db@b'))
   const before = await pidsAt(t, 'b')
   await first?.query('commit')
@@ -110,8 +121,10 @@ test('sessions log in at the next primary while their own serves them, and go on
   door.route([at(t, 'b', 2)], ROUTE)
   for (const { rows } of await Promise.all(held)) expect(rows).toEqual([{ it: false }])
   await expectWhole(sessions)
+  await plain.query('select 1')
+  expect(told).toEqual([]) // not that it was a standby, when it is none any more
   expect(await pidsAt(t, 'b')).toEqual(before)
-  expect(door.ahead()).toEqual([])
+  await t.until('the door says nothing of it any more', () => door.ahead().length === 0)
 })
 
 test('a handover that is called off leaves nobody behind at the one who was to lead', async () => {

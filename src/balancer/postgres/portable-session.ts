@@ -14,7 +14,7 @@ import { SessionState } from './session-state.ts'
 import { question, readSnapshot } from './snapshot.ts'
 import { isReplication } from './startup.ts'
 import type { Place, Verifiers } from './verifiers.ts'
-import { message } from './wire.ts'
+import { message, SYNC } from './wire.ts'
 
 /** What came of it, and on which connection. */
 export type Landed = (result: Arrived, key: { readonly pid: number; readonly key: Buffer }, socket: Socket) => void
@@ -78,9 +78,11 @@ export class PortableSession {
     this.ahead.go(place, login(), changed)
   }
 
-  /** Makes the session what it was, where it has logged in ahead. */
+  /** Makes the session what it was, where it has logged in ahead. At least it is asked whether it is there, and a primary now. */
   goOn(arrival: Arrival, done: Landed): void {
-    arrival.send(restoration(this.state), (result) => done(result, arrival.key, arrival.socket))
+    const script = restoration(this.state)
+    const sent = script.mustSucceed.length > 0 ? script : { bytes: SYNC, mustSucceed: [false] }
+    arrival.send(sent, (result) => done(result, arrival.key, arrival.socket))
   }
 
   /** Logs in at the server on `socket`, which is at `place`, and makes the session there what it was. */
