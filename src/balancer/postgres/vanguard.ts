@@ -10,6 +10,8 @@ export class Vanguard {
   readonly #entrance: Entrance
   readonly #passages: () => Iterable<Passage>
   #there: NodeName | undefined
+  /** Somebody may have gone ahead. */
+  #isOut = false
 
   constructor(entrance: Entrance, passages: () => Iterable<Passage>) {
     this.#entrance = entrance
@@ -24,6 +26,8 @@ export class Vanguard {
   /** Looked at now and then, and whenever one has come there. */
   readonly look = (): void => {
     const next = [...this.#entrance.targets].find(({ spec }) => spec.next === true)?.spec
+    if (!next && !this.#isOut) return
+    this.#isOut = next !== undefined
     const sessions = [...this.#passages()].flatMap((passage) => {
       if (passage.working?.ahead.wantsRehearsal && passage.working.state.idle) passage.onIdle()
       return passage.working ?? []
