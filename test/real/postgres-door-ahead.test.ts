@@ -146,18 +146,22 @@ async function expectWholeBut(others: readonly pg.Client[]): Promise<void> {
   for (const session of others) expect((await session.query('execute mine(1)')).rows).toEqual([{ it: 2 }])
 }
 
-test('who was to lead dies, and another one does: the sessions log in there instead', async () => {
-  const { t, door, sessions } = await begin()
-  door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
-  await allAreAt(t, 'b')
-  door.route([leaving(t, 'a'), next(t, 'b')], ROUTE)
-  await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
-  await t.driver('b').kill()
-  await handOver(t, 'c')
-  door.route([at(t, 'c', 2)], ROUTE)
-  await expectWhole(sessions)
-  expect(await pidsAt(t, 'c')).toHaveLength(CLIENTS)
-})
+test.each(['dies', 'lives'])(
+  'who was to lead %s, and another one does: the sessions log in there instead',
+  async (fate) => {
+    const { t, door, sessions } = await begin()
+    door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
+    await allAreAt(t, 'b')
+    door.route([leaving(t, 'a'), next(t, 'b')], ROUTE)
+    await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
+    if (fate === 'dies') await t.driver('b').kill()
+    await handOver(t, 'c')
+    door.route([at(t, 'c', 2)], ROUTE)
+    await expectWhole(sessions)
+    expect(await pidsAt(t, 'c')).toHaveLength(CLIENTS)
+    await t.until('nobody at b', async () => fate === 'dies' || (await pidsAt(t, 'b')).length === 0)
+  },
+)
 
 test('who cannot be let in ahead is let in afterwards, and holds nobody up', async () => {
   const { t, door, sessions } = await begin()

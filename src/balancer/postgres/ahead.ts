@@ -29,6 +29,7 @@ export class Ahead {
     this.#place = place
     this.state = 'under-way'
     const end = (isIn: boolean): void => {
+      if (this.#place !== place) return // it was given away, or is not wanted any more
       if (!isIn) this.drop()
       this.state = isIn ? 'there' : 'failed'
       this.wantsRehearsal = isIn
@@ -44,10 +45,10 @@ export class Ahead {
     })
   }
 
-  /** Gives it away, when it is at this place and alive. */
+  /** Gives it away, when it is at this place and alive. Nobody goes back: elsewhere it is thrown away. */
   take({ host, port }: Place): Arrival | undefined {
     const arrival = this.#place?.host === host && this.#place.port === port ? this.#arrival : undefined
-    this.#arrival = undefined
+    if (arrival) this.#arrival = undefined
     this.drop()
     return arrival
   }
