@@ -24,8 +24,9 @@ export class Ahead {
   wantsRehearsal = false
 
   /** `changed` is called when it is there, or will not be. */
-  go(place: Place, login: Promise<BeginLogin>, changed: () => void): void {
+  go({ host, port }: Place, login: Promise<BeginLogin>, changed: () => void): void {
     this.drop()
+    const place = { host, port } // this attempt's own: a later one may be at the same place
     this.#place = place
     this.state = 'under-way'
     const end = (isIn: boolean): void => {
@@ -37,7 +38,7 @@ export class Ahead {
     }
     void login.then((begin) => {
       if (this.#place !== place) return
-      this.#connecting = openSocket(place.host, place.port, CONNECT_MS, (result) => {
+      this.#connecting = openSocket(host, port, CONNECT_MS, (result) => {
         this.#connecting = undefined
         if (typeof result === 'string') end(false)
         else this.#arrival = begin(forTraffic(result), end)
