@@ -173,9 +173,17 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'key-left-after-the-pledge',
     file: 'sim/database/fence.ts',
-    from: '  verb.disk.key = false\n',
+    from: '  verb.disk.key = null\n',
     to: '',
     means: 'no receiver runs, and the settings name nobody',
+    breaks: 'nothing is lost',
+  },
+  {
+    name: 'key-fits-any-primary',
+    file: 'sim/database/startup.ts',
+    from: 'server.disk.key === from',
+    to: 'server.disk.key !== null',
+    means: 'it is given back to whoever follows the new one',
     breaks: 'nothing is lost',
   },
   {

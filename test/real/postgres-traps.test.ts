@@ -51,6 +51,23 @@ test('trap 1, 2: with replay paused, the receivers still end, stay away, and the
   expect(await t.rows('b', 'select pg_is_wal_replay_paused() as it')).toEqual([{ it: false }])
 })
 
+test('trap 2: a receiver that still goes to the old primary has no key for it, when its member follows another one', async () => {
+  const t = await begin()
+  const [was] = await t.rows('b', 'show primary_conninfo')
+  await fenceBoth(t, 2)
+  const rule = t.rule(2, 'c')
+  await Promise.all([t.driver('c').lead(rule), t.driver('b').follow(rule, t.address('c'))])
+  // As its server would have it that was asked for a receiver before the fence: the agent takes it back, a little later.
+  await t.rows('b', `alter system set primary_conninfo = '${String(was?.primary_conninfo).replaceAll("'", "''")}'`)
+  await t.rows('b', 'select pg_reload_conf()')
+  await t.until('b tries it', () => /no password supplied/.test(readFileSync(t.logOf('b'), 'utf8')))
+  expect(await t.rows('a', "select 1 from pg_stat_replication where application_name = 'b'")).toEqual([])
+  await t.until('b follows c again', async () => {
+    const [row] = await t.rows('b', 'select sender_port from pg_stat_wal_receiver')
+    return row?.sender_port === t.observe('c').port
+  })
+})
+
 test('trap 3: the position is read when nothing can be added to it any more, and covers all that was acknowledged', async () => {
   const t = await begin()
   const writer = await t.connect('a')

@@ -117,6 +117,11 @@ export class Trio {
     return this.#wanted.data?.[node] ?? join(this.root, node, 'instances', 'db', 'data')
   }
 
+  /** What its server says. */
+  logOf(node: NodeName): string {
+    return join(this.root, node, 'logs', 'db.log')
+  }
+
   async end(): Promise<void> {
     for (const client of this.#clients) void client.end().catch(() => {}) // its server may be gone
     for (const node of this.nodes) {

@@ -6,7 +6,7 @@
  *   1. the pledge, on the disk: whoever is restarted from here on comes up receiving from nobody;
  *   2. the key: a receiver reads its password from a file when it connects. Without the file, whatever is started from now
  *      on, by whom and with which settings whatsoever, cannot stream. That closes a gap that watching cannot: a server
- *      that was about to start a receiver when it was told not to;
+ *      that was about to start a receiver when it was told not to. The next file opens the next primary only (`keyText`);
  *   3. conninfo empty and reload: a healthy server ends its receiver by itself;
  *   4. SIGTERM to the receivers that are there: a server whose replay is busy, paused or blocked does not (trap 1, measured).
  *      By the process's own number, because pg_terminate_backend does not work on receivers (trap 2);

@@ -18,7 +18,7 @@ import type { PostgresOptions } from './options.ts'
 import { mayReceive, type RecordFile } from './record.ts'
 import { killRemains, lastWords, launch, type Postmaster } from './server.ts'
 import { Session } from './session.ts'
-import { conninfo, includeOurs, REPLICATION_ROLE, replaceFile, settingsText, takeBack } from './settings.ts'
+import { conninfo, includeOurs, keyText, replaceFile, settingsText, takeBack } from './settings.ts'
 
 export interface MemberParts {
   readonly node: NodeName
@@ -100,7 +100,7 @@ export class Member {
     const hba = [...options.hba, ...(options.adopt ? keptEntries(folder) : [])]
     replaceFile(folder, folder.hbaPath, hbaText(this.entry, { hba }))
     replaceFile(folder, folder.settingsPath, settingsText(situation) + hbaFile + sockets)
-    if (receives) replaceFile(folder, folder.keyPath, `*:*:*:${REPLICATION_ROLE}:${this.parts.replicationPassword}\n`)
+    if (receives) replaceFile(folder, folder.keyPath, keyText(following.primary, this.parts.replicationPassword))
   }
 
   /** From now on no receiver can begin to stream: it has no password. */

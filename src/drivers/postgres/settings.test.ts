@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { hbaText } from './hba.ts'
 import { POSTGRES_DEFAULTS, type PostgresOptions, postgresTraits } from './options.ts'
-import { conninfo, refusedSettings, settingsText, slotName } from './settings.ts'
+import { conninfo, keyText, refusedSettings, settingsText, slotName } from './settings.ts'
 
 const options: PostgresOptions = POSTGRES_DEFAULTS
 
@@ -51,6 +51,10 @@ describe('the settings file', () => {
     expect(primary).toContain(`synchronous_standby_names = 'ANY 1 ("b", "c")'`)
     expect(primary).toContain("understudy.promotion = 'seven'")
     expect(primary).toContain('understudy.term = 3')
+  })
+
+  test('trap 2: the key fits one primary, also where its address has colons', () => {
+    expect(keyText({ host: '::1', port: 5432 }, 'a:b\\c')).toBe('\\:\\:1:5432:*:understudy_replica:a\\:b\\\\c\n')
   })
 
   test('trap 4, 6: conninfo has a short timeout, the name of the node and no password', () => {

@@ -136,6 +136,15 @@ function bare(value: Value): string {
   return String(value)
 }
 
+/**
+ * The file that a receiver takes its password from: it fits one primary and no other. A receiver that was decided on before a
+ * fence, and starts when the member follows the next primary already, still goes to the old one, and is not let in there.
+ */
+export function keyText(to: { readonly host: string; readonly port: number }, password: string): string {
+  const escaped = (text: string) => text.replaceAll('\\', '\\\\').replaceAll(':', '\\:')
+  return `${escaped(to.host)}:${to.port}:*:${REPLICATION_ROLE}:${escaped(password)}\n`
+}
+
 /** How a receiver reaches its primary. The password is not in it but in a file that the fence takes away (fence.ts). */
 export function conninfo(
   to: { readonly host: string; readonly port: number },

@@ -31,8 +31,8 @@ export interface Disk {
   wasSound: boolean
   /** What a receiver wrote is safe after so long, and lost with the power before that. */
   flushMs: number
-  /** The password that a receiver connects with. Without it none can, whoever started it and with which settings. */
-  key: boolean
+  /** Whose password a receiver has to connect with. Without it none can, whoever started it and with which settings. */
+  key: NodeName | null
   readonly ailments: Ailments
 }
 
@@ -86,7 +86,7 @@ export function newDisk(): Disk {
     soundFrom: 0,
     wasSound: true,
     flushMs: FLUSH_MS,
-    key: false,
+    key: null,
     ailments: { ...NO_AILMENTS },
   }
 }

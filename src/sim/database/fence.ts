@@ -43,7 +43,7 @@ export function pledge(verb: Verb, term: Term): boolean {
   if (term < pledged) throw refusal(`pledged to term ${pledged}, which is higher than ${term}`)
   if (mayReceive(verb.record) && following?.term === term) throw refusal(`it follows in term ${term} already`)
   if (leading !== null && leading.term >= term) throw refusal(`it leads in term ${leading.term}`)
-  verb.disk.key = false
+  verb.disk.key = null
   verb.note({ pledged: term, following: null, leading: null, suspect: suspect || leading !== null })
   return leading !== null
 }

@@ -28,7 +28,7 @@ export async function follow(verb: Verb, rule: Rule): Promise<void> {
     await renewSlot(verb, rule)
     verb.note({ following: { term: rule.term, node: rule.primary }, suspect: false })
   } else if (!isFrom(verb, rule)) await catchUp(verb, rule)
-  verb.disk.key = true
+  verb.disk.key = rule.primary
   verb.disk.settings.receiveFrom = rule.primary
   if (verb.server.runs) verb.server.reload()
   else await verb.launch()

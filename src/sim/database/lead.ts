@@ -78,7 +78,8 @@ export async function startStandby(verb: Verb): Promise<void> {
   const { following } = verb.record
   if (!verb.disk.hasData) throw refusal('there is no data here')
   verb.disk.standbySignal = true
-  verb.disk.settings.receiveFrom = mayReceive(verb.record) ? (following?.node ?? null) : null
-  verb.disk.key = mayReceive(verb.record)
+  const from = mayReceive(verb.record) ? (following?.node ?? null) : null
+  verb.disk.settings.receiveFrom = from
+  verb.disk.key = from
   await verb.launch()
 }

@@ -90,7 +90,7 @@ function comesBackEarly(site: Site): void {
 /**
  * A primary and its agent sleep, and wake when the others have just been fenced. Until then the streams from it break again and
  * again, and replay is paused whenever a receiver was asked for and has not begun: a startup process that is paused takes
- * nothing back, so that receiver starts by what it was told before, and only its missing key stops it (trap 2).
+ * nothing back, so that receiver starts by what it was told before, and only its key stops it, which is gone or another primary's (trap 2).
  */
 function sleepsThroughIt(site: Site): void {
   const { random } = site

@@ -10,7 +10,7 @@ import { Receiver } from './receiver.ts'
 import type { DatabaseServer } from './server.ts'
 
 const LOOK_EVERY_MS = 50
-const LATE_RECEIVER_MS = 80
+const LATE_RECEIVER_MS = 300
 
 export class Startup {
   readonly #server: DatabaseServer
@@ -75,7 +75,8 @@ export class Startup {
       if (this.#asked !== asked) return
       this.#asked = null
       const server = this.#server
-      if (server.inRecovery && !server.receiver && server.disk.key) server.receiver = new Receiver(server, from)
+      if (server.inRecovery && !server.receiver && server.disk.key === from)
+        server.receiver = new Receiver(server, from)
     }
     if (disk.ailments.lateReceiver) gate.after(LATE_RECEIVER_MS * parts.random(), begin)
     else begin()
