@@ -49,6 +49,8 @@ const NOBODY = '02:00:00:00:00:00'
 
 class Namespaces implements Hosts {
   readonly canCut = true
+  /** Two faults at once may cut one cable: it is whole again when both are over. */
+  readonly #cuts = new Map<string, number>()
   readonly #nodes: readonly string[]
   /** Interfaces have names of at most 15 letters. */
   readonly #name = `und${process.pid.toString(36)}`
@@ -86,10 +88,18 @@ class Namespaces implements Hosts {
       [one, other],
       [other, one],
     ] as const
-    for (const [from, to] of ways)
+    const count = (way: readonly [string, string], more: number) => {
+      const cuts = (this.#cuts.get(way.join()) ?? 0) + more
+      this.#cuts.set(way.join(), cuts)
+      return cuts
+    }
+    for (const way of ways) {
+      count(way, 1)
+      const [from, to] = way
       this.#neighbour(from, 'replace', this.address(to), 'lladdr', NOBODY, 'nud', 'permanent')
+    }
     return () => {
-      for (const [from, to] of ways) this.#neighbour(from, 'del', this.address(to))
+      for (const way of ways) if (count(way, -1) === 0) this.#neighbour(way[0], 'del', this.address(way[1]))
     }
   }
 
