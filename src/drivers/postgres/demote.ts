@@ -9,6 +9,7 @@
  * acknowledged is on the quorum, and the rest was promised to nobody.
  */
 import type { Term } from '../../core/model.ts'
+import { UnderstudyError } from '../../errors.ts'
 import { sleep } from '../../lib/clock.ts'
 import { drain } from './drain.ts'
 import { pledge } from './fence.ts'
@@ -44,10 +45,12 @@ export async function demote(member: Member, term: Term, steps: Steps, signal: A
 }
 
 /** Nothing depends on it: who has not logged in by then does so later, and waits for it. */
-async function untilAhead({ parts: { clock } }: Member, steps: Steps, signal: AbortSignal): Promise<void> {
+async function untilAhead(member: Member, steps: Steps, signal: AbortSignal): Promise<void> {
+  const { clock } = member.parts
   const untilMs = clock.mono() + AHEAD_WITHIN_MS
-  while (!steps.doorsWentAhead() && clock.mono() < untilMs) {
+  while (member.runs && !steps.doorsWentAhead() && clock.mono() < untilMs) {
     signal.throwIfAborted()
     await sleep(clock, 5)
   }
+  if (!member.runs) throw new UnderstudyError('UND_REFUSED', 'its server ended before it could hand over')
 }
