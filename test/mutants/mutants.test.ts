@@ -9,7 +9,7 @@ import { type Found, findMutant, MOST_MS } from './find.ts'
 import { MUTANTS } from './list.ts'
 import { tableOf, writeTable } from './table.ts'
 
-const MOST_SEEDS = Number(process.env.MUTANT_SEEDS ?? 4_000)
+const MOST_SEEDS = Number(process.env.MUTANT_SEEDS ?? 8_000)
 
 const ALL = [
   ...MUTANTS.map((mutant) => ({ ...mutant, about: 'processes' as const })),
