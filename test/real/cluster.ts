@@ -113,7 +113,7 @@ class Running implements TestCluster {
 
   async stop(): Promise<void> {
     await this.local.kill()
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 })
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 20 })
   }
 }
 
