@@ -71,7 +71,7 @@ export interface PostgresOptions<Needs extends string = string, Nodes extends st
   readonly user?: string
   /**
    * The port of the server itself, behind the front door.
-   * @default a free one from 20000 to 29999, kept for ever
+   * @default a free one from 20000 to 29999, kept while nobody else listens there
    */
   readonly port?: number
   /**

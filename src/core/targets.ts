@@ -4,7 +4,7 @@
  * is for the balancer to find out.
  */
 import { lagBytesOf } from './copies.ts'
-import type { InstanceReport, NodeName, NodeReport, Role, ServiceName, ServiceSpec } from './model.ts'
+import type { InstanceReport, NodeName, NodeReport, NodeSpec, Role, ServiceName, ServiceSpec } from './model.ts'
 import type { ReadOnly } from './read-only.ts'
 import type { Route, Target } from './routing.ts'
 import { instanceOn, nodeState, recordOf, type View } from './view.ts'
@@ -22,8 +22,7 @@ export function targetsFor(
     const instance = instanceOn(view, node.name, service.name)
     const state = instance && instance.role === role ? targetState(instance) : undefined
     if (!instance || instance.port === undefined || state === undefined || !mayServe(instance)) continue
-    const id = `${service.name}@${node.name}:${instance.pid ?? instance.port}`
-    const target: Target = { id, node: node.name, host: node.address, port: instance.port, state, term: instance.term }
+    const target = targetAt(node, instance, instance.port, state)
     targets.push(instance.state === 'stopping' && role === 'primary' ? { ...target, leaves: true } : target)
   }
   if (purpose === 'standby') return targets.map((target) => drainedIfBehind(view, service, target, before))
@@ -44,9 +43,11 @@ function successorIn(view: View, service: ServiceSpec): Target | undefined {
   const instance = node && replica?.phase !== 'serving' ? instanceOn(view, node.name, service.name) : undefined
   if (!node || instance?.role !== 'standby' || instance.port === undefined) return undefined
   if (targetState(instance) !== 'serving' || !mayServe(instance)) return undefined
-  const id = `${service.name}@${node.name}:${instance.pid ?? instance.port}`
-  const place = { id, node: node.name, host: node.address, port: instance.port }
-  return { ...place, state: 'draining', term: instance.term, next: true }
+  return { ...targetAt(node, instance, instance.port, 'draining'), next: true }
+}
+
+function targetAt(node: NodeSpec, { service, pid, term }: InstanceReport, port: number, state: Target['state']): Target {
+  return { id: `${service}@${node.name}:${pid ?? port}`, node: node.name, host: node.address, port, state, term }
 }
 
 /** The primaries that these routes have sessions taken away from, as `service@node`. */

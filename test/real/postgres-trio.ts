@@ -144,7 +144,6 @@ export class Trio {
       cluster: 'test',
       nodeDir: join(this.root, node),
       clock: systemClock,
-      random: Math.random,
       loopLagMs: () => 0,
       doorsHeard: () => true,
       doorsWentAhead: () => true,

@@ -151,7 +151,7 @@ export const postgresShape = {
   }),
   port: v.option(v.port, {
     means: 'The port of the server itself, behind the front door.',
-    default: 'a free one from 20000 to 29999, kept for ever',
+    default: 'a free one from 20000 to 29999, kept while nobody else listens there',
     turn: 'When a firewall stands between the nodes.',
     breaks: 'Another program on that port: the server does not start and says so.',
   }),

@@ -56,7 +56,7 @@ export class Course {
       failures: this.failures,
       retryInMs: running || this.failures === 0 ? 0 : Math.max(0, retryAt - now),
       ...(running && member.postmaster ? member.postmaster.identity : {}),
-      ...(member ? { port: member.parts.port } : {}),
+      ...(member ? { port: member.port } : {}),
       ...(member ? { replica: replicaReport(member, watch?.sight ?? null, this.fenced, watch?.heardAgoMs) } : {}),
     }
   }

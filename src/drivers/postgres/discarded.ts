@@ -123,8 +123,9 @@ async function keepRowsOf(
   path: string,
   most: number,
 ): Promise<number> {
-  const { clock, folder, port } = member.parts
-  const client = new pg.Client({ host: folder.sockets, port, user: SUPERUSER, database, statement_timeout: 30_000 })
+  const { clock } = member.parts
+  const { socketDir, port } = member.socket
+  const client = new pg.Client({ host: socketDir, port, user: SUPERUSER, database, statement_timeout: 30_000 })
   client.on('error', () => {}) // whoever waits for an answer hears of it there
   const query = async (text: string, values: unknown[] = []) =>
     (await within(clock, 31_000, 'the rows', client.query(text, values))).rows as Record<string, unknown>[]

@@ -67,8 +67,8 @@ export async function keepDoorLogin(member: Member): Promise<void> {
  * lost with this primary, the next one writes it again.
  */
 async function ensureDoorLogin(member: Member): Promise<void> {
-  const { clock, folder, port, options, doorPassword } = member.parts
-  const client = localClient({ socketDir: folder.sockets, port })
+  const { clock, options, doorPassword } = member.parts
+  const client = localClient(member.socket)
   const patient = <T>(what: string, work: Promise<T>) => within(clock, options.timing.statementMs, what, work)
   try {
     await patient('a connection', client.connect())

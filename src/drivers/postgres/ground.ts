@@ -1,14 +1,13 @@
 /** From the driver's parts to a member: whom it runs as, its folders, its record, its binaries and its port, in this order. */
 import type { NodeSpec, ServiceSpec } from '../../core/model.ts'
 import type { Clock } from '../../lib/clock.ts'
-import type { Random } from '../../lib/random.ts'
+import { choosePort, firstPort, requirePort } from '../ports.ts'
 import { accountFor } from './account.ts'
 import { findBinaries } from './binaries.ts'
 import { doorPasswordOf } from './door-login.ts'
 import { Folder } from './folder.ts'
 import { Member } from './member.ts'
 import type { PostgresOptions } from './options.ts'
-import { choosePort } from './port.ts'
 import { RecordFile } from './record.ts'
 import { restoreOrder } from './restore.ts'
 import { portInUse } from './server.ts'
@@ -21,7 +20,6 @@ export interface PostgresDriverParts {
   /** The node's folder, `nodes/<node>` in the state folder: `instances/<service>` is made in it. */
   readonly nodeDir: string
   readonly clock: Clock
-  readonly random: Random
   /** A secret that only this cluster's nodes can derive, the same on each of them; another one for each purpose. */
   secretFor(purpose: string): string
   /** How late this agent's event loop was in about the last second: misses taken meanwhile prove nothing. */
@@ -38,7 +36,7 @@ export function replicationPurpose(service: string): string {
 }
 
 export async function prepareMember(
-  { nodeDir, service, node, clock, random, secretFor }: PostgresDriverParts,
+  { cluster, nodeDir, service, node, clock, secretFor }: PostgresDriverParts,
   options: PostgresOptions,
   tell: (note: string) => void,
 ): Promise<Member> {
@@ -49,14 +47,15 @@ export async function prepareMember(
   record.load()
   const version = folder.dataVersion() ?? restoreOrder(folder)?.version ?? null
   const binaries = await findBinaries({ bin: options.bin, version, account, linksDir: folder.links })
-  const port =
-    options.port ??
-    record.now.port ??
-    (options.adopt ? null : portInUse(folder)) ??
-    (await choosePort(node.address, random))
+  const findPort = (before: number | null) => {
+    if (options.port !== null) return requirePort(node.address, options.port)
+    return choosePort(node.address, before, firstPort(cluster, node.name, service.name))
+  }
+  const used = options.port ?? record.now.port ?? (options.adopt ? null : portInUse(folder))
+  const port = used ?? (await findPort(null))
   if (record.now.port !== port) record.change({ port })
   const replicationPassword = secretFor(replicationPurpose(service.name))
-  const of = { node: node.name, address: node.address, port, clock, options }
+  const of = { node: node.name, address: node.address, port, findPort, clock, options }
   const doorPassword = doorPasswordOf(service.name, secretFor)
   return new Member({ ...of, folder, record, binaries, replicationPassword, doorPassword, tell })
 }

@@ -127,8 +127,8 @@ export async function writeMark(member: Member, rule: Rule, opening: Promise<pg.
 
 /** A connection for a mark. It may be opened while the promotion is under way: a new process takes its time. */
 export async function openForMark(member: Member): Promise<pg.Client> {
-  const { clock, folder, port, options } = member.parts
-  const client = localClient({ socketDir: folder.sockets, port })
+  const { clock, options } = member.parts
+  const client = localClient(member.socket)
   try {
     await within(clock, options.timing.statementMs, 'a connection', client.connect())
     return client
@@ -140,8 +140,8 @@ export async function openForMark(member: Member): Promise<pg.Client> {
 
 /** After a promotion a rewind looks at the last checkpoint, which is still of the old timeline (trap 21). */
 export async function checkpoint(member: Member): Promise<void> {
-  const { clock, folder, port } = member.parts
-  const client = localClient({ socketDir: folder.sockets, port })
+  const { clock } = member.parts
+  const client = localClient(member.socket)
   try {
     await within(clock, 2_000, 'a connection', client.connect())
     await within(clock, 60_000, 'a checkpoint', client.query('checkpoint'))

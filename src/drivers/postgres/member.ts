@@ -17,13 +17,16 @@ import { type Entry, hbaText } from './hba.ts'
 import type { PostgresOptions } from './options.ts'
 import { mayReceive, type RecordFile } from './record.ts'
 import { killRemains, lastWords, launch, type Postmaster } from './server.ts'
-import { Session } from './session.ts'
+import { type OwnSocket, Session } from './session.ts'
 import { conninfo, includeOurs, keyText, replaceFile, settingsText, takeBack } from './settings.ts'
 
 export interface MemberParts {
   readonly node: NodeName
   readonly address: string
+  /** The server's, to begin with. */
   readonly port: number
+  /** The same one while nobody else listens there, or another. Rejects with UND_PORT_TAKEN when the config fixes it. */
+  findPort(before: number): Promise<number>
   readonly clock: Clock
   readonly options: PostgresOptions
   readonly folder: Folder
@@ -39,6 +42,8 @@ export interface MemberParts {
 
 export class Member {
   readonly parts: MemberParts
+  /** Where the server listens, until another program is found to have that port. */
+  port: number
   /** For the verbs. */
   readonly session: Session
   /** For looking: a look that hangs must not hold up a fence. */
@@ -57,8 +62,9 @@ export class Member {
 
   constructor(parts: MemberParts) {
     this.parts = parts
-    const { clock, folder, port, options } = parts
-    const sessionParts = { clock, port, socketDir: folder.sockets, statementMs: options.timing.statementMs }
+    const { clock, options } = parts
+    this.port = parts.port
+    const sessionParts = { clock, socket: () => this.socket, statementMs: options.timing.statementMs }
     this.session = new Session(sessionParts)
     this.watcher = new Session(sessionParts)
     this.session.onCut = () => this.postmaster?.check()
@@ -67,6 +73,11 @@ export class Member {
 
   get record() {
     return this.parts.record.now
+  }
+
+  /** Where the server listens for ourselves. */
+  get socket(): OwnSocket {
+    return { socketDir: this.parts.folder.sockets, port: this.port }
   }
 
   get runs(): boolean {
@@ -87,13 +98,13 @@ export class Member {
 
   /** Brings the files that the server reads into line with the record. The key first when it goes, last when it comes. */
   writeFiles(): void {
-    const { folder, options, node, address, port, binaries } = this.parts
+    const { folder, options, node, address, binaries } = this.parts
     const { following, leading, lineage } = this.record
     const receives = mayReceive(this.record) && following !== null
     if (!receives) this.takeKey()
     const info = receives ? conninfo(following.primary, node, folder.keyPath, options.timing) : ''
     const promotion = lineage.at(-1)?.id ?? ''
-    const is = { node, address, port, version: binaries.version, options, leading, promotion }
+    const is = { node, address, port: this.port, version: binaries.version, options, leading, promotion }
     const situation = { ...is, conninfo: info, writesWait: this.writesWait }
     const hbaFile = `hba_file = '${folder.hbaPath.replaceAll("'", "''")}'\n`
     const sockets = `unix_socket_directories = '${folder.sockets.replaceAll("'", "''")}'\n`
@@ -137,7 +148,7 @@ export class Member {
   /** Starts the server as the record says, and resolves when it answers. */
   async start(signal?: AbortSignal): Promise<void> {
     if (this.runs) return this.untilItAnswers(signal)
-    const { folder, binaries, clock } = this.parts
+    const { folder } = this.parts
     if (folder.content() !== 'data') throw new UnderstudyError('UND_REFUSED', `there is no database in ${folder.data}`)
     if (this.record.torn)
       throw new UnderstudyError('UND_REFUSED', 'a rewind of its data was interrupted: it has to be copied anew')
@@ -146,10 +157,29 @@ export class Member {
     includeOurs(folder, folder.data)
     this.durable = null
     this.draining = false
-    this.writeFiles()
     this.farewell = undefined
+    await this.#run(signal).catch(async (error: unknown) => {
+      if (this.runs || !(await this.#leavesItsPort())) throw error
+      await this.#run(signal)
+    })
+  }
+
+  async #run(signal?: AbortSignal): Promise<void> {
+    const { folder, binaries, clock } = this.parts
+    this.writeFiles()
     this.hold(await launch(folder, binaries, clock))
     await this.untilItAnswers(signal)
+  }
+
+  /** False when nobody else listens there: it ended for another reason. */
+  async #leavesItsPort(): Promise<boolean> {
+    const { record, address, tell, findPort } = this.parts
+    const before = this.port
+    this.port = await findPort(before)
+    if (this.port === before) return false
+    record.change({ port: this.port })
+    tell(`another program listens on ${address}:${before}: the server has port ${this.port} from now on`)
+    return true
   }
 
   hold(postmaster: Postmaster): void {

@@ -10,7 +10,7 @@ export type PostgresOptions = {
   readonly bin: string | null
   /** Whom it runs as when the agent is root (PostgreSQL refuses root); null: `postgres` if there is one, else `nobody`. */
   readonly user: string | null
-  /** The server's own port, behind the door; null: a free one of 20000-29999, kept for ever. */
+  /** The server's own port, behind the door; null: a free one of 20000-29999, kept while nobody else listens there. */
   readonly port: number | null
   /** The data folder; null: `instances/<service>/data` in the node's state folder. */
   readonly data: string | null

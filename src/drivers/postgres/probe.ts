@@ -50,8 +50,8 @@ export class Probe {
 
   /** Resolves to who asked for less than a quorum. */
   #work(withinMs: number): Promise<string> {
-    const { clock, folder, port } = this.#member.parts
-    const client = localClient({ socketDir: folder.sockets, port })
+    const { clock } = this.#member.parts
+    const client = localClient(this.#member.socket)
     const work = (async () => {
       try {
         await within(clock, withinMs, 'a connection', client.connect())

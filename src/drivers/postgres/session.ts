@@ -10,10 +10,16 @@ import { DATABASE, REPLICATION_ROLE, SUPERUSER } from './settings.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
-export interface SessionParts {
-  readonly clock: Clock
+/** The port is a part of the socket's name. */
+export interface OwnSocket {
   readonly socketDir: string
   readonly port: number
+}
+
+export interface SessionParts {
+  readonly clock: Clock
+  /** Asked for each connection: the next server may have another port. */
+  readonly socket: () => OwnSocket
   readonly statementMs: number
 }
 
@@ -65,7 +71,7 @@ export class Session {
   }
 
   #connect(withinMs: number): Promise<pg.Client> {
-    const client = localClient(this.#parts)
+    const client = localClient(this.#parts.socket())
     const opening: Promise<pg.Client> = within(this.#parts.clock, withinMs, 'a connection', client.connect()).then(
       () => client,
       (error: unknown) => {
@@ -90,10 +96,10 @@ export class Session {
 }
 
 /** A fresh connection over the server's own socket, not yet opened. */
-export function localClient(parts: Pick<SessionParts, 'socketDir' | 'port'>): pg.Client {
+export function localClient({ socketDir, port }: OwnSocket): pg.Client {
   const client = new pg.Client({
-    host: parts.socketDir,
-    port: parts.port,
+    host: socketDir,
+    port,
     user: SUPERUSER,
     database: DATABASE,
     application_name: 'understudy',

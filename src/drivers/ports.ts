@@ -4,10 +4,10 @@
  * says where to begin, so that an instance mostly has the same port at every start without anyone keeping a list.
  *
  * Whether a port is free is found out by listening on it for a moment. Somebody may take it between that moment and the
- * program's own listen; then the program ends, and the restart finds the next one.
+ * program's own listen, or while the program is down; then the program ends, and the next start finds another one.
  */
 import { createServer } from 'node:net'
-import { UnderstudyError } from '../../errors.ts'
+import { UnderstudyError } from '../errors.ts'
 
 const LOWEST = 20_000
 const COUNT = 10_000
