@@ -117,12 +117,14 @@ async function rewind(verb: Verb, rule: Rule): Promise<void> {
   const source = await verb.ask(rule.primary, (server) => factsOf(server, rule))
   const { log } = source.disk
   verb.note({ quarantinedUntil: log.length })
-  if (!source.checkpointed) return verb.launch()
-  verb.disk.log = verb.disk.log.slice(0, shared(verb.disk.log, log))
-  verb.disk.soundFrom = log.length
-  verb.disk.wasSound = false
-  verb.disk.checkpoint = Math.min(verb.disk.checkpoint, verb.disk.log.length)
-  verb.server.parts.ledger.rewound(verb.server.parts.node)
+  const { disk } = verb
+  if (source.checkpointed) {
+    disk.log = disk.log.slice(0, shared(disk.log, log))
+    disk.soundFrom = log.length
+    disk.wasSound = false
+    disk.checkpoint = Math.min(disk.checkpoint, disk.log.length)
+  }
+  verb.server.parts.ledger.rewound(verb.server.parts.node, disk.log.length - shared(disk.log, log))
   await verb.launch()
 }
 

@@ -36,9 +36,10 @@ export async function lead(verb: Verb, rule: Rule): Promise<void> {
 
 /** Right after a start nobody waits for a quorum yet; when a checkpoint is done, everybody does (trap 11). */
 async function untilTheyWait(verb: Verb): Promise<void> {
-  verb.server.checkpointed = false
-  verb.server.checkpoint()
-  await verb.until('a checkpoint', PROMOTE_WITHIN_MS, () => verb.server.checkpointed)
+  const { server } = verb
+  const before = server.checkpoints
+  server.checkpoint()
+  await verb.until('a checkpoint', PROMOTE_WITHIN_MS, () => server.checkpoints !== before)
 }
 
 export function setRule({ disk }: Verb, { members, k }: Pick<Rule, 'members' | 'k'>): void {

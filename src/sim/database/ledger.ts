@@ -53,7 +53,9 @@ export class Ledger {
     for (const listener of this.#listeners) listener(milestone)
   }
 
-  rewound(node: NodeName): void {
+  /** `own`: how much of its log its source does not have. A rewind is there to leave nothing of that. */
+  rewound(node: NodeName, own: number): void {
+    if (own > 0) this.#tell([`${this.#service} on ${node} was rewound and kept ${own} entries of its own`])
     this.#reached({ what: 'rewound', node })
   }
 

@@ -61,7 +61,10 @@ export class DatabaseServer {
   draining = false
   /** Somebody has begun a transaction and does not end it. */
   hasOpenTransaction = false
+  /** The last checkpoint on the disk is of the timeline that it writes: until then a rewind looks at the old one (trap 21). */
   checkpointed = true
+  /** How many were written since it started. */
+  checkpoints = 0
   heedsArchive = false
   /** Received since the last start; null: nothing. */
   received: number | null = null
@@ -122,6 +125,7 @@ export class DatabaseServer {
     this.open = false
     this.received = null
     this.checkpointed = true
+    this.checkpoints = 0
     this.inRecovery = standbySignal
     const isHasty = this.disk.ailments.hastyStart && !standbySignal
     this.#hastyUntil = isHasty ? this.parts.clock.mono() + HASTY_MS * this.parts.random() : 0
@@ -167,6 +171,7 @@ export class DatabaseServer {
     const extraMs = this.disk.ailments.slowCheckpoint ? SLOW_CHECKPOINT_MS * this.parts.random() : 0
     this.gate.after(5 + 20 * this.parts.random() + extraMs, () => {
       this.checkpointed = true
+      this.checkpoints += 1
       this.#hastyUntil = 0 // whoever writes it is the one who tells the others for whom to wait
       this.disk.checkpoint = this.disk.log.length
     })
