@@ -1,6 +1,7 @@
 /** Small made-up clusters and views for tests: say what matters, the rest is calm and healthy. */
 import type { ClusterSpec, InstanceReport, NodeReport, ServiceSpec } from '../src/core/model.ts'
 import type { LeadRecord, ServiceRecord } from '../src/core/records.ts'
+import type { ReplicaReport } from '../src/core/replica.ts'
 import type { LocalFacts, PeerFacts, Revised, StoreFacts, View } from '../src/core/view.ts'
 
 export const TIMING: ServiceSpec['timing'] = {
@@ -43,6 +44,35 @@ export function worker(given: Partial<ServiceSpec> = {}): ServiceSpec {
     options: {},
     ...given,
   })
+}
+
+/** A database with a copy on each of three nodes, one of which confirms each write. */
+export function database(given: Partial<ServiceSpec> = {}): ServiceSpec {
+  return worker({
+    name: 'db',
+    kind: 'postgres',
+    instances: 3,
+    traits: { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true },
+    replication: { k: 1, degrade: 'block' },
+    ...given,
+  })
+}
+
+/** A copy that nothing is wrong with: pledged to the first term, with all that was written, following nobody. */
+export function copy(given: Partial<ReplicaReport> = {}): ReplicaReport {
+  return {
+    pledged: 1,
+    fenced: false,
+    position: { term: 1, timeline: 1, log: '100' },
+    replayLagBytes: 0,
+    rule: null,
+    ruleDurable: false,
+    streaming: [],
+    receivingFrom: null,
+    quarantined: false,
+    diverged: false,
+    ...given,
+  }
 }
 
 /** Nodes by name, or by `name:zone`. */

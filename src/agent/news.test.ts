@@ -1,20 +1,9 @@
 import { expect, test } from 'vitest'
+import { copy } from '../../test/made-up.ts'
 import type { InstanceReport, NodeReport } from '../core/model.ts'
-import type { ReplicaReport } from '../core/replica.ts'
 import { isNoNews, mayMatter } from './news.ts'
 
-const COPY: ReplicaReport = {
-  pledged: 1,
-  fenced: false,
-  position: { term: 1, timeline: 1, log: '100' },
-  replayLagBytes: 0,
-  rule: null,
-  ruleDurable: false,
-  streaming: [{ node: 'c', lagBytes: 0 }],
-  receivingFrom: 'b',
-  quarantined: false,
-  diverged: false,
-}
+const COPY = copy({ streaming: [{ node: 'c', lagBytes: 0 }], receivingFrom: 'b' })
 
 function report(of: Partial<NodeReport> = {}, instance: Partial<InstanceReport> = {}): NodeReport {
   const db: InstanceReport = {

@@ -1,45 +1,24 @@
 import { describe, expect, it } from 'vitest'
-import { cluster, peer, running, TIMING, view, web } from '../../test/made-up.ts'
+import { cluster, copy, database, peer, running, view } from '../../test/made-up.ts'
 import type { InstanceReport } from './model.ts'
 import { readOnlyOf } from './read-only.ts'
 import type { ReplicaReport } from './replica.ts'
 import { routesFor } from './routing.ts'
 import type { PeerFacts } from './view.ts'
 
-const db = web({
-  name: 'db',
-  kind: 'postgres',
-  redundancy: 'active-passive',
-  traits: { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true },
-  replication: { k: 1, degrade: 'block' },
-  endpoints: [{ purpose: 'primary', protocol: 'tcp', port: 5432 }],
-  timing: TIMING,
-  options: {},
-})
+const db = database({ endpoints: [{ purpose: 'primary', protocol: 'tcp', port: 5432 }] })
 const rule = { term: 4, primary: 'a', members: ['b', 'c'], k: 1, id: 'four' }
 
-function copy(log: number, more: Partial<ReplicaReport> = {}): ReplicaReport {
-  return {
-    pledged: 4,
-    fenced: false,
-    position: { term: 4, timeline: 1, log: String(log) },
-    replayLagBytes: 0,
-    rule,
-    ruleDurable: false,
-    streaming: [],
-    receivingFrom: null,
-    quarantined: false,
-    diverged: false,
-    ...more,
-  }
+function upTo(log: number, more: Partial<ReplicaReport> = {}): ReplicaReport {
+  return copy({ pledged: 4, position: { term: 4, timeline: 1, log: String(log) }, rule, ...more })
 }
 
 function standby(log: number, more: Partial<ReplicaReport> = {}): InstanceReport {
-  return running('db', { role: 'standby', replica: copy(log, more), port: 20_000 })
+  return running('db', { role: 'standby', replica: upTo(log, more), port: 20_000 })
 }
 
 function primary(more: Partial<ReplicaReport> = {}, given: Partial<InstanceReport> = {}): InstanceReport {
-  return running('db', { role: 'primary', term: 4, replica: copy(9, { ruleDurable: true, ...more }), ...given })
+  return running('db', { role: 'primary', term: 4, replica: upTo(9, { ruleDurable: true, ...more }), ...given })
 }
 
 const lost: Partial<PeerFacts> = { state: 'lost', heardAgoMs: 5_000 }

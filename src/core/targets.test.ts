@@ -1,40 +1,22 @@
 import { expect, test } from 'vitest'
-import { cluster, peer, running, view, web } from '../../test/made-up.ts'
+import { cluster, copy, database, peer, running, view, web } from '../../test/made-up.ts'
 import type { Phase, ReplicaReport } from './replica.ts'
 import { type Route, routesFor } from './routing.ts'
 import { type DoorSays, heardByDoors, leftBy, wentAhead } from './targets.ts'
 import type { View } from './view.ts'
 
 const MAX = 1_000
-const db = web({
-  name: 'db',
-  kind: 'database',
-  redundancy: 'active-passive',
-  traits: { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true },
-  standby: 'warm',
+const db = database({
   replication: { k: 1, degrade: 'block', maxLagBytes: MAX },
   endpoints: [
     { purpose: 'primary', protocol: 'tcp', port: 5432 },
     { purpose: 'standby', protocol: 'tcp', port: 5433 },
   ],
-  options: {},
 })
 const rule = { term: 1, primary: 'a', members: ['b', 'c'], k: 1, id: 'one' }
 
 function replica(given: Partial<ReplicaReport> = {}): ReplicaReport {
-  return {
-    pledged: 1,
-    fenced: false,
-    position: { term: 1, timeline: 1, log: '100000' },
-    replayLagBytes: 0,
-    rule,
-    ruleDurable: false,
-    streaming: [],
-    receivingFrom: 'a',
-    quarantined: false,
-    diverged: false,
-    ...given,
-  }
+  return copy({ position: { term: 1, timeline: 1, log: '100000' }, rule, receivingFrom: 'a', ...given })
 }
 
 /** b has `notReceived` bytes to receive and `notReplayed` to replay. */

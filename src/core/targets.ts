@@ -46,7 +46,12 @@ function successorIn(view: View, service: ServiceSpec): Target | undefined {
   return { ...targetAt(node, instance, instance.port, 'draining'), next: true }
 }
 
-function targetAt(node: NodeSpec, { service, pid, term }: InstanceReport, port: number, state: Target['state']): Target {
+function targetAt(
+  node: NodeSpec,
+  { service, pid, term }: InstanceReport,
+  port: number,
+  state: Target['state'],
+): Target {
   return { id: `${service}@${node.name}:${pid ?? port}`, node: node.name, host: node.address, port, state, term }
 }
 

@@ -14,7 +14,7 @@ import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import { identify, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
-import { findAgent, killProcesses, type NodeProcess } from './processes.ts'
+import { findAgent, killProcesses, type NodeProcess, noteAgent } from './processes.ts'
 
 /** `down`: nobody wants an agent here. `waiting`: it died and is started again soon. `ended`: it was told to end, and did. */
 export type NodePhase = 'down' | 'running' | 'waiting' | 'ended'
@@ -79,12 +79,8 @@ export class LocalNode {
 
   /** SIGKILL for everything of this node at once, as if its plug were pulled. It stays down until `start`. */
   async kill(): Promise<NodeProcess[]> {
-    const agent = this.#agent
     this.letGo()
-    // One that was just started has not written its name down yet; one that is dead by then is not found any more.
-    const first = agent && signal(agent, 'SIGKILL') ? [{ what: 'agent', identity: agent }] : []
-    const others = await killProcesses(this.#options.folder)
-    const killed = [...first, ...others.filter(({ identity }) => identity.pid !== agent?.pid)]
+    const killed = await killProcesses(this.#options.folder)
     this.#tell('node-killed', `killed ${killed.map(({ what }) => what).join(', ') || 'nothing: nothing ran'}`, null)
     return killed
   }
@@ -139,6 +135,7 @@ export class LocalNode {
       child.once('exit', (code, name) => this.#ended(code, name, child.pid ?? null))
       return
     }
+    noteAgent(this.#options.folder, agent)
     this.#lookAfter(agent)
     this.#tell('agent-started', this.#deaths === 0 ? 'its agent was started' : 'its agent was started again', agent.pid)
     child.once('exit', (code, name) => this.#gone(agent, code, name))

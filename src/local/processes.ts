@@ -7,7 +7,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readJson } from '../lib/files.ts'
+import { readJson, writeFileAtomic } from '../lib/files.ts'
 import { familyOf, isAlive, type ProcessIdentity, processState, signal, signalGroup } from '../lib/proc.ts'
 
 export interface NodeProcess {
@@ -24,6 +24,11 @@ export function readIdentity(value: unknown): ProcessIdentity | undefined {
   // Never 0, 1 or a negative number: signalling those would reach ourselves, or everybody.
   if (!Number.isSafeInteger(pid) || (pid as number) <= 1 || !Number.isSafeInteger(startTime)) return undefined
   return { pid: pid as number, startTime: startTime as number }
+}
+
+/** Whoever starts an agent writes down at once who it is, as the agent does later: it can be ended from its first moment on. */
+export function noteAgent(nodeFolder: string, agent: ProcessIdentity): void {
+  writeFileAtomic(join(nodeFolder, 'agent.json'), JSON.stringify(agent))
 }
 
 /** The agent that runs on a node; undefined when none does. */

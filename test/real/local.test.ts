@@ -197,6 +197,15 @@ describe('looking after agents', () => {
     await allUp()
   })
 
+  it('kills agents that were only just started, and have not said who they are', async () => {
+    const mute = [process.execPath, '-e', 'setInterval(() => {}, 1_000)']
+    const cluster = await start('well', { agentCommand: () => mute })
+    const started = events.flatMap(({ what, pid }) => (what === 'agent-started' && pid !== null ? [pid] : []))
+    strangers.push(...started)
+    expect((await cluster.kill()).map(({ identity }) => identity.pid).sort()).toEqual(started.sort())
+    expect(started.filter((pid) => identify(pid) !== undefined)).toEqual([])
+  })
+
   it('loses a node at once and whole, the children of its instances included', async () => {
     const cluster = await start()
     await allUp()

@@ -4,18 +4,10 @@
  */
 import pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
-import type { Route, Target } from '../../src/core/routing.ts'
-import { closeAll, openDoor, type TestDoor } from '../support/door.ts'
+import { closeAll, type TestDoor } from '../support/door.ts'
 import { Trio } from './postgres-trio.ts'
+import { APP, openTrioDoor, PRIMARY, targetOf } from './trio-door.ts'
 
-const APP = { user: 'app', password: 'a secret of the application', database: 'postgres' }
-const ROUTE: Partial<Route> = {
-  service: 'db',
-  protocol: 'postgres',
-  purpose: 'primary',
-  holdMs: 20_000,
-  probe: { path: null, everyMs: 100, timeoutMs: 500 },
-}
 const CLIENTS = 12
 
 let trio: Trio | undefined
@@ -39,11 +31,7 @@ async function begin(): Promise<Place> {
   trio = new Trio()
   const t = trio
   await t.begin()
-  await t.rows('a', `create role app login password '${APP.password}'`)
-  await t.until('the login of the doors is there', async () => {
-    return (await t.rows('a', "select 1 from pg_roles where rolname = 'understudy_door'")).length === 1
-  })
-  const door = await openDoor([at(t, 'a', 1)], ROUTE, { ...t.doorLogin(), service: 'db', tls: null })
+  const door = await openTrioDoor(t)
   const sessions = await Promise.all(
     Array.from({ length: CLIENTS }, async (_, id) => {
       const client = await enter(door)
@@ -55,13 +43,8 @@ async function begin(): Promise<Place> {
   return { t, door, sessions }
 }
 
-function at(t: Trio, node: string, term: number, change: Partial<Target> = {}): Target {
-  const { host, port } = t.address(node)
-  return { id: `db@${node}:${t.observe(node).pid}`, node, host, port, state: 'serving', term, ...change }
-}
-
-const next = (t: Trio, node: string) => at(t, node, 0, { state: 'draining', next: true })
-const leaving = (t: Trio, node: string) => at(t, node, 1, { state: 'draining', leaves: true })
+const next = (t: Trio, node: string) => targetOf(t, node, 0, { state: 'draining', next: true })
+const leaving = (t: Trio, node: string) => targetOf(t, node, 1, { state: 'draining', leaves: true })
 
 async function pidsAt(t: Trio, node: string): Promise<string[]> {
   const rows = await t.rows(node, "select pid::text from pg_stat_activity where usename = 'app' order by pid")
@@ -108,17 +91,17 @@ test('sessions log in at the next primary while their own serves them, and go on
     'parameterStatus',
     ({ parameterName, parameterValue }) => told.push(`${parameterName} ${parameterValue}`),
   )
-  door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
+  door.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
   await allAreAt(t, 'b', CLIENTS + 1)
   await t.until('the door says so', () => door.ahead().includes('db@b'))
   const before = await pidsAt(t, 'b')
   await first?.query('commit')
   await expectWhole(sessions) // at a, as if nothing were
-  door.route([leaving(t, 'a'), next(t, 'b')], ROUTE)
+  door.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
   await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
   const held = sessions.map((session) => session.query('select pg_is_in_recovery() as it'))
   await handOver(t, 'b')
-  door.route([at(t, 'b', 2)], ROUTE)
+  door.route([targetOf(t, 'b', 2)], PRIMARY)
   for (const { rows } of await Promise.all(held)) expect(rows).toEqual([{ it: false }])
   await expectWhole(sessions)
   await plain.query('select 1')
@@ -129,12 +112,12 @@ test('sessions log in at the next primary while their own serves them, and go on
 
 test('a handover that is called off leaves nobody behind at the one who was to lead', async () => {
   const { t, door, sessions } = await begin()
-  door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
+  door.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
   await allAreAt(t, 'b')
-  door.route([at(t, 'a', 1)], ROUTE)
+  door.route([targetOf(t, 'a', 1)], PRIMARY)
   await t.until('nobody at b', async () => (await pidsAt(t, 'b')).length === 0)
   await expectWhole(sessions)
-  door.route([at(t, 'a', 1), next(t, 'c')], ROUTE)
+  door.route([targetOf(t, 'a', 1), next(t, 'c')], PRIMARY)
   await allAreAt(t, 'c')
   const [one, ...others] = sessions
   await one?.end()
@@ -150,13 +133,13 @@ test.each(['dies', 'lives'])(
   'who was to lead %s, and another one does: the sessions log in there instead',
   async (fate) => {
     const { t, door, sessions } = await begin()
-    door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
+    door.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
     await allAreAt(t, 'b')
-    door.route([leaving(t, 'a'), next(t, 'b')], ROUTE)
+    door.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
     await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
     if (fate === 'dies') await t.driver('b').kill()
     await handOver(t, 'c')
-    door.route([at(t, 'c', 2)], ROUTE)
+    door.route([targetOf(t, 'c', 2)], PRIMARY)
     await expectWhole(sessions)
     expect(await pidsAt(t, 'c')).toHaveLength(CLIENTS)
     await t.until('nobody at b', async () => fate === 'dies' || (await pidsAt(t, 'b')).length === 0)
@@ -166,12 +149,12 @@ test.each(['dies', 'lives'])(
 test('who cannot be let in ahead is let in afterwards, and holds nobody up', async () => {
   const { t, door, sessions } = await begin()
   const crowd = await Promise.all(Array.from({ length: 26 }, () => t.connect('b')))
-  door.route([at(t, 'a', 1), next(t, 'b')], ROUTE)
+  door.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
   await t.until('the door says that it is ready', () => door.ahead().includes('db@b'))
   expect((await pidsAt(t, 'b')).length).toBeLessThan(CLIENTS)
   await Promise.all(crowd.map((client) => client.end()))
-  door.route([leaving(t, 'a'), next(t, 'b')], ROUTE)
+  door.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
   await handOver(t, 'b')
-  door.route([at(t, 'b', 2)], ROUTE)
+  door.route([targetOf(t, 'b', 2)], PRIMARY)
   await expectWhole(sessions)
 })

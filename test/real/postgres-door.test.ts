@@ -16,15 +16,7 @@ import { startupPacket } from '../../src/balancer/postgres/startup.ts'
 import type { Route, Target } from '../../src/core/routing.ts'
 import { closeAll, openDoor, type TestDoor } from '../support/door.ts'
 import { Trio } from './postgres-trio.ts'
-
-const APP = { user: 'app', password: 'a secret of the application', database: 'postgres' }
-const PRIMARY: Partial<Route> = {
-  service: 'db',
-  protocol: 'postgres',
-  purpose: 'primary',
-  holdMs: 20_000,
-  probe: { path: null, everyMs: 100, timeoutMs: 500 },
-}
+import { APP, openTrioDoor, PRIMARY, targetOf } from './trio-door.ts'
 
 let trio: Trio | undefined
 const clients: pg.Client[] = []
@@ -45,17 +37,7 @@ async function begin(bin: string | null, nodes: readonly string[] = ['a', 'b', '
   trio = new Trio({ bin, nodes })
   const t = trio
   await t.begin()
-  await t.rows('a', `create role app login password '${APP.password}'; grant create on schema public to app`)
-  await t.until('the login of the doors is there', async () => {
-    return (await t.rows('a', "select 1 from pg_roles where rolname = 'understudy_door'")).length === 1
-  })
-  const secret = { ...t.doorLogin(), service: 'db', tls: null }
-  return { trio: t, door: await openDoor([targetOf(t, 'a', 1)], PRIMARY, secret) }
-}
-
-function targetOf(t: Trio, node: string, term: number, change: Partial<Target> = {}): Target {
-  const { host, port } = t.address(node)
-  return { id: `db@${node}:${t.observe(node).pid}`, node, host, port, state: 'serving', term, ...change }
+  return { trio: t, door: await openTrioDoor(t) }
 }
 
 async function connect(place: Place, change: pg.ClientConfig = {}): Promise<pg.Client> {

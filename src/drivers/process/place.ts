@@ -1,10 +1,10 @@
 /** Where one instance lives: names, files and what it is started with. */
 import { join } from 'node:path'
 import type { NodeSpec, Role, ServiceSpec, Term } from '../../core/model.ts'
+import { choosePort, firstPort, requirePort } from '../ports.ts'
 import { commandWords } from './command-line.ts'
 import { inheritedEnvironment, instanceEnvironment } from './environment.ts'
 import type { ProcessOptions } from './options.ts'
-import { choosePort, firstPort, requirePort } from '../ports.ts'
 import { allChecks, type Check, execCheck, httpCheck } from './probe.ts'
 import { type Gate, spawnGate } from './spawn.ts'
 import { writeState } from './state-folder.ts'

@@ -1,24 +1,11 @@
 import { expect, it } from 'vitest'
-import { cluster, peer, running, view, worker } from '../../../../test/made-up.ts'
+import { cluster, copy, database, peer, running, view } from '../../../../test/made-up.ts'
 import { decide } from '../../decide.ts'
 import type { InstanceReport } from '../../model.ts'
 import type { ReplicaReport } from '../../replica.ts'
 
-const traits = { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true }
-const spec = cluster([worker({ name: 'db', instances: 3, traits, replication: { k: 1, degrade: 'block' } })])
-const copyOf = (given: Partial<ReplicaReport>): ReplicaReport => ({
-  pledged: 6,
-  fenced: false,
-  position: { term: 1, timeline: 1, log: '100' },
-  replayLagBytes: 0,
-  rule: null,
-  ruleDurable: false,
-  streaming: [],
-  receivingFrom: null,
-  quarantined: false,
-  diverged: false,
-  ...given,
-})
+const spec = cluster([database()])
+const copyOf = (given: Partial<ReplicaReport>) => copy({ pledged: 6, ...given })
 const rule = { term: 6, primary: 'b', members: ['c'], k: 1, id: 'six' }
 
 it('begins while its primary is promoted, when it is fenced for that term', () => {

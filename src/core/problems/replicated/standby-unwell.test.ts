@@ -1,27 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { cluster, running, view, worker } from '../../../../test/made-up.ts'
+import { cluster, copy, database, running, view } from '../../../../test/made-up.ts'
 import type { InstanceReport } from '../../model.ts'
 import type { ReplicaReport } from '../../replica.ts'
 import { standbyUnwell } from './standby-unwell.ts'
 
-const traits = { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true }
-const DB = cluster([worker({ name: 'db', instances: 3, traits, replication: { k: 1, degrade: 'block' } })])
+const DB = cluster([database()])
 
-const COPY: ReplicaReport = {
-  pledged: 1,
-  fenced: false,
-  position: { term: 1, timeline: 1, log: '100' },
-  replayLagBytes: 0,
-  rule: null,
-  ruleDurable: false,
-  streaming: [],
-  receivingFrom: 'b',
-  quarantined: false,
-  diverged: false,
-}
-
-function steps(given: Partial<InstanceReport>, copy: Partial<ReplicaReport> = {}, busy: Record<string, string> = {}) {
-  const db = running('db', { role: 'standby', replica: { ...COPY, ...copy }, ...given })
+function steps(given: Partial<InstanceReport>, its: Partial<ReplicaReport> = {}, busy: Record<string, string> = {}) {
+  const db = running('db', { role: 'standby', replica: copy({ receivingFrom: 'b', ...its }), ...given })
   return standbyUnwell(view({ cluster: DB, local: { instances: { db }, busy } })).flatMap((problem) => problem.steps)
 }
 
