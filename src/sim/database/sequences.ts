@@ -123,6 +123,21 @@ function sleepsThroughIt(site: Site): void {
   })
 }
 
+/**
+ * A primary and its agent sleep, and wake when the others have just been fenced: receivers that take their time to end still
+ * confirm what it writes then. One of them has ended, and may be chosen.
+ */
+function wakesUnderTheFence(site: Site): void {
+  const { random } = site
+  const old = site.rule?.primary
+  if (old === undefined) return
+  const [, ...others] = site.shuffled(site.nodes.filter((node) => node !== old))
+  for (const node of others) site.hit('stuck receiver', { node }, SEQUENCE_MS)
+  site.hit('freeze agent', { node: old }, 3_000)
+  site.hit('freeze primary', {}, 3_000)
+  site.next('won', () => site.after(30 * random(), () => site.wake(old)))
+}
+
 /** An archive that everybody reads has the log of a primary that goes on writing although nobody confirms anything (trap 5). */
 function archiveOfTheOld(site: Site): void {
   const { random } = site
@@ -215,6 +230,7 @@ const SEQUENCES = [
   comesBackEarly,
   sleepsThroughIt,
   sleepsThroughIt,
+  wakesUnderTheFence,
   archiveOfTheOld,
   archiveOfTheLost,
   logIsGone,
