@@ -157,8 +157,8 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'rewound-copy-counts-at-once',
     file: 'sim/database/follow.ts',
-    from: '  verb.note({ quarantinedUntil: log.length })\n  if (!source',
-    to: '  if (!source',
+    from: '  verb.note({ quarantinedUntil: log.length })\n  const { disk } = verb',
+    to: '  const { disk } = verb',
     means: 'pg_rewind said that it is done',
     breaks: 'nothing is lost',
   },
