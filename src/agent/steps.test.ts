@@ -4,6 +4,7 @@ import { cluster, view as madeUp, web } from '../../test/made-up.ts'
 import type { Act } from '../core/choose.ts'
 import type { View } from '../core/view.ts'
 import { systemClock } from '../lib/clock.ts'
+import { VirtualClock } from '../lib/virtual-clock.ts'
 import type { Hands } from './act.ts'
 import { Steps } from './steps.ts'
 
@@ -88,4 +89,31 @@ test('a step that something more urgent called off has not failed', async () => 
   await first
   expect(failures).toBe(0)
   expect(steps.isBusy('web')).toBe(false)
+})
+
+test('what safety hangs on is tried again soon, however often it failed, and not without a pause', async () => {
+  const clock = new VirtualClock()
+  let tries = 0
+  const driver = {
+    kill: async () => {
+      tries += 1
+      throw new Error('no space left on device')
+    },
+  }
+  const world = { drivers: new Map([['web', driver]]) }
+  const act: Act = { rule: 'two-writers', why: '', step: { kind: 'kill', service: 'web' } }
+  const steps = new Steps({
+    clock,
+    hands: { world } as unknown as Hands,
+    recheck: () => view,
+    done: async () => undefined,
+    late: async () => undefined,
+    failed: () => undefined,
+    wake: () => void steps.begin(act, view),
+  })
+  await steps.begin(act, view)
+  expect(steps.busy).toEqual({ web: 'resting after kill' })
+  await clock.runUntil(60_000)
+  expect(tries).toBeGreaterThan(55)
+  expect(tries).toBeLessThan(75)
 })

@@ -12,6 +12,8 @@ import { type Hands, perform } from './act.ts'
 
 /** After a step failed, until its service is looked at again; doubles up to the last figure. */
 const REST = { firstMs: 250, mostMs: 10_000 }
+/** The same where somebody else's safety hangs on the step. */
+const URGENT_REST = { firstMs: 250, mostMs: 1_000 }
 
 const WRITES = new Set<Step['kind']>(['take-lead', 'give-up-lead', 'call-off', 'record'])
 
@@ -111,6 +113,6 @@ export class Steps {
     if ((step.kind === 'start' || step.kind === 'promote' || step.kind === 'demote') && step.term > 0)
       this.#failedIn.set(service, { term: step.term, why })
     spell.what = isUrgent(step) || step.kind === 'follow' ? `resting after ${step.kind}` : 'resting'
-    this.#options.clock.after(backoffMs(failures, REST), release)
+    this.#options.clock.after(backoffMs(failures, isUrgent(step) ? URGENT_REST : REST), release)
   }
 }

@@ -30,7 +30,7 @@ export function choose(problems: readonly Problem[], view: View): Act[] {
 function isBlocked(view: View, service: ServiceName | null, rule: string, step: Step): boolean {
   const busy = service === null ? undefined : view.local.busy[service]
   if (busy === undefined) return false
-  if (rule === 'two-writers') return busy === step.kind
+  if (rule === 'two-writers') return busy.endsWith(step.kind) // under way, or resting after it failed
   const isReplicated = view.cluster.services.some(({ name, traits }) => name === service && traits.replicates)
   if (!isReplicated) return true
   // A node that waits for a primary to follow must be able to say that there is none any more; the fence calls that wait off.

@@ -145,6 +145,8 @@ describe('a single writer', () => {
       { rule: 'two-writers', kind: 'kill', service: 'worker' },
     ])
     expect(decided({ cluster: WORKER, store: free('worker', 'a', 3, 0), local }).acts).toMatchObject([{ kind: 'kill' }])
+    const rests = { ...local, busy: { worker: 'resting after kill' } }
+    expect(decided({ cluster: WORKER, store: led('worker', 'b', 4), local: rests }).acts).toEqual([])
   })
 
   it('goes on while the store is away, and ends in order when half of the lease is gone', () => {

@@ -314,6 +314,17 @@ test.skipIf(process.getuid?.() !== 0)(
   },
 )
 
+test('trap 24: a primary whose disk takes no pledge ends leading all the same', async () => {
+  const t = await begin()
+  const inTheWay = `${join(t.root, 'a', 'instances', 'db', 'member.json')}.${process.pid}.new`
+  mkdirSync(inTheWay)
+  await expect(t.driver('a').fence(2)).rejects.toThrow(/EISDIR/)
+  expect(t.observe('a').state).toBe('stopped')
+  rmSync(inTheWay, { recursive: true })
+  await t.driver('a').fence(2)
+  expect(t.observe('a').replica).toMatchObject({ pledged: 2, fenced: true })
+})
+
 function limits() {
   return { walKeepMb: 16, slotKeepMb: 64, freeSpaceMb: 32, discardedKept: 1, discardedMb: 64, logMb: 1, logFiles: 1 }
 }

@@ -31,12 +31,23 @@ const STARTING = '57P03'
 
 /** Null: it is pledged and has no data, so it says nothing about what was acknowledged. */
 export async function fence(member: Member, term: Term): Promise<Position | null> {
-  const wasPrimary = pledge(member, term)
+  const wasPrimary = await pledgeOrEnd(member, term)
   if (member.parts.folder.content() !== 'data' || member.record.torn) return null
   if (wasPrimary) await member.end('immediate', 500, `fenced for term ${term}`)
   if (member.runs) await stopReceiving(member)
   else await member.start()
   return settledPosition(member)
+}
+
+/** A disk that takes no pledge must not keep an old primary: whoever leads does not have to remember anything to end. */
+async function pledgeOrEnd(member: Member, term: Term): Promise<boolean> {
+  try {
+    return pledge(member, term)
+  } catch (error) {
+    const isRefusal = error instanceof UnderstudyError
+    if (!isRefusal && member.record.leading) await member.end('immediate', 500, `term ${term} was won`)
+    throw error
+  }
 }
 
 /** Writes the pledge down; true when it led until now. */
