@@ -18,6 +18,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
           fileParallelism: false,
+          globalSetup: 'test/support/shared-memory.ts',
         },
       },
     ],

@@ -24,7 +24,7 @@ import { readOnlyOf } from '../core/read-only.ts'
 import type { ClusterRecord, NodeRecord, ServiceRecord, SizeRecord } from '../core/records.ts'
 import { resizeRefusal } from '../core/resize.ts'
 import type { RouteCounters } from '../core/routing.ts'
-import { defaultSuccessor, switchoverRefusal } from '../core/switchover.ts'
+import { defaultSuccessor, switchoverRefusal, whyNobody } from '../core/switchover.ts'
 import { instanceOn, isDrained, isWell, leaderOf, nodeState, recordOf, type View } from '../core/view.ts'
 import { UnderstudyError } from '../errors.ts'
 import type { Stop } from '../lib/stop.ts'
@@ -104,8 +104,9 @@ export class AgentSurface implements Surface {
     const { view } = this.#options.agent
     if (to !== undefined) this.#nodeNamed(to)
     const target = to ?? defaultSuccessor(view, service)
-    if (target === undefined && leaderOf(view, service)) {
-      const reasons = standing(view, service).map(({ node, why }) => `${node}: ${why}`)
+    const leader = leaderOf(view, service)
+    if (target === undefined && leader) {
+      const reasons = whyNobody(view, service, leader.node)
       throw new UnderstudyError('UND_REFUSED', `no other node can lead ${name} now (${reasons.join('; ')})`)
     }
     const refusal = switchoverRefusal(view, service, target ?? view.self)
@@ -114,7 +115,7 @@ export class AgentSurface implements Surface {
     const { revision, ...record } = recordOf(view, name)
     const switchover = { id: randomUUID(), to: target, requestedAt: view.wall }
     await this.#write(KEY.service(name), revision, { ...record, switchover } satisfies ServiceRecord)
-    return { id: switchover.id, what: `${name} moves from ${leaderOf(view, service)?.node} to ${target}` }
+    return { id: switchover.id, what: `${name} moves from ${leader?.node} to ${target}` }
   }
 
   async resize({ service: name, instances, degrade }: ResizeRequest): Promise<Accepted> {

@@ -16,8 +16,7 @@ export function handoverRefusal(view: View, service: ServiceSpec, to: NodeName):
   const record = ruledRecord(view, service)
   const no = (why: string, passes = false): HandoverRefusal => ({ why, passes })
   const rule = record && newestRule(record)
-  if (!rule || !leadsIn(instanceOn(view, rule.primary, service.name), rule.term) || record.replica.phase !== 'serving')
-    return no(`${service.name} has no primary now: a failover is under way`, true)
+  if (!rule || !isLed(view, service)) return no(`${service.name} has no primary now: a failover is under way`, true)
   if (rule.primary === to) return no(`${to} leads already`)
   if (!rule.members.includes(to)) return no(`${to} is not a member of its quorum (${rule.members.join(', ')})`)
   if (isDrained(view, to)) return no(`${to} is drained`)
@@ -32,9 +31,26 @@ export function handoverRefusal(view: View, service: ServiceSpec, to: NodeName):
   return undefined
 }
 
+/** There is somebody who could hand over. */
+export function isLed(view: View, service: ServiceSpec): boolean {
+  const record = ruledRecord(view, service)
+  if (record?.replica.phase !== 'serving') return false
+  const { primary, term } = newestRule(record)
+  return leadsIn(instanceOn(view, primary, service.name), term)
+}
+
 /** The best node to hand over to now. */
 export function successorFor(view: View, service: ServiceSpec): NodeName | undefined {
+  return membersOf(view, service).find((node) => handoverRefusal(view, service, node) === undefined)
+}
+
+/** The best one, when those that are on their way count as well. */
+export function successorSoon(view: View, service: ServiceSpec): NodeName | undefined {
+  const soon = membersOf(view, service).find((node) => handoverRefusal(view, service, node)?.passes)
+  return successorFor(view, service) ?? soon
+}
+
+function membersOf(view: View, service: ServiceSpec): readonly NodeName[] {
   const record = ruledRecord(view, service)
-  const members = record ? newestRule(record).members : []
-  return members.find((node) => handoverRefusal(view, service, node) === undefined)
+  return record ? newestRule(record).members : []
 }

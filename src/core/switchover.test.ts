@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { cluster, led, peer, running, stopped, view, web, worker } from '../../test/made-up.ts'
-import { switchoverRefusal } from './switchover.ts'
+import { cluster, copy, database, led, peer, running, stopped, view, web, worker } from '../../test/made-up.ts'
+import { defaultSuccessor, switchoverRefusal, whyNobody } from './switchover.ts'
 import type { PeerFacts } from './view.ts'
 
 const WARM = worker({ standby: 'warm', instances: 3 })
@@ -42,5 +42,56 @@ describe('a switchover', () => {
     expect(switchoverRefusal(view({ cluster: cluster([WARM]), store: led('worker', 'b', 3) }), WARM, 'b')).toMatch(
       /leads already/,
     )
+  })
+})
+
+describe('a switchover of a database', () => {
+  const DB = database()
+  const rule = { term: 1, primary: 'a', members: ['b', 'c'], k: 1, id: 'one' }
+  const BEHIND = 2_000_000
+  const standby = (node: string, given = {}) =>
+    peer(node, [running('db', { role: 'standby', replica: copy({ receivingFrom: 'a' }), ...given })])
+  /** a leads; of the others it is known how many bytes they still have to receive. */
+  const seen = (lag: Record<string, number>, peers = { b: standby('b'), c: standby('c') }) =>
+    view({
+      cluster: cluster([DB]),
+      store: {
+        services: {
+          db: { term: 1, primary: 'a', replica: { phase: 'serving', by: 'a', rules: [rule] }, revision: 1 },
+        },
+      },
+      local: {
+        instances: {
+          db: running('db', {
+            role: 'primary',
+            term: 1,
+            replica: copy({
+              rule,
+              ruleDurable: true,
+              streaming: Object.entries(lag).map(([node, lagBytes]) => ({ node, lagBytes })),
+            }),
+          }),
+        },
+      },
+      peers,
+    })
+
+  it('goes to who can lead now, else to who is behind and will be able soon', () => {
+    expect(defaultSuccessor(seen({ b: BEHIND, c: 0 }), DB)).toBe('c')
+    expect(defaultSuccessor(seen({ b: BEHIND, c: BEHIND }), DB)).toBe('b')
+    expect(switchoverRefusal(seen({ b: BEHIND, c: 0 }), DB, 'b')).toBeUndefined()
+  })
+
+  it('is refused when waiting would not help, each node with its reason', () => {
+    const unwell = { b: standby('b', { health: 'unhealthy' }), c: peer('c', [], { state: 'lost' }) }
+    const now = seen({}, unwell)
+    expect(defaultSuccessor(now, DB)).toBeUndefined()
+    expect(whyNobody(now, DB, 'a')).toEqual(['the standby on b is not healthy', 'c is lost'])
+  })
+
+  it('is refused while nobody leads', () => {
+    const now = seen({ b: 0, c: 0 })
+    const nobody = { ...now, local: { ...now.local, instances: {} } }
+    expect(switchoverRefusal(nobody, DB, 'b')).toMatch(/has no primary now/)
   })
 })

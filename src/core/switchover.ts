@@ -4,7 +4,7 @@
  */
 import { formatDuration } from '../lib/duration.ts'
 import { bestOther, candidatesFor } from './election.ts'
-import { handoverRefusal, successorFor } from './handover.ts'
+import { handoverRefusal, isLed, successorSoon } from './handover.ts'
 import type { NodeName, ServiceSpec } from './model.ts'
 import { hasLeader, instanceOn, leadOf, recordOf, type View } from './view.ts'
 
@@ -16,7 +16,7 @@ export function switchoverRefusal(view: View, service: ServiceSpec, to: NodeName
   if (!hasLeader(service)) return `${service.name} is active-active: every instance serves, there is no lead to move`
   if (service.nodes.length > 0 && !service.nodes.includes(to))
     return `${service.name} may only run on ${service.nodes.join(', ')}`
-  if (service.traits.replicates) return handoverRefusal(view, service, to)?.why
+  if (service.traits.replicates) return copyRefusal(view, service, to)
   const lead = leadOf(view, service.name)
   if (!lead) return `${service.name} has no primary now: a failover is under way`
   if (lead.node === to) return `${to} leads already`
@@ -31,9 +31,21 @@ export function switchoverRefusal(view: View, service: ServiceSpec, to: NodeName
   return undefined
 }
 
+/** A copy that has to catch up is waited for; what takes too long is called off later. */
+function copyRefusal(view: View, service: ServiceSpec, to: NodeName): string | undefined {
+  const refusal = handoverRefusal(view, service, to)
+  return refusal?.passes && isLed(view, service) ? undefined : refusal?.why
+}
+
+/** Why nobody can, one sentence for each node but its leader. */
+export function whyNobody(view: View, service: ServiceSpec, leader: NodeName): string[] {
+  const others = view.cluster.nodes.map(({ name }) => name).filter((name) => name !== leader)
+  return [...new Set(others.flatMap((node) => switchoverRefusal(view, service, node) ?? []))]
+}
+
 /** Who should lead after a switchover that named nobody. */
 export function defaultSuccessor(view: View, service: ServiceSpec): NodeName | undefined {
-  if (service.traits.replicates) return successorFor(view, service)
+  if (service.traits.replicates) return successorSoon(view, service)
   const lead = leadOf(view, service.name)
   return lead && bestOther(view, service, lead.node)
 }

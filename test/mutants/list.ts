@@ -178,7 +178,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'failed-step-never-tried-again',
     file: 'agent/steps.ts',
-    from: 'this.#options.clock.after(backoffMs(failures, REST), release)',
+    from: 'this.#options.clock.after(backoffMs(failures, isUrgent(step) ? URGENT_REST : REST), release)',
     to: '',
     means: 'somebody will notice',
     breaks: 'service comes back',

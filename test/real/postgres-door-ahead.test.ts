@@ -2,23 +2,15 @@
  * A handover costs every session a login, and all of them at once. So doors log their sessions in at the next primary while
  * the old one still serves them. Here the table is written by the test; postgres-switchover-door.test.ts has the whole cluster.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
-import { closeAll, type TestDoor } from '../support/door.ts'
-import { Trio } from './postgres-trio.ts'
-import { APP, openTrioDoor, PRIMARY, targetOf } from './trio-door.ts'
+import type { TestDoor } from '../support/door.ts'
+import type { Trio } from './postgres-trio.ts'
+import { beginTrioDoor, clientOf, endTrioDoors, PRIMARY, targetOf } from './trio-door.ts'
 
 const CLIENTS = 12
 
-let trio: Trio | undefined
-const clients: pg.Client[] = []
-
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.end().catch(() => {}) // its door may be closed
-  closeAll()
-  await trio?.end()
-  trio = undefined
-})
+afterEach(endTrioDoors)
 
 interface Place {
   readonly t: Trio
@@ -28,10 +20,7 @@ interface Place {
 
 /** Twelve sessions at a, each with a setting and a prepared statement of its own. */
 async function begin(): Promise<Place> {
-  trio = new Trio()
-  const t = trio
-  await t.begin()
-  const door = await openTrioDoor(t)
+  const { trio: t, door } = await beginTrioDoor()
   const sessions = await Promise.all(
     Array.from({ length: CLIENTS }, async (_, id) => {
       const client = await enter(door)
@@ -55,9 +44,7 @@ const allAreAt = (t: Trio, node: string, count = CLIENTS) =>
   t.until(`all sessions at ${node}`, async () => (await pidsAt(t, node)).length === count)
 
 async function enter(door: TestDoor): Promise<pg.Client> {
-  const client = new pg.Client({ host: '127.0.0.1', port: door.port, ...APP })
-  client.on('error', () => {}) // whoever waits for an answer hears of it there
-  clients.push(client)
+  const client = clientOf(door)
   await client.connect()
   return client
 }

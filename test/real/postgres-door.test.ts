@@ -10,52 +10,35 @@ import { connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import fc from 'fast-check'
-import pg from 'pg'
+import type pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startupPacket } from '../../src/balancer/postgres/startup.ts'
 import type { Route, Target } from '../../src/core/routing.ts'
-import { closeAll, openDoor, type TestDoor } from '../support/door.ts'
-import { Trio } from './postgres-trio.ts'
-import { APP, openTrioDoor, PRIMARY, targetOf } from './trio-door.ts'
+import { openDoor } from '../support/door.ts'
+import type { Trio } from './postgres-trio.ts'
+import { APP, beginTrioDoor, clientOf, endTrioDoors, PRIMARY, type TrioWithDoor, targetOf } from './trio-door.ts'
 
-let trio: Trio | undefined
-const clients: pg.Client[] = []
+afterEach(endTrioDoors)
 
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.end().catch(() => {}) // its door may be closed
-  closeAll()
-  await trio?.end()
-  trio = undefined
-})
+const begin = (bin: string | null, nodes: readonly string[] = ['a', 'b', 'c']) => beginTrioDoor({ bin, nodes })
 
-interface Place {
-  readonly trio: Trio
-  readonly door: TestDoor
-}
-
-async function begin(bin: string | null, nodes: readonly string[] = ['a', 'b', 'c']): Promise<Place> {
-  trio = new Trio({ bin, nodes })
-  const t = trio
-  await t.begin()
-  return { trio: t, door: await openTrioDoor(t) }
-}
-
-async function connect(place: Place, change: pg.ClientConfig = {}): Promise<pg.Client> {
+async function connect(place: TrioWithDoor, change: pg.ClientConfig = {}): Promise<pg.Client> {
   const { client, connected } = connecting(place, change)
   await connected
   return client
 }
 
 /** A client that may be held before it is let in. */
-function connecting({ door }: Place, change: pg.ClientConfig = {}): { client: pg.Client; connected: Promise<unknown> } {
-  const client = new pg.Client({ host: '127.0.0.1', port: door.port, ...APP, ...change })
-  client.on('error', () => {}) // whoever waits for an answer hears of it there
-  clients.push(client)
+function connecting(
+  { door }: TrioWithDoor,
+  change: pg.ClientConfig = {},
+): { client: pg.Client; connected: Promise<unknown> } {
+  const client = clientOf(door, change)
   return { client, connected: client.connect() }
 }
 
 /** Kills the postmaster of a, lets b lead in term 2, and tells the door. */
-async function failOver({ trio: t, door }: Place): Promise<void> {
+async function failOver({ trio: t, door }: TrioWithDoor): Promise<void> {
   process.kill(t.observe('a').pid, 'SIGKILL')
   await t.until('the end is seen', () => t.observe('a').state === 'stopped')
   const next = await takeOver(t)
@@ -79,7 +62,7 @@ async function takeOver(t: Trio): Promise<string> {
 }
 
 /** Kills the postmaster of a lone server and starts it again, as an agent does when that is the quickest way back. */
-async function restart({ trio: t, door }: Place): Promise<void> {
+async function restart({ trio: t, door }: TrioWithDoor): Promise<void> {
   process.kill(t.observe('a').pid, 'SIGKILL')
   await t.until('the end is seen', () => t.observe('a').state === 'stopped')
   await t.driver('a').lead(t.rule(1, 'a'))
@@ -429,7 +412,11 @@ describe.each(versions)('PostgreSQL $name', ({ bin }) => {
 })
 
 /** A session that does these things and will be cut: `ended` resolves to what it was told. */
-async function doomed(place: Place, texts: readonly string[], unanswered?: string): Promise<{ ended: Promise<Told> }> {
+async function doomed(
+  place: TrioWithDoor,
+  texts: readonly string[],
+  unanswered?: string,
+): Promise<{ ended: Promise<Told> }> {
   const client = await connect(place)
   for (const text of texts) await client.query(text)
   if (unanswered === undefined) return { ended: new Promise((resolve) => client.once('error', resolve)) }
@@ -452,7 +439,7 @@ interface Told {
 }
 
 async function run(
-  { door }: Place,
+  { door }: TrioWithDoor,
   program: string,
   args: readonly string[],
   input = '',

@@ -1,15 +1,11 @@
-/** A front door before the servers of a trio, whose table is written by the test, and what a test needs to come in by it. */
-import type pg from 'pg'
+/** A front door before the servers of a trio, whose table is written by the test, and clients that come in by it. */
+import pg from 'pg'
 import type { Route, Target } from '../../src/core/routing.ts'
-import { openDoor, type TestDoor } from '../support/door.ts'
-import type { Trio } from './postgres-trio.ts'
+import { closeAll, openDoor, type TestDoor } from '../support/door.ts'
+import { Trio, type TrioOptions } from './postgres-trio.ts'
 
-/** Whom `openTrioDoor` lets in. */
-export const APP = {
-  user: 'app',
-  password: 'a secret of the application',
-  database: 'postgres',
-} satisfies pg.ClientConfig
+/** Who may log in. */
+export const APP = { user: 'app', password: 'a secret of the application', database: 'postgres' }
 
 export const PRIMARY: Partial<Route> = {
   service: 'db',
@@ -19,17 +15,44 @@ export const PRIMARY: Partial<Route> = {
   probe: { path: null, everyMs: 100, timeoutMs: 500 },
 }
 
+export interface TrioWithDoor {
+  readonly trio: Trio
+  /** Leads to `a` in term 1. */
+  readonly door: TestDoor
+}
+
+const trios: Trio[] = []
+const clients: pg.Client[] = []
+
+/** `endTrioDoors` ends it, after each test. */
+export async function beginTrioDoor(wanted: TrioOptions = {}): Promise<TrioWithDoor> {
+  const trio = new Trio(wanted)
+  trios.push(trio)
+  await trio.begin()
+  await trio.rows('a', `create role app login password '${APP.password}'; grant create on schema public to app`)
+  await trio.until('the login of the doors is there', async () => {
+    return (await trio.rows('a', "select 1 from pg_roles where rolname = 'understudy_door'")).length === 1
+  })
+  const secret = { ...trio.doorLogin(), service: 'db', tls: null }
+  return { trio, door: await openDoor([targetOf(trio, 'a', 1)], PRIMARY, secret) }
+}
+
+export async function endTrioDoors(): Promise<void> {
+  for (const client of clients.splice(0)) client.end().catch(() => {}) // its door may be closed
+  closeAll()
+  for (const trio of trios.splice(0)) await trio.end()
+}
+
 /** The line of the table for the server of this node. */
 export function targetOf(t: Trio, node: string, term: number, change: Partial<Target> = {}): Target {
   const { host, port } = t.address(node)
   return { id: `db@${node}:${t.observe(node).pid}`, node, host, port, state: 'serving', term, ...change }
 }
 
-/** To `a`, which leads in term 1, and as which APP may log in from now on. */
-export async function openTrioDoor(t: Trio): Promise<TestDoor> {
-  await t.rows('a', `create role app login password '${APP.password}'; grant create on schema public to app`)
-  await t.until('the login of the doors is there', async () => {
-    return (await t.rows('a', "select 1 from pg_roles where rolname = 'understudy_door'")).length === 1
-  })
-  return openDoor([targetOf(t, 'a', 1)], PRIMARY, { ...t.doorLogin(), service: 'db', tls: null })
+/** Not yet connected. */
+export function clientOf(door: TestDoor, change: pg.ClientConfig = {}): pg.Client {
+  const client = new pg.Client({ host: '127.0.0.1', port: door.port, ...APP, ...change })
+  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  clients.push(client)
+  return client
 }

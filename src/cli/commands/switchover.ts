@@ -26,7 +26,7 @@ export const addSwitchover: AddCommand = (program, io, exit) => {
     .option('--to <node>', 'where to (default: the best candidate)')
     .option('--wait', 'stay until it is done or called off', true)
     .option('--no-wait', 'return as soon as it is accepted')
-    .option('--timeout <duration>', 'how long to wait', durationOption, 30_000)
+    .option('--timeout <duration>', 'how long to wait', durationOption, 40_000)
     .action(async (service: string, options: SwitchoverOptions) => {
       const session = openSession(io, options)
       mustKnowService(session, service)

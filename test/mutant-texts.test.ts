@@ -1,0 +1,15 @@
+/** A mutant changes a text of the sources: one that is not there any more would be noticed by `npm run mutants` alone, minutes later. */
+import { expect, test } from 'vitest'
+import { DATABASE_MUTANTS } from './mutants/database.ts'
+import { mutated } from './mutants/find.ts'
+import { MUTANTS } from './mutants/list.ts'
+
+test.each([...MUTANTS, ...DATABASE_MUTANTS])('$name', (mutant) => {
+  expect(mutated(mutant)).not.toBe('')
+})
+
+test('a text that is not there is told', () => {
+  const [first] = MUTANTS
+  if (!first) throw new Error('no mutants')
+  expect(() => mutated({ ...first, from: 'nobody ever wrote this' })).toThrow(/is not there once/)
+})
