@@ -10,7 +10,6 @@ import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
 import { sleep, systemClock } from '../lib/clock.ts'
 import { formatDuration } from '../lib/duration.ts'
-import { claimHolder } from '../local/claim.ts'
 import { apiAddresses, type StateFolder } from '../local/state.ts'
 import { printJson } from './commands/command.ts'
 import type { Io } from './io.ts'
@@ -27,6 +26,11 @@ export interface DetachRequest {
 
 const LOOK_EVERY_MS = 100
 
+/** Said by the process behind when nothing can be refused any more. Before that, what is healthy is a cluster from before. */
+export function sayThatItLooksAfter(): void {
+  process.send?.('looks after it', () => {}) // whoever started it may be gone by now
+}
+
 /** Resolves to the exit code. Rejects with UND_TIMED_OUT. */
 export async function detach(io: Io, request: DetachRequest): Promise<number> {
   const { state, spec, timeoutMs } = request
@@ -34,8 +38,12 @@ export async function detach(io: Io, request: DetachRequest): Promise<number> {
   const logStart = statSync(state.upLog, { throwIfNoEntry: false })?.size ?? 0
   const child = startBehind(request)
   let code: number | undefined
+  let looksAfter = false
   child.once('exit', (exitCode) => {
     code = exitCode ?? 1
+  })
+  child.once('message', () => {
+    looksAfter = true
   })
   const screen = new Screen(io.tty && !request.json)
   const deadline = systemClock.mono() + timeoutMs
@@ -46,28 +54,36 @@ export async function detach(io: Io, request: DetachRequest): Promise<number> {
       io.err(readFileSync(state.upLog).subarray(logStart).toString('utf8').trimEnd())
       return code
     }
-    status = await statusOf(spec, state, child)
-    if (status && notUp(status).length === 0) return done(io, screen, request, status)
+    if (looksAfter) status = await statusOf(spec, state)
+    if (status && notUp(status).length === 0) {
+      letGo(child)
+      return done(io, screen, request, status)
+    }
     screen.draw([progress(spec, status)])
     await sleep(systemClock, LOOK_EVERY_MS)
   }
   screen.close()
-  child.unref()
+  letGo(child)
   throw tooLate(timeoutMs, status)
 }
 
 function startBehind({ file, state }: DetachRequest): ChildProcess {
   const log = openSync(state.upLog, 'a', 0o600)
   const args = [...process.execArgv, process.argv[1] ?? '', 'up', file, '--state', state.path, '--plain']
-  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] })
+  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log, 'ipc'] })
   closeSync(log) // the child has its own copy
   return child
 }
 
-/** Only what answers once the child holds the folder is of this start; before that it could be of a cluster that ends. */
-async function statusOf(spec: ClusterSpec, state: StateFolder, child: ChildProcess): Promise<Status | undefined> {
+/** It goes on without us. */
+function letGo(child: ChildProcess): void {
+  if (child.connected) child.disconnect()
+  child.unref()
+}
+
+async function statusOf(spec: ClusterSpec, state: StateFolder): Promise<Status | undefined> {
   const token = state.readToken()
-  if (!token || claimHolder(state.claimFile)?.pid !== child.pid) return undefined
+  if (!token) return undefined
   return connect({ addresses: apiAddresses(spec), token })
     .status()
     .catch(() => undefined)

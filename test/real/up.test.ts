@@ -104,8 +104,8 @@ describe('up', () => {
 
   it('says what is not healthy when it takes too long', async () => {
     writeFileSync(join(folder, 'web.mjs'), 'process.exit(1)')
-    const up = await understudy('up', '--detach', '--timeout', '3s')
-    expect(up).toMatchObject({ code: 9, err: expect.stringMatching(/not healthy after 3.0 s:\n {2}web: /) })
+    const up = await understudy('up', '--detach', '--timeout', '10s')
+    expect(up).toMatchObject({ code: 9, err: expect.stringMatching(/not healthy after 10 s:\n {2}web: /) })
     expect((await understudy('status', '--exit-code')).code).toBe(1)
     expect((await understudy('down')).code).toBe(0)
   })

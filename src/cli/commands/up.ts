@@ -10,7 +10,7 @@ import { LET_GO_SIGNAL } from '../../local/down.ts'
 import type { LocalEvent } from '../../local/local-node.ts'
 import { type LocalCluster, startLocal } from '../../local/start.ts'
 import type { LeftProcess } from '../../local/stop.ts'
-import { detach } from '../detach.ts'
+import { detach, sayThatItLooksAfter } from '../detach.ts'
 import type { Io } from '../io.ts'
 import { footerLines } from '../print/frame.ts'
 import { killedLines, leftLine, stopLines } from '../print/stop.ts'
@@ -80,6 +80,7 @@ async function stay(io: Io, { spec, file, stateDir }: Plan, options: UpOptions):
     configFile: file,
     onEvent: (event) => early.push(event),
   })
+  sayThatItLooksAfter()
   const end = listenForEnd(cluster)
   if (!live && !options.json) for (const line of ['', ...footerLines(io, spec), '']) io.out(line)
   for (const event of early) view.local(event)

@@ -158,9 +158,10 @@ export class Ledger {
         else this.acknowledged.push({ id, sentAt, at: clock.mono(), term: rows[0]?.term, node: rows[0]?.node })
       } catch (error) {
         this.#note(error)
+        // Each has a door of its own and goes to another one while that lets nobody in: else all gather before one door.
+        door = client ? writer : door + 1
         if (client) destroy(client)
         client = undefined
-        door += 1
       }
       await sleep(clock, EVERY_MS)
     }
