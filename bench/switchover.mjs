@@ -96,7 +96,10 @@ async function run(system, { env, folder, hosts }, index) {
     .filter((name) => name.startsWith(`run-${index}-`))
     .flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n'))
     .map((line) => line.split(' ').map(Number))
-    .map(([, , micros, , seconds, part]) => ({ tookMs: micros / 1_000, at: seconds * 1_000 + part / 1_000 }))
+    // With a rate pgbench counts from when a transaction was due, and says how much later it began.
+    .map(([, , micros, , seconds, part, late = 0]) => {
+      return { tookMs: (micros - late) / 1_000, at: seconds * 1_000 + part / 1_000 }
+    })
     .sort((a, b) => a.at - b.at)
   const longestMs = Math.max(...transactions.map(({ tookMs }) => tookMs))
   const silences = transactions.slice(1).map(({ at }, before) => at - transactions[before].at)
