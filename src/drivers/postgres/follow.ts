@@ -11,6 +11,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
+import { sleep } from '../../lib/clock.ts'
 import { until } from '../../lib/until.ts'
 import type { PrimaryAddress } from '../replica.ts'
 import { adoptClone, clone } from './clone.ts'
@@ -46,7 +47,7 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
     await receive(member, rule, primary)
   } else {
     if (!member.runs) await member.start(signal)
-    if ((await receiverFrom(member, primary)) === undefined) await catchUp(member, rule, primary, signal)
+    if (!(await isTaken(member, primary))) await catchUp(member, rule, primary, signal)
   }
   await untilItStreams(member, primary, signal)
   await releaseSlots(member)
@@ -249,6 +250,17 @@ async function untilItStreams(member: Member, primary: PrimaryAddress, signal: A
     askedAt = clock.mono()
     return false
   })
+}
+
+/**
+ * A primary that has not got the log any more says so a moment after its standby called itself streaming; that tries again ten
+ * times a second, for ever.
+ */
+async function isTaken(member: Member, primary: PrimaryAddress): Promise<boolean> {
+  const pid = await receiverFrom(member, primary)
+  if (pid === undefined) return false
+  await sleep(member.parts.clock, STEADY_MS)
+  return (await receiverFrom(member, primary)) === pid
 }
 
 async function receiverFrom(member: Member, primary: PrimaryAddress): Promise<unknown> {
