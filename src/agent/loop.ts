@@ -93,21 +93,22 @@ export class Agent {
     const own = { agreed: this.#agreed, peers: this.#peers, leads: this.#leads, steps: this.#steps }
     this.#observed = { cluster, self, run, world, startedAt: now, ...own }
     this.#view = this.#observe()
+    // From now on, not from the start: a link may come up while the agent gets ready, and what is said on it is said once.
+    const hears = world.mesh.onMessage((from, message) => this.#hear(from, message))
+    const meets = world.mesh.onLink(() => this.#welcome())
+    this.#stops.push('messages', hears)
+    this.#stops.push('links', meets)
   }
 
   /** Begins to look and act. What runs already was adopted by the drivers before. */
   start(): void {
-    const { clock, store, mesh, drivers } = this.#world
+    const { clock, store, drivers } = this.#world
     this.#running = true
     const until = (name: string, stop: Stop) => this.#stops.push(name, stop)
     until('leads', () => this.#leads.close())
     const changed = (snapshot: Snapshot) => this.#storeChanged(() => this.#agreed.take(snapshot))
     const away = (error: Error) => this.#storeChanged(() => this.#agreed.away(error))
     until('watch', store.watch('', { changed, away }))
-    const hears = mesh.onMessage((from, message) => this.#hear(from, message))
-    until('messages', hears)
-    const meets = mesh.onLink(() => this.#welcome())
-    until('links', meets)
     for (const [name, driver] of drivers) {
       const sees = driver.onChange(() => this.wake())
       until(name, sees)
@@ -122,6 +123,7 @@ export class Agent {
       kind: 'told',
       why: `the agent of ${this.#options.self} has started`,
     })
+    this.#welcome()
     this.wake()
   }
 
@@ -236,10 +238,12 @@ export class Agent {
     this.wake()
   }
 
-  /** Somebody can hear us who could not before. */
+  /** Somebody can hear us who could not before. The past comes first: who knows how it is here knows how it came to be. */
   #welcome(): void {
-    this.#telling.report(this.#view, this.#decision.problems, true)
+    if (!this.#running) return // everybody is welcomed at the start
     this.#world.mesh.broadcast({ kind: 'history', ...this.journal.recent() })
+    // Before the first turn the picture is of before the drivers found what runs here: "nothing runs" would be believed.
+    if (this.#counts.turns > 0) this.#telling.report(this.#view, this.#decision.problems, true)
   }
 
   #tellReceipt(receipt: Receipt): void {
