@@ -284,9 +284,9 @@ export class World {
     for (const other of this.nodes.keys()) if (other !== name) this.#relink(name, other)
   }
 
-  /** A connection between two hosts comes up a little after both ends are there. */
+  /** A connection between two hosts comes up a little after both ends are there, be their agents ready or not. */
   #relink(a: string, b: string): void {
-    this.clock.after(RELINK_MS, () => {
+    this.clock.after(RELINK_MS * this.random(), () => {
       if (!this.network.isOpen(a, b) || !this.network.isOpen(b, a)) return
       this.nodes.get(a)?.linkUp(b)
       this.nodes.get(b)?.linkUp(a)
