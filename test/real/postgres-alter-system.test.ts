@@ -110,3 +110,12 @@ test('lines that somebody adds to postgresql.conf do not come after ours at the 
   expect(await inForce(t, 'b', 'wal_receiver_timeout')).toBe('3s')
   expect(await inForce(t, 'b', 'work_mem')).toBe('5MB')
 })
+
+test('what each process reads at each reload is short', async () => {
+  const t = await begin()
+  for (const node of ['a', 'b']) {
+    const text = readFileSync(join(t.dataOf(node), 'postgresql.conf'), 'utf8')
+    expect(text).toContain('\nmax_connections = ') // what initdb found out
+    expect(text.split('\n').length).toBeLessThan(40)
+  }
+})

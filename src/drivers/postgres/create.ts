@@ -3,10 +3,12 @@
  * things that all copies share.
  */
 import { spawn } from 'node:child_process'
-import { mkdirSync, renameSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { prepareCatalog } from './catalog.ts'
+import { concise } from './concise.ts'
 import { syncTree } from './folder.ts'
 import { isForeign, takeOver } from './foreign.ts'
 import { ensureSlots, promote } from './lead.ts'
@@ -14,7 +16,7 @@ import type { Member } from './member.ts'
 import { forgetOrder, type RestoreOrder, restoreInto, restoreOrder } from './restore.ts'
 import { synchronousStandbyNames } from './rule.ts'
 import { serverEnvironment } from './server.ts'
-import { includeOurs, SUPERUSER } from './settings.ts'
+import { includeOurs, replaceFile, SUPERUSER } from './settings.ts'
 
 /** Everything but the mark: members that are to be cloned from it cannot acknowledge yet. */
 export async function create(member: Member, rule: Rule, signal: AbortSignal): Promise<void> {
@@ -68,6 +70,8 @@ async function initialise(member: Member): Promise<void> {
     ...['--auth-local', 'trust', '--auth-host', 'scram-sha-256', '--data-checksums', '--no-sync'],
     `--wal-segsize=${walSegmentMb}`,
   ])
+  const main = join(folder.fresh, 'postgresql.conf')
+  replaceFile(folder, main, concise(readFileSync(main, 'utf8')))
   includeOurs(folder, folder.fresh)
   await syncTree(folder.fresh)
   renameSync(folder.fresh, folder.data)

@@ -13,6 +13,7 @@ import type { StartRequest } from '../driver.ts'
 import { asOperating, refusal } from '../refusal.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../replica.ts'
 import { adopt } from './adopt.ts'
+import { Aftercare } from './aftercare.ts'
 import { changeRule } from './change.ts'
 import { Confirmation } from './confirmation.ts'
 import { Course } from './course.ts'
@@ -22,7 +23,7 @@ import { keepDoorLogin } from './door-login.ts'
 import { fence } from './fence.ts'
 import { follow } from './follow.ts'
 import { type PostgresDriverParts, prepareMember } from './ground.ts'
-import { checkpoint, ensureSlots, lead } from './lead.ts'
+import { lead } from './lead.ts'
 import { Marker } from './marker.ts'
 import type { Member } from './member.ts'
 import { hasCaughtUp, type Sight } from './observe.ts'
@@ -43,6 +44,7 @@ class PostgresDriver implements ReplicaDriver {
   readonly #turns = new Turns()
   readonly #course: Course
   readonly #confirmation: Confirmation
+  readonly #aftercare = new Aftercare()
   #ground: Promise<Ground> | undefined
   #member: Member | undefined
   #watch: Watch | undefined
@@ -79,7 +81,7 @@ class PostgresDriver implements ReplicaDriver {
           return refused(`it was not the primary of term ${term}`)
         if (!member.runs) this.#course.enter('starting')
         await lead(member, leading, () => marker.mark(leading, this.#options.timing.markMs, signal), signal)
-        this.#led(member)
+        this.#aftercare.begin(member)
       } else {
         if (leading !== null) return refused(`it led in term ${leading.term}: fence it, or start it as that`)
         if (!member.runs) this.#course.enter('starting')
@@ -128,7 +130,7 @@ class PostgresDriver implements ReplicaDriver {
       }
       if (member.runs) marker.prepare()
       await lead(member, under, mark, signal)
-      this.#led(member)
+      this.#aftercare.begin(member)
     })
   }
 
@@ -187,16 +189,11 @@ class PostgresDriver implements ReplicaDriver {
 
   async close(): Promise<void> {
     this.#turns.abort()
+    this.#aftercare.stop()
     this.#marker?.stop()
     this.#watch?.stop()
     this.#member?.postmaster?.letGo()
     this.#member?.hangUp()
-  }
-
-  #led(member: Member): void {
-    void checkpoint(member).catch(() => {}) // whoever has to rewind waits for one, and asks for the truth himself
-    const members = member.record.leading?.members ?? []
-    void ensureSlots(member, members).catch(() => {}) // made on each change of rule, and by each follower ahead of time
   }
 
   #verb(key: string, work: Work): Promise<void> {

@@ -40,7 +40,7 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
     if (mayReceive(record.now) && record.now.following?.rule.term === rule.term) record.change({ following: null })
     const led = pledge(member, rule.term)
     if (led) await member.end('immediate', 500, `follows ${rule.primary} from term ${rule.term} on`)
-    const facts = await factsOf(member, rule, primary, signal)
+    const facts = await factsWhileStill(member, rule, primary, signal)
     const isStraight = await prepareData(member, rule, primary, facts, signal)
     // Each connection more is a part of every failover; what took its time may have cost the slot.
     if (!isStraight || !facts.hasSlot) await renewSlot(member, primary)
@@ -54,15 +54,42 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
   await ensureSlots(member, [rule.primary, ...rule.members])
 }
 
+/** What the primary says; asked while the server here comes to rest, because both are a part of every failover. */
+async function factsWhileStill(
+  member: Member,
+  rule: Rule,
+  primary: PrimaryAddress,
+  signal: AbortSignal,
+): Promise<PrimaryFacts> {
+  // Both have ended before anything else happens here, also when one of them failed.
+  const [facts, still] = await Promise.allSettled([factsOf(member, rule, primary, signal), standStill(member, signal)])
+  if (facts.status === 'rejected') throw facts.reason
+  if (still.status === 'rejected') throw still.reason
+  return facts.value
+}
+
+/** Whatever is here runs, and receives from nobody. */
+async function standStill(member: Member, signal: AbortSignal): Promise<void> {
+  if (!isWhole(member)) return
+  if (member.runs) await stopReceiving(member)
+  else await member.start(signal)
+}
+
+function isWhole({ parts }: Member): boolean {
+  return parts.folder.content() === 'data' && !parts.record.now.torn
+}
+
 /**
  * What it lacks may be gone from the primary, when it was away for long, or a receiver of an older time brought it what the
  * primary does not have: then waiting would never help.
  */
 async function catchUp(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const facts = await factsOf(member, rule, primary, signal)
-  const isPart = !lacksLog(await settled(member), facts) && (await divergenceFrom(member, facts)) === null
+  const state = await settled(member)
+  const isPart = !lacksLog(state, facts) && (await divergenceFrom(member, state, facts)) === null
   if (isPart) return renewSlot(member, primary)
   member.parts.record.change({ following: null })
+  await standStill(member, signal)
   await prepareData(member, rule, primary, facts, signal)
   await renewSlot(member, primary)
   await receive(member, rule, primary)
@@ -80,8 +107,8 @@ function followsAlready(member: Member, rule: Rule, primary: PrimaryAddress): bo
 }
 
 /**
- * Afterwards the data is a part of the primary's history, and `lineage` says what is received from now on. True when the data
- * was that already.
+ * For a server that stands still. Afterwards the data is a part of the primary's history, and `lineage` says what is received from
+ * now on. True when the data was that already.
  */
 async function prepareData(
   member: Member,
@@ -90,17 +117,15 @@ async function prepareData(
   facts: PrimaryFacts,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { folder, record } = member.parts
+  const { record } = member.parts
   const copied = async () => {
     await copyAll(member, rule, primary, facts, signal)
     return false
   }
-  if (folder.content() !== 'data' || record.now.torn) return copied()
-  if (member.runs) await stopReceiving(member)
-  else await member.start(signal)
-  const divergence = await divergenceFrom(member, facts)
+  if (!isWhole(member)) return copied()
+  const state = await settled(member)
+  const divergence = await divergenceFrom(member, state, facts)
   if (divergence === null) {
-    const state = await settled(member)
     if (lacksLog(state, facts)) return copied()
     const { timeline } = positionIn(member, state)
     const { lineage } = record.now
@@ -119,12 +144,15 @@ interface FoundDivergence extends Omit<Divergence, 'nextXid'> {
   readonly canRewind: boolean
 }
 
-async function divergenceFrom(member: Member, facts: PrimaryFacts): Promise<FoundDivergence | null> {
+async function divergenceFrom(
+  member: Member,
+  state: LogState,
+  facts: PrimaryFacts,
+): Promise<FoundDivergence | null> {
   const system = await member.session.one('select system_identifier::text as id from pg_control_system()')
   if (system.id !== facts.systemId) {
     throw new UnderstudyError('UND_REFUSED', `${member.parts.folder.data} is of another database: move it away`)
   }
-  const state = await settled(member)
   const mine = positionIn(member, state)
   const found = { mine, segmentBytes: state.segmentBytes }
   const branch = branchOf(member.record.lineage, mine.timeline)
@@ -237,15 +265,10 @@ async function untilItStreams(member: Member, primary: PrimaryAddress, signal: A
     what: `a stream from ${primary.node}`,
     signal,
   }
-  // A receiver is called streaming before the primary has taken it: one whose slot is not there ends at once, and is tried again.
-  let seen: { readonly pid: unknown; readonly since: number } | undefined
   let askedAt = clock.mono()
   await until(patience, async () => {
-    const pid = await receiverFrom(member, primary)
-    const now = clock.mono()
-    if (pid === undefined || pid !== seen?.pid) seen = { pid, since: now }
-    if (pid !== undefined && now - seen.since >= STEADY_MS) return true
-    if (now - askedAt < SLOT_AFTER_MS) return false
+    if (await isTaken(member, primary)) return true
+    if (clock.mono() - askedAt < SLOT_AFTER_MS) return false
     await renewSlot(member, primary).catch(() => {}) // the primary does not answer: asked again
     askedAt = clock.mono()
     return false
@@ -253,8 +276,8 @@ async function untilItStreams(member: Member, primary: PrimaryAddress, signal: A
 }
 
 /**
- * A primary that has not got the log any more says so a moment after its standby called itself streaming; that tries again ten
- * times a second, for ever.
+ * A receiver is called streaming before the primary has taken it. One that has not got the log any more, or no slot, says so a
+ * moment later; the standby tries again ten times a second, for ever.
  */
 async function isTaken(member: Member, primary: PrimaryAddress): Promise<boolean> {
   const pid = await receiverFrom(member, primary)
