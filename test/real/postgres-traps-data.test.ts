@@ -239,6 +239,40 @@ test('trap 19: a longer log of an older term loses against a shorter one of a ne
   expect(furthest(fenced).map(({ node }) => node)).not.toContain('a')
 })
 
+test('trap 19: a copy that was catching up does not call what it has newer than it is', async () => {
+  const t = await begin()
+  await t.driver('c').kill()
+  // All of term 2 without c: what is acknowledged in it is on b and a.
+  await Promise.all(['a', 'b'].map((node) => t.driver(node).fence(2)))
+  await Promise.all([t.driver('b').lead(t.rule(2, 'b')), t.driver('a').follow(t.rule(2, 'b'), t.address('b'))])
+  const writer = await t.connect('b')
+  const ledger = await Ledger.prepare(writer)
+  await writer.query('create table filler (it text)')
+  await writer.query('alter table filler alter it set storage external') // not compressed: 60 MB
+  await writer.query('insert into filler select repeat(md5(n::text), 200) from generate_series(1, 9000) n')
+  ledger.begin(writer)
+  await t.until('some rows', () => ledger.acknowledged.length > 50)
+  await ledger.stop()
+  // In term 3 c follows a, whose sender stops in the middle of what was written in term 2.
+  await Promise.all(t.nodes.map((node) => t.driver(node).fence(3)))
+  const rule = t.rule(3, 'a')
+  t.driver('a').lead(rule).catch(() => {})
+  t.driver('c').follow(rule, t.address('a')).catch(() => {})
+  const sender = "select pid::int from pg_stat_replication where application_name = 'c' and sent_lsn > '0/0'"
+  const a = await t.connect('a')
+  await t.until('a sends', async () => {
+    const [row] = (await a.query(sender)).rows
+    if (row) process.kill(row.pid, 'SIGSTOP')
+    return row !== undefined
+  })
+  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(4)))
+  const fenced = ['b', 'c'].map((node) => ({ node, position: t.observe(node).replica.position }))
+  const [ofB, ofC] = fenced.map(({ position }) => position)
+  expect(ofC?.timeline).toBe(2) // or it was too slow to show anything
+  expect(BigInt(ofC?.log ?? 0) < BigInt(ofB?.log ?? 0)).toBe(true)
+  expect(furthest(fenced as Parameters<typeof furthest>[0]).map(({ node }) => node)).toEqual(['b'])
+})
+
 test('trap 25: an archive gets the history and every segment of the new timeline, and nothing is overwritten', async () => {
   const archive = mkdtempSync(join(tmpdir(), 'understudy-archive-'))
   chmodSync(archive, 0o777)

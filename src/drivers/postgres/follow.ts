@@ -119,7 +119,7 @@ async function prepareData(
 ): Promise<boolean> {
   const { record } = member.parts
   const copied = async () => {
-    await copyAll(member, rule, primary, facts, signal)
+    await copyAll(member, primary, facts, signal)
     return false
   }
   if (!isWhole(member)) return copied()
@@ -127,11 +127,8 @@ async function prepareData(
   const divergence = await divergenceFrom(member, state, facts)
   if (divergence === null) {
     if (lacksLog(state, facts)) return copied()
-    const { timeline } = positionIn(member, state)
-    const { lineage } = record.now
-    const known = lineage.at(-1)?.id === facts.promotion
-    const branch = { term: rule.term, id: facts.promotion, after: timeline }
-    record.change({ lineage: known ? lineage : [...lineage, branch], suspect: false })
+    // All that it has and will receive is of the primary's history.
+    record.change({ lineage: facts.lineage, suspect: false })
     return true
   }
   const nextXid = await nextXidOf(member, rule, primary)
@@ -213,7 +210,7 @@ async function rewind(
   includeOurs(folder, folder.data)
   const target = (await factsOf(member, rule, primary, signal)).log
   record.change({
-    lineage: [{ term: rule.term, id: facts.promotion, after: 0 }],
+    lineage: facts.lineage,
     quarantinedUntil: target.toString(),
     suspect: false,
     torn: false,
@@ -223,7 +220,6 @@ async function rewind(
 
 async function copyAll(
   member: Member,
-  rule: Rule,
   primary: PrimaryAddress,
   facts: PrimaryFacts,
   signal: AbortSignal,
@@ -239,7 +235,7 @@ async function copyAll(
   // The record first: data without it would not know what it is. Until the data is there what lies there is no use: it was
   // written under another promotion than the record says now.
   record.change({
-    lineage: [{ term: rule.term, id: facts.promotion, after: 0 }],
+    lineage: facts.lineage,
     quarantinedUntil: untilLog.toString(),
     suspect: false,
     torn: true,

@@ -14,6 +14,7 @@ import { until } from '../../lib/until.ts'
 import { insertRule, isOnQuorum, prepareCatalog } from './catalog.ts'
 import { endOpenTransactions, receivesNothing, settled, stopReceiving } from './fence.ts'
 import type { Member } from './member.ts'
+import { BRANCHES_KEPT } from './position.ts'
 import { mayReceive } from './record.ts'
 import { synchronousStandbyNames } from './rule.ts'
 import { destroy, localClient, within } from './session.ts'
@@ -61,7 +62,8 @@ export async function promote(member: Member, rule: Rule, signal: AbortSignal): 
   if (record.now.leading?.id !== rule.id) {
     const { timeline } = positionIn(member, await settled(member))
     const branch = { term: rule.term, id: rule.id, after: timeline }
-    record.change({ leading: rule, lineage: [...record.now.lineage, branch], suspect: false })
+    const lineage = [...record.now.lineage, branch].slice(-BRANCHES_KEPT)
+    record.change({ leading: rule, lineage, suspect: false })
   }
   member.durable = null
   await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))

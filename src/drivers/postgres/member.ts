@@ -103,8 +103,7 @@ export class Member {
     const receives = mayReceive(this.record) && following !== null
     if (!receives) this.takeKey()
     const info = receives ? conninfo(following.primary, node, folder.keyPath, options.timing) : ''
-    const promotion = lineage.at(-1)?.id ?? ''
-    const is = { node, address, port: this.port, version: binaries.version, options, leading, promotion }
+    const is = { node, address, port: this.port, version: binaries.version, options, leading, lineage }
     const situation = { ...is, conninfo: info, writesWait: this.writesWait }
     const hbaFile = `hba_file = '${folder.hbaPath.replaceAll("'", "''")}'\n`
     const sockets = `unix_socket_directories = '${folder.sockets.replaceAll("'", "''")}'\n`

@@ -4,8 +4,9 @@
  * Two traps live here. A longer log on an old branch must lose, so the term comes before the length. And the term cannot be
  * read from the rows of a copy alone: a standby may have received the first bytes of a term and not replayed them yet, and
  * would then call itself older than it is. So each member writes down, durably and before it takes the first byte, under
- * which term it is about to receive (`Branch`); the branch is entered when the log's timeline moves past `after`. That is
- * Raft's "term of the last entry". Timeline ids alone would not do: two promotions can both make timeline 2.
+ * which terms what it is about to receive was written (`Branch`): the primary tells. A branch is entered when the log's timeline
+ * moves past `after`. That is Raft's "term of the last entry"; the term in which it is received says nothing, because a copy
+ * that was away receives what is older first. Timeline ids alone would not do: two promotions can both make timeline 2.
  */
 import type { Position } from '../../core/replica.ts'
 
@@ -15,6 +16,24 @@ export interface Branch {
   readonly id: string
   /** The timeline that the log was on before; everything on a higher one belongs to this branch. 0: everything does. */
   readonly after: number
+}
+
+/** One is added at each promotion, and nobody comes back from further away without a copy. */
+export const BRANCHES_KEPT = 64
+
+/** As it stands in the settings of a primary; undefined when that is no lineage. */
+export function parseLineage(text: string): readonly Branch[] | undefined {
+  try {
+    const lineage: unknown = JSON.parse(text)
+    return Array.isArray(lineage) && lineage.length > 0 && lineage.every(isBranch) ? lineage : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isBranch(it: unknown): it is Branch {
+  const { term, id, after } = (it ?? {}) as Partial<Record<keyof Branch, unknown>>
+  return Number.isInteger(term) && typeof id === 'string' && Number.isInteger(after)
 }
 
 /** `16/B374D848` as a number of bytes. */

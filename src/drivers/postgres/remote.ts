@@ -4,7 +4,7 @@ import { UnderstudyError } from '../../errors.ts'
 import { until } from '../../lib/until.ts'
 import type { PrimaryAddress } from '../replica.ts'
 import type { Member } from './member.ts'
-import { type Fork, parseHistory, parseLsn } from './position.ts'
+import { type Branch, type Fork, parseHistory, parseLsn, parseLineage } from './position.ts'
 import { destroy, type Row, remoteClient, within } from './session.ts'
 import { slotName } from './settings.ts'
 
@@ -18,6 +18,8 @@ export interface PrimaryFacts {
   readonly log: bigint
   /** The promotion that made it what it is. */
   readonly promotion: string
+  /** Under which promotions what it has was written, and what it will write. */
+  readonly lineage: readonly Branch[]
   /** Every promotion in its own history: whoever followed another one has something that it does not have. */
   readonly promotions: readonly string[]
   /** The timeline of its last checkpoint: a rewind looks at that (trap 21). */
@@ -34,6 +36,7 @@ const LEADS = "select pg_is_in_recovery() as recovery, coalesce(current_setting(
 const factsFor = (slot: string) => `
 select current_setting('server_version_num')::int / 10000 as version,
   coalesce(current_setting('understudy.promotion', true), '') as promotion,
+  coalesce(current_setting('understudy.lineage', true), '') as lineage,
   (select timeline_id from pg_control_checkpoint()) as checkpoint_timeline,
   (select min(substr(name, 9)) from pg_ls_dir('pg_wal', true, false) as name where name ~ '^[0-9A-F]{24}$') as oldest_log,
   exists (select from pg_replication_slots where slot_name = '${slot}' and wal_status is distinct from 'lost') as has_slot,
@@ -98,6 +101,7 @@ async function ask(
       history: parseHistory(history ? String(history.content) : ''),
       log: parseLsn(String(system.xlogpos)),
       promotion: String(facts.promotion),
+      lineage: readLineage(String(facts.lineage), primary),
       promotions: String(facts.promotions).split(',').filter(Boolean),
       checkpointTimeline: Number(facts.checkpoint_timeline),
       oldestLog: typeof facts.oldest_log === 'string' ? facts.oldest_log : null,
@@ -106,6 +110,12 @@ async function ask(
   } finally {
     destroy(client)
   }
+}
+
+function readLineage(text: string, primary: PrimaryAddress): readonly Branch[] {
+  const lineage = parseLineage(text)
+  if (lineage) return lineage
+  throw new UnderstudyError('UND_REFUSED', `${primary.node} does not say which promotions its log is of`)
 }
 
 /** The first transaction number of the primary's present term: what an older branch used from there on is its own. */

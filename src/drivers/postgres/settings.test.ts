@@ -13,7 +13,7 @@ function text(change: Partial<Parameters<typeof settingsText>[0]> = {}): string 
     version: 15,
     options,
     leading: null,
-    promotion: 'p',
+    lineage: [{ term: 1, id: 'p', after: 0 }],
     conninfo: '',
     writesWait: false,
   }
@@ -47,9 +47,10 @@ describe('the settings file', () => {
   test('a standby has no say in the quorum; a primary has the rule and says which promotion it is', () => {
     expect(text()).toContain("synchronous_standby_names = ''")
     const leading = { term: 3, primary: 'a', members: ['b', 'c'], k: 1, id: 'x' }
-    const primary = text({ leading, promotion: 'seven' })
+    const primary = text({ leading, lineage: [{ term: 7, id: "it's seven", after: 6 }] })
     expect(primary).toContain(`synchronous_standby_names = 'ANY 1 ("b", "c")'`)
-    expect(primary).toContain("understudy.promotion = 'seven'")
+    expect(primary).toContain("understudy.promotion = 'it''s seven'")
+    expect(primary).toContain(`understudy.lineage = '[{"term":7,"id":"it''s seven","after":6}]'`)
     expect(primary).toContain('understudy.term = 3')
   })
 

@@ -13,6 +13,7 @@ import type { NodeName } from '../../core/model.ts'
 import type { Rule } from '../../core/replica.ts'
 import type { Folder } from './folder.ts'
 import type { PostgresOptions } from './options.ts'
+import type { Branch } from './position.ts'
 import { synchronousStandbyNames } from './rule.ts'
 
 export interface Situation {
@@ -23,8 +24,8 @@ export interface Situation {
   readonly options: PostgresOptions
   /** What it leads under; null: it leads nothing. */
   readonly leading: Rule | null
-  /** The id of the promotion that made it a primary: stays when the rule changes. */
-  readonly promotion: string
+  /** The promotions of its history; the last one made it a primary, and stays when the rule changes. */
+  readonly lineage: readonly Branch[]
   /** Empty: it receives from nobody. */
   readonly conninfo: string
   /** It leads, and nobody can confirm a write. */
@@ -110,9 +111,10 @@ export function settingsText(situation: Situation): string {
     max_slot_wal_keep_size: `${options.limits.slotKeepMb}MB`,
     wal_keep_size: `${options.limits.walKeepMb}MB`,
     unix_socket_permissions: '0700',
-    // Whoever follows asks for these two before it receives, and remembers which promotion it received from (trap 20).
+    // Whoever follows asks for these before it receives, and remembers which promotions what it receives is of (traps 19, 20).
     'understudy.term': leading?.term ?? 0,
-    'understudy.promotion': leading ? situation.promotion : '',
+    'understudy.promotion': leading ? (situation.lineage.at(-1)?.id ?? '') : '',
+    'understudy.lineage': leading ? JSON.stringify(situation.lineage) : '',
     ...(leading && situation.writesWait ? { default_transaction_read_only: true } : {}),
   }
   // May be raised by users; what PostgreSQL has by default would do, too.
