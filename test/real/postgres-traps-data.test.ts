@@ -2,7 +2,17 @@
  * More traps of promoting PostgreSQL, each against real servers: those about what a copy may lack, keep, or be made of
  * (docs/safety.md has the table of all of them).
  */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -271,6 +281,21 @@ test('trap 19: a copy that was catching up does not call what it has newer than 
   expect(ofC?.timeline).toBe(2) // or it was too slow to show anything
   expect(BigInt(ofC?.log ?? 0) < BigInt(ofB?.log ?? 0)).toBe(true)
   expect(furthest(fenced as Parameters<typeof furthest>[0]).map(({ node }) => node)).toEqual(['b'])
+})
+
+test('trap 20: a member gives log to others while it leads, and at no other time', async () => {
+  const t = await begin()
+  await t.driver('c').kill()
+  await Promise.all(['a', 'b'].map((node) => t.driver(node).fence(2)))
+  await Promise.all([t.driver('b').lead(t.rule(2, 'b')), t.driver('a').follow(t.rule(2, 'b'), t.address('b'))])
+  // It was told to follow a, the primary of then; what a has now may be of a promotion that never becomes durable.
+  await t.driver('c').start({ role: 'standby', term: 0 })
+  await t.until('it has tried', () => {
+    return readFileSync(t.logOf('c'), 'utf8').includes('pg_hba.conf rejects replication connection')
+  })
+  expect((await t.driver('c').fence(2), t.observe('c').replica.position)).toMatchObject({ term: 1, timeline: 1 })
+  await t.driver('c').follow(t.rule(2, 'b'), t.address('b'))
+  await t.until('it streams', () => t.observe('c').replica.receivingFrom === 'b')
 })
 
 test('trap 25: an archive gets the history and every segment of the new timeline, and nothing is overwritten', async () => {

@@ -26,7 +26,7 @@ import type { PrimaryAddress } from '../replica.ts'
 import { type BackupRecord, DATA, RECORD, SUMS, sumsText } from './backup-files.ts'
 import { syncTree } from './folder.ts'
 import { formatLsn, parseLsn } from './position.ts'
-import { destroy, type RemoteMode, type Row, remoteClient, within } from './session.ts'
+import { destroy, type Row, remoteClient, within } from './session.ts'
 import type { UnpackedFile } from './unpack.ts'
 import { takeWholeCopy, type WholeCopy } from './whole-copy.ts'
 
@@ -82,8 +82,8 @@ interface Facts {
 
 async function ask(request: BackupRequest): Promise<Facts> {
   const { primary, source } = request
-  const wanted = primary ? await asking(request, primary, 'sql', (query) => flushedOf(query)) : null
-  return asking(request, source, 'sql', async (query) => {
+  const wanted = primary ? await asking(request, primary, (query) => flushedOf(query)) : null
+  return asking(request, source, async (query) => {
     const system = await query('IDENTIFY_SYSTEM')
     const row = await query("select current_setting('server_version_num')::int / 10000 as version")
     if (wanted !== null && source.role === 'standby') {
@@ -105,10 +105,9 @@ async function flushedOf(query: (text: string) => Promise<Row>): Promise<bigint>
 async function asking<T>(
   { clock, password }: BackupRequest,
   whom: PrimaryAddress,
-  mode: RemoteMode,
   work: (query: (text: string) => Promise<Row>) => Promise<T>,
 ): Promise<T> {
-  const client = remoteClient(whom, password, mode)
+  const client = remoteClient(whom, password)
   try {
     await within(clock, ANSWER_MS, whom.node, client.connect())
     return await work(async (text) => {
@@ -127,7 +126,7 @@ async function copyInto(
   files: UnpackedFile[],
   folders: string[],
 ): Promise<WholeCopy> {
-  const client = remoteClient(source, password, 'replication')
+  const client = remoteClient(source, password)
   const stop = () => destroy(client)
   signal.addEventListener('abort', stop)
   try {

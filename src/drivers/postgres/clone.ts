@@ -23,7 +23,7 @@ export async function clone(member: Member, from: PrimaryAddress, signal: AbortS
   const { folder, options, clock, binaries, tell } = member.parts
   folder.removeFresh()
   mkdirSync(folder.fresh, { recursive: true, mode: 0o700 })
-  const client = remoteClient(from, member.parts.replicationPassword, 'replication')
+  const client = remoteClient(from, member.parts.replicationPassword)
   const stop = () => destroy(client)
   signal.addEventListener('abort', stop)
   try {

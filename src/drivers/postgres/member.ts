@@ -108,7 +108,7 @@ export class Member {
     const hbaFile = `hba_file = '${folder.hbaPath.replaceAll("'", "''")}'\n`
     const sockets = `unix_socket_directories = '${folder.sockets.replaceAll("'", "''")}'\n`
     const hba = [...options.hba, ...(options.adopt ? keptEntries(folder) : [])]
-    replaceFile(folder, folder.hbaPath, hbaText(this.entry, { hba }))
+    replaceFile(folder, folder.hbaPath, hbaText(this.entry, leading !== null, { hba }))
     replaceFile(folder, folder.settingsPath, settingsText(situation) + hbaFile + sockets)
     if (receives) replaceFile(folder, folder.keyPath, keyText(following.primary, this.parts.replicationPassword))
   }

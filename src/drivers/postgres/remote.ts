@@ -75,7 +75,7 @@ async function ask(
   signal: AbortSignal,
 ): Promise<PrimaryFacts | null> {
   const { clock, options } = member.parts
-  const client = remoteClient(primary, member.parts.replicationPassword, 'sql')
+  const client = remoteClient(primary, member.parts.replicationPassword)
   const query = async (text: string): Promise<Row> => {
     const result = await within(clock, options.timing.statementMs, 'the primary', client.query(text))
     return result.rows[0] as Row
@@ -121,7 +121,7 @@ function readLineage(text: string, primary: PrimaryAddress): readonly Branch[] {
 /** The first transaction number of the primary's present term: what an older branch used from there on is its own. */
 export async function nextXidOf(member: Member, rule: Rule, primary: PrimaryAddress): Promise<string | null> {
   const { clock, options } = member.parts
-  const client = remoteClient(primary, member.parts.replicationPassword, 'sql')
+  const client = remoteClient(primary, member.parts.replicationPassword)
   try {
     await within(clock, options.timing.statementMs, 'the primary', client.connect())
     const text = `select next_xid::text as xid from understudy.rules where term = ${Number(rule.term)} order by seq limit 1`
@@ -140,7 +140,7 @@ export async function nextXidOf(member: Member, rule: Rule, primary: PrimaryAddr
  */
 export async function renewSlot(member: Member, primary: PrimaryAddress): Promise<void> {
   const { clock, options, node } = member.parts
-  const client = remoteClient(primary, member.parts.replicationPassword, 'sql')
+  const client = remoteClient(primary, member.parts.replicationPassword)
   const name = slotName(node) // nothing in it needs quoting
   const ask = (text: string) => within(clock, options.timing.statementMs, 'the primary', client.query(text))
   try {

@@ -110,10 +110,8 @@ export function localClient({ socketDir, port }: OwnSocket): pg.Client {
   return client
 }
 
-export type RemoteMode = 'sql' | 'replication'
-
-/** Another member, as the replication role; `sql` speaks SQL and the replication commands, `replication` the latter alone. */
-export function remoteClient(to: PrimaryAddress, password: string, mode: RemoteMode): pg.Client {
+/** Another member, as the replication role: speaks SQL and the replication commands. */
+export function remoteClient(to: PrimaryAddress, password: string): pg.Client {
   const client = new pg.Client({
     host: to.host,
     port: to.port,
@@ -122,7 +120,7 @@ export function remoteClient(to: PrimaryAddress, password: string, mode: RemoteM
     database: DATABASE,
     application_name: 'understudy',
     connectionTimeoutMillis: 3_000,
-    ...({ replication: mode === 'sql' ? 'database' : 'true' } as object),
+    ...({ replication: 'database' } as object),
   })
   client.on('error', () => {}) // whoever waits for an answer hears of it there
   return client

@@ -67,11 +67,11 @@ describe('the settings file', () => {
 })
 
 test('closed lets in our session and the members, and nobody else; members always show a password', () => {
-  const closed = hbaText('closed', { hba: ['host all all 10.0.0.0/8 trust'] })
+  const closed = hbaText('closed', true, { hba: ['host all all 10.0.0.0/8 trust'] })
   expect(closed).not.toContain('10.0.0.0')
   expect(closed).not.toMatch(/^host all all/m)
   expect(closed).toMatch(/replication understudy_replica all scram-sha-256/)
-  const open = hbaText('open', { hba: ['host all all 10.0.0.0/8 trust'] })
+  const open = hbaText('open', false, { hba: ['host all all 10.0.0.0/8 trust'] })
   // The members' lines come before users' lines: a `trust` of theirs cannot let a receiver in without its key.
   expect(open.indexOf('understudy_replica all reject')).toBeLessThan(open.indexOf('10.0.0.0'))
 })
