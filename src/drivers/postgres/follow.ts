@@ -62,10 +62,20 @@ async function factsWhileStill(
   signal: AbortSignal,
 ): Promise<PrimaryFacts> {
   // Both have ended before anything else happens here, also when one of them failed.
-  const [facts, still] = await Promise.allSettled([factsOf(member, rule, primary, signal), standStill(member, signal)])
+  const asked = factsOf(member, rule, primary, signal, 'about-to-lead')
+  const [facts, still] = await Promise.allSettled([asked, standStill(member, signal)])
   if (facts.status === 'rejected') throw facts.reason
   if (still.status === 'rejected') throw still.reason
-  return facts.value
+  // Whose log is a part of it may connect now, and goes over to the new timeline with the promotion: its first confirmation is
+  // what everybody waits for. Anything else is decided by what the promotion made of it.
+  if (facts.value.isPromoted || (await isPartOf(member, facts.value))) return facts.value
+  return factsOf(member, rule, primary, signal)
+}
+
+async function isPartOf(member: Member, facts: PrimaryFacts): Promise<boolean> {
+  if (!isWhole(member)) return false
+  const state = await settled(member)
+  return !lacksLog(state, facts) && (await divergenceFrom(member, state, facts)) === null
 }
 
 /** Whatever is here runs, and receives from nobody. */
@@ -85,9 +95,7 @@ function isWhole({ parts }: Member): boolean {
  */
 async function catchUp(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const facts = await factsOf(member, rule, primary, signal)
-  const state = await settled(member)
-  const isPart = !lacksLog(state, facts) && (await divergenceFrom(member, state, facts)) === null
-  if (isPart) return renewSlot(member, primary)
+  if (await isPartOf(member, facts)) return renewSlot(member, primary)
   member.parts.record.change({ following: null })
   await standStill(member, signal)
   await prepareData(member, rule, primary, facts, signal)

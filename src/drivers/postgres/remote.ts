@@ -9,6 +9,8 @@ import { destroy, type Row, remoteClient, within } from './session.ts'
 import { slotName } from './settings.ts'
 
 export interface PrimaryFacts {
+  /** False: it is about to be promoted, and what it says is of the log that it will go on from. */
+  readonly isPromoted: boolean
   readonly systemId: string
   /** Its major version. */
   readonly version: number
@@ -42,12 +44,16 @@ select current_setting('server_version_num')::int / 10000 as version,
   exists (select from pg_replication_slots where slot_name = '${slot}' and wal_status is distinct from 'lost') as has_slot,
   (select coalesce(string_agg(distinct promotion, ','), '') from understudy.rules) as promotions`
 
-/** Waits until it is the primary of `rule`'s term, for as long as a promotion may take. */
+/**
+ * Waits until it is the primary of `rule`'s term, for as long as a promotion may take; with `about-to-lead` only until its rule is
+ * in force. From then on it receives nothing, so its log stays as it is until it is promoted.
+ */
 export async function factsOf(
   member: Member,
   rule: Rule,
   primary: PrimaryAddress,
   signal: AbortSignal,
+  when: 'leads' | 'about-to-lead' = 'leads',
 ): Promise<PrimaryFacts> {
   const { clock, options } = member.parts
   let last: unknown
@@ -55,7 +61,7 @@ export async function factsOf(
   const patience = { clock, everyMs: 5, withinMs: options.timing.promoteMs, what, signal }
   return until(patience, async () => {
     try {
-      return await ask(member, rule, primary, signal)
+      return await ask(member, rule, primary, signal, when)
     } catch (error) {
       signal.throwIfAborted() // a fence waits for this: it must not have to wait for the patience above
       if (error instanceof UnderstudyError && error.code === 'UND_REFUSED') throw error // waiting makes it no better
@@ -73,7 +79,8 @@ async function ask(
   rule: Rule,
   primary: PrimaryAddress,
   signal: AbortSignal,
-): Promise<PrimaryFacts | null> {
+  when: 'leads' | 'about-to-lead',
+): Promise<PrimaryFacts> {
   const { clock, options } = member.parts
   const client = remoteClient(primary, member.parts.replicationPassword)
   const query = async (text: string): Promise<Row> => {
@@ -83,18 +90,21 @@ async function ask(
   const text = factsFor(slotName(member.parts.node)) // nothing in it needs quoting
   try {
     await within(clock, options.timing.statementMs, 'the primary', client.connect())
+    let isPromoted = false
     await until({ clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'a promotion', signal }, async () => {
       const row = await query(LEADS)
       if (Number(row.term) > rule.term) {
         throw new UnderstudyError('UND_REFUSED', `${primary.node} leads in term ${row.term} already`)
       }
-      return row.recovery === false && Number(row.term) === rule.term
+      isPromoted = row.recovery === false
+      return Number(row.term) === rule.term && (isPromoted || when === 'about-to-lead')
     })
     const facts = await query(text)
     const system = await query('IDENTIFY_SYSTEM')
     const timeline = Number(system.timeline)
     const history = timeline === 1 ? null : await query(`TIMELINE_HISTORY ${timeline}`)
     return {
+      isPromoted,
       systemId: String(system.systemid),
       version: Number(facts.version),
       timeline,
