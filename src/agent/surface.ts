@@ -52,6 +52,10 @@ export class AgentSurface implements Surface {
     this.#options = options
   }
 
+  get ready(): boolean {
+    return this.#options.agent.counts.turns > 0
+  }
+
   status(): Status {
     const { view } = this.#options.agent
     const { cluster } = view

@@ -19,6 +19,7 @@ import type { Gauges, Surface } from './surface.ts'
 const AT = '2026-01-02T03:04:05.678Z'
 
 export class FakeSurface implements Surface {
+  ready = true
   readonly asked: string[] = []
   readonly kept: EventRecord[] = []
   readonly #listeners = new Set<(event: EventRecord) => void>()

@@ -20,6 +20,7 @@ const STATUS: Partial<Record<ErrorCode, RefusalStatus>> = {
   UND_STORE_READ_ONLY: 503,
   UND_STORE_FULL: 503,
   UND_LEASE_LOST: 503,
+  UND_STARTING: 503,
   UND_TIMED_OUT: 504,
 }
 

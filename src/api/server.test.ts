@@ -50,6 +50,19 @@ describe('the token', () => {
 })
 
 describe('calls', () => {
+  it('are answered when the agent has looked, and not before', async () => {
+    const { call, surface } = await serve()
+    surface.ready = false
+    for (const path of ['/v1/status', '/v1/events', '/metrics']) {
+      const response = await call(path)
+      expect(response.status).toBe(503)
+      expect(await codeOf(response)).toBe('UND_STARTING')
+    }
+    expect((await call('/v1/healthz')).status).toBe(200)
+    surface.ready = true
+    expect((await call('/v1/status')).status).toBe(200)
+  })
+
   it('answers with what the agent knows', async () => {
     const { call, surface } = await serve()
     expect(await (await call('/v1/status')).json()).toEqual(surface.current)

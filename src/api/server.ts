@@ -74,6 +74,10 @@ export function createApp(options: Omit<ApiOptions, 'host' | 'port'>, feeds: Fee
       new UnderstudyError('UND_UNAUTHORIZED', 'send “Authorization: Bearer TOKEN” with the token of this cluster'),
     )
   })
+  app.use(async (context, next) => {
+    if (isOpen(context.req.path) || surface.ready) return next()
+    return refuse(context, new UnderstudyError('UND_STARTING', 'this agent has just been started: ask another node'))
+  })
   for (const route of ROUTES) {
     app.on(route.method, honoPath(route.path), (context) =>
       route.handle({

@@ -12,6 +12,8 @@ import type {
 } from './contract.ts'
 
 export interface Surface {
+  /** Has it looked at the cluster yet? Before that nothing that it could say is true. */
+  readonly ready: boolean
   status(): Status
   /** Rejects with UND_UNKNOWN_SERVICE. */
   why(service: string): Promise<Explanation>

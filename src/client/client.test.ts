@@ -66,6 +66,16 @@ describe('asking', () => {
     expect((await client.status()).answeredBy).toBe('b')
   })
 
+  it('asks the next node when the first one knows nothing yet', async () => {
+    const [first, second] = [await agent('a'), await agent('b')]
+    first.surface.ready = false
+    expect((await clientOf(first.address, second.address).status()).answeredBy).toBe('b')
+    await expect(clientOf(first.address).status()).rejects.toMatchObject({
+      code: 'UND_NOT_RUNNING',
+      message: expect.stringContaining('just been started'),
+    })
+  })
+
   it('does not take half an answer for one', async () => {
     const half = await stranger((_, response) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': '999' })

@@ -47,9 +47,14 @@ export class Nodes {
       const outcome = await this.#askOne(address, request)
       // Not `instanceof`: a library may have put a class of its own in the place of the global Response.
       if (!('why' in outcome)) {
+        const refusal = outcome.ok ? undefined : await readRefusal(outcome)
+        if (refusal?.code === 'UND_STARTING') {
+          silent.push({ at: `${address.host}:${address.port}`, why: 'its agent has just been started' })
+          continue
+        }
         this.#preferred = at
-        if (outcome.ok) return outcome
-        throw await readRefusal(outcome)
+        if (refusal) throw refusal
+        return outcome
       }
       request.signal?.throwIfAborted()
       if (outcome.sent && !request.repeatable) throw unclear(address, outcome.why)

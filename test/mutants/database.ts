@@ -19,6 +19,22 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     breaks: 'nothing is lost',
   },
   {
+    name: 'received-in-a-term-taken-for-written-in-it',
+    file: 'sim/database/fence.ts',
+    from: 'export async function fence(verb: Verb, term: Term): Promise<Position | null> {\n',
+    to: [
+      'const receivedIn = new WeakMap<object, number>()',
+      'export async function fence(verb: Verb, term: Term): Promise<Position | null> {',
+      '  if (verb.record.following) receivedIn.set(verb.disk, verb.record.following.term)',
+      '  const position = await fenceIt(verb, term)',
+      '  return position && { ...position, term: Math.max(position.term, receivedIn.get(verb.disk) ?? 0) }',
+      '}',
+      'async function fenceIt(verb: Verb, term: Term): Promise<Position | null> {\n',
+    ].join('\n'),
+    means: 'it follows the primary of term 3, so what it has is of term 3',
+    breaks: 'nothing is lost',
+  },
+  {
     name: 'fence-not-waited-for',
     file: 'core/copies.ts',
     from: 'if (!replica?.fenced || replica.pledged !== term || replica.quarantined || !replica.position) return []',
