@@ -20,7 +20,11 @@ export const ERRORS = {
   UND_ADDRESS_NOT_LOCAL: { exit: 5, retryable: false, means: 'that address does not belong to this machine' },
   UND_STATE_NOT_WRITABLE: { exit: 5, retryable: false, means: 'the state folder cannot be written' },
   UND_ALREADY_RUNNING: { exit: 6, retryable: false, means: 'this cluster is already running from that state folder' },
-  UND_STARTING: { exit: 7, retryable: true, means: 'the agent that was asked has just been started and knows nothing yet' },
+  UND_STARTING: {
+    exit: 7,
+    retryable: true,
+    means: 'the agent that was asked has just been started and knows nothing yet',
+  },
   UND_NOT_RUNNING: { exit: 7, retryable: true, means: 'no agent of this cluster answers' },
   UND_UNAUTHORIZED: { exit: 8, retryable: false, means: 'the token is missing or wrong' },
   UND_UNKNOWN_SERVICE: { exit: 2, retryable: false, means: 'the config names no such service' },

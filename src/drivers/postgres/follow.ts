@@ -149,11 +149,7 @@ interface FoundDivergence extends Omit<Divergence, 'nextXid'> {
   readonly canRewind: boolean
 }
 
-async function divergenceFrom(
-  member: Member,
-  state: LogState,
-  facts: PrimaryFacts,
-): Promise<FoundDivergence | null> {
+async function divergenceFrom(member: Member, state: LogState, facts: PrimaryFacts): Promise<FoundDivergence | null> {
   const system = await member.session.one('select system_identifier::text as id from pg_control_system()')
   if (system.id !== facts.systemId) {
     throw new UnderstudyError('UND_REFUSED', `${member.parts.folder.data} is of another database: move it away`)

@@ -4,7 +4,7 @@ import { UnderstudyError } from '../../errors.ts'
 import { until } from '../../lib/until.ts'
 import type { PrimaryAddress } from '../replica.ts'
 import type { Member } from './member.ts'
-import { type Branch, type Fork, parseHistory, parseLsn, parseLineage } from './position.ts'
+import { type Branch, type Fork, parseHistory, parseLineage, parseLsn } from './position.ts'
 import { destroy, type Row, remoteClient, within } from './session.ts'
 import { slotName } from './settings.ts'
 
