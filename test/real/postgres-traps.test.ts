@@ -136,6 +136,27 @@ test('trap 7: an agent that dies right after its pledge: the next one ends the r
   await expect(t.driver('b').follow(t.rule(1, 'a'), t.address('a'))).rejects.toMatchObject({ code: 'UND_REFUSED' })
 })
 
+test('a query that holds up replay on the copy that has to confirm does not hold up the first write', async () => {
+  const t = await begin()
+  await t.rows('a', 'create table victim (id int)')
+  await t.until('b has it', async () => (await t.rows('b', "select to_regclass('victim') as it"))[0]?.it !== null)
+  const reader = await t.connect('b')
+  await reader.query('begin isolation level repeatable read')
+  await reader.query('select count(*) from victim')
+  await t.rows('a', 'drop table victim; create table victim (id int)')
+  await t.until('it blocks', async () => {
+    const blocked = "select 1 from pg_stat_activity where backend_type = 'startup' and wait_event_type = 'Lock'"
+    return (await t.rows('b', blocked)).length === 1
+  })
+  await t.driver('a').kill()
+  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
+  const rule = t.rule(2, 'c', { members: ['b'] })
+  const beganAt = performance.now()
+  await Promise.all([t.driver('c').lead(rule), t.driver('b').follow(rule, t.address('c'))])
+  expect(t.observe('c').replica.ruleDurable).toBe(true)
+  expect(performance.now() - beganAt).toBeLessThan(5_000) // a standby of PostgreSQL waits for such a query for 30 s
+})
+
 test('a fence does not wait for a primary that its member waits for: it calls that wait off', async () => {
   const t = await begin()
   const away = { ...t.address('a'), port: 1 } // nobody listens there

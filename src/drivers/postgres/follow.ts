@@ -11,7 +11,6 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
-import { sleep } from '../../lib/clock.ts'
 import { until } from '../../lib/until.ts'
 import type { PrimaryAddress } from '../replica.ts'
 import { adoptClone, clone } from './clone.ts'
@@ -25,18 +24,16 @@ import { factsOf, nextXidOf, type PrimaryFacts, renewSlot } from './remote.ts'
 import { serverEnvironment } from './server.ts'
 import { DATABASE, includeOurs, REPLICATION_ROLE } from './settings.ts'
 import { type LogState, positionIn } from './standing.ts'
+import { isTaken, untilItStreams } from './stream.ts'
 
 const run = promisify(execFile)
-/** A receiver that the primary does not take ends within some milliseconds. */
-const STEADY_MS = 150
-/** The primary makes slots for the members of its rule; who is none yet, and waits for longer than this, asks for its own. */
-const SLOT_AFTER_MS = 500
 
 export async function follow(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const { record, folder, node } = member.parts
   if (rule.primary === node) throw new UnderstudyError('UND_REFUSED', 'nobody follows itself')
   folder.refuseForeign()
-  if (!followsAlready(member, rule, primary)) {
+  const isNew = !followsAlready(member, rule, primary)
+  if (isNew) {
     if (mayReceive(record.now) && record.now.following?.rule.term === rule.term) record.change({ following: null })
     const led = pledge(member, rule.term)
     if (led) await member.end('immediate', 500, `follows ${rule.primary} from term ${rule.term} on`)
@@ -49,7 +46,7 @@ export async function follow(member: Member, rule: Rule, primary: PrimaryAddress
     if (!member.runs) await member.start(signal)
     if (!(await isTaken(member, primary))) await catchUp(member, rule, primary, signal)
   }
-  await untilItStreams(member, primary, signal)
+  await untilItStreams(member, primary, isNew, signal)
   await releaseSlots(member)
   await ensureSlots(member, [rule.primary, ...rule.members])
 }
@@ -254,41 +251,4 @@ async function receive(member: Member, rule: Rule, primary: PrimaryAddress): Pro
   record.change({ following: { rule, primary } })
   if (member.runs) member.reload()
   else await member.start()
-}
-
-async function untilItStreams(member: Member, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
-  const { clock, options } = member.parts
-  const patience = {
-    clock,
-    everyMs: 5,
-    withinMs: options.timing.startMs,
-    what: `a stream from ${primary.node}`,
-    signal,
-  }
-  let askedAt = clock.mono()
-  await until(patience, async () => {
-    if (await isTaken(member, primary)) return true
-    if (clock.mono() - askedAt < SLOT_AFTER_MS) return false
-    await renewSlot(member, primary).catch(() => {}) // the primary does not answer: asked again
-    askedAt = clock.mono()
-    return false
-  })
-}
-
-/**
- * A receiver is called streaming before the primary has taken it. One that has not got the log any more, or no slot, says so a
- * moment later; the standby tries again ten times a second, for ever.
- */
-async function isTaken(member: Member, primary: PrimaryAddress): Promise<boolean> {
-  const pid = await receiverFrom(member, primary)
-  if (pid === undefined) return false
-  await sleep(member.parts.clock, STEADY_MS)
-  return (await receiverFrom(member, primary)) === pid
-}
-
-async function receiverFrom(member: Member, primary: PrimaryAddress): Promise<unknown> {
-  const [row] = await member.session.query('select pid, sender_host, sender_port, status from pg_stat_wal_receiver')
-  // The host as well: with a fixed port all servers have the same one.
-  const isFrom = row?.sender_host === primary.host && row.sender_port === primary.port
-  return row?.status === 'streaming' && isFrom ? row.pid : undefined
 }
