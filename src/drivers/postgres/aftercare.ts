@@ -1,9 +1,9 @@
 /**
  * What is left to do when a primary leads and people are back in. Nobody waits for any of it, so those who wait come first.
  *
- * A checkpoint writes and syncs everything that is dirty: begun at once it competes with the first transactions of everybody
- * (about 40 ms more for the last of fifty, measured). PostgreSQL makes one of its own after a promotion, slowly. Ours is for a
- * member that has to rewind: it can begin when the primary's last checkpoint is of the new timeline (trap 21).
+ * A checkpoint writes and syncs everything that is dirty: begun at once it competes with the first transactions of everybody.
+ * PostgreSQL makes one of its own after a promotion, slowly. Ours is for a member that has to rewind: it can begin when the
+ * primary's last checkpoint is of the new timeline (trap 21).
  */
 import type { Cancel } from '../../lib/clock.ts'
 import { checkpoint, ensureSlots } from './lead.ts'
