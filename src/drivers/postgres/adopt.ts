@@ -10,7 +10,7 @@ import { findPostmaster, killRemains } from './server.ts'
 /** The position when it was fenced and still is; undefined when it is not. */
 export async function adopt(member: Member, marker: Marker): Promise<Position | undefined> {
   const { folder, clock, record } = member.parts
-  folder.removeFresh()
+  await folder.removeLeftovers()
   if (isForeign(member)) return undefined // somebody's database, to be taken over by `create`: until then it is left alone
   const postmaster = findPostmaster(folder, clock)
   if (!postmaster) {

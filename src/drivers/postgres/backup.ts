@@ -25,6 +25,7 @@ import { until } from '../../lib/until.ts'
 import type { PrimaryAddress } from '../replica.ts'
 import { type BackupRecord, DATA, RECORD, SUMS, sumsText } from './backup-files.ts'
 import { syncTree } from './folder.ts'
+import { POSTGRES_DEFAULTS } from './options.ts'
 import { formatLsn, parseLsn } from './position.ts'
 import { destroy, type Row, remoteClient, within } from './session.ts'
 import type { UnpackedFile } from './unpack.ts'
@@ -119,26 +120,17 @@ async function asking<T>(
   }
 }
 
-async function copyInto(
+function copyInto(
   target: string,
   { source, password, clock, signal, progress }: BackupRequest,
   version: number,
   files: UnpackedFile[],
   folders: string[],
 ): Promise<WholeCopy> {
-  const client = remoteClient(source, password)
-  const stop = () => destroy(client)
-  signal.addEventListener('abort', stop)
-  try {
-    await within(clock, ANSWER_MS, source.node, client.connect())
-    const told = { file: (file: UnpackedFile) => files.push(file), folder: (path: string) => folders.push(path) }
-    const copy = await takeWholeCopy({ client, version, target, manifest: true, progress, told })
-    signal.throwIfAborted()
-    return copy
-  } finally {
-    signal.removeEventListener('abort', stop)
-    destroy(client)
-  }
+  const told = { file: (file: UnpackedFile) => files.push(file), folder: (path: string) => folders.push(path) }
+  const silentMs = POSTGRES_DEFAULTS.timing.copySilentMs
+  const patience = { clock, connectMs: ANSWER_MS, silentMs, signal }
+  return takeWholeCopy({ from: source, password, ...patience, version, target, manifest: true, progress, told })
 }
 
 interface Taken extends Facts {

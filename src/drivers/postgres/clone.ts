@@ -1,6 +1,6 @@
 /**
  * Copies a whole server (whole-copy.ts). It becomes the data folder by one rename when it is complete and on the disk; until
- * then it is `data.new`, worthless, and removed by whoever comes next.
+ * then it is beside it, worthless, and removed by whoever comes next.
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +8,6 @@ import { removeFile } from '../../lib/files.ts'
 import type { PrimaryAddress } from '../replica.ts'
 import { syncTree } from './folder.ts'
 import { type Member, makeStandby } from './member.ts'
-import { destroy, remoteClient, within } from './session.ts'
 import { includeOurs } from './settings.ts'
 import { takeWholeCopy } from './whole-copy.ts'
 
@@ -21,28 +20,26 @@ export interface CloneResult {
 /** Leaves the copy in `folder.fresh`; `adoptClone` makes it the data folder. */
 export async function clone(member: Member, from: PrimaryAddress, signal: AbortSignal): Promise<CloneResult> {
   const { folder, options, clock, binaries, tell } = member.parts
-  folder.removeFresh()
+  await folder.removeLeftovers()
   mkdirSync(folder.fresh, { recursive: true, mode: 0o700 })
-  const client = remoteClient(from, member.parts.replicationPassword)
-  const stop = () => destroy(client)
-  signal.addEventListener('abort', stop)
+  const progress = new Progress((note) => tell(`copying from ${from.node}: ${note}`))
+  const patience = { clock, connectMs: options.timing.statementMs * 2, silentMs: options.timing.copySilentMs, signal }
   try {
-    await within(clock, options.timing.statementMs * 2, `${from.node}`, client.connect())
-    const progress = new Progress((note) => tell(`copying from ${from.node}: ${note}`))
     const copy = await takeWholeCopy({
-      client,
+      from,
+      password: member.parts.replicationPassword,
+      ...patience,
       version: binaries.version,
       target: folder.fresh,
       manifest: false,
       progress: (bytes, total) => progress.at(bytes, total),
     })
-    signal.throwIfAborted()
     await syncTree(folder.fresh)
     await folder.ownAll(folder.fresh)
     return { bytes: copy.bytes, untilLog: copy.untilLog }
-  } finally {
-    signal.removeEventListener('abort', stop)
-    destroy(client)
+  } catch (error) {
+    await folder.removeLeftovers() // others may need the room on this disk
+    throw error
   }
 }
 
@@ -51,11 +48,8 @@ export function adoptClone(member: Member): void {
   const { folder } = member.parts
   includeOurs(folder, folder.fresh)
   for (const name of ['postmaster.pid', 'postmaster.opts']) rmSync(join(folder.fresh, name), { force: true })
-  const old = `${folder.data}.old`
-  rmSync(old, { recursive: true, force: true })
-  if (existsSync(folder.data)) renameSync(folder.data, old)
+  if (existsSync(folder.data)) renameSync(folder.data, folder.old)
   renameSync(folder.fresh, folder.data)
-  rmSync(old, { recursive: true, force: true })
   makeStandby(folder)
   removeFile(folder.restorePath) // whatever the first copy was made of is in this one
 }

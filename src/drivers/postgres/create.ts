@@ -61,7 +61,7 @@ async function initialise(member: Member): Promise<void> {
   const { folder, options, tell } = member.parts
   const { encoding, locale, walSegmentMb } = options.bootstrap
   tell('making the first copy of the database')
-  folder.removeFresh()
+  await folder.removeLeftovers()
   mkdirSync(folder.fresh, { mode: 0o700 })
   folder.own(folder.fresh)
   await initdb(member, [

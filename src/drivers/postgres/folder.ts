@@ -3,7 +3,8 @@
  *
  *     <base>/member.json   what this member has promised and whom it follows (record.ts): the agent's, not the server's
  *     <base>/data/         PostgreSQL's own folder; appears by one rename when it is complete
- *     <base>/data.new/     a copy or a first database on its way there: worthless after a crash, and removed
+ *     <base>/data.understudy-new/   a copy or a first database on its way there: worthless after a crash, and removed
+ *     <base>/data.understudy-old/   what a copy took the place of, until it is removed
  *     <base>/restore.json   the backup that the first copy is to be made of (restore.ts)
  *     <base>/key           the password that a receiver needs. No key, no stream: the heart of the fence (fence.ts)
  *     <base>/discarded/    what diverged copies had to give up, youngest last
@@ -15,17 +16,8 @@
  */
 
 import { execFile } from 'node:child_process'
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  statSync,
-} from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { UnderstudyError } from '../../errors.ts'
@@ -52,8 +44,13 @@ export class Folder {
     this.account = account
   }
 
+  /** Beside the data, so that a rename is enough; with our name, because with the option `data` others live there, too. */
   get fresh(): string {
-    return `${this.data}.new`
+    return `${this.data}.understudy-new`
+  }
+  /** What a copy takes the place of, until it is removed. */
+  get old(): string {
+    return `${this.data}.understudy-old`
   }
   get recordPath(): string {
     return join(this.base, 'member.json')
@@ -131,8 +128,9 @@ export class Folder {
     )
   }
 
-  removeFresh(): void {
-    rmSync(this.fresh, { recursive: true, force: true })
+  /** Copies that nobody finished or needs any more. Not at one stroke: they may be large, and an agent has other work. */
+  async removeLeftovers(): Promise<void> {
+    for (const path of [this.fresh, this.old]) await rm(path, { recursive: true, force: true })
   }
 
   freeBytes(): number {

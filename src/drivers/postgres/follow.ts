@@ -7,26 +7,20 @@
  * acknowledged (trap 20). So each member remembers the promotion that it received from, and the primary has a row for each
  * promotion of its history; a promotion that is not among them never became durable.
  */
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import type { Rule } from '../../core/replica.ts'
 import { UnderstudyError } from '../../errors.ts'
-import { until } from '../../lib/until.ts'
 import type { PrimaryAddress } from '../replica.ts'
 import { adoptClone, clone } from './clone.ts'
 import { type Divergence, keepDiscarded } from './discarded.ts'
 import { pledge, settled, stopReceiving } from './fence.ts'
 import { ensureSlots, releaseSlots } from './lead.ts'
-import { type Member, makeStandby } from './member.ts'
+import type { Member } from './member.ts'
 import { branchOf, forkPoint, parseWalName } from './position.ts'
 import { mayReceive } from './record.ts'
 import { factsOf, nextXidOf, type PrimaryFacts, renewSlot } from './remote.ts'
-import { serverEnvironment } from './server.ts'
-import { DATABASE, includeOurs, REPLICATION_ROLE } from './settings.ts'
+import { rewind } from './rewind.ts'
 import { type LogState, positionIn } from './standing.ts'
 import { isTaken, untilItStreams } from './stream.ts'
-
-const run = promisify(execFile)
 
 export async function follow(member: Member, rule: Rule, primary: PrimaryAddress, signal: AbortSignal): Promise<void> {
   const { record, folder, node } = member.parts
@@ -169,63 +163,13 @@ async function divergenceFrom(member: Member, state: LogState, facts: PrimaryFac
   return null
 }
 
-/** False when it cannot be done or did nothing: then only a copy is sound. */
-async function rewind(
-  member: Member,
-  rule: Rule,
-  primary: PrimaryAddress,
-  facts: PrimaryFacts,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const { binaries, folder, clock, options, tell, record } = member.parts
-  if (binaries.rewind === null) return false
-  tell(`rewinding to where ${primary.node} went another way`)
-  const patience = { clock, everyMs: 50, withinMs: options.timing.promoteMs, what: `a checkpoint of ${primary.node}` }
-  await until(
-    patience,
-    async () => (await factsOf(member, rule, primary, signal)).checkpointTimeline === facts.timeline,
-  )
-  await member.end('fast', 60_000, 'ended to be rewound')
-  record.change({ torn: true })
-  const source = `host=${primary.host} port=${primary.port} user=${REPLICATION_ROLE} dbname=${DATABASE}`
-  try {
-    const { stdout, stderr } = await run(
-      binaries.rewind,
-      ['--target-pgdata', folder.data, '--source-server', source, '--no-ensure-shutdown'],
-      {
-        cwd: folder.data,
-        env: { ...serverEnvironment(), ...binaries.env, PGPASSWORD: member.parts.replicationPassword },
-        maxBuffer: 16_777_216,
-        ...(folder.account ?? {}),
-      },
-    )
-    // Said with exit code 0 where it looked at the wrong timeline (trap 21): the divergence was proven before.
-    if (/no rewind required/.test(stdout + stderr)) return false
-  } catch (error) {
-    tell(
-      `pg_rewind failed, so everything is copied: ${String((error as { stderr?: unknown }).stderr ?? error).slice(-300)}`,
-    )
-    return false
-  }
-  makeStandby(folder)
-  includeOurs(folder, folder.data)
-  const target = (await factsOf(member, rule, primary, signal)).log
-  record.change({
-    lineage: facts.lineage,
-    quarantinedUntil: target.toString(),
-    suspect: false,
-    torn: false,
-  })
-  return true
-}
-
 async function copyAll(
   member: Member,
   primary: PrimaryAddress,
   facts: PrimaryFacts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { record, binaries } = member.parts
+  const { record, binaries, folder } = member.parts
   if (facts.version !== binaries.version) {
     const versions = `${primary.node} runs PostgreSQL ${facts.version}, and here is ${binaries.version} in ${binaries.dir}`
     throw new UnderstudyError('UND_REFUSED', `${versions}: a copy needs the same version (option bin)`)
@@ -243,6 +187,7 @@ async function copyAll(
   })
   adoptClone(member)
   record.change({ torn: false })
+  await folder.removeLeftovers()
 }
 
 async function receive(member: Member, rule: Rule, primary: PrimaryAddress): Promise<void> {

@@ -65,6 +65,8 @@ export type PostgresTiming = {
   readonly walTimeoutMs: number
   /** How long a receiver may try to connect. Default 2000; below 2 seconds libpq rounds up. */
   readonly connectMs: number
+  /** A copy whose source has begun to send and then says nothing for so long is begun anew. Default 60000. */
+  readonly copySilentMs: number
 }
 
 export type PostgresLimits = {
@@ -112,6 +114,7 @@ export const POSTGRES_DEFAULTS = {
     demoteMs: 3_000,
     walTimeoutMs: 3_000,
     connectMs: 2_000,
+    copySilentMs: 60_000,
   },
   limits: {
     walKeepMb: 512,

@@ -55,7 +55,7 @@ export async function restoreInto(member: Member, order: RestoreOrder, signal: A
     const versions = `the backup is of PostgreSQL ${record.version}, and here is ${binaries.version} in ${binaries.dir}`
     throw new UnderstudyError('UND_REFUSED', `${versions}: it needs the same version (option bin)`)
   }
-  folder.removeFresh()
+  await folder.removeLeftovers()
   mkdirSync(folder.fresh, { recursive: true, mode: 0o700 })
   for (const path of record.folders) mkdirSync(join(folder.fresh, path), { recursive: true, mode: 0o700 })
   const progress = new Progress((note) => tell(`restoring from ${order.from}: ${note}`))

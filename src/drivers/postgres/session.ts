@@ -120,6 +120,9 @@ export function remoteClient(to: PrimaryAddress, password: string): pg.Client {
     database: DATABASE,
     application_name: 'understudy',
     connectionTimeoutMillis: 3_000,
+    // A node that vanished says nothing, not even that it is gone: Node asks ten times, a second apart, then the connection breaks.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
     ...({ replication: 'database' } as object),
   })
   client.on('error', () => {}) // whoever waits for an answer hears of it there

@@ -44,34 +44,25 @@ export function unpackInto(target: string, told: Told = {}): Unpacking {
   })
   done.catch(() => {}) // whoever waits for it hears of it; nobody may have come that far
   extract.on('entry', (header, body, next) => {
-    const path = normalize(join(target, header.name))
-    if (path !== target && !path.startsWith(`${target}/`)) {
-      extract.destroy(new Error(`an archive entry outside the archive: ${header.name}`))
-      return
+    body.on('error', () => {}) // said once for the whole archive
+    try {
+      const path = placeOf(target, header.name)
+      if (header.type === 'directory') {
+        mkdirSync(path, { recursive: true, mode: 0o700 })
+        chmodSync(path, 0o700)
+        told.folder?.(relative(target, path))
+        body.resume()
+        body.on('end', next)
+      } else if (header.type === 'file') {
+        const failed = (error: Error) => extract.destroy(error)
+        writeEntry(path, body, failed, (file) => {
+          told.file?.({ path: relative(target, path), ...file })
+          next()
+        })
+      } else throw refused(`the database has a link ${header.name}: it cannot be copied yet`)
+    } catch (error) {
+      extract.destroy(error as Error) // a full disk, most likely
     }
-    if (header.type === 'directory') {
-      mkdirSync(path, { recursive: true, mode: 0o700 })
-      chmodSync(path, 0o700)
-      told.folder?.(relative(target, path))
-      body.resume()
-      body.on('end', next)
-      return
-    }
-    if (header.type !== 'file') {
-      extract.destroy(
-        new UnderstudyError('UND_REFUSED', `the database has a link ${header.name}: it cannot be copied yet`),
-      )
-      return
-    }
-    writeEntry(
-      path,
-      body,
-      (error) => extract.destroy(error),
-      (file) => {
-        told.file?.({ path: relative(target, path), ...file })
-        next()
-      },
-    )
   })
   return {
     write: (data) => extract.write(data),
@@ -87,9 +78,19 @@ export function unpackInto(target: string, told: Told = {}): Unpacking {
   }
 }
 
+function placeOf(target: string, name: string): string {
+  const path = normalize(join(target, name))
+  if (path === target || path.startsWith(`${target}/`)) return path
+  throw refused(`an archive entry outside the archive: ${name}`)
+}
+
+function refused(why: string): UnderstudyError {
+  return new UnderstudyError('UND_REFUSED', why)
+}
+
 type Body = {
   on(event: 'data', listener: (chunk: unknown) => void): void
-  on(event: 'end', listener: () => void): void
+  on(event: 'end' | 'close', listener: () => void): void
 }
 
 function writeEntry(
@@ -108,11 +109,9 @@ function writeEntry(
       hash.update(chunk as Buffer)
       bytes += (chunk as Buffer).length
     } catch (error) {
-      fail(error as Error) // a full disk, most likely
+      fail(error as Error)
     }
   })
-  body.on('end', () => {
-    closeSync(file)
-    done({ bytes, sha256: hash.digest('hex') })
-  })
+  body.on('end', () => done({ bytes, sha256: hash.digest('hex') }))
+  body.on('close', () => closeSync(file)) // also when nothing more of it comes
 }

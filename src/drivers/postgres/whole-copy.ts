@@ -8,14 +8,24 @@
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type pg from 'pg'
 import { UnderstudyError } from '../../errors.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { PrimaryAddress } from '../replica.ts'
 import { parseLsn } from './position.ts'
+import { destroy, remoteClient, within } from './session.ts'
+import { Silence } from './silence.ts'
 import { type Told, type Unpacking, unpackInto } from './unpack.ts'
 
 export interface WholeCopyRequest {
-  /** Connected as the replication role. Whoever ends this connection calls the copy off. */
-  readonly client: pg.Client
+  readonly from: PrimaryAddress
+  /** Of the replication role. */
+  readonly password: string
+  readonly clock: Clock
+  /** Until it has let us in. */
+  readonly connectMs: number
+  /** A source that has begun to send and then says nothing for so long is given up. */
+  readonly silentMs: number
+  readonly signal: AbortSignal
   /** The server's major version. */
   readonly version: number
   /** An empty folder. */
@@ -36,24 +46,54 @@ export interface WholeCopy {
 }
 
 const MANIFEST = 'backup_manifest'
+/** Before its first byte a server makes a checkpoint and counts what there is: that may take so many times as long. */
+const BEGINS_WITHIN = 10
 
+/** UND_TIMED_OUT when its source falls silent. What is in the target by then is worthless. */
 export async function takeWholeCopy(request: WholeCopyRequest): Promise<WholeCopy> {
-  const { client, version, target, manifest, told = {} } = request
-  const unpacking = unpackInto(target, told)
-  const reader = new StreamReader(version, unpacking, request)
-  reader.listen((client as unknown as { connection: RawConnection }).connection)
-  const results = await Promise.race([client.query(backupCommand(version, manifest)), unpacking.failed])
-  unpacking.end()
-  await unpacking.done
-  if (manifest) {
-    const bytes = reader.manifest()
-    writeFileSync(join(target, MANIFEST), bytes, { mode: 0o600 })
-    told.file?.({ path: MANIFEST, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') })
+  const { from, password, clock, connectMs, signal } = request
+  const client = remoteClient(from, password)
+  const stop = () => destroy(client)
+  signal.addEventListener('abort', stop)
+  try {
+    signal.throwIfAborted() // it may have been before anybody listened
+    await within(clock, connectMs, from.node, client.connect())
+    const copy = await receive(client, request)
+    signal.throwIfAborted()
+    return copy
+  } finally {
+    signal.removeEventListener('abort', stop)
+    destroy(client)
   }
-  const ends = positionsOf(results)
-  const [first, last] = [ends[0], ends.at(-1)]
-  if (!first || !last) throw new UnderstudyError('UND_REFUSED', 'the server did not say where the copy ends')
-  return { bytes: reader.bytes, timeline: first.timeline, fromLog: first.log, untilLog: last.log }
+}
+
+async function receive(client: ReturnType<typeof remoteClient>, request: WholeCopyRequest): Promise<WholeCopy> {
+  const { from, version, target, manifest, clock, silentMs, told = {} } = request
+  const unpacking = unpackInto(target, told)
+  const silence = new Silence(clock, `${from.node}, which is being copied,`, silentMs, BEGINS_WITHIN * silentMs)
+  const reader = new StreamReader(version, unpacking, silence, request)
+  reader.listen((client as unknown as { connection: RawConnection }).connection)
+  try {
+    const copied = client.query(backupCommand(version, manifest))
+    copied.catch(() => {}) // it may break after the copy was given up
+    const results = await Promise.race([copied, unpacking.failed, silence.tooLong])
+    unpacking.end()
+    await unpacking.done
+    if (manifest) {
+      const bytes = reader.manifest()
+      writeFileSync(join(target, MANIFEST), bytes, { mode: 0o600 })
+      told.file?.({ path: MANIFEST, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') })
+    }
+    const ends = positionsOf(results)
+    const [first, last] = [ends[0], ends.at(-1)]
+    if (!first || !last) throw new UnderstudyError('UND_REFUSED', 'the server did not say where the copy ends')
+    return { bytes: reader.bytes, timeline: first.timeline, fromLog: first.log, untilLog: last.log }
+  } catch (error) {
+    unpacking.fail(error as Error) // closes the file that it was in
+    throw error
+  } finally {
+    silence.end()
+  }
 }
 
 function backupCommand(version: number, manifest: boolean): string {
@@ -70,6 +110,7 @@ class StreamReader {
   bytes = 0
   readonly #version: number
   readonly #unpacking: Unpacking
+  readonly #silence: Silence
   readonly #request: WholeCopyRequest
   readonly #manifest: Buffer[] = []
   #totalBytes = 0
@@ -77,9 +118,10 @@ class StreamReader {
   #streams = 0
   #inManifest = false
 
-  constructor(version: number, unpacking: Unpacking, request: WholeCopyRequest) {
+  constructor(version: number, unpacking: Unpacking, silence: Silence, request: WholeCopyRequest) {
     this.#version = version
     this.#unpacking = unpacking
+    this.#silence = silence
     this.#request = request
   }
 
@@ -93,6 +135,7 @@ class StreamReader {
       if (this.#version < 15) this.#inManifest = this.#streams > 1
     })
     connection.on('copyData', (message) => {
+      this.#silence.heard()
       const data = this.#archiveBytes(message.chunk)
       if (!data) return
       this.bytes += data.length
@@ -103,6 +146,7 @@ class StreamReader {
       connection.stream.pause()
       this.#unpacking.once('drain', () => {
         this.#paused = false
+        this.#silence.heard()
         connection.stream.resume()
       })
     })
