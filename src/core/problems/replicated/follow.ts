@@ -3,10 +3,12 @@
  * has something of its own, as a fresh copy when nothing else is sound. Which of these is for the driver to find out, because
  * it can ask both logs; that something has to be done is seen from here. A copy that was fenced for the primary's term begins as
  * soon as that is chosen, and waits at its server for the end of the promotion: the first write is confirmed by whoever is there
- * first. Others begin when it leads.
+ * first. Others begin when it leads, and those whose server is down a moment after that (spare.ts).
  */
 import { leadsIn, newestRule, placedCopies, type Ruled, ruledRecord } from '../../copies.ts'
-import type { NodeName, ServiceName, Term } from '../../model.ts'
+import type { NodeName, ServiceName, ServiceSpec, Term } from '../../model.ts'
+import type { Rule } from '../../replica.ts'
+import { canBeSpared } from '../../spare.ts'
 import { instanceOn, localInstance, type View } from '../../view.ts'
 import { forEachReplicated, type Problem } from '../problem.ts'
 
@@ -19,8 +21,8 @@ export const follow = forEachReplicated((view, service) => {
     return undefined
   const instance = localInstance(view, service.name)
   const { pledged = 0, receivingFrom = null, diverged = false } = instance.replica ?? {}
-  const isPlaced = placedCopies(view, service).includes(view.self) || rule.members.includes(view.self)
-  if (!isPlaced || pledged > rule.term || instance.state === 'stopping') return undefined
+  if (!isPlacedHere(view, service, rule) || canBeSpared(view, service, record)) return undefined
+  if (pledged > rule.term || instance.state === 'stopping') return undefined
   const follows = instance.state === 'running' && instance.role === 'standby' && receivingFrom === rule.primary
   if (follows && pledged === rule.term) return undefined
   if (pledged < rule.term && view.local.busy[service.name]?.endsWith('follow'))
@@ -50,6 +52,10 @@ export const follow = forEachReplicated((view, service) => {
     return found('standby-down', why, 'by-actor', [{ kind: 'fence', service: service.name, term: rule.term }])
   return found('standby-down', why, 'by-actor', [{ kind: 'start', service: service.name, role: 'standby', term: 0 }])
 })
+
+function isPlacedHere(view: View, service: ServiceSpec, { members }: Rule): boolean {
+  return placedCopies(view, service).includes(view.self) || members.includes(view.self)
+}
 
 /** The one that is to lead is there, and this copy is fenced for its term. */
 function isAwaited(view: View, service: ServiceName, record: Ruled): boolean {

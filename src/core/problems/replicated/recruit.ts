@@ -3,9 +3,11 @@
  * its receiver, and only then its position, which its report carries to everybody. A primary that hears of it ends leading
  * in the same way, and its own position is as good as those of all its standbys together.
  *
- * Nothing waits for this node: what is under way here (a copy, a promotion of an older term) is called off.
+ * What is under way here (a copy, a promotion of an older term) is called off. Only a member whose server is down is in no hurry
+ * while the others are enough (spare.ts): it acknowledges nothing as it is.
  */
 import { isConcerned, ruledRecord } from '../../copies.ts'
+import { canBeSpared } from '../../spare.ts'
 import { localInstance } from '../../view.ts'
 import { forEachReplicated } from '../problem.ts'
 
@@ -16,6 +18,7 @@ export const recruit = forEachReplicated((view, service) => {
   if (!isConcerned(view, service, view.self)) return undefined
   if (replica && (replica.pledged > record.term || (replica.pledged === record.term && replica.fenced)))
     return undefined
+  if (canBeSpared(view, service, record)) return undefined
   return {
     rule: 'recruit',
     service: service.name,
