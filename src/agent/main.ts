@@ -18,6 +18,7 @@ import { StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
 import { claimNode } from './claim-node.ts'
 import { Companions } from './companions.ts'
+import { compileWithoutOptimizing } from './compiler.ts'
 import { DoorSecrets } from './door-secrets.ts'
 import { Door } from './doors.ts'
 import { connectFence, type Fence } from './fence.ts'
@@ -42,6 +43,7 @@ export interface AgentOptions {
 
 /** Runs until it is told to end. Resolves to the exit code: 0 when the cluster was stopped, 143 after SIGTERM. */
 export async function runAgent(options: AgentOptions): Promise<number> {
+  compileWithoutOptimizing()
   const { cluster, run, token, node, nodeDir } = options
   const spec = nodeSpec(options)
   const stops = new StopStack()
