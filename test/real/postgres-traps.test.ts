@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
+import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { Ledger, Trio } from './postgres-trio.ts'
 
@@ -352,16 +353,12 @@ function limits() {
 
 function shortMarks() {
   return {
+    ...POSTGRES_DEFAULTS.timing,
     watchEveryMs: 100,
-    statementMs: 2_000,
     fenceMs: 5_000,
-    promoteMs: 60_000,
     markMs: 700,
     startMs: 60_000,
-    drainMs: 2_000,
     demoteMs: 2_000,
-    walTimeoutMs: 3_000,
-    connectMs: 2_000,
   }
 }
 
