@@ -6,6 +6,7 @@
 import type { Receipt } from '../api/contract.ts'
 import type { NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
 import { CLUSTER_STOPPED } from '../core/problems/cluster-stopped.ts'
+import { isCrashing } from '../core/problems/instance-missing.ts'
 import type { Problem } from '../core/problems/problem.ts'
 import { isWell, localInstance, recordOf, type View } from '../core/view.ts'
 import { assert } from '../lib/assert.ts'
@@ -29,8 +30,6 @@ interface Open {
 /** What comes after the service is back (doors that count their sessions) is waited for no longer than this. */
 const SETTLES_WITHIN_MS = 2_000
 
-/** From here on it is back only after a spell of good health, which sets its failures to 0: else each try would look like one. */
-const CRASHING = 2
 const REPAIRED = new Set(['instance-down', 'instance-unwell', 'instance-crashing', 'standby-down', 'standby-unwell'])
 const PLANNED = new Set(['switchover-requested', 'node-drained'])
 
@@ -101,7 +100,7 @@ export class Receipts {
       const back =
         isWell(instance) &&
         (open.kind === 'repair'
-          ? open.marks.length > 0 && instance.failures < CRASHING
+          ? open.marks.length > 0 && !isCrashing(instance)
           : instance.role === 'primary' && instance.term >= open.term && instance.replica?.ruleDurable !== false)
       if (!back && open.backAt === undefined) continue
       open.backAt ??= this.#wall()

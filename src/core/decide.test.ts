@@ -38,6 +38,18 @@ describe('an active-active service', () => {
     expect(ended(4, 0)).toMatchObject({ rules: ['instance-crashing'], acts: [{ kind: 'start' }] })
   })
 
+  it('is not believed when it ended again and again and runs once more, until it was well for long enough', () => {
+    const once = (given: Parameters<typeof running>[1]) =>
+      decided({ cluster: WEB, local: { instances: { web: running('web', given) } } })
+    expect(once({ failures: 4, health: 'unknown', stateForMs: 10 })).toMatchObject({
+      rules: ['instance-unproven'],
+      acts: [],
+    })
+    expect(once({ failures: 4 })).toMatchObject({ rules: ['instance-unproven'], acts: [] })
+    expect(once({ failures: 1 }).rules).toEqual([])
+    expect(once({ failures: 0 }).rules).toEqual([])
+  })
+
   it('is killed when it hangs, or is unhealthy for too long, but not a moment earlier', () => {
     const unwell = (given: Parameters<typeof running>[1]) =>
       decided({ cluster: WEB, local: { instances: { web: running('web', given) } } }).acts

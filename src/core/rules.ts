@@ -22,6 +22,8 @@ export const RULES = {
   'instance-missing': 'An instance belongs on this node and does not run there: it is started.',
   'instance-down': 'An instance ended by itself: it is started again at once.',
   'instance-crashing': 'An instance ends again and again: it is started again with pauses that grow.',
+  'instance-unproven':
+    'An instance that ended again and again runs once more, and was not well for long enough yet to be relied on.',
   'instance-surplus': 'An instance belongs elsewhere: it ends when every place where it should run has a healthy one.',
   'database-new':
     'A replicated service has no data yet: the first node in line makes the first copy, the others clone it.',

@@ -99,6 +99,7 @@ describe('services that cannot work', () => {
       web: http({ run: 'node web.mjs', instances: 3, listen: 8080 }),
       absent: command({ run: 'no-such-program --fast', instances: 1, nodes: ['b'] }),
       quits: command({ run: 'echo "bad password" >&2; exit 3', instances: 1, nodes: ['c'] }),
+      dwindles: command({ run: 'sleep 0.7; exit 4', instances: 1, nodes: ['b'] }),
       leads: command({ run: 'exit 7', redundancy: 'active-passive', instances: 2 }),
       sick: http({ run: 'node web.mjs', instances: 1, nodes: ['b'], listen: 8081, healthy: '/sick', startWithin: '1s' }),
       blocked: http({ run: 'node web.mjs', instances: 1, nodes: ['a'], listen: 8082, port: 9000 }),
@@ -141,10 +142,25 @@ describe('services that cannot work', () => {
     expect(serviceIn(status, 'quits').why).toMatch(/quits on c is down: ended with code 3 after .* times in a row/)
     expect(printed).toContain('understudy why quits')
     const why = await operator.run('why', 'quits')
-    expect(why.out).toMatch(/instance-crashing +c +quits on c is down: ended with code 3/)
+    // Also in the moment in which it is tried again, nobody is told that all is well.
+    expect(why.out).toMatch(
+      /instance-(crashing|unproven) +c +quits on c (is down: ended with code 3|ended \d times in a row)/,
+    )
     expect(why.out).toContain('understudy logs quits')
     expect(why.out).not.toContain('no longer so')
     expect((await operator.run('logs', 'quits', '-n', '1')).out).toContain('bad password')
+  })
+
+  it('one that lives for a while between two ends: also while it runs, it is told what it has behind it', async () => {
+    const isTriedAgain = (status: Status) =>
+      instancesIn(status, 'dwindles').some((one) => one.failures >= 3 && one.state === 'running')
+    const status = await operator.until('dwindles is tried again', isTriedAgain)
+    expect(serviceIn(status, 'dwindles').why).toMatch(
+      /dwindles on b ended \d+ times in a row and (is being tried|runs) again/,
+    )
+    const told = (await operator.why('dwindles')).recent.filter(({ kind }) => kind === 'noticed')
+    expect(told.filter(({ rule }) => rule === 'instance-crashing').length).toBeGreaterThanOrEqual(2)
+    expect(told.map(({ rule }) => rule)).not.toContain('instance-unproven')
   })
 
   it('a single writer that ends at once on every node: says that all back off, and when the next try is', async () => {

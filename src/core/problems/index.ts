@@ -7,6 +7,7 @@ import { clusterStopped } from './cluster-stopped.ts'
 import { primaryDrained, switchoverRequested } from './handover.ts'
 import { instanceMissing } from './instance-missing.ts'
 import { instanceSurplus } from './instance-surplus.ts'
+import { instanceUnproven } from './instance-unproven.ts'
 import { instanceUnwell } from './instance-unwell.ts'
 import { leaseEnding } from './lease-ending.ts'
 import { noPrimary } from './no-primary.ts'
@@ -49,6 +50,7 @@ export const FINDERS: readonly Finder[] = [
   primaryNotStarted,
   noPrimary,
   instanceMissing,
+  instanceUnproven,
   instanceSurplus,
   standbySurplus,
   storeAway,

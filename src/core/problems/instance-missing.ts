@@ -2,11 +2,19 @@
  * An instance should run here and does not: it was placed here and never started, or it ended by itself. Active
  * instances and warm standbys alike; a primary is the business of `primary-down` and `no-primary`.
  */
+import type { InstanceReport } from '../model.ts'
 import { unmetNeeds } from '../needs.ts'
 import { membersOf } from '../placement.ts'
 import type { Rule } from '../rules.ts'
 import { hasLeader, leadOf, localInstance } from '../view.ts'
 import { forEachUnreplicated } from './problem.ts'
+
+/** From here on a start proves nothing: only a spell of good health does, which sets `failures` to 0. */
+const CRASHING = 2
+
+export function isCrashing({ failures }: InstanceReport): boolean {
+  return failures >= CRASHING
+}
 
 export const instanceMissing = forEachUnreplicated((view, service) => {
   const instance = localInstance(view, service.name)
@@ -38,7 +46,7 @@ export const instanceMissing = forEachUnreplicated((view, service) => {
     )
   }
   const ended = `${service.name} on ${view.self} is down: ${instance.note || 'it has ended'}`
-  if (instance.failures < 2) return found('instance-down', 'first-hand', ended, instance.retryInMs <= 0)
+  if (!isCrashing(instance)) return found('instance-down', 'first-hand', ended, instance.retryInMs <= 0)
   return found(
     'instance-crashing',
     'first-hand',
