@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { postgres } from '../../src/config/define.ts'
 import { primaryPid, serviceOf, slownessMs, startCluster, type TestCluster } from './cluster.ts'
+import { anyPostgres } from './engines.ts'
 import { DoorWriter } from './postgres-writer.ts'
 
 const LISTEN = 5432
@@ -21,6 +22,7 @@ afterEach(async () => {
 async function begin(): Promise<TestCluster> {
   const cluster = await startCluster(() => ({
     db: postgres({
+      ...anyPostgres,
       instances: 3,
       listen: LISTEN,
       listenStandby: 5433,

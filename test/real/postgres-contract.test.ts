@@ -2,16 +2,14 @@
  * The driver of PostgreSQL keeps the contract of copies on real servers, of every version that is here. The simulator's model
  * keeps the same one (src/sim/database/driver.test.ts).
  */
-import { existsSync } from 'node:fs'
 import type pg from 'pg'
 import { afterEach, describe, it } from 'vitest'
 import { REPLICA_CONTRACT, type ReplicaWorld, type Write } from '../../src/drivers/contract-copies.ts'
 import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'
 import { systemClock } from '../../src/lib/clock.ts'
+import { everyPostgres } from './engines.ts'
 import { Trio } from './postgres-trio.ts'
 
-const system = existsSync('/usr/lib/postgresql')
-const VERSIONS = [...(system ? [{ bin: null, name: 'of the system' }] : []), { bin: 'npm', name: 'of the package' }]
 const WITHIN_MS = 30_000
 /** Short, because some cases wait until a row is late. */
 const options = { timing: { ...POSTGRES_DEFAULTS.timing, markMs: 2_500 } }
@@ -67,6 +65,6 @@ async function opened(bin: string | null): Promise<ReplicaWorld> {
   }
 }
 
-describe.each(VERSIONS)('PostgreSQL $name keeps the contract of copies', ({ bin }) => {
+describe.each(everyPostgres)('PostgreSQL $name keeps the contract of copies', ({ bin }) => {
   for (const { name, run } of REPLICA_CONTRACT) it(name, { timeout: 300_000 }, async () => run(await opened(bin)))
 })

@@ -15,6 +15,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { startupPacket } from '../../src/balancer/postgres/startup.ts'
 import type { Route, Target } from '../../src/core/routing.ts'
 import { openDoor } from '../support/door.ts'
+import { everyPostgres } from './engines.ts'
 import type { Trio } from './postgres-trio.ts'
 import { APP, beginTrioDoor, clientOf, endTrioDoors, PRIMARY, type TrioWithDoor, targetOf } from './trio-door.ts'
 
@@ -69,9 +70,6 @@ async function restart({ trio: t, door }: TrioWithDoor): Promise<void> {
   door.route([targetOf(t, 'a', 1)], PRIMARY)
 }
 
-const system = existsSync('/usr/lib/postgresql')
-const versions = [...(system ? [{ bin: null, name: 'of the system' }] : []), { bin: 'npm', name: 'of the package' }]
-
 /** All that a session can have and take with it. Returns a look at it, to be taken after its server has gone. */
 async function furnish(client: pg.Client): Promise<() => Promise<void>> {
   const told: string[] = []
@@ -96,7 +94,7 @@ async function furnish(client: pg.Client): Promise<() => Promise<void>> {
   }
 }
 
-describe.each(versions)('PostgreSQL $name', ({ bin }) => {
+describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
   test('the primary is killed, another one leads: an idle session goes on with all that it had', async () => {
     const place = await begin(bin)
     const look = await furnish(await connect(place))

@@ -4,11 +4,13 @@ import { postgres } from '../../src/config/define.ts'
 import { systemClock as clock } from '../../src/lib/clock.ts'
 import { startLocal } from '../../src/local/start.ts'
 import { serviceOf, startCluster } from './cluster.ts'
+import { anyPostgres } from './engines.ts'
 import { DoorWriter } from './postgres-writer.ts'
 
 test('down and up: every acknowledged row is there, in the same term or a later one', async () => {
   const cluster = await startCluster(() => ({
     db: postgres({
+      ...anyPostgres,
       instances: 3,
       listen: 5432,
       listenStandby: 5433,

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { systemPostgres } from './engines.ts'
+import { everyPostgres } from './engines.ts'
 import { Ledger, Trio } from './postgres-trio.ts'
 
 let trio: Trio | undefined
@@ -12,10 +12,7 @@ afterEach(async () => {
   trio = undefined
 })
 
-describe.each([
-  ...(systemPostgres ? [{ bin: null, name: 'of the system' }] : []),
-  { bin: 'npm', name: 'of the package' },
-])('PostgreSQL $name', ({ bin }) => {
+describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
   test('the primary is killed: nothing acknowledged is lost, and it comes back as a standby', async () => {
     trio = new Trio({ bin })
     await trio.begin()

@@ -10,6 +10,7 @@ import { postgres } from '../../src/config/define.ts'
 import { systemClock as clock } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
 import { serviceOf, startCluster, type TestCluster } from './cluster.ts'
+import { anyPostgres } from './engines.ts'
 import { DoorWriter } from './postgres-writer.ts'
 
 const LISTEN = 5432
@@ -28,6 +29,7 @@ afterEach(async () => {
 test('a standby loses its slot while it runs: it is copied anew, and no write fails or is lost', async () => {
   cluster = await startCluster(() => ({
     db: postgres({
+      ...anyPostgres,
       instances: 3,
       listen: LISTEN,
       database: { name: 'shop', owner: 'shop', password: 'first' },

@@ -10,6 +10,7 @@ import { postgres } from '../../src/config/define.ts'
 import { systemClock as clock } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
 import { serviceOf, startCluster, type TestCluster } from './cluster.ts'
+import { anyPostgres } from './engines.ts'
 import { DoorWriter } from './postgres-writer.ts'
 
 const LISTEN = 5432
@@ -62,6 +63,7 @@ for (const lost of ['the primary and a standby', 'both standbys'] as const) {
 async function begin(): Promise<TestCluster> {
   const cluster = await startCluster(() => ({
     db: postgres({
+      ...anyPostgres,
       instances: 3,
       listen: LISTEN,
       database: { name: 'shop', owner: 'shop', password: 'first' },

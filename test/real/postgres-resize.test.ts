@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { afterEach, expect, test } from 'vitest'
 import { postgres } from '../../src/config/define.ts'
 import { serviceOf, slownessMs, startCluster, type TestCluster } from './cluster.ts'
+import { anyPostgres } from './engines.ts'
 import { DoorWriter } from './postgres-writer.ts'
 
 const LISTEN = 5432
@@ -24,6 +25,7 @@ afterEach(async () => {
 /** Three copies on five nodes. */
 async function begin(): Promise<TestCluster> {
   const db = postgres({
+    ...anyPostgres,
     instances: 3,
     listen: LISTEN,
     database: { name: 'shop', owner: 'shop', password: 'first' },

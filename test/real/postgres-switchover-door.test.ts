@@ -4,6 +4,7 @@ import { afterEach, expect, test } from 'vitest'
 import { postgres } from '../../src/config/define.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { serviceOf, slownessMs, startCluster, type TestCluster } from './cluster.ts'
+import { anyPostgres } from './engines.ts'
 
 const CLIENTS = 50
 const running: TestCluster[] = []
@@ -46,6 +47,7 @@ async function work(client: pg.Client, id: number, told: Told, isOver: () => boo
 test('fifty clients write through a switchover: no error, nothing lost, and the receipt says what became of them', async () => {
   const cluster = await startCluster(() => ({
     db: postgres({
+      ...anyPostgres,
       instances: 3,
       listen: 5432,
       database: { name: 'shop', owner: 'shop', password: 'first' },

@@ -1,9 +1,9 @@
 /** What a primary does with the sessions that it has when it ends on purpose: on both versions of PostgreSQL. */
-import { existsSync } from 'node:fs'
 import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
+import { everyPostgres } from './engines.ts'
 import { Trio } from './postgres-trio.ts'
 
 let trio: Trio | undefined
@@ -15,7 +15,6 @@ afterEach(async () => {
   trio = undefined
 })
 
-const system = existsSync('/usr/lib/postgresql')
 const DRAIN_MS = 2_000
 
 async function begin(bin: string | null): Promise<Trio> {
@@ -42,99 +41,96 @@ const took = async (work: Promise<unknown>): Promise<number> => {
   return clock.mono() - beganAt
 }
 
-describe.each([...(system ? [{ bin: null, name: 'of the system' }] : []), { bin: 'npm', name: 'of the package' }])(
-  'PostgreSQL $name',
-  ({ bin }) => {
-    test('a transaction that ends in time ends with its commit; then the primary ends, and its standbys have it', async () => {
-      const t = await begin(bin)
-      const client = await visit(t)
-      await client.query('begin')
-      await client.query('insert into visits values (1)')
-      const states: string[] = []
-      t.driver('a').onChange(() => states.push(t.observe('a').state))
-      const demoted = t.driver('a').demote(2)
-      await t.until('it says that it stops', () => t.observe('a').state === 'stopping')
-      await sleep(clock, 300)
-      expect(t.observe('a').state).toBe('stopping')
-      await expect(visit(t), 'nobody new is let in').rejects.toMatchObject({ code: '28000' })
-      await client.query('insert into visits values (2)')
-      await client.query('commit')
-      await demoted
-      expect(t.observe('a')).toMatchObject({ state: 'stopped', failures: 0 })
-      expect(states).not.toContain('starting')
-      for (const node of ['b', 'c'])
-        await t.until(`${node} has both`, async () => (await t.rows(node, 'select n from visits')).length === 2)
-    })
+describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
+  test('a transaction that ends in time ends with its commit; then the primary ends, and its standbys have it', async () => {
+    const t = await begin(bin)
+    const client = await visit(t)
+    await client.query('begin')
+    await client.query('insert into visits values (1)')
+    const states: string[] = []
+    t.driver('a').onChange(() => states.push(t.observe('a').state))
+    const demoted = t.driver('a').demote(2)
+    await t.until('it says that it stops', () => t.observe('a').state === 'stopping')
+    await sleep(clock, 300)
+    expect(t.observe('a').state).toBe('stopping')
+    await expect(visit(t), 'nobody new is let in').rejects.toMatchObject({ code: '28000' })
+    await client.query('insert into visits values (2)')
+    await client.query('commit')
+    await demoted
+    expect(t.observe('a')).toMatchObject({ state: 'stopped', failures: 0 })
+    expect(states).not.toContain('starting')
+    for (const node of ['b', 'c'])
+      await t.until(`${node} has both`, async () => (await t.rows(node, 'select n from visits')).length === 2)
+  })
 
-    test('a transaction that does not end calls it off: the primary leads on, lets people in, and nothing was pledged', async () => {
-      const t = await begin(bin)
-      const client = await visit(t)
-      await client.query('begin')
-      await client.query('insert into visits values (1)')
-      const note = t.observe('a').note
-      await expect(t.driver('a').demote(2)).rejects.toMatchObject({
-        code: 'UND_TIMED_OUT',
-        message: expect.stringMatching(
-          /^1 transaction is still open after 2\.\d s \(the oldest: process \d+ of visitor, open and idle for \d+\.\d s\)$/,
-        ),
-      })
-      expect(t.observe('a')).toMatchObject({
-        role: 'primary',
-        state: 'running',
-        term: 1,
-        note,
-        replica: { pledged: 1, ruleDurable: true },
-      })
-      const another = await visit(t)
-      await another.query('insert into visits values (2)')
-      await client.query('commit')
-      expect(await t.rows('a', 'select n from visits order by n')).toEqual([{ n: 1 }, { n: 2 }])
-      await t.driver('a').demote(2)
-      expect(t.observe('a').state).toBe('stopped')
+  test('a transaction that does not end calls it off: the primary leads on, lets people in, and nothing was pledged', async () => {
+    const t = await begin(bin)
+    const client = await visit(t)
+    await client.query('begin')
+    await client.query('insert into visits values (1)')
+    const note = t.observe('a').note
+    await expect(t.driver('a').demote(2)).rejects.toMatchObject({
+      code: 'UND_TIMED_OUT',
+      message: expect.stringMatching(
+        /^1 transaction is still open after 2\.\d s \(the oldest: process \d+ of visitor, open and idle for \d+\.\d s\)$/,
+      ),
     })
+    expect(t.observe('a')).toMatchObject({
+      role: 'primary',
+      state: 'running',
+      term: 1,
+      note,
+      replica: { pledged: 1, ruleDurable: true },
+    })
+    const another = await visit(t)
+    await another.query('insert into visits values (2)')
+    await client.query('commit')
+    expect(await t.rows('a', 'select n from visits order by n')).toEqual([{ n: 1 }, { n: 2 }])
+    await t.driver('a').demote(2)
+    expect(t.observe('a').state).toBe('stopped')
+  })
 
-    test('sessions that are idle, and those that come past every door, hold nothing up', async () => {
-      const t = await begin(bin)
-      await visit(t)
-      const busy = await visit(t)
-      let stop = false
-      let commits = 0
-      const work = (async () => {
-        for (; !stop; commits += 1) await busy.query('insert into visits values (1)')
-      })()
-      work.catch(() => {}) // its server ends under it
-      await t.until('some', () => commits > 20)
-      const ms = await took(t.driver('a').demote(2))
-      stop = true
-      console.log(`demoted under a busy session that no door holds: ${Math.round(ms)} ms`)
-      expect(ms).toBeLessThan(DRAIN_MS)
-      expect(t.observe('a').state).toBe('stopped')
-    })
+  test('sessions that are idle, and those that come past every door, hold nothing up', async () => {
+    const t = await begin(bin)
+    await visit(t)
+    const busy = await visit(t)
+    let stop = false
+    let commits = 0
+    const work = (async () => {
+      for (; !stop; commits += 1) await busy.query('insert into visits values (1)')
+    })()
+    work.catch(() => {}) // its server ends under it
+    await t.until('some', () => commits > 20)
+    const ms = await took(t.driver('a').demote(2))
+    stop = true
+    console.log(`demoted under a busy session that no door holds: ${Math.round(ms)} ms`)
+    expect(ms).toBeLessThan(DRAIN_MS)
+    expect(t.observe('a').state).toBe('stopped')
+  })
 
-    test('an agent that dies while it waits leaves a primary that the next one opens again', async () => {
-      const t = await begin(bin)
-      const client = await visit(t)
-      await client.query('begin; insert into visits values (1)')
-      t.driver('a')
-        .demote(2)
-        .catch(() => {}) // its agent dies over it
-      await t.until('it says that it stops', () => t.observe('a').state === 'stopping')
-      await t.until('nobody new is let in', () =>
-        visit(t).then(
-          () => false,
-          () => true,
-        ),
-      )
-      await t.restartAgent('a')
-      await t.until('it is open again', () => t.observe('a').replica.ruleDurable)
-      await t.until('people come in', () =>
-        visit(t).then(
-          () => true,
-          () => false,
-        ),
-      )
-      await client.query('commit')
-      expect(t.observe('a')).toMatchObject({ role: 'primary', term: 1 })
-    })
-  },
-)
+  test('an agent that dies while it waits leaves a primary that the next one opens again', async () => {
+    const t = await begin(bin)
+    const client = await visit(t)
+    await client.query('begin; insert into visits values (1)')
+    t.driver('a')
+      .demote(2)
+      .catch(() => {}) // its agent dies over it
+    await t.until('it says that it stops', () => t.observe('a').state === 'stopping')
+    await t.until('nobody new is let in', () =>
+      visit(t).then(
+        () => false,
+        () => true,
+      ),
+    )
+    await t.restartAgent('a')
+    await t.until('it is open again', () => t.observe('a').replica.ruleDurable)
+    await t.until('people come in', () =>
+      visit(t).then(
+        () => true,
+        () => false,
+      ),
+    )
+    await client.query('commit')
+    expect(t.observe('a')).toMatchObject({ role: 'primary', term: 1 })
+  })
+})

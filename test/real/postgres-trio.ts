@@ -16,6 +16,7 @@ import { DATABASE, DOOR_ROLE } from '../../src/drivers/postgres/settings.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../src/drivers/replica.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
+import { anyPostgres } from './engines.ts'
 
 const HOST = '127.0.0.1'
 
@@ -135,7 +136,7 @@ export class Trio {
     const data = this.#wanted.data?.[node] ?? null
     const options: PostgresOptions = {
       ...POSTGRES_DEFAULTS,
-      bin: this.#wanted.bin ?? null,
+      bin: this.#wanted.bin ?? anyPostgres.bin ?? null,
       data,
       settings: { shared_buffers: '16MB', max_connections: 40 },
       ...this.#wanted.options,

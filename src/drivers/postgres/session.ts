@@ -96,6 +96,13 @@ export class Session {
 }
 
 /** A fresh connection over the server's own socket, not yet opened. */
+/**
+ * The server's own functions and operators and nobody else's: before PostgreSQL 15 everybody may create some in `public`, and one
+ * that fits a call better would be run as us (CVE-2018-1058). As an option of the connection it is in force from its first
+ * statement on, whatever was set for the role or the database.
+ */
+export const OWN_NAMES_ONLY = '-c search_path=pg_catalog'
+
 export function localClient({ socketDir, port }: OwnSocket): pg.Client {
   const client = new pg.Client({
     host: socketDir,
@@ -104,7 +111,7 @@ export function localClient({ socketDir, port }: OwnSocket): pg.Client {
     database: DATABASE,
     application_name: 'understudy',
     // Ours write also while people only read (confirmation.ts): a mark and a pulse are what ends that.
-    options: '-c default_transaction_read_only=off',
+    options: `${OWN_NAMES_ONLY} -c default_transaction_read_only=off`,
   })
   client.on('error', () => {}) // whoever waits for an answer hears of it there
   return client
@@ -119,6 +126,7 @@ export function remoteClient(to: PrimaryAddress, password: string): pg.Client {
     password,
     database: DATABASE,
     application_name: 'understudy',
+    options: OWN_NAMES_ONLY,
     connectionTimeoutMillis: 3_000,
     // A node that vanished says nothing, not even that it is gone: Node asks ten times, a second apart, then the connection breaks.
     keepAlive: true,
