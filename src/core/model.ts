@@ -129,6 +129,8 @@ export interface InstanceReport {
   readonly term: Term
   /** Ends of this instance in a row without a spell of good health between them. */
   readonly failures: number
+  /** A sentence: how the one before this one ended by itself, as long as `failures` counts it. */
+  readonly lastEnd?: string
   /** Until the next start is sensible: back-off after `failures`. 0 when it may start now. */
   readonly retryInMs: number
   readonly pid?: number

@@ -51,7 +51,14 @@ function kindColor({ paint }: Io, kind: EventRecord['kind']): (text: string) => 
 }
 
 /** What a program prints often says why it came to this. */
-const PRINTED = new Set(['instance-down', 'instance-crashing', 'instance-unwell', 'primary-down', 'primary-unwell'])
+const PRINTED = new Set([
+  'instance-down',
+  'instance-crashing',
+  'instance-unproven',
+  'instance-unwell',
+  'primary-down',
+  'primary-unwell',
+])
 
 export function explanationLines(io: Io, explanation: Explanation): string[] {
   const { bold, green, red, dim } = io.paint

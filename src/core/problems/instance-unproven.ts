@@ -10,13 +10,14 @@ import { forEachUnreplicated } from './problem.ts'
 export const instanceUnproven = forEachUnreplicated((view, { name }) => {
   const instance = localInstance(view, name)
   if (instance.state === 'stopped' || !isCrashing(instance)) return undefined
-  const { health, note } = instance
-  const now = health === 'healthy' ? 'runs again, not for long yet' : `is being tried again${note && `: ${note}`}`
+  const { failures, health, lastEnd } = instance
+  const now = health === 'healthy' ? 'runs again, not for long yet' : 'is being tried again'
+  const before = lastEnd ? `; before that: ${lastEnd}` : ''
   return {
     rule: 'instance-unproven',
     service: name,
     evidence: 'first-hand',
-    why: `${name} on ${view.self} ended ${instance.failures} times in a row and ${now}`,
+    why: `${name} on ${view.self} ended ${failures} times in a row and ${now}${before}`,
     steps: [],
     told: 'not',
   }

@@ -14,6 +14,7 @@ export class Books {
   readonly #random: Random
   #record: InstanceRecord | undefined
   #failures = 0
+  #lastEnd = ''
   #retryAtMono = 0
 
   constructor(path: string, clock: Clock, random: Random) {
@@ -31,6 +32,11 @@ export class Books {
     return this.#failures
   }
 
+  /** How the run before this one ended, until that is forgiven. */
+  get lastEnd(): string {
+    return this.#lastEnd
+  }
+
   get retryInMs(): number {
     return Math.max(0, this.#retryAtMono - this.#clock.mono())
   }
@@ -41,6 +47,7 @@ export class Books {
     if (!record || record.bootId !== bootId()) return undefined
     this.#record = record
     this.#failures = record.failures
+    this.#lastEnd = record.failures > 0 ? record.note : ''
     this.#retryAtMono = record.retryAtMono
     return record
   }
@@ -57,7 +64,7 @@ export class Books {
       wasHealthy: false,
       failures: this.#failures,
       retryAtMono: 0,
-      note: '',
+      note: this.#lastEnd,
     })
   }
 
@@ -77,6 +84,7 @@ export class Books {
   /** Nothing of the instance is left. */
   close(note: string, failed: boolean): void {
     if (failed) this.#failures += 1
+    if (failed) this.#lastEnd = note
     this.#retryAtMono = failed ? this.#clock.mono() + restartWaitMs(this.#failures, this.#random) : 0
     this.changeIfPossible({ phase: 'ended', failures: this.#failures, retryAtMono: this.#retryAtMono, note })
   }
@@ -84,7 +92,8 @@ export class Books {
   /** A spell of good health: earlier failures count no more. */
   forgive(): void {
     this.#failures = 0
-    this.changeIfPossible({ failures: 0 })
+    this.#lastEnd = ''
+    this.changeIfPossible({ failures: 0, note: '' })
   }
 
   #write(record: InstanceRecord): InstanceRecord {

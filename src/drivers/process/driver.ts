@@ -90,6 +90,7 @@ class ProcessDriver implements Driver {
       hung: this.#instance?.hung ?? false,
       failures: this.#books.failures,
       retryInMs: this.#books.retryInMs,
+      ...(this.#books.lastEnd !== '' && { lastEnd: this.#books.lastEnd }),
       role: record?.role ?? 'none',
       term: this.#books.record?.term ?? 0,
       ...(record ? { ...record.identity, port: record.port } : {}),
