@@ -161,7 +161,16 @@ export function view({ self = 'a', cluster: spec, store, peers, local }: MadeUp)
       ...store,
     },
     peers: { ...Object.fromEntries(others), ...peers },
-    local: { instances: {}, leases: {}, busy: {}, failedIn: {}, startedAgoMs: 60_000, stopping: false, ...local },
+    local: {
+      instances: {},
+      leases: {},
+      busy: {},
+      failedIn: {},
+      startedAgoMs: 60_000,
+      lagMs: 0,
+      stopping: false,
+      ...local,
+    },
   }
 }
 

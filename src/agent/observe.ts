@@ -44,6 +44,7 @@ export function observe(
       busy: steps.busy,
       failedIn: steps.failedIn,
       startedAgoMs: now - startedAt,
+      lagMs,
       stopping: store.cluster.desired === 'stopped' && store.cluster.run === run,
     },
   }

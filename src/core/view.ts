@@ -61,6 +61,8 @@ export interface LocalFacts {
   readonly failedIn: Readonly<Record<ServiceName, FailedTry>>
   /** How long this agent has run: a new one first takes over what the one before it held. */
   readonly startedAgoMs: number
+  /** How late this node's own event loop was at worst in the last second: what it heard, it heard later by so much. */
+  readonly lagMs: number
   /** This node is being stopped on purpose. */
   readonly stopping: boolean
 }

@@ -159,6 +159,7 @@ export function viewOf(copies: ImaginedCopies, self: NodeName): View {
       busy: {},
       failedIn: {},
       startedAgoMs: AGE_MS,
+      lagMs: 0,
       stopping: false,
     },
   }

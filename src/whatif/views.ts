@@ -62,7 +62,7 @@ function localFacts(situation: Situation, self: NodeName, reports: readonly Inst
     const step = situation.busy.get(at(self, name))
     if (step !== undefined) busy[name] = step
   }
-  return { instances, leases, busy, failedIn: {}, startedAgoMs: situation.nowMs + 3_600_000, stopping: false }
+  return { instances, leases, busy, failedIn: {}, startedAgoMs: situation.nowMs + 3_600_000, lagMs: 0, stopping: false }
 }
 
 /** What a node said last before it fell silent. Asked for often, and it never changes. */

@@ -9,6 +9,7 @@ import { formatDuration } from '../../../lib/duration.ts'
 import { replicaOn } from '../../copies.ts'
 import type { NodeName, ServiceSpec } from '../../model.ts'
 import type { Rule } from '../../replica.ts'
+import { LATE_MS } from '../../suspicion.ts'
 import { instanceOn, localInstance, nodeState, recordOf, type View } from '../../view.ts'
 import type { Problem } from '../problem.ts'
 
@@ -83,23 +84,23 @@ export function stalledOf(view: View, service: ServiceSpec, rule: Rule): Failure
  * An agent may be dead while its server serves on, and whoever looks after it is about to start another. The standbys hear
  * the server itself, so as long as this one does, after the agent fell silent, nothing is lost; only that nobody looks after
  * that server must not last. When nothing was heard since, the answer is on its way for a moment longer: a host that lost
- * its power falls silent with its agent.
+ * its power falls silent with its agent. And whoever was late itself reads late what its own server has heard long ago.
  */
 function outlivesItsAgent(view: View, service: ServiceSpec, primary: NodeName): boolean {
   const phase = recordOf(view, service.name).replica?.phase
   const silentMs = view.peers[primary]?.heardAgoMs ?? 0
   if (phase !== 'serving' || silentMs > AGENT_BACK_WITHIN_MS) return false
-  const { suspectFloorMs } = view.cluster.timing
+  const patientMs = view.cluster.timing.suspectFloorMs + (view.local.lagMs > LATE_MS ? view.local.lagMs : 0)
   const own = localInstance(view, service.name).replica
   if (own?.receivingFrom !== primary || own.heardAgoMs === undefined) {
     // Another standby hears it, or finds out that it does not: that one is to judge.
     const others = view.cluster.nodes.filter(({ name }) => name !== view.self && nodeState(view, name) === 'alive')
     const heardElsewhere = others.some(({ name }) => replicaOn(view, name, service)?.receivingFrom === primary)
-    return heardElsewhere && silentMs < suspectFloorMs + STREAM_ENDS_MS
+    return heardElsewhere && silentMs < patientMs + STREAM_ENDS_MS
   }
   const heardAfterMs = silentMs - own.heardAgoMs
-  if (heardAfterMs > TOGETHER_MS) return own.heardAgoMs < suspectFloorMs + ANSWERS_WITHIN_MS
-  return silentMs < suspectFloorMs + ANSWERS_WITHIN_MS
+  if (heardAfterMs > TOGETHER_MS) return own.heardAgoMs < patientMs + ANSWERS_WITHIN_MS
+  return silentMs < patientMs + ANSWERS_WITHIN_MS
 }
 
 function lost(view: View, service: ServiceSpec, primary: NodeName): Failure {
