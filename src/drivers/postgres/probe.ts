@@ -4,7 +4,8 @@
  * loop while every check of its process says that it lives (trap 24), so free space is looked at, too.
  *
  * A probe that hangs in the wait for its quorum is left to hang, and no other is sent after it: cancelling it would make a
- * write visible that nobody acknowledged, and many of them would use up the connections.
+ * write visible that nobody acknowledged, and many of them would use up the connections. What comes of it late counts when it
+ * is looked at next: a server whose commits take longer than a probe may is slow, and not ill.
  */
 import type { Member } from './member.ts'
 import { destroy, localClient, within } from './session.ts'
@@ -26,7 +27,8 @@ left join pg_roles as role on role.oid = set.role left join pg_database as base 
 
 export class Probe {
   readonly #member: Member
-  #stuck: Promise<string> | undefined
+  /** Under way, or done well since the last look. */
+  #work: Promise<string> | undefined
 
   constructor(member: Member) {
     this.#member = member
@@ -38,9 +40,10 @@ export class Probe {
     if (free < options.limits.freeSpaceMb * 1_048_576) {
       return { healthy: false, note: `only ${Math.floor(free / 1_048_576)} MB are free on the disk of ${folder.data}` }
     }
-    const work = this.#stuck ?? this.#work(withinMs)
+    this.#work ??= this.#begin(withinMs)
     try {
-      const who = await within(clock, withinMs, 'the probe', work)
+      const who = await within(clock, withinMs, 'the probe', this.#work)
+      this.#work = undefined
       return { healthy: true, note: who === '' ? '' : `acknowledged before a standby has it: what ${who} writes` }
     } catch (error) {
       if (isStartingUp(error)) return { healthy: false, note: String((error as Error).message), starting: true }
@@ -49,7 +52,7 @@ export class Probe {
   }
 
   /** Resolves to who asked for less than a quorum. */
-  #work(withinMs: number): Promise<string> {
+  #begin(withinMs: number): Promise<string> {
     const { clock } = this.#member.parts
     const client = localClient(this.#member.socket)
     const work = (async () => {
@@ -63,11 +66,9 @@ export class Probe {
         destroy(client)
       }
     })()
-    this.#stuck = work
-    const over = () => {
-      if (this.#stuck === work) this.#stuck = undefined
-    }
-    work.then(over, over)
+    work.catch(() => {
+      if (this.#work === work) this.#work = undefined
+    })
     return work
   }
 

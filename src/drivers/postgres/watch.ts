@@ -84,6 +84,7 @@ export class Watch {
 
   forget(): void {
     this.#ear.forget()
+    this.#probing = undefined
     this.sight = null
     this.hung = false
     this.#misses = 0
@@ -100,7 +101,7 @@ export class Watch {
     const { member } = this.#parts
     if (!member.runs) return
     try {
-      member.takeBack()
+      await member.takeBack()
       const before = this.sight
       const sight = await look(member)
       if (!member.runs) return
@@ -125,8 +126,9 @@ export class Watch {
     const { member, probeTimeoutMs, loopLagMs } = this.#parts
     if (!member.runs || member.entry === 'closed') return
     this.#probing ??= new Probe(member)
-    const verdict: Verdict = await this.#probing.run(probeTimeoutMs)
-    if (!member.runs || this.hung) return
+    const probing = this.#probing
+    const verdict: Verdict = await probing.run(probeTimeoutMs)
+    if (!member.runs || this.hung || this.#probing !== probing) return
     if (!verdict.healthy && loopLagMs() > OWN_LAG_MS) return
     // Until its first good answer it replays what it needs to be whole, however long that takes: whoever ended it for that
     // would make it begin again, and so for ever. The same for a standby that has much to replay later.
