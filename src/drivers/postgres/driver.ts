@@ -81,7 +81,7 @@ class PostgresDriver implements ReplicaDriver {
           return refused(`it was not the primary of term ${term}`)
         if (!member.runs) this.#course.enter('starting')
         await lead(member, leading, () => marker.mark(leading, this.#options.timing.markMs, signal), signal)
-        this.#aftercare.begin(member)
+        this.#aftercare.keepSlots(member)
       } else {
         if (leading !== null) return refused(`it led in term ${leading.term}: fence it, or start it as that`)
         if (!member.runs) this.#course.enter('starting')
@@ -126,11 +126,12 @@ class PostgresDriver implements ReplicaDriver {
       const mark = () => {
         this.#course.fenced = undefined
         void this.#watch?.lookNow()
+        this.#aftercare.checkpointSoon(member)
         return marker.mark(under, this.#options.timing.markMs, signal)
       }
       if (member.runs) marker.prepare()
       await lead(member, under, mark, signal)
-      this.#aftercare.begin(member)
+      this.#aftercare.keepSlots(member)
     })
   }
 
