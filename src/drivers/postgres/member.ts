@@ -18,7 +18,7 @@ import type { PostgresOptions } from './options.ts'
 import { mayReceive, type RecordFile } from './record.ts'
 import { killRemains, lastWords, launch, type Postmaster } from './server.ts'
 import { type OwnSocket, Session } from './session.ts'
-import { conninfo, includeOurs, keyText, replaceFile, settingsText, takeBack } from './settings.ts'
+import { alteredSettings, conninfo, includeOurs, keyText, replaceFile, settingsText, takeBack } from './settings.ts'
 
 export interface MemberParts {
   readonly node: NodeName
@@ -124,11 +124,18 @@ export class Member {
     if (!this.postmaster?.signal('SIGHUP')) throw new UnderstudyError('UND_REFUSED', 'no server runs here')
   }
 
-  /** Somebody set with ALTER SYSTEM what only the cluster may set: out of the file again, and out of force. */
-  takeBack(): void {
+  /**
+   * Somebody set with ALTER SYSTEM what only the cluster may set: out of the file again, and out of force. The server does it,
+   * because it alone can lock that file against the next ALTER SYSTEM, which would be lost without a word. Where it does not,
+   * it is done by hand: what acknowledgements rest on matters more.
+   */
+  async takeBack(): Promise<void> {
     const { folder, tell } = this.parts
-    const names = this.runs ? takeBack(folder, folder.data) : []
+    const names = this.runs ? alteredSettings(folder.data) : []
     if (names.length === 0) return
+    for (const name of names)
+      await this.watcher.query(`alter system reset ${name}`).catch(() => takeBack(folder, folder.data))
+    if (!this.runs) return
     this.reload()
     tell(`${names.join(', ')} was set with ALTER SYSTEM, and is taken back: use the config`)
   }

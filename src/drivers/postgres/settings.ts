@@ -208,15 +208,19 @@ export function includeOurs(folder: Folder, dataDir: string): void {
   takeBack(folder, dataDir)
 }
 
-/** Takes our names out of postgresql.auto.conf; returns those that were there. */
-export function takeBack(folder: Folder, dataDir: string): readonly string[] {
-  const auto = join(dataDir, 'postgresql.auto.conf')
-  const lines = existsSync(auto) ? readFileSync(auto, 'utf8').split('\n') : []
-  const nameIn = (line: string) => line.split('=')[0]?.trim().toLowerCase() ?? ''
-  const taken = lines.map(nameIn).filter((name) => Object.hasOwn(OWN_SETTINGS, name))
-  if (taken.length > 0) {
-    const kept = lines.filter((line) => !Object.hasOwn(OWN_SETTINGS, nameIn(line)))
-    replaceFile(folder, auto, kept.join('\n'))
-  }
-  return taken
+/** Names of ours that somebody set with ALTER SYSTEM. */
+export function alteredSettings(dataDir: string): readonly string[] {
+  return linesOf(autoConf(dataDir)).map(nameIn).filter(isOurs)
 }
+
+/** Takes our names out of postgresql.auto.conf by hand: for a server that does not run, or does not do it itself. */
+export function takeBack(folder: Folder, dataDir: string): void {
+  const lines = linesOf(autoConf(dataDir))
+  const kept = lines.filter((line) => !isOurs(nameIn(line)))
+  if (kept.length < lines.length) replaceFile(folder, autoConf(dataDir), kept.join('\n'))
+}
+
+const autoConf = (dataDir: string) => join(dataDir, 'postgresql.auto.conf')
+const linesOf = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').split('\n') : [])
+const nameIn = (line: string) => line.split('=')[0]?.trim().toLowerCase() ?? ''
+const isOurs = (name: string) => Object.hasOwn(OWN_SETTINGS, name)

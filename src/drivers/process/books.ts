@@ -2,6 +2,7 @@
  * What is known of this instance beyond the life of one agent: who it is (record.ts), how often it has failed, and until
  * when its back-off lasts. In memory and on disk, the disk first.
  */
+import type { InstanceReport } from '../../core/model.ts'
 import { bootId } from '../../lib/boot.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
@@ -32,13 +33,10 @@ export class Books {
     return this.#failures
   }
 
-  /** How the run before this one ended, until that is forgiven. */
-  get lastEnd(): string {
-    return this.#lastEnd
-  }
-
-  get retryInMs(): number {
-    return Math.max(0, this.#retryAtMono - this.#clock.mono())
+  /** What counts against it. */
+  report(): Pick<InstanceReport, 'failures' | 'retryInMs' | 'lastEnd'> {
+    const retryInMs = Math.max(0, this.#retryAtMono - this.#clock.mono())
+    return { failures: this.#failures, retryInMs, ...(this.#lastEnd !== '' && { lastEnd: this.#lastEnd }) }
   }
 
   /** What an earlier agent wrote in this boot of the machine. */
