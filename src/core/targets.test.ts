@@ -72,7 +72,7 @@ test('once left out it comes back only when it is much closer: it does not flap 
 const OPEN = ['127.0.0.1:5432']
 const HEARD: DoorSays = { openDoors: OPEN, leaving: ['db@a'] }
 
-function heard(own: DoorSays, other: DoorSays, state: 'alive' | 'lost' = 'alive'): boolean {
+function heard(own: DoorSays, other: DoorSays, state: 'alive' | 'suspect' | 'lost' = 'alive'): boolean {
   const seen = peer('b', [], { state })
   const peers = { b: { ...seen, report: seen.report && { ...seen.report, ...other } } }
   return heardByDoors(view({ cluster: cluster([db]), peers }), 'db', own)
@@ -84,6 +84,7 @@ test('a handover has been heard of when every open door of a node that lives say
   expect(heard({ openDoors: OPEN, leaving: [] }, HEARD)).toBe(false)
   expect(heard(HEARD, { openDoors: OPEN, leaving: ['db@b', 'other@a'] })).toBe(false)
   expect(heard(HEARD, { openDoors: [], leaving: [] })).toBe(true)
+  expect(heard(HEARD, { openDoors: OPEN }, 'suspect')).toBe(false) // late, and its door goes on working
   expect(heard(HEARD, { openDoors: OPEN }, 'lost')).toBe(true)
 })
 

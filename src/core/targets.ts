@@ -79,13 +79,14 @@ export function wentAhead(view: View, service: ServiceSpec, own: DoorSays): bool
   return everyDoor(view, own, ({ ahead }) => ahead?.includes(`${service.name}@${next.node}`) === true)
 }
 
-/** Of those that are open on nodes that can be heard of. */
+/** Of those that are open. One on a node that is merely late goes on passing people on until it has heard, so it is waited for. */
 function everyDoor(view: View, own: DoorSays, hasSaid: (says: DoorSays) => boolean): boolean {
   const isReady = (says: DoorSays | null | undefined) =>
     !says?.openDoors || says.openDoors.length === 0 || hasSaid(says)
   return view.cluster.nodes.every(({ name }) => {
     if (name === view.self) return isReady(own)
-    return nodeState(view, name) !== 'alive' || isReady(view.peers[name]?.report)
+    const state = nodeState(view, name)
+    return (state !== 'alive' && state !== 'suspect') || isReady(view.peers[name]?.report)
   })
 }
 
