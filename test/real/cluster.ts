@@ -2,7 +2,6 @@
  * A real cluster for a test: three nodes on loopback addresses of their own, agents, balancers, fences and services as
  * real processes, and everything gone again afterwards, also when the test fails.
  */
-import { spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -131,17 +130,4 @@ export function primaryPid(status: Status, name: string): number {
   const pid = serviceOf(status, name).instances.find(({ role, healthy }) => role === 'primary' && healthy)?.pid
   if (!pid) throw new Error(`${name} has no healthy primary`)
   return pid
-}
-
-/** What a quiet machine takes to start a Node process, give or take. */
-const QUIET_START_MS = 60
-
-/**
- * How much slower than a quiet machine this one is now, in milliseconds per process that has to be started. Bounds on time
- * are for quiet machines; a test on a busy one grants this much more for each process on the way.
- */
-export function slownessMs(): number {
-  const from = clock.mono()
-  spawnSync(process.execPath, ['-e', '0'])
-  return Math.max(0, clock.mono() - from - QUIET_START_MS)
 }

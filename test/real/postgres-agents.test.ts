@@ -5,7 +5,8 @@
 import { afterEach, expect, test } from 'vitest'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
-import { serviceOf, slownessMs } from './cluster.ts'
+import { serviceOf } from './cluster.ts'
+import { watchSlowness } from './slowness.ts'
 import { Ledger } from './torture/ledger.ts'
 import { DOOR, Place } from './torture/place.ts'
 
@@ -45,6 +46,7 @@ test('killed and started again at once, beside the primary and beside a standby:
   const before = await standing(p)
   for (const node of [primary, ...p.nodes.filter((one) => one !== primary)]) {
     const [from, agent] = [clock.mono(), p.agent(node)]
+    const slowness = watchSlowness()
     p.killAgent(node)
     await until({ clock, everyMs: 20, withinMs: 20_000, what: `another agent of ${node}` }, () => {
       return p.agent(node) !== undefined && p.agent(node)?.pid !== agent?.pid
@@ -52,7 +54,7 @@ test('killed and started again at once, beside the primary and beside a standby:
     await p.untilWhole(WHOLE_WITHIN_MS)
     await l.untilAcknowledged(20, 30_000)
     expect(await standing(p), `the agent of ${node} was killed`).toEqual(before)
-    expect(l.gapBetween(from, clock.mono())).toBeLessThan(1_000 + 20 * slownessMs())
+    expect(l.gapBetween(from, clock.mono())).toBeLessThan(1_000 + 20 * (await slowness.ms()))
   }
   expect(l.twoWriters()).toEqual([])
 }, 240_000)
@@ -61,11 +63,12 @@ test('killed beside the primary and away for three seconds: the same servers in 
   const { place: p, ledger: l, primary } = await begin()
   const before = await standing(p)
   const from = clock.mono()
+  const slowness = watchSlowness()
   p.killAgentForGood(primary)
   await sleep(clock, 3_000) // the length of the fault
   await l.untilAcknowledged(20, 30_000)
   expect(await standing(p)).toEqual(before)
-  expect(l.gapBetween(from, clock.mono())).toBeLessThan(1_000 + 20 * slownessMs())
+  expect(l.gapBetween(from, clock.mono())).toBeLessThan(1_000 + 20 * (await slowness.ms()))
   p.startNode(primary)
   await p.untilWhole(WHOLE_WITHIN_MS)
   expect(await standing(p)).toEqual(before)
@@ -74,11 +77,12 @@ test('killed beside the primary and away for three seconds: the same servers in 
 test('killed together with its server: that is no silence, and another one leads at once', async () => {
   const { place: p, ledger: l, primary } = await begin()
   const from = clock.mono()
+  const slowness = watchSlowness()
   const server = p.postmaster(primary)
   p.killAgentForGood(primary)
   if (server) process.kill(server.pid, 'SIGKILL')
   await l.untilAcknowledged(200, 30_000)
-  expect(l.gapBetween(from, clock.mono())).toBeLessThan(2_500 + 30 * slownessMs())
+  expect(l.gapBetween(from, clock.mono())).toBeLessThan(2_500 + 30 * (await slowness.ms()))
   expect(serviceOf(await p.status(), 'db').primary).not.toBe(primary)
   p.startNode(primary)
   await p.untilWhole(WHOLE_WITHIN_MS)

@@ -8,7 +8,7 @@
 import { afterAll, expect, it } from 'vitest'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { seededRandom } from '../../src/lib/random.ts'
-import { slownessMs } from './cluster.ts'
+import { watchSlowness } from './slowness.ts'
 import { FAULTS, type Fault, pickFault, type Scene } from './torture/faults.ts'
 import { Ledger } from './torture/ledger.ts'
 import { DOOR, NODES, Place } from './torture/place.ts'
@@ -39,6 +39,7 @@ afterAll(async () => {
 it(`${COUNT} random faults (seed ${SEED}): nothing is lost, never two writers, whole again each time`, {
   timeout: 120_000 + COUNT * 2 * WHOLE_WITHIN_MS,
 }, async () => {
+  const slowness = watchSlowness()
   const faults = possible()
   const tally = new Tally()
   place.start()
@@ -56,7 +57,7 @@ it(`${COUNT} random faults (seed ${SEED}): nothing is lost, never two writers, w
   }
   await expectAllEverywhere()
   failed = false
-  console.log(tally.table(SEED, place.hosts.canCut, slownessMs()))
+  console.log(tally.table(SEED, place.hosts.canCut, await slowness.ms()))
   console.log(
     `${ledger.acknowledged.length} rows acknowledged to ${WRITERS} writers, ${ledger.cancelled} cancelled commits, ` +
       `${ledger.reads} reads (${ledger.staleReads} stale); clients were told: ${ledger.told()}`,

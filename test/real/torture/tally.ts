@@ -16,7 +16,7 @@ export class Tally {
     this.#costs.set(kind, [...(this.#costs.get(kind) ?? []), cost])
   }
 
-  table(seed: number, couldCut: boolean, slownessMs: number): string {
+  table(seed: number, couldCut: boolean, slowMs: number): string {
     const lines = [...this.#costs].map(([kind, costs]) => {
       const gap = costs.map(({ gapMs }) => gapMs)
       const whole = costs.map(({ wholeMs }) => wholeMs)
@@ -26,7 +26,7 @@ export class Tally {
     const all = [...this.#costs.values()].flat()
     const gaps = all.map(({ gapMs }) => gapMs)
     return [
-      `seed ${seed}${couldCut ? '' : ' (no cable was cut)'}; a process starts ${Math.round(slownessMs)} ms late`,
+      `seed ${seed}${couldCut ? '' : ' (no cable was cut)'}; the machine was ${Math.round(slowMs)} ms slow at most`,
       row('fault', ['times', 'moved', 'gap p50', 'gap max', 'whole p50', 'whole max']),
       ...lines.sort(),
       row('all', [all.length, all.filter(({ moved }) => moved).length, at(gaps, 0.5), at(gaps, 1), '', '']),
