@@ -14,6 +14,8 @@ import { PROGRAMS, until, worker } from './process-place.ts'
 
 const FENCE_PROGRAM = join(import.meta.dirname, '../../dist/agent/fence-process.js')
 const now = () => systemClock.mono()
+/** A deadline that is not reached between two steps of a test, also when the machine is busy. */
+const FAR_MS = 2_000
 
 let dir: string
 let fence: Fence
@@ -69,6 +71,24 @@ function endOf(child: ChildProcess): Promise<number> {
   return new Promise((resolve) => child.once('exit', () => resolve(now())))
 }
 
+/** As an agent does: what was not acknowledged in time, because the machine was busy, is said again. */
+async function acknowledged<T>(say: () => Promise<T>): Promise<T> {
+  const deadline = now() + 20_000
+  for (;;) {
+    try {
+      return await say()
+    } catch (error) {
+      if (now() > deadline || (error as { code?: string }).code !== 'UND_TIMED_OUT') throw error
+    }
+  }
+}
+
+function arm(identity: ProcessIdentity, killAtMono: number): Promise<void> {
+  return acknowledged(() => fence.arm('svc', identity, killAtMono))
+}
+
+const armed = () => acknowledged(() => fence.armed())
+
 describe('arming', () => {
   it('kills at the deadline, with everything in the group, and tells', async () => {
     const file = join(dir, 'children')
@@ -77,44 +97,45 @@ describe('arming', () => {
     const ended = endOf(child)
     const fenced = told(identity)
     const killAtMono = now() + 300
-    await fence.arm('svc', identity, killAtMono)
+    await arm(identity, killAtMono)
     expect(await ended).toBeGreaterThanOrEqual(killAtMono)
     expect(await fenced).toMatchObject({ service: 'svc', pid: identity.pid, killAtMono, outcome: 'killed' })
     await until('the group is gone', () => !groupIsAlive(identity.pid))
     expect(fenceLog()).toContain('"event":"fenced"')
-    expect(await fence.armed()).toEqual([])
+    expect(await armed()).toEqual([])
   })
 
   it('again extends, and may shorten', async () => {
     const { child, identity } = run(worker())
     const ended = endOf(child)
-    await fence.arm('svc', identity, now() + 200)
-    const extended = now() + 700
-    await fence.arm('svc', identity, extended)
-    expect(await fence.armed()).toHaveLength(1)
+    await arm(identity, now() + FAR_MS)
+    const extended = now() + 2 * FAR_MS
+    await arm(identity, extended)
+    expect(await armed()).toHaveLength(1)
     expect(await ended).toBeGreaterThanOrEqual(extended)
 
     const other = run(worker())
     const otherEnded = endOf(other.child)
-    await fence.arm('svc', other.identity, now() + 60_000)
-    await fence.arm('svc', other.identity, now() + 50)
+    await arm(other.identity, now() + 60_000)
+    await arm(other.identity, now() + 50)
     expect(await otherEnded).toBeLessThan(now() + 10_000)
   })
 
   it('a deadline that has passed kills at once', async () => {
     const { child, identity } = run(worker())
     const ended = endOf(child)
-    await fence.arm('svc', identity, now() - 1_000)
+    await arm(identity, now() - 1_000)
     await ended
   })
 
   it('disarmed, it lets live', async () => {
     const { identity } = run(worker())
-    await fence.arm('svc', identity, now() + 200)
-    await fence.disarm('svc', identity)
+    const killAtMono = now() + FAR_MS
+    await arm(identity, killAtMono)
+    await acknowledged(() => fence.disarm('svc', identity))
     const later = run(worker())
     const ended = endOf(later.child)
-    await fence.arm('svc', later.identity, now() + 300)
+    await arm(later.identity, killAtMono + 100)
     await ended
     expect(isAlive(identity)).toBe(true)
   })
@@ -122,7 +143,7 @@ describe('arming', () => {
   it('never a stranger: a pid with another start time is left alone', async () => {
     const { identity } = run(worker())
     const fenced = told(identity)
-    await fence.arm('svc', { pid: identity.pid, startTime: identity.startTime - 1 }, now() + 50)
+    await arm({ pid: identity.pid, startTime: identity.startTime - 1 }, now() + 50)
     expect((await fenced).outcome).toBe('another')
     expect(isAlive(identity)).toBe(true)
   })
@@ -131,7 +152,7 @@ describe('arming', () => {
     const { child, identity } = run(worker())
     process.kill(identity.pid, 'SIGSTOP')
     const ended = endOf(child)
-    await fence.arm('svc', identity, now() + 100)
+    await arm(identity, now() + 100)
     await ended
   })
 
@@ -140,7 +161,7 @@ describe('arming', () => {
     await expect(fence.arm('svc', identity, Number.NaN)).rejects.toMatchObject({ code: 'UND_REFUSED' })
     await expect(fence.arm('svc', { pid: 1, startTime: 1 }, now())).rejects.toMatchObject({ code: 'UND_REFUSED' })
     expect(isAlive(identity)).toBe(true)
-    expect(fence.alive()).toBe(true)
+    await until('it counts as alive', () => fence.alive())
   })
 })
 
@@ -150,7 +171,7 @@ describe('a fence in trouble', () => {
     assert(old, 'the fence has said who it is')
     const { child, identity } = run(worker())
     const killAtMono = now() + 4_000
-    await fence.arm('svc', identity, killAtMono)
+    await arm(identity, killAtMono)
     await until('it is saved', () => readFileSync(paths().savedPath, 'utf8').includes(`"pid":${identity.pid}`))
     process.kill(old.pid, 'SIGSTOP')
     started.push(old)
@@ -168,7 +189,7 @@ describe('a fence in trouble', () => {
     const { child, identity } = run(worker())
     const ended = endOf(child)
     const killAtMono = now() + 1_500
-    await fence.arm('svc', identity, killAtMono)
+    await arm(identity, killAtMono)
     await until('it is saved', () => readFileSync(paths().savedPath, 'utf8').includes(`"pid":${identity.pid}`))
     fence.close()
     const old = fenceIdentity()
@@ -180,7 +201,7 @@ describe('a fence in trouble', () => {
 
   it('killed and started again, its agent arms again by itself, also what was never saved', async () => {
     const { identity } = run(worker())
-    await fence.arm('svc', identity, now() + 60_000)
+    await arm(identity, now() + 60_000)
     const old = fenceIdentity()
     assert(old, 'the fence has said who it is')
     process.kill(old.pid, 'SIGKILL')
@@ -188,7 +209,7 @@ describe('a fence in trouble', () => {
     rmSync(paths().savedPath, { force: true })
     startFence(paths(), FENCE_PROGRAM)
     await fenceReady()
-    await until('armed again', async () => (await fence.armed()).some(({ pid }) => pid === identity.pid))
+    await until('armed again', async () => (await armed()).some(({ pid }) => pid === identity.pid))
   })
 
   it('a second one beside a good one ends at once', async () => {
@@ -196,7 +217,7 @@ describe('a fence in trouble', () => {
     const { child } = run([process.execPath, FENCE_PROGRAM, '--socket', socketPath, '--saved', savedPath])
     const code = await new Promise((resolve) => child.once('exit', resolve))
     expect(code).toBe(6)
-    expect(fence.alive()).toBe(true)
+    await until('the first one counts as alive', () => fence.alive())
   })
 
   it('asked to end, it ends when nothing is armed and not before', async () => {
@@ -204,7 +225,7 @@ describe('a fence in trouble', () => {
     const ended = endOf(child)
     const self = fenceIdentity()
     assert(self, 'the fence has said who it is')
-    await fence.arm('svc', identity, now() + 500)
+    await arm(identity, now() + 500)
     process.kill(self.pid, 'SIGTERM')
     await ended
     await until('the fence has ended', () => !isAlive(self))
@@ -212,7 +233,8 @@ describe('a fence in trouble', () => {
 })
 
 describe('an agent in trouble', () => {
-  const LEASE_MS = 300
+  /** A keeper that does not get a turn for so long has lost its writer rightly. */
+  const LEASE_MS = 1_000
   const RUNS = 20
 
   async function guarded(trouble: NodeJS.Signals): Promise<{ signalLateMs: number; deadLateMs: number }> {

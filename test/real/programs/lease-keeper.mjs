@@ -7,7 +7,11 @@ const fence = connectFence(socket)
 const identity = { pid: Number(pid), startTime: Number(startTime) }
 for (;;) {
   const killAtMono = Number(process.hrtime.bigint()) / 1e6 + Number(leaseMs)
-  await fence.arm('svc', identity, killAtMono)
-  console.log(killAtMono)
+  try {
+    await fence.arm('svc', identity, killAtMono)
+    console.log(killAtMono)
+  } catch {
+    // Not acknowledged in time: the deadline before holds, and it is tried again.
+  }
   await new Promise((resolve) => setTimeout(resolve, 25))
 }
