@@ -1,12 +1,22 @@
 /** The failover bench, small: it measures, says what it cannot, and leaves nothing behind. */
 import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 
 const root = join(import.meta.dirname, '../..')
 const WITHIN_MS = 150_000
+
+/** Its own folder for temporary files: in the machine's there may be those of another run. */
+let temporary: string
+
+beforeEach(() => {
+  temporary = mkdtempSync(join(tmpdir(), 'und-')) // short: sockets are made in it
+  chmodSync(temporary, 0o755) // PostgreSQL refuses to run as root: whoever it runs as has to get in
+})
+
+afterEach(() => rmSync(temporary, { recursive: true, force: true, maxRetries: 20 }))
 
 interface Summary {
   readonly fault: string
@@ -19,8 +29,6 @@ interface Summary {
 test(
   'a primary is killed once: a gap, a receipt, and no acknowledged row is missing',
   async () => {
-    const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith('understudy-failover-'))
-    const before = leftovers()
     const { code, out, complaints } = await bench('--runs', '1', '--fault', 'kill', '--json')
     expect(code, complaints).toBe(0)
     const { summaries } = JSON.parse(out) as { summaries: Summary[] }
@@ -28,7 +36,7 @@ test(
     const [{ gapMs, receipt } = { gapMs: { max: 0 }, receipt: {} }] = summaries
     expect(gapMs.max).toBeGreaterThan(20)
     expect(Object.keys(receipt)).toContain('noticed')
-    expect(leftovers()).toEqual(before)
+    expect(readdirSync(temporary)).toEqual([])
   },
   WITHIN_MS + 30_000,
 )
@@ -56,7 +64,7 @@ function bench(
   const args = asked.filter((one) => typeof one === 'string')
   const env = asked.find((one) => typeof one === 'object') ?? {}
   const child = spawn(process.execPath, [join(root, 'bench/failover.mjs'), ...args], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, TMPDIR: temporary, ...env },
   })
   const timer = setTimeout(() => child.kill('SIGTERM'), WITHIN_MS) // it cleans up after itself then, too
   let [out, complaints] = ['', '']
