@@ -1,9 +1,11 @@
 /** What a process that dies or stops in the middle of a change does to the others, and what a bad disk does to all. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/lib/clock.ts'
 import { processState } from '../../src/lib/proc.ts'
@@ -91,6 +93,7 @@ describe('a process that is stopped in the middle of a change', () => {
       await until('the first call', () => told.value('kept') === 'whole')
       const child = await dieInTransaction('stop')
 
+      const beside = await watchBeside()
       const worst = watchEventLoop()
       const startedAt = systemClock.mono()
       const asked = [store.read(''), store.swap([], [{ key: 'kept', value: 'on' }]), store.acquire(1_000), open(waitMs)]
@@ -102,7 +105,9 @@ describe('a process that is stopped in the middle of a change', () => {
       expect(tookMs).toBeGreaterThanOrEqual(waitMs)
       expect(tookMs, 'bounded: some times the limit on a busy machine').toBeLessThan(waitMs * 10)
       await until('the watcher is told', () => told.troubles.length === 1)
-      expect(worst(), 'no call stands in the way of the event loop').toBeLessThan(waitMs)
+      const [worstMs, besideMs] = [worst(), await beside()]
+      // A machine that gives nobody a turn keeps the thread beside waiting as well.
+      expect(worstMs, 'no call stands in the way of the event loop').toBeLessThan(waitMs + besideMs)
 
       child.kill(end)
       await until('the store is back', () => store.swap([], [{ key: 'after', value: 1 }]).then(Boolean, () => false))
@@ -124,6 +129,28 @@ function watchEventLoop(): () => number {
   return () => {
     clearInterval(timer)
     return worst
+  }
+}
+
+/** The same for a thread that does nothing else: the control. */
+async function watchBeside(): Promise<() => Promise<number>> {
+  const script = `
+    const { parentPort } = require('node:worker_threads')
+    let [last, worst] = [performance.now(), 0]
+    setInterval(() => {
+      const now = performance.now()
+      worst = Math.max(worst, now - last)
+      last = now
+    }, 1)
+    parentPort.on('message', () => parentPort.postMessage(worst))
+    parentPort.postMessage('begun')`
+  const thread = new Worker(script, { eval: true })
+  await once(thread, 'message')
+  return async () => {
+    thread.postMessage('how long?')
+    const [worst] = await once(thread, 'message')
+    await thread.terminate()
+    return worst as number
   }
 }
 
