@@ -26,12 +26,14 @@ const LEASE_MS = 2_000
 const PROMISED_MS = { process: 300, hang: 800, silence: LEASE_MS + 500 }
 /** What a busy machine gets on top: a takeover waits for a new process, and for three agents to get a turn. */
 const WAITS = 6
-/** After a fault that the worker must not notice: longer than its lease, so that a lease nobody renews would show. */
 /**
  * The last renewal may be a quarter of the lease old when an agent is harmed, and the fence kills 250 ms before the end: an
  * agent that is back within half of the lease has time to go on with it.
  */
 const RESTARTED_IN_TIME_MS = LEASE_MS / 2
+/** What a new fence needs on a quiet machine: to start, and the next renewal, with which its agent arms it for longer. */
+const REARMED_WITHIN_MS = 100 + LEASE_MS / 4
+/** After a fault that the worker must not notice: longer than its lease, so that a lease nobody renews would show. */
 const UNNOTICED_MS = LEASE_MS + 300
 
 let cluster: TestCluster
@@ -127,19 +129,44 @@ function pick(): Fault {
   return KINDS[0] as Fault
 }
 
+interface Unnoticed {
+  readonly fault: string
+  /** When it was done. */
+  readonly since: number
+  readonly node: string
+  readonly term: number
+  readonly pid: number
+  readonly slowMs: number
+}
+
 /**
- * The same process leads in the same term. An agent that could not be started again within its lease, because the machine
- * was too busy, loses the lead, as it must: then false, and only the safety of it is judged.
+ * The same process leads in the same term. An agent or a fence that could not be started again within the lease, because
+ * the machine was too busy, costs the lead, as it must: then false, and only the safety of it is judged.
  */
-async function expectUnnoticed(fault: string, since: number, term: number, pid: number): Promise<boolean> {
+async function expectUnnoticed({ fault, since, node, term, pid, slowMs }: Unnoticed): Promise<boolean> {
   const { term: termNow, instances } = await cluster.service('worker')
   const events = (await cluster.local.client.events()).filter(({ at }) => Date.parse(at) >= since)
   const started = events.find(({ why }) => /^the agent of .* has started$/.test(why))
   if (/the agent$/.test(fault) && (!started || Date.parse(started.at) - since > RESTARTED_IN_TIME_MS)) return false
-  const told = events.map(({ node, rule, kind, why }) => `${node} ${rule} ${kind} ${why}`).join('; ')
+  const fence = events.find((event) => event.node === node && event.why === 'the fence had died and was started again')
+  const dueAt = fencedAt(node, pid)
+  if (fence && dueAt && dueAt - Date.parse(fence.at) < REARMED_WITHIN_MS + 2 * slowMs) return false
+  const told = events.map((event) => `${event.node} ${event.rule} ${event.kind} ${event.why}`).join('; ')
   const pidNow = instances.find(({ role }) => role === 'primary')?.pid
   expect({ term: termNow, pid: pidNow }, `${fault}: ${told}`).toEqual({ term, pid })
   return true
+}
+
+/** By the wall clock, the deadline at which the node's fence killed this process; undefined when it did not. */
+function fencedAt(node: string, pid: number): number | undefined {
+  const lines = readFileSync(join(cluster.stateDir, 'nodes', node, 'fence.log'), 'utf8')
+    .split('\n')
+    .slice(0, -1)
+  const killed = lines
+    .filter((line) => line.startsWith('{')) // Node's own complaints go there as well
+    .map((line) => JSON.parse(line) as { event: string; pid: number; at: string; lateMs: number })
+    .findLast((line) => line.event === 'fenced' && line.pid === pid)
+  return killed && Date.parse(killed.at) - killed.lateMs
 }
 
 interface Line {
@@ -190,15 +217,16 @@ it(`${FAULTS} random faults (seed ${SEED}): never two at once, back in time`, { 
     await sleep(clock, 1_050 + random() * 300)
     const fault = pick()
     const pid = primaryPid(before, 'worker')
+    const node = primary ?? ''
+    const slowness = watchSlowness()
+    const since = Date.now()
+    const undo = await fault.inject(node, pid)
     if (fault.bound === null) {
-      const since = Date.now()
-      await fault.inject(primary ?? '', pid)
       await sleep(clock, UNNOTICED_MS)
-      if (!(await expectUnnoticed(fault.name, since, term, pid))) tooBusy += 1
+      const slowMs = await slowness.ms()
+      if (!(await expectUnnoticed({ fault: fault.name, since, node, term, pid, slowMs }))) tooBusy += 1
       continue
     }
-    const slowness = watchSlowness()
-    const undo = await fault.inject(primary ?? '', pid)
     await cluster.until(`a new term after: ${fault.name}`, (status) => leads(status, term + 1))
     undo()
     const gap = await gapAround(term)
@@ -207,7 +235,7 @@ it(`${FAULTS} random faults (seed ${SEED}): never two at once, back in time`, { 
     expect(gap, `${fault.name}, fault ${count}`).toBeLessThan(boundMs)
   }
   for (const [name, all] of gaps) console.log(summary(name, all))
-  if (tooBusy > 0) console.log(`${tooBusy} times the machine was too busy to start an agent within a lease`)
+  if (tooBusy > 0) console.log(`${tooBusy} times the machine was too busy to start an agent or a fence within a lease`)
   expectNeverTwo(readLog())
 })
 
