@@ -105,6 +105,7 @@ async function perform(cluster: LocalCluster, shop: string, show: Show, signal: 
   return show.receipts(outcomes, [orders, workers]) && !signal.aborted
 }
 
+/** Each fault is done to a cluster that is whole: on a busy machine it may take a while after the one before. */
 async function suffer(
   fault: Fault,
   cluster: LocalCluster,
@@ -113,9 +114,15 @@ async function suffer(
   show: Show,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const before = await cluster.client.status()
+  const since = Date.now() // requests are counted while it is waited for calm, too
+  const before = await until(cluster, isNoFault(fault) ? () => true : isCalm, OVER_WITHIN_MS, signal)
   show.fault(fault.name)
   const from = Date.now()
+  if (!before) {
+    const what = signal.aborted ? 'not done: interrupted' : 'not done: the cluster was not whole again in time'
+    show.line(what)
+    return { fault: fault.name, what, detectedMs: null, backMs: null, tally: traffic.tally(since, from) }
+  }
   const injected = await fault.inject(cluster, before)
   const { doorDown } = injected
   if (doorDown) traffic.leave(doorDown)
@@ -130,8 +137,13 @@ async function suffer(
     what: injected.what,
     detectedMs: notice ? Date.parse(notice.at) - from : null,
     backMs,
-    tally: traffic.tally(from, Date.now() - CALM_MS / 2, doorDown),
+    tally: traffic.tally(since, Date.now() - CALM_MS / 2, doorDown),
   }
+}
+
+/** It brings back what an earlier fault took: the cluster is not whole before. */
+function isNoFault({ service }: Fault): boolean {
+  return service === undefined
 }
 
 function isNotice(event: EventRecord, fault: Fault, from: number): boolean {
@@ -146,17 +158,18 @@ async function collect(cluster: LocalCluster, events: EventRecord[], show: Show,
   }
 }
 
+/** The first status that is as wanted; undefined when none was in time. */
 async function until(
   cluster: LocalCluster,
   holds: (now: Status) => boolean,
   withinMs: number,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<Status | undefined> {
   const deadline = clock.mono() + withinMs
   while (clock.mono() < deadline && !signal.aborted) {
     const status = await cluster.client.status().catch(() => undefined) // no agent answers yet: ask again
-    if (status && holds(status)) return true
+    if (status && holds(status)) return status
     await sleep(clock, LOOK_EVERY_MS)
   }
-  return false
+  return undefined
 }
