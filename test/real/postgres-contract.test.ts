@@ -55,7 +55,7 @@ async function opened(bin: string | null): Promise<ReplicaWorld> {
     },
     async harm(node, how) {
       if (how === 'pause') await t.rows(node, 'select pg_wal_replay_pause()')
-      else process.kill(t.observe(node).pid, how === 'end' ? 'SIGKILL' : 'SIGSTOP')
+      else process.kill(t.pidOf(node), how === 'end' ? 'SIGKILL' : 'SIGSTOP')
     },
     async passUntil(done, withinMs = WITHIN_MS) {
       const end = systemClock.mono() + withinMs

@@ -16,7 +16,6 @@ import { startupPacket } from '../../src/balancer/postgres/startup.ts'
 import type { Route, Target } from '../../src/core/routing.ts'
 import { openDoor } from '../support/door.ts'
 import { everyPostgres } from './engines.ts'
-import type { Trio } from './postgres-trio.ts'
 import { APP, beginTrioDoor, clientOf, endTrioDoors, PRIMARY, type TrioWithDoor, targetOf } from './trio-door.ts'
 
 afterEach(endTrioDoors)
@@ -38,33 +37,17 @@ function connecting(
   return { client, connected: client.connect() }
 }
 
-/** Kills the postmaster of a, lets b lead in term 2, and tells the door. */
+/** Kills the postmaster of a, lets another one lead in term 2, and tells the door. */
 async function failOver({ trio: t, door }: TrioWithDoor): Promise<void> {
-  process.kill(t.observe('a').pid, 'SIGKILL')
+  process.kill(t.pidOf('a'), 'SIGKILL')
   await t.until('the end is seen', () => t.observe('a').state === 'stopped')
-  const next = await takeOver(t)
-  door.route([targetOf(t, next, 2)], PRIMARY)
-}
-
-/** Whichever of b and c has more leads in term 2, and a is not asked. */
-async function takeOver(t: Trio): Promise<string> {
-  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
-  const log = (node: string) => BigInt(t.observe(node).replica.position?.log ?? '0')
-  const [next = 'b', other = 'c'] = log('b') >= log('c') ? ['b', 'c'] : ['c', 'b']
-  const rule = t.rule(2, next)
-  const following = t.driver(other).follow(rule, t.address(next))
-  // Said again it waits again, which is what agents do when a machine is slow.
-  await t
-    .driver(next)
-    .lead(rule)
-    .catch(() => t.driver(next).lead(rule))
-  await following
-  return next
+  const { leader } = await t.failOver(2)
+  door.route([targetOf(t, leader, 2)], PRIMARY)
 }
 
 /** Kills the postmaster of a lone server and starts it again, as an agent does when that is the quickest way back. */
 async function restart({ trio: t, door }: TrioWithDoor): Promise<void> {
-  process.kill(t.observe('a').pid, 'SIGKILL')
+  process.kill(t.pidOf('a'), 'SIGKILL')
   await t.until('the end is seen', () => t.observe('a').state === 'stopped')
   await t.driver('a').lead(t.rule(1, 'a'))
   door.route([targetOf(t, 'a', 1)], PRIMARY)
@@ -177,7 +160,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await reader.query('insert into seen values (1)')
     const past = await t.connect('a')
     const old = targetOf(t, 'a', 1)
-    const next = await takeOver(t)
+    const { leader: next } = await t.failOver(2) // a is not asked
     door.route([old, targetOf(t, next, 2)], PRIMARY)
     await (await connect(place)).query('insert into seen values (2)')
     const count = 'select count(*)::int as n from seen'

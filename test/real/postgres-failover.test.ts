@@ -21,11 +21,11 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     const ledger = await Ledger.prepare(writer)
     ledger.begin(writer)
     await t.until('some rows', () => ledger.acknowledged.length > 100)
-    process.kill(t.observe('a').pid, 'SIGKILL')
+    process.kill(t.pidOf('a'), 'SIGKILL')
     await t.until('the end is seen', () => t.observe('a').state === 'stopped')
     await ledger.stop()
-    await failOver(t, 2)
-    const leader = t.observe('b').role === 'primary' ? 'b' : 'c'
+    const { leader, rule } = await t.failOver(2)
+    expect(t.observe(leader)).toMatchObject({ role: 'primary', term: 2, replica: { rule } })
     const client = await t.connect(leader)
     expect(await ledger.lost(client)).toEqual([])
     await client.query('insert into ledger (id) values (-1)')
@@ -47,7 +47,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     ledger.begin(writer)
     await t.until('some rows', () => ledger.acknowledged.length > 50)
     await ledger.stop()
-    process.kill(t.observe('a').pid, 'SIGSTOP')
+    process.kill(t.pidOf('a'), 'SIGSTOP')
     await t.until('it is seen as frozen', () => t.observe('a').hung)
     // Its other processes are alive: a commit there has nobody who could acknowledge it once both standbys are fenced.
     await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
@@ -56,10 +56,9 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
       acknowledged = true
     })
     phantom.catch(() => {}) // its server is ended while it waits
-    await failOver(t, 2)
+    const { leader } = await t.failOver(2)
     expect(acknowledged).toBe(false)
-    process.kill(t.observe('a').pid, 'SIGCONT')
-    const leader = t.observe('b').role === 'primary' ? 'b' : 'c'
+    process.kill(t.pidOf('a'), 'SIGCONT')
     await t.driver('a').follow(t.rule(2, leader), t.address(leader))
     await t.until('it counts again', () => !t.observe('a').replica.quarantined)
     expect(acknowledged).toBe(false)
@@ -73,16 +72,3 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect(readdirSync(join(kept, folder)).filter((name) => /^[0-9A-F]{24}$/.test(name)).length).toBeGreaterThan(0)
   })
 })
-
-/** What the core does: fence both, choose the furthest, let it lead and the other one follow. */
-async function failOver(t: Trio, term: number): Promise<void> {
-  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(term)))
-  const log = (node: string) => BigInt(t.observe(node).replica.position?.log ?? '0')
-  const [leader, other] = log('b') >= log('c') ? ['b', 'c'] : ['c', 'b']
-  const rule = t.rule(term, leader as string)
-  await Promise.all([
-    t.driver(leader as string).lead(rule),
-    t.driver(other as string).follow(rule, t.address(leader as string)),
-  ])
-  expect(t.observe(leader as string)).toMatchObject({ role: 'primary', term, replica: { ruleDurable: true, rule } })
-}

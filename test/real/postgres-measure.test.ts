@@ -34,7 +34,7 @@ test.skipIf(rounds === 0).each([
         ledger.begin(writer)
         await trio.until('some rows', () => (ledger?.acknowledged.length ?? 0) > had + 50)
         const t0 = systemClock.mono()
-        process.kill(trio.observe(leader).pid, fault)
+        process.kill(trio.pidOf(leader), fault)
         await trio.until('it is seen', () => trio.observe(leader).state === 'stopped' || trio.observe(leader).hung)
         const t1 = systemClock.mono()
         await Promise.all(others.map((node) => trio.driver(node).fence(term)))
@@ -54,7 +54,7 @@ test.skipIf(rounds === 0).each([
         await client.query('insert into ledger (id) values ($1)', [-term])
         const t4 = systemClock.mono()
         await following
-        if (fault === 'SIGSTOP') process.kill(trio.observe(leader).pid, 'SIGCONT')
+        if (fault === 'SIGSTOP') process.kill(trio.pidOf(leader), 'SIGCONT')
         const t5 = systemClock.mono()
         await trio.driver(leader).follow(rule, trio.address(next))
         const old = leader

@@ -29,6 +29,7 @@ test('the rule shrinks and grows in safe steps, each of them a row; a member tha
   expect(t.observe('a').replica).toMatchObject({ ruleDurable: true, rule: { id: 'three' } })
   // c is away: it cannot come in before it streams and has caught up, and nothing changes meanwhile.
   await t.driver('c').kill()
+  await t.untilMissed('c')
   await expect(t.driver('a').changeRule(t.rule(1, 'a', { id: 'four' }))).rejects.toMatchObject({
     code: 'UND_TIMED_OUT',
   })
@@ -49,19 +50,17 @@ test('a switchover: demoted, fenced, led by another, followed without a rewind; 
   await t.driver('a').demote(2)
   await ledger.stop()
   expect(t.observe('a')).toMatchObject({ state: 'stopped', failures: 0 })
-  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
-  const rule = t.rule(2, 'b')
-  await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
-  await t.driver('a').follow(rule, t.address('b'))
+  const { leader, rule } = await t.failOver(2)
+  await t.driver('a').follow(rule, t.address(leader))
   expect(t.observe('a').note).toBe('')
   expect(t.observe('a')).toMatchObject({ role: 'standby', replica: { quarantined: false, diverged: false } })
-  expect(await ledger.lost(await t.connect('b'))).toEqual([])
+  expect(await ledger.lost(await t.connect(leader))).toEqual([])
   await expect(t.driver('a').start({ role: 'primary', term: 1 })).rejects.toMatchObject({ code: 'UND_REFUSED' })
 })
 
 test('an agent that is replaced finds its primary and its standbys as they were', async () => {
   const t = await begin()
-  const { pid } = t.observe('a')
+  const pid = t.pidOf('a')
   for (const node of t.nodes) await t.restartAgent(node)
   await t.until('the rule is known to be durable', () => t.observe('a').replica.ruleDurable)
   expect(t.observe('a')).toMatchObject({ pid, role: 'primary', term: 1, state: 'running' })

@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import type { InstanceReport, NodeName } from '../../src/core/model.ts'
+import { furthest } from '../../src/core/quorum.ts'
 import type { Rule } from '../../src/core/replica.ts'
+import { leadDurably } from '../../src/drivers/contract-copies/world.ts'
 import type { DoorNeeds } from '../../src/drivers/door-needs.ts'
 import { doorPasswordOf } from '../../src/drivers/postgres/door-login.ts'
 import { createPostgresDriver } from '../../src/drivers/postgres/driver.ts'
@@ -27,6 +29,13 @@ export interface TrioOptions {
   readonly nodes?: readonly NodeName[]
   /** Another data folder for one node. */
   readonly data?: Readonly<Record<NodeName, string>>
+}
+
+/** Who is to lead, and who is to follow. */
+export interface Choice {
+  readonly leader: NodeName
+  readonly other: NodeName
+  readonly rule: Rule
 }
 
 export class Trio {
@@ -49,10 +58,17 @@ export class Trio {
     return driver
   }
 
-  observe(node: NodeName): InstanceReport & Required<Pick<InstanceReport, 'replica' | 'port' | 'pid'>> {
+  observe(node: NodeName): InstanceReport & Required<Pick<InstanceReport, 'replica' | 'port'>> {
     const report = this.driver(node).observe()
     if (!report.replica || report.port === undefined) throw new Error(`${node} was not adopted`)
-    return { pid: 0, ...report, replica: report.replica, port: report.port }
+    return { ...report, replica: report.replica, port: report.port }
+  }
+
+  /** To be signalled. There is no pid of nothing: a signal to 0 ends the runner and everything with it. */
+  pidOf(node: NodeName): number {
+    const { pid, state } = this.observe(node)
+    if (!pid) throw new Error(`nothing runs on ${node}: ${state}`)
+    return pid
   }
 
   address(node: NodeName): PrimaryAddress {
@@ -72,6 +88,51 @@ export class Trio {
     for (const node of rest) await this.driver(node).follow(this.rule(1, first), this.address(first))
     await this.until('every copy counts', () => rest.every((node) => !this.observe(node).replica.quarantined))
     await this.until('the rule is durable', () => this.observe(first).replica.ruleDurable)
+  }
+
+  /** What the core does when `a` is gone: b and c are fenced, and the one that has more is to lead. Fenced before they stay so. */
+  async choose(term: number): Promise<Choice> {
+    const fenced = await Promise.all(
+      ['b', 'c'].map(async (node) => {
+        await this.driver(node).fence(term)
+        const { position } = this.observe(node).replica
+        if (!position) throw new Error(`${node} says nothing`)
+        return { node, position }
+      }),
+    )
+    const leader = furthest(fenced)[0]?.node ?? 'b'
+    return { leader, other: leader === 'b' ? 'c' : 'b', rule: this.rule(term, leader) }
+  }
+
+  /** And leads, and the other one follows. */
+  async failOver(term: number): Promise<Choice> {
+    const choice = await this.choose(term)
+    await this.enact(choice.rule, choice.other)
+    return choice
+  }
+
+  /** Resolves when its primary leads durably and these follow it. */
+  async enact(rule: Rule, ...followers: readonly NodeName[]): Promise<void> {
+    const primary = this.address(rule.primary)
+    await Promise.all([
+      leadDurably(this.driver(rule.primary), rule),
+      ...followers.map((node) => this.driver(node).follow(rule, primary)),
+    ])
+  }
+
+  /** For a test in which one of them has to lead: until `node` has what `other` has. `a` still runs, and gives it to it. */
+  async untilAsFarAs(node: NodeName, other: NodeName): Promise<void> {
+    await this.until(`${node} to have what ${other} has`, async () => {
+      const wanted = await this.#logOn(other)
+      return (await this.#logOn(node)) >= wanted
+    })
+  }
+
+  /** A server that was killed counts as streaming for a moment more: until the primary has seen that it does not. */
+  async untilMissed(node: NodeName, primary = 'a'): Promise<void> {
+    const there = `select 1 from pg_stat_replication where application_name = '${node}'
+      union all select 1 from pg_replication_slots where slot_name = 'understudy_${node}' and active`
+    await this.until(`${primary} misses ${node}`, async () => (await this.rows(primary, there)).length === 0)
   }
 
   /** The agent of a node dies and a new one comes: what runs goes on running. */
@@ -110,7 +171,7 @@ export class Trio {
     return { user: DOOR_ROLE, password: doorPasswordOf('db', secretFor), database: DATABASE }
   }
 
-  until(what: string, look: () => Promise<boolean> | boolean, withinMs = 30_000): Promise<unknown> {
+  until<T>(what: string, look: () => Promise<T> | T, withinMs = 30_000): Promise<NonNullable<T>> {
     return until({ clock: systemClock, everyMs: 5, withinMs, what }, look)
   }
 
@@ -130,6 +191,15 @@ export class Trio {
       await this.driver(node).close()
     }
     rmSync(this.root, { recursive: true, force: true })
+  }
+
+  async #logOn(node: NodeName): Promise<bigint> {
+    const [row] = await this.rows(
+      node,
+      `select case when pg_is_in_recovery() then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+         else pg_current_wal_flush_lsn() end - '0/0'::pg_lsn as log`,
+    )
+    return BigInt(String(row?.log ?? 0))
   }
 
   #open(node: NodeName): ReplicaDriver {

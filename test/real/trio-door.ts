@@ -46,7 +46,7 @@ export async function endTrioDoors(): Promise<void> {
 /** The line of the table for the server of this node. */
 export function targetOf(t: Trio, node: string, term: number, change: Partial<Target> = {}): Target {
   const { host, port } = t.address(node)
-  return { id: `db@${node}:${t.observe(node).pid}`, node, host, port, state: 'serving', term, ...change }
+  return { id: `db@${node}:${t.observe(node).pid ?? 0}`, node, host, port, state: 'serving', term, ...change }
 }
 
 /** Not yet connected. */
