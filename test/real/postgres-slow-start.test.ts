@@ -1,7 +1,8 @@
 /** A server that takes long to be whole again after a crash is at work and not ill. */
-import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { afterEach, expect, test } from 'vitest'
 import { systemClock } from '../../src/lib/clock.ts'
+import { childrenOf } from '../../src/lib/proc.ts'
 import { Trio } from './postgres-trio.ts'
 
 let trio: Trio | undefined
@@ -15,17 +16,7 @@ test('a standby that replays for long after a crash is not called unhealthy: it 
   trio = new Trio()
   await trio.begin()
   const t = trio
-  process.kill(t.observe('b').pid, 'SIGKILL')
-  await t.until('the end is seen', () => t.observe('b').state === 'stopped')
-  const started = t.driver('b').start({ role: 'standby', term: 0 })
-  started.catch(() => {}) // awaited below
-  // The process that replays is held up, as much log would hold it up.
-  let replaying = 0
-  await t.until('its replay', () => {
-    replaying = startupOf(t.observe('b').pid)
-    return replaying > 0
-  })
-  process.kill(replaying, 'SIGSTOP')
+  const { started, replaying } = await t.until('b held up in its replay', () => heldUp(t), 60_000)
   try {
     const seen = new Set<string>()
     const from = systemClock.mono()
@@ -42,19 +33,34 @@ test('a standby that replays for long after a crash is not called unhealthy: it 
   await t.until('it is well', () => t.observe('b').health === 'healthy')
 }, 120_000)
 
-function startupOf(postmaster: number): number {
-  if (postmaster === 0) return 0
+/** b crashes and starts, and the process that replays is held up, as much log would do it. Undefined: it had done its work before. */
+async function heldUp(t: Trio): Promise<{ started: Promise<void>; replaying: number } | undefined> {
+  process.kill(t.pidOf('b'), 'SIGKILL')
+  await t.until('the end is seen', () => t.observe('b').state === 'stopped')
+  const started = t.driver('b').start({ role: 'standby', term: 0 })
+  started.catch(() => {}) // awaited by whoever gets it
+  const replaying = await t.until('its replay', () => childrenOf(t.observe('b').pid ?? 0).find(isReplay))
+  process.kill(replaying, 'SIGSTOP')
+  if (await isStarting(t)) return { started, replaying }
+  process.kill(replaying, 'SIGCONT')
+  await started
+  return undefined
+}
+
+function isReplay(pid: number): boolean {
   try {
-    const lines = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(postmaster)], { encoding: 'utf8' }).split(
-      '\n',
-    )
-    return Number(
-      lines
-        .find((line) => / startup/.test(line))
-        ?.trim()
-        .split(' ')[0] ?? 0,
-    )
+    return /^postgres: (.*: )?startup/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
   } catch {
-    return 0 // it has no children yet
+    return false // gone meanwhile
+  }
+}
+
+async function isStarting(t: Trio): Promise<boolean> {
+  try {
+    await (await t.connect('b')).end()
+    return false
+  } catch (error) {
+    if ((error as { code?: string }).code === '57P03') return true
+    throw error
   }
 }
