@@ -22,7 +22,7 @@ import { furthest } from '../../src/core/quorum.ts'
 import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'
 import { ShortCable } from '../support/short-cable.ts'
 import { systemPostgres } from './engines.ts'
-import { Ledger, Trio } from './postgres-trio.ts'
+import { type Choice, Ledger, Trio } from './postgres-trio.ts'
 
 let trio: Trio | undefined
 const cleanUps: (() => void)[] = []
@@ -53,22 +53,25 @@ function withRewind(script: string): string {
   return folder
 }
 
-/** `a` led and holds a row that nobody acknowledged; `b` leads in term 2 and `c` follows it. Returns what was acknowledged. */
-async function divergedA(t: Trio): Promise<Ledger> {
+interface Diverged extends Choice {
+  /** What was acknowledged before. */
+  readonly ledger: Ledger
+}
+
+/** `a` led and holds a row that nobody acknowledged; another one leads in term 2, and the third follows it. */
+async function divergedA(t: Trio): Promise<Diverged> {
   const writer = await t.connect('a')
   const ledger = await Ledger.prepare(writer)
   ledger.begin(writer)
   await t.until('some rows', () => ledger.acknowledged.length > 50)
   await ledger.stop()
-  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
+  await t.choose(2)
   writer.query('insert into ledger (id) values (-7)').catch(() => {}) // its server is ended while it waits
   await t.until('it waits', async () => {
     const waits = "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'insert into ledger%'"
     return (await t.rows('a', waits)).length === 1
   })
-  const rule = t.rule(2, 'b')
-  await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
-  return ledger
+  return { ledger, ...(await t.failOver(2)) }
 }
 
 test.skipIf(!systemPostgres)(
@@ -77,8 +80,8 @@ test.skipIf(!systemPostgres)(
     // It tears the folder, as one that was interrupted would have: pages are gone, and the control file is the old one.
     const bin = withRewind('rm -f "$2"/base/*/pg_filenode.map; echo "pg_rewind: error: the disk gave up" >&2; exit 1')
     const t = await begin({ bin })
-    const ledger = await divergedA(t)
-    await t.driver('a').follow(t.rule(2, 'b'), t.address('b'))
+    const { ledger, leader, rule } = await divergedA(t)
+    await t.driver('a').follow(rule, t.address(leader))
     await t.until('it counts again', () => !t.observe('a').replica.quarantined)
     expect(await ledger.lost(await t.connect('a'))).toEqual([])
     expect(await t.rows('a', 'select 1 from ledger where id = -7')).toEqual([])
@@ -90,8 +93,8 @@ test.skipIf(!systemPostgres)(
   async () => {
     const bin = withRewind('rm -f "$2"/base/*/pg_filenode.map; exec sleep 1000')
     const t = await begin({ bin })
-    const ledger = await divergedA(t)
-    const following = t.driver('a').follow(t.rule(2, 'b'), t.address('b'))
+    const { ledger, leader, other, rule } = await divergedA(t)
+    const following = t.driver('a').follow(rule, t.address(leader))
     following.catch(() => {}) // its agent dies
     await t.until('the rewind to tear the folder', () => {
       const base = join(t.dataOf('a'), 'base')
@@ -104,10 +107,10 @@ test.skipIf(!systemPostgres)(
     await t.driver('a').fence(3)
     expect(t.observe('a')).toMatchObject({ state: 'stopped', replica: { fenced: true, position: null } })
     await expect(t.driver('a').start({ role: 'standby', term: 0 })).rejects.toMatchObject({ code: 'UND_REFUSED' })
-    await Promise.all([t.driver('b').fence(3), t.driver('c').fence(3)])
-    const rule = t.rule(3, 'b')
-    await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
-    await t.driver('a').follow(rule, t.address('b'))
+    await Promise.all([leader, other].map((node) => t.driver(node).fence(3)))
+    const next = t.rule(3, leader)
+    await t.enact(next, other)
+    await t.driver('a').follow(next, t.address(leader))
     await t.until('it counts again', () => !t.observe('a').replica.quarantined)
     expect(await ledger.lost(await t.connect('a'))).toEqual([])
   },
@@ -118,16 +121,16 @@ test.skipIf(!systemPostgres)(
   'trap 22: a pg_rewind that does not get on holds up nobody: a fence ends it, and a copy follows',
   async () => {
     const t = await begin({ bin: withRewind('exec sleep 1000') }) // its source is frozen
-    const ledger = await divergedA(t)
-    const following = t.driver('a').follow(t.rule(2, 'b'), t.address('b'))
+    const { ledger, leader, other, rule } = await divergedA(t)
+    const following = t.driver('a').follow(rule, t.address(leader))
     following.catch(() => {}) // called off below
     await t.until('the rewind', () => t.observe('a').note.startsWith('rewinding') && t.observe('a').state === 'stopped')
     const began = performance.now()
     await Promise.all(t.nodes.map((node) => t.driver(node).fence(3)))
     expect(performance.now() - began).toBeLessThan(10_000)
     expect(t.observe('a').replica).toMatchObject({ fenced: true, position: null })
-    const rule = t.rule(3, 'c')
-    await Promise.all([t.driver('c').lead(rule), t.driver('a').follow(rule, t.address('c'))])
+    // It was in the only quorum that term 2 had, so it has all of it.
+    await t.enact(t.rule(3, other), 'a')
     await t.until('it counts again', () => !t.observe('a').replica.quarantined)
     expect(await ledger.lost(await t.connect('a'))).toEqual([])
   },
@@ -135,7 +138,7 @@ test.skipIf(!systemPostgres)(
 )
 
 test('a copy whose source falls silent is begun anew, and nothing of it stays', async () => {
-  const t = await begin({ options: { timing: { ...POSTGRES_DEFAULTS.timing, copySilentMs: 500 } } })
+  const t = await begin({ options: { timing: { ...POSTGRES_DEFAULTS.timing, copySilentMs: 5_000 } } })
   await t.driver('c').kill()
   rmSync(t.dataOf('c'), { recursive: true })
   const cable = await ShortCable.to(t.observe('a').port, 5_000_000)
@@ -184,17 +187,16 @@ test('trap 23: the slot of a dead standby is bounded, and that standby is copied
 test('trap 23: after a promotion every member has a slot on the new primary, also for the old one', async () => {
   const t = await begin()
   await t.driver('a').kill()
-  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
-  const rule = t.rule(2, 'b')
-  await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
+  const { leader, other } = await t.failOver(2)
   const names = async () =>
-    (await t.rows('b', 'select slot_name as it from pg_replication_slots order by 1')).map((row) => row.it)
-  await t.until('slots for both', async () => (await names()).join() === 'understudy_a,understudy_c')
+    (await t.rows(leader, 'select slot_name as it from pg_replication_slots order by 1')).map((row) => row.it)
+  await t.until('slots for both', async () => (await names()).join() === `understudy_a,understudy_${other}`)
 })
 
 test('trap 23: a member that has no slot on the primary asks for one, instead of saying that it follows', async () => {
   const t = await begin()
   await t.driver('c').kill()
+  await t.untilMissed('c')
   await t.rows('a', "select pg_drop_replication_slot('understudy_c')")
   await t.driver('c').follow(t.rule(1, 'a'), t.address('a'))
   await t.until('it streams', () => t.observe('c').replica.receivingFrom === 'a')
@@ -262,10 +264,7 @@ test('trap 13: what a standby shows may vanish when nobody acknowledged it; it i
   await Promise.all([t.driver('a').kill(), t.driver('b').kill()])
   await t.driver('c').fence(2) // one of two is enough where both must confirm
   const rule = t.rule(2, 'c', { k: 1, members: ['b'] })
-  const leading = t.driver('c').lead(rule)
-  leading.catch(() => {}) // awaited below
-  await t.driver('b').follow(rule, t.address('c'))
-  await leading.catch(() => t.driver('c').lead(rule))
+  await t.enact(rule, 'b')
   expect(acknowledged).toBe(false)
   expect(await ledger.lost(await t.connect('c'))).toEqual([])
   for (const node of ['b', 'c']) expect(await t.rows(node, 'select 1 from ledger where id = 13')).toEqual([])
@@ -276,12 +275,11 @@ test('trap 19: a longer log of an older term loses against a shorter one of a ne
   const t = await begin()
   const writer = await t.connect('a')
   await Ledger.prepare(writer)
-  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
+  await t.choose(2)
   // Much that nobody will ever acknowledge: the old primary's log is by far the longest.
   await writer.query('set synchronous_commit = local')
   await writer.query('insert into ledger (id) select generate_series(1000, 40000)')
-  const rule = t.rule(2, 'b')
-  await Promise.all([t.driver('b').lead(rule), t.driver('c').follow(rule, t.address('b'))])
+  const { leader } = await t.failOver(2)
   await Promise.all(['a', 'b', 'c'].map((node) => t.driver(node).fence(3)))
   const fenced = ['a', 'b', 'c'].map((node) => {
     const { position } = t.observe(node).replica
@@ -289,16 +287,17 @@ test('trap 19: a longer log of an older term loses against a shorter one of a ne
     return { node, position }
   })
   const log = (node: string) => BigInt(fenced.find((one) => one.node === node)?.position.log ?? '0')
-  expect(log('a') > log('b')).toBe(true)
+  expect(log('a') > log(leader)).toBe(true)
   expect(furthest(fenced).map(({ node }) => node)).not.toContain('a')
 })
 
 test('trap 19: a copy that was catching up does not call what it has newer than it is', async () => {
   const t = await begin()
   await t.driver('c').kill()
+  await t.untilAsFarAs('b', 'a')
   // All of term 2 without c: what is acknowledged in it is on b and a.
   await Promise.all(['a', 'b'].map((node) => t.driver(node).fence(2)))
-  await Promise.all([t.driver('b').lead(t.rule(2, 'b')), t.driver('a').follow(t.rule(2, 'b'), t.address('b'))])
+  await t.enact(t.rule(2, 'b'), 'a')
   const writer = await t.connect('b')
   const ledger = await Ledger.prepare(writer)
   await writer.query('create table filler (it text)')
@@ -330,8 +329,9 @@ test('trap 19: a copy that was catching up does not call what it has newer than 
 test('trap 20: a member gives log to others while it leads, and at no other time', async () => {
   const t = await begin()
   await t.driver('c').kill()
+  await t.untilAsFarAs('b', 'a')
   await Promise.all(['a', 'b'].map((node) => t.driver(node).fence(2)))
-  await Promise.all([t.driver('b').lead(t.rule(2, 'b')), t.driver('a').follow(t.rule(2, 'b'), t.address('b'))])
+  await t.enact(t.rule(2, 'b'), 'a')
   // It was told to follow a, the primary of then; what a has now may be of a promotion that never becomes durable.
   await t.driver('c').start({ role: 'standby', term: 0 })
   await t.until('it has tried', () => {
@@ -352,14 +352,14 @@ test('trap 25: an archive gets the history and every segment of the new timeline
   const command = `test ! -f ${archive}/wal/%f && cp %p ${archive}/wal/%f.new && mv ${archive}/wal/%f.new ${archive}/wal/%f`
   const settings = { ...SETTINGS, archive_mode: 'on', archive_command: command }
   const t = await begin({ options: { settings } })
-  const ledger = await divergedA(t)
-  await t.driver('a').follow(t.rule(2, 'b'), t.address('b'))
-  await t.rows('b', 'select pg_switch_wal()')
+  const { ledger, leader, rule } = await divergedA(t)
+  await t.driver('a').follow(rule, t.address(leader))
+  await t.rows(leader, 'select pg_switch_wal()')
   await ledger.stop()
   const archived = () => readdirSync(join(archive, 'wal'))
   await t.until('the history of timeline 2', () => archived().includes('00000002.history'))
   await t.until('a segment of timeline 2', () => archived().some((name) => /^00000002[0-9A-F]{16}$/.test(name)))
-  const [row] = await t.rows('b', 'select failed_count::int as failed, last_failed_wal as wal from pg_stat_archiver')
+  const [row] = await t.rows(leader, 'select failed_count::int as failed, last_failed_wal as wal from pg_stat_archiver')
   expect(row).toEqual({ failed: 0, wal: null })
   // The last segment of the old timeline is complete on nobody: the new primary archives its part under another name.
   expect(archived().some((name) => /^00000001[0-9A-F]{16}\.partial$/.test(name))).toBe(true)
