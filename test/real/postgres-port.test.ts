@@ -44,7 +44,7 @@ test('a standby whose port was taken starts on another one, and says so', async 
   expect(notes.join('\n')).toContain(`another program listens on 127.0.0.1:${before}`)
   await t.driver('b').follow(t.rule(1, 'a'), t.address('a'))
   await t.restartAgent('b') // it is on the record: the next agent finds it there
-  expect(t.observe('b').replica.receivingFrom).toBe('a')
+  await t.until('it streams', () => t.observe('b').replica.receivingFrom === 'a')
 })
 
 test('a primary whose port was taken starts on another one, and its standbys come there', async () => {
