@@ -11,6 +11,7 @@ import { compileCluster } from '../../src/config/compile.ts'
 import { defineCluster } from '../../src/config/define.ts'
 import type { ClusterSpec } from '../../src/core/model.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
+import { until } from '../../src/lib/until.ts'
 import { type LocalCluster, startLocal } from '../../src/local/start.ts'
 
 export const PROGRAMS = join(import.meta.dirname, 'programs')
@@ -130,4 +131,45 @@ export function primaryPid(status: Status, name: string): number {
   const pid = serviceOf(status, name).instances.find(({ role, healthy }) => role === 'primary' && healthy)?.pid
   if (!pid) throw new Error(`${name} has no healthy primary`)
   return pid
+}
+
+/** Of a primary that is well. On a busy machine a probe may be late for a moment, and then there is none. */
+export async function untilPrimaryPid(cluster: TestCluster, name: string): Promise<number> {
+  const isLed = (status: Status) => {
+    return serviceOf(status, name).instances.some(({ role, healthy, pid }) => role === 'primary' && healthy && pid)
+  }
+  return primaryPid(await cluster.until('a primary that is well', isLed, 40_000), name)
+}
+
+/** Longer than one may be pending. */
+const SWITCHOVER_WITHIN_MS = 45_000
+
+export type SwitchoverOutcome = { readonly to: string } | { readonly calledOff: string }
+
+/** Resolves when it is accepted; `outcome` says what became of it: it may rightly be called off, or not even be begun. */
+export async function askSwitchover(
+  cluster: TestCluster,
+  name: string,
+): Promise<{ readonly outcome: Promise<SwitchoverOutcome> }> {
+  const { client } = cluster.local
+  const { primary: from } = await cluster.service(name)
+  const seen = new Set((await client.events()).map(({ id }) => id))
+  const refusal = await client.switchover({ service: name }).then(
+    () => undefined,
+    (error: { code?: string; message: string }) => {
+      if (error.code !== 'UND_REFUSED') throw error
+      return error.message
+    },
+  )
+  if (refusal !== undefined) return { outcome: Promise.resolve({ calledOff: refusal }) }
+  const patience = { clock, everyMs: 20, withinMs: SWITCHOVER_WITHIN_MS, what: 'the end of a switchover' }
+  const outcome = until(patience, async () => {
+    const now = await cluster.service(name).catch(() => undefined) // an agent that is asked may be slow
+    if (now?.healthy && now.primary !== null && now.primary !== from) return { to: now.primary }
+    const events = await client.events().catch(() => [])
+    const off = events.find((one) => one.rule === 'switchover-called-off' && one.service === name && !seen.has(one.id))
+    return off && { calledOff: off.why }
+  })
+  outcome.catch(() => {}) // whoever asked looks at it later
+  return { outcome }
 }

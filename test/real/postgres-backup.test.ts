@@ -11,7 +11,7 @@ import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Status } from '../../src/api/contract.ts'
 import { postgres } from '../../src/config/define.ts'
-import { type Prepared, primaryPid, serviceOf, startCluster, type TestCluster } from './cluster.ts'
+import { type Prepared, serviceOf, startCluster, type TestCluster, untilPrimaryPid } from './cluster.ts'
 import { DoorWriter } from './postgres-writer.ts'
 
 const LISTEN = 5432
@@ -49,7 +49,7 @@ describe.each([
     const rows = await ids(restored)
     expect(acknowledged.filter((id) => !rows.has(id))).toEqual([])
     const second = await write(restored)
-    process.kill(primaryPid(await restored.status(), 'db'), 'SIGKILL')
+    process.kill(await untilPrimaryPid(restored, 'db'), 'SIGKILL')
     await second.untilAcknowledged(50)
     await restored.until('all are well again', isWhole, 60_000)
     expect(await second.lost()).toEqual([])

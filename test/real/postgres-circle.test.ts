@@ -20,7 +20,7 @@ test.skipIf(!systemPostgres)('a former primary that must rewind confirms the fir
   const [writer, watcher] = [await t.connect('a'), await t.connect('a')]
   await writer.query('create table ballast as select n, repeat(md5(n::text), 4) from generate_series(1, 60000) n')
   await writer.query('create table phantoms (n int)')
-  process.kill(t.observe('a').pid, 'SIGSTOP')
+  process.kill(t.pidOf('a'), 'SIGSTOP')
   await t.until('it is seen as frozen', () => t.observe('a').hung)
   await t.driver('b').fence(2)
   writer.query('insert into phantoms values (1)').catch(() => {}) // its server is ended while it waits
@@ -31,7 +31,7 @@ test.skipIf(!systemPostgres)('a former primary that must rewind confirms the fir
   const rule = t.rule(2, 'b')
   const leads = t.driver('b').lead(rule)
   leads.catch(() => {}) // it goes on trying when that takes longer than it may
-  process.kill(t.observe('a').pid, 'SIGCONT')
+  process.kill(t.pidOf('a'), 'SIGCONT')
   await t.driver('a').follow(rule, t.address('b'))
   await t.until('the row of its rule is durable', () => t.observe('b').replica.ruleDurable)
   expect(await t.rows('b', 'select * from phantoms')).toEqual([])

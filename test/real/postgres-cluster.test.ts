@@ -6,7 +6,7 @@ import { readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { postgres } from '../../src/config/define.ts'
-import { primaryPid, serviceOf, startCluster, type TestCluster } from './cluster.ts'
+import { askSwitchover, serviceOf, startCluster, type TestCluster, untilPrimaryPid } from './cluster.ts'
 import { anyPostgres } from './engines.ts'
 import { DoorWriter } from './postgres-writer.ts'
 import { watchSlowness } from './slowness.ts'
@@ -61,7 +61,7 @@ async function write(cluster: TestCluster, node = 'a'): Promise<DoorWriter> {
 test('the postmaster of the primary is killed: writes go on, and nothing acknowledged is lost', async () => {
   const cluster = await begin()
   const writer = await write(cluster)
-  const pid = primaryPid(await cluster.status(), 'db')
+  const pid = await untilPrimaryPid(cluster, 'db')
   await expectGap(writer, 'postmaster killed', 1_000, () => process.kill(pid, 'SIGKILL'))
   await untilWhole(cluster)
   expect(await writer.lost()).toEqual([])
@@ -84,8 +84,9 @@ test('every process of the primary is frozen: another leads, and what thaws come
 
 test("all of the primary's node is killed at once: writes go on through another node's door; it comes back", async () => {
   const cluster = await begin()
-  const node = await primaryOf(cluster)
-  const writer = await write(cluster, node === 'a' ? 'b' : 'a')
+  const door = (await primaryOf(cluster)) === 'a' ? 'b' : 'a'
+  const writer = await write(cluster, door)
+  const node = await primaryBeside(cluster, door)
   const left = serversOf(cluster, node)
   await expectGap(writer, 'node lost', 2_000, async () => {
     await cluster.local.killNode(node)
@@ -99,10 +100,19 @@ test("all of the primary's node is killed at once: writes go on through another 
 test('a switchover: the writer pauses, and nothing is lost', async () => {
   const cluster = await begin()
   const writer = await write(cluster)
-  const from = await primaryOf(cluster)
-  await expectGap(writer, 'switchover', 1_500, () => cluster.local.client.switchover({ service: 'db' }))
-  await cluster.until('another one leads', (status) => serviceOf(status, 'db').primary !== from)
-  await untilWhole(cluster)
+  for (;;) {
+    const [told, { term }] = [writer.told(), await cluster.service('db')]
+    let asked: Awaited<ReturnType<typeof askSwitchover>> | undefined
+    await expectGap(writer, 'switchover', 1_500, async () => {
+      asked = await askSwitchover(cluster, 'db')
+    })
+    const became = await asked?.outcome
+    await untilWhole(cluster)
+    if (became && 'to' in became) break
+    // It may rightly be called off. Then nothing has happened to anybody, and it is asked for again.
+    expect((await cluster.service('db')).term).toBe(term)
+    expect(writer.told()).toBe(told)
+  }
   expect(await writer.lost()).toEqual([])
 }, 240_000)
 
@@ -122,9 +132,18 @@ async function expectGap(writer: DoorWriter, fault: string, quietMs: number, inj
 }
 
 async function primaryOf(cluster: TestCluster): Promise<string> {
-  const { primary } = await cluster.service('db')
-  if (!primary) throw new Error('nobody leads')
-  return primary
+  const status = await cluster.until('somebody leads', (now) => serviceOf(now, 'db').primary !== null)
+  return serviceOf(status, 'db').primary ?? ''
+}
+
+/** Who leads, when it is not this node: the lead may have moved there meanwhile, and then it is asked to move on. */
+async function primaryBeside(cluster: TestCluster, node: string): Promise<string> {
+  for (;;) {
+    const primary = await primaryOf(cluster)
+    if (primary !== node) return primary
+    await (await askSwitchover(cluster, 'db')).outcome
+    await untilWhole(cluster)
+  }
 }
 
 /** Every process of the server of a node: all of them stand in its data folder. */
