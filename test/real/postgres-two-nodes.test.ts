@@ -55,9 +55,12 @@ test("degrade 'block', the standby's node is lost: writes wait, `why` says for w
   const { p, l, primary, standby } = await begin('block')
   await p.killNode(standby)
   await untilWritesWait(l)
-  const { now, problems } = await p.client.why('db')
-  const said = [now, ...problems.map(({ why }) => why)].join('\n')
-  expect(said).toMatch(new RegExp(`writes to db wait: ${standby} cannot confirm them`))
+  await until({ clock, everyMs: 100, withinMs: 30_000, what: '`why` that says for whom writes wait' }, async () => {
+    const { now, problems } = await p.client.why('db')
+    return [now, ...problems.map(({ why }) => why)]
+      .join('\n')
+      .includes(`writes to db wait: ${standby} cannot confirm them`)
+  })
   expect(serviceOf(await p.status(), 'db').primary).toBe(primary)
   p.startNode(standby)
   await expectAllThere(p, l)
