@@ -54,10 +54,7 @@ async function handOver(t: Trio, node: 'b' | 'c'): Promise<void> {
   await t.driver('a').demote(2)
   const other = node === 'b' ? 'c' : 'b'
   await Promise.all([node, other].map((each) => t.driver(each).fence(2)))
-  const rule = t.rule(2, node, { members: [other] })
-  const following = t.driver(other).follow(rule, t.address(node))
-  await t.driver(node).lead(rule)
-  await following
+  await t.enact(t.rule(2, node, { members: [other] }), other)
 }
 
 async function expectWhole(sessions: readonly pg.Client[]): Promise<void> {

@@ -51,7 +51,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     for (const node of t.nodes) {
       await t.until(`${node} has it`, () => isThere(t, node))
       await asDoor(t, node, async (client) => {
-        await t.until('the role', async () => (await verifier(client, 'visitor')) !== null)
+        await t.until('the role that was made last', async () => (await verifier(client, 'big')) !== null)
         expect(await verifier(client, 'visitor')).toMatch(/^SCRAM-SHA-256\$4096:/)
         expect(await verifier(client, 'big')).toMatch(/^md5/)
         for (const other of ['postgres', 'understudy_replica', 'understudy_door', 'group_of_people', 'nobody'])

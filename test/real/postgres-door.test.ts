@@ -399,8 +399,9 @@ async function doomed(
   unanswered?: string,
 ): Promise<{ ended: Promise<Told> }> {
   const client = await connect(place)
+  const ended = new Promise<Told>((resolve) => client.once('error', resolve)) // it may be cut while this is being said
   for (const text of texts) await client.query(text)
-  if (unanswered === undefined) return { ended: new Promise((resolve) => client.once('error', resolve)) }
+  if (unanswered === undefined) return { ended }
   const failed = client.query(unanswered)
   failed.catch(() => {}) // looked at below
   const rows = () => place.trio.rows('a', `select 1 from pg_stat_activity where query = '${unanswered}'`)
