@@ -156,7 +156,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'switchover',
     weight: 3,
     inject: async ({ place, primary }) => {
-      await place.client.switchover({ service: 'db' })
+      if ((await asked(place)) === 'refused') return
       const patience = { clock, everyMs: 50, withinMs: 8_000, what: 'another primary' }
       await until(patience, async () => (await primaryNow(place)) !== primary).catch(() => {}) // it may be called off
     },
@@ -165,7 +165,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'switchover, primary killed within it',
     weight: 2,
     inject: async ({ place, primary, random }) => {
-      await place.client.switchover({ service: 'db' })
+      await asked(place)
       await sleep(clock, random() * 300)
       kill(place, primary)
     },
@@ -306,11 +306,37 @@ async function cancelledCommits({ place, primary, standbys, random }: Scene): Pr
   return thaw
 }
 
+/** A refusal is right when nobody could lead at that moment, and then nothing has happened. */
+async function asked(place: Place, to?: string): Promise<'accepted' | 'refused'> {
+  try {
+    await place.client.switchover({ service: 'db', ...(to === undefined ? {} : { to }) })
+    return 'accepted'
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'UND_REFUSED') return 'refused'
+    throw error
+  }
+}
+
+/** Longer than one may be pending. */
+const SWITCHOVER_WITHIN_MS = 45_000
+
+/** A switchover may rightly be called off: when another one leads still, and none is pending, it is asked for again. */
 async function moveTo({ place }: Scene, node: string): Promise<void> {
-  await place.client.switchover({ service: 'db', to: node })
-  await until({ clock, everyMs: 50, withinMs: 30_000, what: `a switchover to ${node}` }, async () => {
-    return (await place.untilWhole(30_000)) === node
+  let isPending: () => Promise<boolean> = async () => false
+  await until({ clock, everyMs: 50, withinMs: 120_000, what: `a switchover to ${node}` }, async () => {
+    if ((await primaryNow(place)) === node) return (await place.untilWhole(30_000)) === node
+    if (await isPending()) return false
+    const before = new Set(await callOffs(place))
+    const untilMs = clock.mono() + SWITCHOVER_WITHIN_MS
+    if ((await asked(place, node)) === 'accepted')
+      isPending = async () => clock.mono() < untilMs && (await callOffs(place)).every((id) => before.has(id))
+    return false
   })
+}
+
+async function callOffs(place: Place): Promise<string[]> {
+  const events = await place.client.events()
+  return events.filter(({ rule }) => rule === 'switchover-called-off').map(({ id }) => id)
 }
 
 async function fillDisk({ place, random }: Scene): Promise<() => void> {

@@ -132,7 +132,7 @@ export class Place {
   }
 
   /** A session of the superuser, beside the door. */
-  async session(node: string): Promise<pg.Client> {
+  async session(node: string, answerWithinMs = 5_000): Promise<pg.Client> {
     const record = readJson(join(this.folder(node), 'member.json')) as { port?: number } | undefined
     const client = new pg.Client({
       host: join(this.folder(node), 'run'),
@@ -140,7 +140,7 @@ export class Place {
       user: 'postgres',
       database: 'shop',
       connectionTimeoutMillis: 2_000,
-      query_timeout: 5_000,
+      query_timeout: answerWithinMs,
     })
     client.on('error', () => {}) // a server that was killed: whoever waits for an answer hears of it there
     await client.connect()
@@ -154,11 +154,13 @@ export class Place {
       await this.ask(primary, 'create table passing (); drop table passing')
       await this.ask(primary, 'select pg_switch_wal()')
     }
-    for (const node of [primary, ...this.nodes.filter((one) => one !== primary)]) await this.ask(node, 'checkpoint')
+    // What is not on the disk yet is written out, on a machine that may be busy with anything.
+    for (const node of [primary, ...this.nodes.filter((one) => one !== primary)])
+      await this.ask(node, 'checkpoint', 60_000)
   }
 
-  async ask(node: string, text: string): Promise<Record<string, unknown>[]> {
-    const client = await this.session(node)
+  async ask(node: string, text: string, answerWithinMs?: number): Promise<Record<string, unknown>[]> {
+    const client = await this.session(node, answerWithinMs)
     try {
       return (await client.query(text)).rows
     } finally {
