@@ -85,9 +85,8 @@ test('trap 3: the position is read when nothing can be added to it any more, and
   const { leader, other, rule } = await t.choose(2)
   const told = [log(t, 'b'), log(t, 'c')]
   // What was confirmed before the fence may still be on its way to the writer: the next row waits for ever.
-  await t.until('a row waits', async () => {
-    return (await t.rows('a', "select 1 from pg_stat_activity where wait_event = 'SyncRep'")).length === 1
-  })
+  const waits = "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'insert into ledger%'"
+  await t.until('a row waits', async () => (await t.rows('a', waits)).length === 1)
   const count = ledger.acknowledged.length
   const later = async (node: string) => {
     const [row] = await t.rows(
