@@ -128,7 +128,7 @@ async function expectGap(writer: DoorWriter, fault: string, quietMs: number, inj
   console.log(
     `${fault}: longest gap ${Math.round(gapMs)} ms (the machine was ${Math.round(slowMs)} ms slow); ${writer.told()}`,
   )
-  expect(gapMs).toBeLessThan(quietMs + 20 * slowMs)
+  expect(gapMs).toBeLessThan(quietMs + 6 * slowMs)
 }
 
 async function primaryOf(cluster: TestCluster): Promise<string> {

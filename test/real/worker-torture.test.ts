@@ -25,7 +25,7 @@ const LEASE_MS = 2_000
 /** How long there may be no worker: what is promised on a machine that has time. */
 const PROMISED_MS = { process: 300, hang: 800, silence: LEASE_MS + 500 }
 /** What a busy machine gets on top: a takeover waits for a new process, and for three agents to get a turn. */
-const WAITS = 6
+const WAITS = 4
 /**
  * The last renewal may be a quarter of the lease old when an agent is harmed, and the fence kills 250 ms before the end: an
  * agent that is back within half of the lease has time to go on with it.
