@@ -176,7 +176,8 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     const held = connecting(place)
     const answer = held.connected.then(() => held.client.query(count))
     await t.until('the write waits for its quorum', async () => {
-      return (await t.rows('a', "select 1 from pg_stat_activity where wait_event = 'SyncRep'")).length > 0
+      const waits = "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'insert into seen%'"
+      return (await t.rows('a', waits)).length === 1
     })
     door.route([targetOf(t, next, 2)], PRIMARY)
     expect((await answer).rows).toEqual([{ n: 2 }])
