@@ -2,6 +2,7 @@
  * Real servers for tests, behind the driver as an agent holds it: node `a` makes the first copy, the others clone it. Small
  * and real: fsync on, ports that were free. Everything is ended and removed at the end, also after a failure.
  */
+import { randomInt } from 'node:crypto'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -44,6 +45,8 @@ export class Trio {
   readonly #drivers = new Map<NodeName, ReplicaDriver>()
   readonly #wanted: TrioOptions
   readonly #clients: pg.Client[] = []
+  /** Where the search for a port begins is a hash of it: two runs beside each other would take each other's. */
+  readonly #cluster = `test-${randomInt(1_000_000)}`
 
   constructor(wanted: TrioOptions = {}) {
     this.#wanted = wanted
@@ -212,7 +215,7 @@ export class Trio {
       ...this.#wanted.options,
     }
     return createPostgresDriver({
-      cluster: 'test',
+      cluster: this.#cluster,
       nodeDir: join(this.root, node),
       clock: systemClock,
       loopLagMs: () => 0,
