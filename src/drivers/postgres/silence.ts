@@ -13,6 +13,8 @@ export class Silence {
   readonly #mostMs: number
   #giveUp: (error: UnderstudyError) => void = () => {}
   #untilMs: number
+  /** When it is looked at next: not with each word, of which there are thousands. */
+  #looksAtMs = 0
   #cancel: Cancel = () => {}
 
   /** `firstMs`: until the first word. */
@@ -31,13 +33,17 @@ export class Silence {
   /** It spoke, or could not, because we did not listen. */
   heard(): void {
     this.#untilMs = this.#clock.mono() + this.#mostMs
+    if (this.#untilMs < this.#looksAtMs) this.#look() // after the first word it may be silent for less than before it
   }
 
   end(): void {
     this.#cancel()
+    this.#looksAtMs = 0
   }
 
   #look(): void {
+    this.#cancel()
+    this.#looksAtMs = this.#untilMs
     const leftMs = this.#untilMs - this.#clock.mono()
     if (leftMs > 0) this.#cancel = this.#clock.after(leftMs, () => this.#look())
     else this.#giveUp(new UnderstudyError('UND_TIMED_OUT', `${this.#who} has said nothing for too long`))
