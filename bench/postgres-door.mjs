@@ -41,9 +41,14 @@ if (bin === undefined) {
   process.exit(0)
 }
 const ways = new Ways(bin)
+const interrupted = () => ways.end().finally(() => process.exit(130))
+process.once('SIGINT', interrupted)
+process.once('SIGTERM', interrupted)
 try {
   await main()
 } finally {
+  process.off('SIGINT', interrupted)
+  process.off('SIGTERM', interrupted)
   await ways.end()
 }
 
