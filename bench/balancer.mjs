@@ -10,6 +10,7 @@ import { Agent, createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectBalancer } from '../dist/balancer/control.js'
+import { whenInterrupted } from './interrupted.mjs'
 
 const CONNECTIONS = 32
 const ROUND_MS = 3_000
@@ -66,6 +67,11 @@ async function main() {
     children.push(child)
     return child
   }
+  const end = () => {
+    for (const child of children) child.kill('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const goOn = whenInterrupted(end)
   try {
     const door = start(
       'dist/balancer/main.js',
@@ -77,8 +83,8 @@ async function main() {
     for (const bytes of [12, 16_384]) await compare(folder, start, bytes)
     await idle(folder, start, door)
   } finally {
-    for (const child of children) child.kill('SIGKILL')
-    rmSync(folder, { recursive: true, force: true })
+    goOn()
+    end()
   }
 }
 

@@ -18,6 +18,7 @@ import { receiptLine, summary, table } from './failover/figures.mjs'
 import { monoMs, systemPostgres, until } from './failover/machine.mjs'
 import { missingForPatroni, PATRONI_SETTINGS, startPatroni } from './failover/patroni.mjs'
 import { startUnderstudy } from './failover/understudy.mjs'
+import { whenInterrupted } from './interrupted.mjs'
 
 /** After a fault, rows that must be acknowledged before the run counts as over. */
 const ROWS_AFTER = 100
@@ -103,16 +104,13 @@ async function withSystem(start, work) {
     writer.kill()
     await system.stop()
   }
-  const interrupted = () => end().finally(() => process.exit(130))
-  process.once('SIGINT', interrupted)
-  process.once('SIGTERM', interrupted)
+  const goOn = whenInterrupted(end)
   try {
     await system.whole()
     await writer.ask('begin', system.login)
     await work(system, writer)
   } finally {
-    process.off('SIGINT', interrupted)
-    process.off('SIGTERM', interrupted)
+    goOn()
     await end()
   }
 }

@@ -13,6 +13,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { compileCluster } from '../dist/config/compile.js'
 import { command, defineCluster, http } from '../dist/index.js'
 import { startLocal } from '../dist/local/start.js'
+import { whenInterrupted } from './interrupted.mjs'
 
 const SECONDS = Number(process.argv[2] ?? 60)
 const SETTLE_MS = 10_000
@@ -40,7 +41,13 @@ const { spec } = compileCluster(
   }),
 )
 
-const cluster = await startLocal({ spec, stateDir: join(folder, 'state'), version: 'bench' })
+const end = async () => {
+  await cluster?.kill()
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+}
+let cluster
+const goOn = whenInterrupted(end)
+cluster = await startLocal({ spec, stateDir: join(folder, 'state'), version: 'bench' })
 try {
   const status = await healthy()
   await pause(SETTLE_MS)
@@ -64,8 +71,8 @@ try {
     if (isTooMuch) process.exitCode = 1
   }
 } finally {
-  await cluster.kill()
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  goOn()
+  await end()
 }
 
 /** The status once every service and every process of ours is there. */

@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startupPacket } from '../dist/balancer/postgres/startup.js'
 import { binaries, Ways } from './door/ways.mjs'
+import { whenInterrupted } from './interrupted.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -41,14 +42,11 @@ if (bin === undefined) {
   process.exit(0)
 }
 const ways = new Ways(bin)
-const interrupted = () => ways.end().finally(() => process.exit(130))
-process.once('SIGINT', interrupted)
-process.once('SIGTERM', interrupted)
+const goOn = whenInterrupted(() => ways.end())
 try {
   await main()
 } finally {
-  process.off('SIGINT', interrupted)
-  process.off('SIGTERM', interrupted)
+  goOn()
   await ways.end()
 }
 

@@ -16,6 +16,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { systemPostgres, until } from './failover/machine.mjs'
 import { startUnderstudy } from './failover/understudy.mjs'
+import { whenInterrupted } from './interrupted.mjs'
 
 const SECONDS = 8
 const STRIKE_AFTER_MS = 3_000
@@ -53,9 +54,7 @@ async function main() {
     await system.stop()
     rmSync(folder, { recursive: true, force: true })
   }
-  const interrupted = () => end().finally(() => process.exit(130))
-  process.once('SIGINT', interrupted)
-  process.once('SIGTERM', interrupted)
+  const goOn = whenInterrupted(end)
   try {
     await system.whole()
     const { user, password, database, hosts } = system.login
@@ -72,8 +71,7 @@ async function main() {
     say(`load of the machine now ${loads()}`)
     return seen.some(({ errors }) => errors > 0) ? 1 : 0
   } finally {
-    process.off('SIGINT', interrupted)
-    process.off('SIGTERM', interrupted)
+    goOn()
     await end()
   }
 }
