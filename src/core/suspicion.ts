@@ -50,7 +50,12 @@ export function heard(suspicion: Suspicion, now: number): Suspicion {
 export function patienceMs(suspicion: Suspicion, bounds: SuspicionBounds, ownLagMs: number): number {
   const learned = suspicion.meanGapMs + DEVIATIONS * suspicion.deviationMs
   const bounded = Math.min(bounds.suspectCeilingMs, Math.max(bounds.suspectFloorMs, learned))
-  return bounded + (ownLagMs > LATE_MS ? ownLagMs : 0)
+  return bounded + ownLatenessMs(ownLagMs)
+}
+
+/** What a node's own lateness adds to whatever it waits to hear. */
+export function ownLatenessMs(ownLagMs: number): number {
+  return ownLagMs > LATE_MS ? ownLagMs : 0
 }
 
 export function isSuspect(suspicion: Suspicion, bounds: SuspicionBounds, now: number, ownLagMs: number): boolean {

@@ -19,7 +19,7 @@ export class Aftercare {
   checkpointSoon(member: Member): void {
     this.stop()
     this.#cancel = member.parts.clock.after(CHECKPOINT_AFTER_MS, () => {
-      if (member.runs) checkpoint(member).catch(() => {}) // whoever has to rewind asks for the truth himself
+      if (member.runs && member.record.leading) checkpoint(member).catch(() => {}) // whoever has to rewind asks for the truth himself
     })
   }
 

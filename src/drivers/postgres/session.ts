@@ -95,7 +95,6 @@ export class Session {
   }
 }
 
-/** A fresh connection over the server's own socket, not yet opened. */
 /**
  * The server's own functions and operators and nobody else's: before PostgreSQL 15 everybody may create some in `public`, and one
  * that fits a call better would be run as us (CVE-2018-1058). As an option of the connection it is in force from its first
@@ -103,6 +102,7 @@ export class Session {
  */
 export const OWN_NAMES_ONLY = '-c search_path=pg_catalog'
 
+/** A fresh connection over the server's own socket, not yet opened. */
 export function localClient({ socketDir, port }: OwnSocket): pg.Client {
   const client = new pg.Client({
     host: socketDir,

@@ -9,7 +9,7 @@ import { formatDuration } from '../../../lib/duration.ts'
 import { replicaOn } from '../../copies.ts'
 import type { NodeName, ServiceSpec } from '../../model.ts'
 import type { Rule } from '../../replica.ts'
-import { LATE_MS } from '../../suspicion.ts'
+import { ownLatenessMs } from '../../suspicion.ts'
 import { instanceOn, localInstance, nodeState, recordOf, type View } from '../../view.ts'
 import type { Problem } from '../problem.ts'
 
@@ -90,7 +90,7 @@ function outlivesItsAgent(view: View, service: ServiceSpec, primary: NodeName): 
   const phase = recordOf(view, service.name).replica?.phase
   const silentMs = view.peers[primary]?.heardAgoMs ?? 0
   if (phase !== 'serving' || silentMs > AGENT_BACK_WITHIN_MS) return false
-  const patientMs = view.cluster.timing.suspectFloorMs + (view.local.lagMs > LATE_MS ? view.local.lagMs : 0)
+  const patientMs = view.cluster.timing.suspectFloorMs + ownLatenessMs(view.local.lagMs)
   const own = localInstance(view, service.name).replica
   if (own?.receivingFrom !== primary || own.heardAgoMs === undefined) {
     // Another standby hears it, or finds out that it does not: that one is to judge.
