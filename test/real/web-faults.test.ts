@@ -133,8 +133,10 @@ describe('under 200 GET/s and 50 POST/s', () => {
     expect(gets.filter(failed)).toEqual([])
     expect(summarize(gets).slowestMs).toBeLessThan(200 + slowMs)
     expectHonestPosts(posts, { faultAtMs, byMs: goneAtMs + 100 + slowMs })
-    const { rule, why } = await cluster.service('web')
-    expect({ rule, why }).toEqual({ rule: 'instance-down', why: expect.stringContaining('3 of 3') })
+    expect((await cluster.service('web')).why).toContain('3 of 3')
+    expect((await cluster.local.client.why('web')).recent).toContainEqual(
+      expect.objectContaining({ rule: 'instance-down', kind: 'noticed', why: expect.stringContaining('SIGKILL') }),
+    )
   })
 
   it('SIGSTOP of an instance fails no GET and costs no GET a second', async () => {
