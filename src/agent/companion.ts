@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
-import { readJson, removeFile, writeFileAtomic } from '../lib/files.ts'
+import { readJson, writeFileAtomic } from '../lib/files.ts'
 import { identify, isAlive, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
 
@@ -62,11 +62,10 @@ export class Companion {
     this.#cancel()
   }
 
-  /** Ends the process for good. */
+  /** Ends the process for good. It may take its time; until it is gone its file says who it is, to whoever waits for that. */
   end(): void {
     this.close()
     if (this.#identity) signal(this.#identity, 'SIGTERM')
-    removeFile(this.#options.identityFile)
   }
 
   #spawn(why: string): void {

@@ -95,7 +95,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   if (code === 0) {
     door.end()
     companions.end()
-    removeFile(identityFile) // an agent that leaves on purpose leaves no name behind
+    // Who leaves on purpose leaves no name behind; but until then whoever waits for the end must find it.
+    process.once('exit', () => removeFile(identityFile))
   }
   await stops.stop()
   return code

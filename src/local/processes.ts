@@ -117,7 +117,8 @@ function belongsTo(pid: number, service: string): boolean {
   }
 }
 
-function listFiles(folder: string): string[] {
+/** The names in a folder; none where there is no such folder. */
+export function listFiles(folder: string): string[] {
   try {
     return readdirSync(folder)
   } catch {

@@ -5,11 +5,13 @@
  * When no agent can be told, there is nobody to stop the services in order: then they get SIGTERM and their grace
  * from us. The agents go first, because a living one would start again what we end.
  */
+import { join } from 'node:path'
 import type { Client } from '../client/index.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
-import { findAgent, findProcesses, type NodeProcess, signalProcess } from './processes.ts'
+import { removeSocketsOf } from '../lib/socket-path.ts'
+import { findAgent, findProcesses, listFiles, type NodeProcess, signalProcess } from './processes.ts'
 import type { StateFolder } from './state.ts'
 
 export interface StopReport {
@@ -38,8 +40,8 @@ export interface StopRequest {
 
 const LOOK_EVERY_MS = 30
 const TELL_WITHIN_MS = 3_000
-/** Balancer and fence are told to end by their agent and may outlive it by a moment. */
-const COMPANIONS_MS = 2_000
+/** Balancer and fence are told to end by their agent and may outlive it: a balancer by the ten seconds that it drains. */
+const COMPANIONS_MS = 11_000
 
 export async function stopEverything(request: StopRequest): Promise<StopReport> {
   const { state, spec, clock } = request
@@ -72,7 +74,15 @@ export async function killEverything(state: StateFolder, clock: Clock): Promise<
     for (const one of left) killed.set(one.identity.pid, one)
     await sleep(clock, 10)
   }
+  if (whatIsLeft(state).length === 0) for (const node of state.listNodes()) removeSockets(state.node(node))
   return [...killed.values()]
+}
+
+/** Of a node where nothing runs, and of its servers. Those that lie within its folder stay there. */
+function removeSockets(nodeFolder: string): void {
+  removeSocketsOf(nodeFolder)
+  for (const service of listFiles(join(nodeFolder, 'instances')))
+    removeSocketsOf(join(nodeFolder, 'instances', service, 'run'))
 }
 
 /** Everything that runs on any node of this folder, agents first. */

@@ -2,12 +2,15 @@
  * What people do on purpose while customers call: switchover of a service with one primary, drain of a node, warm
  * standbys. Nobody outside may notice more than a pause. And what they look at meanwhile: logs -f, events -f.
  */
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { EventRecord } from '../../src/client/index.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { failed, type Load, type Shot, startLoad, summarize } from '../../src/lib/load.ts'
+import { identify, isAlive } from '../../src/lib/proc.ts'
 import { allHealthy, instancesIn, Operator, serviceIn } from './operator.ts'
 
 /** Says its role and term; counts POSTs in a file, so that one done twice shows; ends in order. */
@@ -194,8 +197,20 @@ describe('looking on', () => {
 })
 
 describe('down', () => {
-  it('ends all of it in order', async () => {
+  it('ends all of it in order, and is over when nothing of it lives', async () => {
+    const status = await settled()
+    const pids = [
+      ...status.nodes.flatMap(({ agentPid, balancerPid, fencePid }) => [agentPid, balancerPid, fencePid]),
+      ...status.services.flatMap(({ instances }) => instances.map(({ pid }) => pid)),
+    ].filter((pid) => pid !== null)
+    const ours = pids.map((pid) => identify(pid)).filter((one) => one !== undefined)
+    expect(ours.length).toBeGreaterThan(9)
+    // One customer says nothing more and stays: a balancer waits for it, but not for ever.
+    const idle = connect(8080, operator.address('a'))
+    await once(idle, 'connect')
     expect(await operator.run('down')).toMatchObject({ code: 0, out: 'Stopped. Nothing had to be killed.\n' })
+    expect(ours.filter((one) => isAlive(one))).toEqual([])
+    idle.destroy()
     expect(await operator.run('status')).toMatchObject({ code: 7 })
   })
 })

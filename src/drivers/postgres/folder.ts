@@ -103,7 +103,7 @@ export class Folder {
   /** Where the server's Unix socket is: a folder that nobody else can enter, which is all the proof that a session needs. */
   get sockets(): string {
     // A name as long as the longest that the server will give to a socket there.
-    return dirname(socketPath(join(this.base, 'run'), '.s.PGSQL.65535.lock'))
+    return dirname(socketPath(join(this.base, 'run'), '.s.PGSQL.65535.lock', this.account?.uid))
   }
 
   /** `none`: nothing here. `data`: a PostgreSQL folder. `foreign`: something else, which is left alone. */
