@@ -31,7 +31,7 @@ function whyUnwell(instance: InstanceReport, { timing }: ServiceSpec): string | 
     return `has been unhealthy for more than ${formatDuration(timing.unhealthyForMs)}: ${instance.note}`
   }
   if (instance.health === 'unknown' && instance.stateForMs >= timing.startWithinMs) {
-    return `did not become healthy within ${formatDuration(timing.startWithinMs)}: ${instance.note}`
+    return `did not become healthy within ${formatDuration(timing.startWithinMs)}: ${instance.note || 'no check has come back'}`
   }
   return undefined
 }

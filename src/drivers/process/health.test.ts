@@ -30,6 +30,14 @@ describe('the verdict', () => {
     expect(judge(HEALTH_AT_START, ok, 5_000).verdict).toBe('healthy')
   })
 
+  it('before the first success says what the last miss was, however late our own event loop is', () => {
+    expect(judge(HEALTH_AT_START, miss, 5_000)).toEqual({
+      verdict: 'unknown',
+      misses: 0,
+      note: 'not healthy yet: refused',
+    })
+  })
+
   it('of an adopted one is what it was, until two checks say otherwise', () => {
     expect(judged(healthAfterAdoption(true), miss).verdict).toBe('healthy')
     expect(judged(healthAfterAdoption(true), miss, miss).verdict).toBe('unhealthy')

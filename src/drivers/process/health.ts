@@ -38,9 +38,10 @@ export function healthAfterAdoption(wasHealthy: boolean): HealthState {
 
 export function judge(state: HealthState, check: CheckResult, loopLagMs: number): HealthState {
   if (check.ok) return { verdict: 'healthy', misses: 0, note: '' }
+  // Counts for nothing yet, whoever was late; but it may be all that there is to say of one that never gets well.
+  if (state.verdict === 'unknown') return { verdict: 'unknown', misses: 0, note: `not healthy yet: ${check.note}` }
   if (loopLagMs > TRUSTED_LAG_MS) return state
   const misses = state.misses + 1
-  if (state.verdict === 'unknown') return { verdict: 'unknown', misses, note: `not healthy yet: ${check.note}` }
   const unhealthy = state.verdict === 'unhealthy' || misses >= MISSES_UNTIL_UNHEALTHY
   return { verdict: unhealthy ? 'unhealthy' : 'healthy', misses, note: check.note }
 }
