@@ -95,7 +95,10 @@ async function tormented(faults: readonly Fault[], primary: string, tally: Tally
   )
   for (const one of [first, second]) if (one?.status === 'fulfilled') await one.value?.()
   // With two at once the second may find nothing left to harm; alone, a fault that cannot be done is a mistake of the test.
-  if (first?.status === 'rejected' && chosen.length === 1) throw first.reason
+  if (first?.status === 'rejected' && chosen.length === 1) {
+    console.log(await place.eventsSince(began))
+    throw new Error(`${name} (seed ${SEED}, after ${done} faults)`, { cause: first.reason })
+  }
   const healedAt = clock.mono()
   const leads = await place.untilWhole(WHOLE_WITHIN_MS).catch((error: unknown) => {
     throw new Error(`${name} (seed ${SEED}, after ${done} faults): ${String(error)}`)
