@@ -40,8 +40,8 @@ export interface StopRequest {
 
 const LOOK_EVERY_MS = 30
 const TELL_WITHIN_MS = 3_000
-/** Balancer and fence are told to end by their agent and may outlive it: a balancer by the ten seconds that it drains. */
-const COMPANIONS_MS = 11_000
+/** Balancer and fence are told to end by their agent and may outlive it: a balancer by the ten seconds that it drains, and a bit. */
+const COMPANIONS_MS = 15_000
 
 export async function stopEverything(request: StopRequest): Promise<StopReport> {
   const { state, spec, clock } = request
