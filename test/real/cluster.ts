@@ -3,7 +3,7 @@
  * real processes, and everything gone again afterwards, also when the test fails.
  */
 import { randomInt } from 'node:crypto'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ServiceStatus, Status } from '../../src/api/contract.ts'
@@ -57,6 +57,7 @@ export async function startCluster(
   const folder = mkdtempSync(join(tmpdir(), 'understudy-test-'))
   chmodSync(folder, 0o755) // servers that refuse to run as root have to get in
   const data = join(folder, 'data')
+  mkdirSync(data) // a test may be faster than the service that would make it
   const prefix = `127.${randomInt(100, 250)}.${randomInt(1, 250)}`
   const nodes = Object.fromEntries(
     names.map((name, index) => [name, { address: `${prefix}.${11 + index}`, zone: name }]),
