@@ -2,8 +2,10 @@
  * Nights when more than one thing is gone: whoever looks after the cluster, every process of it, or the store. Through the
  * built program: `up` again takes over what lives and brings back the rest, and `status` says what is wrong meanwhile.
  */
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'libsql'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { EventRecord, Status } from '../../src/client/index.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
@@ -31,6 +33,14 @@ afterEach(() => operator.close())
 function load() {
   const urls = ['a', 'b', 'c'].map((node) => `http://${operator.address(node)}:8080/`)
   return startLoad({ urls, method: 'GET', perSecond: 50 })
+}
+
+/** By other processes: with the first file that this one closes its lock would be gone. */
+function whileNobodyWrites(store: string, act: (copy: (from: string, to: string) => void) => void): void {
+  const lock = new Database(store, { timeout: 10_000 })
+  lock.exec('begin exclusive')
+  act((from, to) => execFileSync('cp', [from, to]))
+  lock.close()
 }
 
 function killUp(): void {
@@ -96,10 +106,13 @@ describe('the store is damaged while everything runs', () => {
     const before = await operator.until('all is well', allHealthy)
     const store = operator.state.storeFile
     const backup = join(operator.folder, 'backup.db')
-    copyFileSync(store, backup)
     const customers = load()
-    const garbage = Buffer.alloc(readFileSync(store).length, 'no store at all ')
-    writeFileSync(store, garbage)
+    const garbage = Buffer.alloc(statSync(store).size, 'no store at all ')
+    whileNobodyWrites(store, (copy) => {
+      copy(store, backup)
+      writeFileSync(`${backup}.garbage`, garbage)
+      copy(`${backup}.garbage`, store)
+    })
 
     const hurt = await operator.until('the worker has stopped', (status) =>
       instancesIn(status, 'worker').every(({ state }) => state === 'stopped'),
