@@ -22,6 +22,8 @@ export type CutReason =
   | 'login-refused'
   /** The new primary refused a setting, a statement to prepare or a channel to listen on. */
   | 'settings-refused'
+  /** Something may have changed what the session has, and its server was lost before it could be asked. */
+  | 'state-unknown'
   /** No primary in time. */
   | 'hold-expired'
   /** Too many were held already. */

@@ -61,6 +61,7 @@ const SENTENCES: Readonly<Record<CutReason, string>> = {
   'md5-login': 'The login was by md5, which cannot be repeated for the client; SCRAM can.',
   'no-key': 'The front door could not learn how to log in again for this client.',
   'login-refused': 'The next server refused the login that the front door repeated for this client.',
+  'state-unknown': 'What the session had set or held could not be learned before its server was lost.',
   'settings-refused': 'Settings of the session could not be read, or were refused by the next server.',
   'hold-expired': 'No server could take the session for as long as clients are held.',
   'hold-full': 'More clients wait at this front door than it can hold.',

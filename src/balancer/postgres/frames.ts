@@ -62,7 +62,7 @@ export class FrameReader {
 
   /** Whether all that was relayed so far ends where a message ends. */
   get between(): boolean {
-    return this.#rest === 0
+    return this.#rest === 0 || !this.#restIsRelayed
   }
 
   /** Nothing more is read, whatever comes. */

@@ -55,6 +55,8 @@ export class ServerSide implements FrameSink {
   /** From here on this is what the server says. */
   listen(reader: FrameReader = new FrameReader(SERVER, this)): FrameReader {
     this.farewell = undefined
+    // A question that the last server did not answer is not answered by this one.
+    this.#rows = undefined
     reader.sink = this
     reader.interest = SERVER
     this.#reader = reader

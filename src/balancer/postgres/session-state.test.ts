@@ -108,7 +108,7 @@ describe('what it has', () => {
     state.failed()
     state.ready(IDLE)
     expect(state.unsure).toBe(true)
-    expect(state.obstacle).toBe('in-statement')
+    expect(state.obstacle).toBe('state-unknown')
   })
 
   test('prepared statements: when the server confirms them, until they are closed', () => {

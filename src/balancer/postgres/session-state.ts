@@ -83,8 +83,7 @@ export class SessionState {
     if (this.#copying) return 'copy'
     if (!this.quiet) return 'in-statement'
     if (this.#status !== IDLE) return 'in-transaction'
-    // The answer of the server that would have told is lost, so it is as if the statement itself were unanswered.
-    return this.unsure ? 'in-statement' : this.pin
+    return this.unsure ? 'state-unknown' : this.pin
   }
 
   sentQuery(text: string): void {

@@ -1,0 +1,165 @@
+/** What becomes of a session when its server, or the next one, dies at each moment of a move. The servers are fakes. */
+import { afterEach, describe, expect, test } from 'vitest'
+import { closeAll, openDoor, rawClient, type TestDoor, until } from '../../../test/support/door.ts'
+import { fakePostgres, type Moment } from '../../../test/support/fake-postgres.ts'
+import { startupPacket } from './startup.ts'
+import { message, query } from './wire.ts'
+
+afterEach(closeAll)
+
+const ROUTE = {
+  service: 'db',
+  protocol: 'postgres',
+  purpose: 'primary',
+  holdMs: 20_000,
+  probe: { path: null, everyMs: 60_000, timeoutMs: 1_000 },
+} as const
+
+/** A client that remembers each message as its letter, with the SQLSTATE of an error. */
+async function clientOf(door: TestDoor) {
+  const client = await rawClient(door.port, startupPacket(new Map([['user', 'app']])))
+  let read = 0
+  /** What has come since the last call. */
+  const news = (): string => {
+    const bytes = Buffer.from(client.seen(), 'latin1')
+    let letters = ''
+    while (bytes.length - read >= 5) {
+      const end = read + 1 + bytes.readInt32BE(read + 1)
+      if (end > bytes.length) break
+      const [letter, body] = [String.fromCharCode(bytes[read] ?? 0), bytes.toString('latin1', read + 5, end)]
+      if (letter !== 'N') letters += letter === 'E' ? `E${/C(\w{5})/.exec(body)?.[1]}` : letter
+      read = end
+    }
+    return letters
+  }
+  const answered = async (): Promise<string> => {
+    let letters = ''
+    await until('an answer', () => {
+      letters += news()
+      return letters.endsWith('Z') || client.closed()
+    })
+    return letters + news()
+  }
+  const ask = (text: string): Promise<string> => {
+    client.socket.write(query(text))
+    return answered()
+  }
+  expect(await answered()).toMatch(/^RS+KZ$/)
+  return { ...client, ask, answered }
+}
+
+/** What a session has after the statements below. */
+const STATE = [
+  ['setting', 'work_mem', '7MB'],
+  ['role', 'owner', 'app'],
+  ['channel', 'news', ''],
+]
+const stateOf = (question: string) => (question.includes('what this session has') ? STATE : [])
+
+/** The statements that make it so again. */
+const HAS = ["SELECT pg_catalog.set_config('work_mem', '7MB', false)", 'SET ROLE "owner"', 'LISTEN "news"']
+
+const LOGIN: readonly Moment[] = ['login-sent', 'login-accepted', 'login-key', 'login-done']
+const STATEMENT: readonly Moment[] = ['statement-sent', 'statement-answered', 'statement-done']
+const QUESTION: readonly Moment[] = ['question-sent', 'question-parsed', 'question-row', 'question-answered']
+
+describe('the next server dies in the middle of a move', () => {
+  const moments = [
+    ...LOGIN.map((moment) => [moment, 1] as const),
+    ...STATEMENT.flatMap((moment) => [1, 2, 3].map((nth) => [moment, nth] as const)),
+  ]
+  test.each(moments)('at %s, the %i. time: the session arrives whole at the one after it', async (moment, nth) => {
+    const a = await fakePostgres({ rows: stateOf })
+    const b = await fakePostgres({ rows: stateOf, dies: (now, times) => now === moment && times === nth })
+    const c = await fakePostgres({ rows: stateOf })
+    const door = await openDoor([a.target('a', 1)], ROUTE)
+    const client = await clientOf(door)
+    expect(await client.ask("set work_mem = '7MB'")).toBe('CZ')
+    expect(await client.ask('listen news')).toBe('CZ')
+    expect(await client.ask('set role owner')).toBe('CZ')
+    expect(await client.ask('select 0')).toBe('CZ')
+    door.route([b.target('b', 2)], ROUTE)
+    a.die()
+    await until('b has died, or has the session', () => b.dead() || b.heard.length >= 3)
+    door.route([c.target('c', 3)], ROUTE)
+    b.die()
+    expect(await client.ask('select 1')).toBe('CZ')
+    expect(await client.ask('select 2')).toBe('CZ')
+    expect(c.heard).toEqual([...HAS, 'select 1', 'select 2'])
+  })
+})
+
+describe('the old server dies while it is asked what a session has', () => {
+  test.each(QUESTION)('on leaving, at %s: a session whose state was known goes on', async (moment) => {
+    let leaving = false
+    const a = await fakePostgres({ rows: stateOf, dies: (now) => leaving && now === moment })
+    const b = await fakePostgres({ rows: stateOf })
+    const door = await openDoor([a.target('a', 1)], ROUTE)
+    const client = await clientOf(door)
+    expect(await client.ask('set role owner')).toBe('CZ')
+    expect(await client.ask('select 0')).toBe('CZ')
+    leaving = true
+    door.route([a.target('a', 1, { state: 'draining', leaves: true })], ROUTE)
+    await until('a has died', a.dead)
+    door.route([b.target('b', 2)], ROUTE)
+    expect(await client.ask('select 1')).toBe('CZ')
+    expect(await client.ask('select 2')).toBe('CZ')
+    expect(b.heard).toEqual([...HAS, 'select 1', 'select 2'])
+  })
+
+  test.each(QUESTION)('after a statement, at %s: nobody knows the state, and it is closed', async (moment) => {
+    let armed = false
+    const a = await fakePostgres({ rows: stateOf, dies: (now) => armed && now === moment })
+    const b = await fakePostgres({ rows: stateOf })
+    const door = await openDoor([a.target('a', 1), b.target('b', 1, { state: 'draining' })], ROUTE)
+    const client = await clientOf(door)
+    expect(await client.ask('select 0')).toBe('CZ')
+    armed = true
+    expect(await client.ask('set role owner')).toMatch(/^CZ(E57P01)?$/)
+    await until('the client hears of it', () => client.closed())
+    expect(client.seen()).toContain('57P01')
+    expect(b.heard).toEqual([])
+  })
+})
+
+describe('the server dies in the middle of an exchange with the client', () => {
+  test.each(STATEMENT)('of a statement, at %s', async (moment) => {
+    const a = await fakePostgres({ dies: (now, _nth, text) => now === moment && text === 'select 1' })
+    const b = await fakePostgres()
+    const door = await openDoor([a.target('a', 1)], ROUTE)
+    const client = await clientOf(door)
+    expect(await client.ask('select 0')).toBe('CZ')
+    const answer = client.ask('select 1')
+    await until('a has died', a.dead)
+    door.route([b.target('b', 2)], ROUTE)
+    if (moment !== 'statement-done') return expect(await answer).toMatch(/^C?E08007$/)
+    expect(await answer).toBe('CZ')
+    expect(await client.ask('select 2')).toBe('CZ')
+    expect(b.heard).toEqual(['select 2'])
+  })
+
+  test.each(LOGIN.slice(0, 3))('of the login, at %s: it is told once, or begun anew', async (moment) => {
+    const a = await fakePostgres({ dies: (now) => now === moment })
+    const b = await fakePostgres()
+    const door = await openDoor([a.target('a', 1)], ROUTE)
+    const client = await rawClient(door.port, startupPacket(new Map([['user', 'app']])))
+    await until('a has died', a.dead)
+    door.route([b.target('b', 2)], ROUTE)
+    await until('it is in, or refused', () => client.closed() || client.seen().endsWith('Z\0\0\0\x05I'))
+    expect(client.seen().split('R\0\0\0\x08'), 'it was let in once').toHaveLength(2)
+    expect(client.closed()).toBe(moment !== 'login-sent')
+    if (client.closed()) expect(client.seen()).toContain('57P03')
+  })
+})
+
+test('a message that the server began and did not end is not followed by words of the door', async () => {
+  const a = await fakePostgres()
+  const door = await openDoor([a.target('a', 1)], ROUTE)
+  const client = await clientOf(door)
+  expect(await client.ask('select 0')).toBe('CZ')
+  a.say(message('D', 'x'.repeat(100)).subarray(0, 50))
+  await until('it has come', () => client.seen().endsWith('x'))
+  a.die()
+  await until('the end', () => client.closed() || client.reset())
+  expect(client.seen()).not.toContain('terminating')
+})
