@@ -24,8 +24,8 @@ test('a probe that only connects closes its connection at once: a server may wai
   await new Promise<void>((listening) => server?.listen(0, '127.0.0.1', listening))
   const { port } = server.address() as AddressInfo
   const answer = await new Promise<ProbeAnswer>((done) =>
-    probe({ host: '127.0.0.1', port, path: null, patienceMs: 1_000 }, done),
+    probe({ host: '127.0.0.1', port, path: null, patienceMs: 60_000 }, done),
   )
   expect(answer).toEqual({ kind: 'answered' })
-  expect(await closed).toBeLessThan(500)
+  expect(await closed, 'long before its patience ends').toBeLessThan(15_000)
 })

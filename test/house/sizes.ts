@@ -10,7 +10,7 @@ export type Ceilings = Readonly<Record<'core' | 'elsewhere', Readonly<Record<Mea
 
 export const AIMS: Ceilings = {
   core: { functionLines: 40, fileLines: 200 },
-  elsewhere: { functionLines: 60, fileLines: 300 },
+  elsewhere: { functionLines: 60, fileLines: 400 },
 }
 
 interface Sized {

@@ -1,6 +1,8 @@
 /**
  * What people and broken programs do wrong, through the built program: each must give an error that a tired operator can
  * act on, with its exit code, and nothing that runs may be harmed by it.
+ *
+ * Exercises: api, balancer, cli, client, drivers/process, local, stores. Engines: none.
  */
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'

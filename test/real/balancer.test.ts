@@ -1,6 +1,8 @@
 /**
  * The built balancer as a process, with instances that are processes too, killed and frozen under steady load. What is
  * promised in the README about instances that die or hang is measured here, with the default settings.
+ *
+ * Exercises: balancer. Engines: none.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,8 @@
-/** The failover bench, small: it measures, says what it cannot, and leaves nothing behind. */
+/**
+ * The failover bench, small: it measures, says what it cannot, and leaves nothing behind.
+ *
+ * Exercises: api, balancer, cli, client, drivers/postgres, drivers/process, local, stores. Engines: postgresql.
+ */
 import { spawn } from 'node:child_process'
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

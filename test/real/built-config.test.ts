@@ -1,6 +1,8 @@
 /**
  * What was built loads a config as the sources do: in a folder without node_modules, `import … from 'understudy'` is
  * this very program. The unit tests have shown it for the sources.
+ *
+ * Exercises: config. Engines: none.
  */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,8 @@
-/** The demo as a reader of the README runs it: it ends well, tells of every fault, and leaves nothing behind. */
+/**
+ * The demo as a reader of the README runs it: it ends well, tells of every fault, and leaves nothing behind.
+ *
+ * Exercises: api, balancer, cli, client, drivers/postgres, drivers/process, local, stores. Engines: postgresql.
+ */
 import { spawn } from 'node:child_process'
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,8 @@
-/** Says which tests are left out because an engine is missing, and with which command it comes. With CI=true that is a failure. */
+/**
+ * Says which tests are left out because an engine is missing, and with which command it comes. With CI=true that is a failure.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql of the system. Fast.
+ */
 import { expect, test } from 'vitest'
 import { INSTALL_POSTGRES, systemPostgres } from './engines.ts'
 

@@ -1,4 +1,8 @@
-/** The fence as a process of its own: it kills on time whatever becomes of the agent, and never a stranger. */
+/**
+ * The fence as a process of its own: it kills on time whatever becomes of the agent, and never a stranger.
+ *
+ * Exercises: agent. Engines: none.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

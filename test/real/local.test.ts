@@ -1,4 +1,8 @@
-/** Whoever looks after agents, with fake agents that are real processes. */
+/**
+ * Whoever looks after agents, with fake agents that are real processes.
+ *
+ * Exercises: local. Engines: none.
+ */
 import { spawn } from 'node:child_process'
 import {
   appendFileSync,

@@ -1,6 +1,8 @@
 /**
  * What people do on purpose while customers call: switchover of a service with one primary, drain of a node, warm
  * standbys. Nobody outside may notice more than a pause. And what they look at meanwhile: logs -f, events -f.
+ *
+ * Exercises: api, balancer, cli, client, drivers/process, local, stores. Engines: none. Fast.
  */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'

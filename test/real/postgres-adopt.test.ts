@@ -1,6 +1,8 @@
 /**
  * A PostgreSQL that somebody else made and runs, with data, settings and a client: it is taken over as the first copy, the others
  * clone it, and a failover works afterwards.
+ *
+ * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'

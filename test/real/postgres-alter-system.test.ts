@@ -1,6 +1,8 @@
 /**
  * ALTER SYSTEM is read after every file of ours, and a reload puts it in force: a superuser can undo a promise without wanting to.
  * What never changes stands on the server's command line, where nothing overrules it; the rest is taken back.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
  */
 import { spawn } from 'node:child_process'
 import { appendFileSync, existsSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'

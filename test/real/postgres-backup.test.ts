@@ -1,6 +1,8 @@
 /**
  * A backup of a running database, and a new cluster that begins with it: everything that was acknowledged before the backup
  * is there, the followers copy it, and a failover works afterwards. On both versions of PostgreSQL that are here.
+ *
+ * Exercises: api, balancer, cli, client, drivers/postgres, drivers/process, local, stores. Engines: postgresql.
  */
 import { execFile } from 'node:child_process'
 import { appendFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'

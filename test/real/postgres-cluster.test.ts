@@ -1,6 +1,8 @@
 /**
  * A PostgreSQL database in a whole cluster: agents, front doors and servers as real processes. A writer inserts through a door,
  * one row after the other; whatever was acknowledged must be there afterwards.
+ *
+ * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql. Fast.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,8 @@
 /**
  * The driver of PostgreSQL keeps the contract of copies on real servers, of every version that is here. The simulator's model
  * keeps the same one (src/sim/database/driver.test.ts).
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
  */
 import type pg from 'pg'
 import { afterEach, describe, it } from 'vitest'

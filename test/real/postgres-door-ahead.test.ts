@@ -1,6 +1,8 @@
 /**
  * A handover costs every session a login, and all of them at once. So doors log their sessions in at the next primary while
  * the old one still serves them. Here the table is written by the test; postgres-switchover-door.test.ts has the whole cluster.
+ *
+ * Exercises: balancer, drivers/postgres. Engines: postgresql.
  */
 import type pg from 'pg'
 import { afterEach, expect, test } from 'vitest'

@@ -1,4 +1,8 @@
-/** The login of the front doors: what it may do, what it may not, and that it is there whatever made the primary. */
+/**
+ * The login of the front doors: what it may do, what it may not, and that it is there whatever made the primary.
+ *
+ * Exercises: balancer, drivers/postgres. Engines: postgresql.
+ */
 import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { everyPostgres } from './engines.ts'

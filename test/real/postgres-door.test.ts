@@ -2,6 +2,8 @@
  * The front door of a PostgreSQL service, in front of real servers: what a client sees of it when nothing happens, and what
  * becomes of its session when its server is killed, leaves, or must not be used any more. The table is written by the test, so
  * that each case is the one that is meant; postgres-cluster.test.ts has the whole cluster.
+ *
+ * Exercises: balancer, drivers/postgres. Engines: postgresql.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,8 @@
-/** A whole cluster with a database is stopped in order and started again: the data is there, and terms do not go back. */
+/**
+ * A whole cluster with a database is stopped in order and started again: the data is there, and terms do not go back.
+ *
+ * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql.
+ */
 import { expect, test } from 'vitest'
 import { postgres } from '../../src/config/define.ts'
 import { systemClock as clock } from '../../src/lib/clock.ts'

@@ -1,4 +1,8 @@
-/** From nothing to a failover and back, on real servers: with PostgreSQL of the system where there is one, and of the package. */
+/**
+ * From nothing to a failover and back, on real servers: with PostgreSQL of the system where there is one, and of the package.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql. Fast.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'

@@ -1,4 +1,8 @@
-/** A new primary whose quorum comes late: nobody is let in before, and whoever is let in then can write at once. */
+/**
+ * A new primary whose quorum comes late: nobody is let in before, and whoever is let in then can write at once.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'

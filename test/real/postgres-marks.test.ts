@@ -1,6 +1,8 @@
 /**
  * What opens a primary to people is that the row of its rule is on its quorum. PostgreSQL says the same to whoever waited for
  * that, to whoever was cancelled while it waited, and, right after a start, to whoever did not wait at all (traps 8 and 11).
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
  */
 import { afterEach, expect, test } from 'vitest'
 import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'

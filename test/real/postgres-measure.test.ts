@@ -2,6 +2,8 @@
  * How long the mechanics take: a measurement, no test, and run only when asked for (MEASURE=10 for ten rounds of each fault).
  * The primary is killed, or frozen, under one writer; the others are fenced, the furthest leads, the third follows, a client
  * commits; then the old one rejoins, and the next round begins with the new primary.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
  */
 import { writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'

@@ -1,6 +1,8 @@
 /**
  * A load that outruns a standby: so much log that its slot is given up, as trap 23 asks, or the disk would fill. It runs and
  * can never receive again; the cluster has to notice that and copy it anew by itself, and nobody else is disturbed.
+ *
+ * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

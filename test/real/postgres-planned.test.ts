@@ -1,4 +1,8 @@
-/** What is done on purpose: changes of the rule, and a switchover without anything to rewind. */
+/**
+ * What is done on purpose: changes of the rule, and a switchover without anything to rewind.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
+ */
 import { afterEach, expect, test } from 'vitest'
 import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'
 import { Ledger, Trio } from './postgres-trio.ts'

@@ -1,6 +1,8 @@
 /**
  * A server's port is found when its member is made and kept. Another program may listen there when the server is to start
  * again, after a reboot or between two looks: the database must not stay down for that.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
  */
 import { createServer, type Server } from 'node:net'
 import { afterEach, expect, test } from 'vitest'

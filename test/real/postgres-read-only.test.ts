@@ -1,6 +1,8 @@
 /**
  * Two of three nodes are lost: no write can be acknowledged, and nobody is left in the dark. Reads go on through the door of
  * the node that is left, writes are refused with 25006, `why` says what to do; one node back, and all goes on by itself.
+ *
+ * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'

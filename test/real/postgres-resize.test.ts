@@ -1,6 +1,8 @@
 /**
  * The number of copies changes while somebody writes: three, five, two, three. Nobody is interrupted, nothing is lost, and the
  * quorum is that of the number.
+ *
+ * Exercises: api, balancer, cli, client, drivers/postgres, drivers/process, local, stores. Engines: postgresql.
  */
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'

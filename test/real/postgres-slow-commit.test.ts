@@ -1,4 +1,8 @@
-/** A primary whose commits take longer than a probe may is slow, and not ill: to replace it would make nothing faster. */
+/**
+ * A primary whose commits take longer than a probe may is slow, and not ill: to replace it would make nothing faster.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
+ */
 import { expect, test } from 'vitest'
 import { Trio } from './postgres-trio.ts'
 

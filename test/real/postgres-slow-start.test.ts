@@ -1,4 +1,8 @@
-/** A server that takes long to be whole again after a crash is at work and not ill. */
+/**
+ * A server that takes long to be whole again after a crash is at work and not ill.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
+ */
 import { readFileSync } from 'node:fs'
 import { afterEach, expect, test } from 'vitest'
 import { systemClock } from '../../src/lib/clock.ts'

@@ -1,6 +1,8 @@
 /**
  * What an ordinary user leaves in a database is never run as somebody more powerful. Before PostgreSQL 15 everybody may create
  * functions in `public`, and one that fits a call better than the server's own is taken instead of it (CVE-2018-1058).
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,8 @@
-/** A switchover as clients see it: fifty of them write through the doors of all nodes, and none hears an error. */
+/**
+ * A switchover as clients see it: fifty of them write through the doors of all nodes, and none hears an error.
+ *
+ * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql.
+ */
 import pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
 import { postgres } from '../../src/config/define.ts'

@@ -1,4 +1,8 @@
-/** What a primary does with the sessions that it has when it ends on purpose: on both versions of PostgreSQL. */
+/**
+ * What a primary does with the sessions that it has when it ends on purpose: on both versions of PostgreSQL.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
+ */
 import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'

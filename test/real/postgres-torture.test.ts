@@ -4,6 +4,8 @@
  *
  * `npm run torture:postgres -- --faults 200 --seed 7` is the long form. UNDERSTUDY_SEED and UNDERSTUDY_FAULTS say the same to
  * the test; UNDERSTUDY_BIN is a folder with PostgreSQL's programs, or `npm`.
+ *
+ * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql, network namespaces.
  */
 import { afterAll, expect, it } from 'vitest'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'

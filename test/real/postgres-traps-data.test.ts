@@ -1,6 +1,8 @@
 /**
  * More traps of promoting PostgreSQL, each against real servers: those about what a copy may lack, keep, or be made of
  * (docs/safety.md has the table of all of them).
+ *
+ * Exercises: drivers/postgres. Engines: postgresql of the system.
  */
 import {
   chmodSync,

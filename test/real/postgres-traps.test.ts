@@ -1,6 +1,8 @@
 /**
  * The traps of promoting PostgreSQL (docs/safety.md numbers them), each against real servers. They are about the mechanics of
  * one member; who decides to fence whom is tested elsewhere.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql of the system.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'

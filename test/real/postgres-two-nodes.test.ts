@@ -1,4 +1,8 @@
-/** Two nodes, and what was written in the config for the day on which one of them is lost. */
+/**
+ * Two nodes, and what was written in the config for the day on which one of them is lost.
+ *
+ * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql, network namespaces.
+ */
 import { afterEach, expect, test } from 'vitest'
 import { systemClock as clock } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'

@@ -1,4 +1,8 @@
-/** The contract of the driver port, on real processes: once with an HTTP check, once with none. */
+/**
+ * The contract of the driver port, on real processes: once with an HTTP check, once with none.
+ *
+ * Exercises: drivers/process. Engines: none.
+ */
 import { afterEach, describe, it } from 'vitest'
 import { type DriverSubject, driverContract } from '../../src/drivers/contract.ts'
 import { processState } from '../../src/lib/proc.ts'

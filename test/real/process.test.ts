@@ -1,4 +1,8 @@
-/** What the contract cannot know of a process driver: gates, groups, signals, ports, logs, hooks. All with real processes. */
+/**
+ * What the contract cannot know of a process driver: gates, groups, signals, ports, logs, hooks. All with real processes.
+ *
+ * Exercises: drivers/process. Engines: none.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'

@@ -1,6 +1,8 @@
 /**
  * Nights when more than one thing is gone: whoever looks after the cluster, every process of it, or the store. Through the
  * built program: `up` again takes over what lives and brings back the rest, and `status` says what is wrong meanwhile.
+ *
+ * Exercises: api, balancer, cli, client, drivers/process, local, stores. Engines: none.
  */
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,8 @@
-/** The example: an order that is sent twice is one order, and its own check finds an order that is missing. */
+/**
+ * The example: an order that is sent twice is one order, and its own check finds an order that is missing.
+ *
+ * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql.
+ */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'

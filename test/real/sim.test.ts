@@ -1,6 +1,8 @@
 /**
  * The simulator as people run it: on every core, in any time zone and language the same hash; and a run that is ended by
  * Ctrl-C says what was done.
+ *
+ * Exercises: sim, cli. Engines: none.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'

@@ -1,4 +1,8 @@
-/** What a process that dies or stops in the middle of a change does to the others, and what a bad disk does to all. */
+/**
+ * What a process that dies or stops in the middle of a change does to the others, and what a bad disk does to all.
+ *
+ * Exercises: stores. Engines: none.
+ */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'

@@ -2,6 +2,8 @@
  * Several processes share one store and are killed (-9) and stopped (SIGSTOP) at random moments. Afterwards their ledgers
  * have to agree with the store: nothing that was acknowledged is lost, nothing was done twice, and nobody led while
  * another one did, by the clock that all of them share. The seed is printed; UNDERSTUDY_TORTURE_SECONDS makes it longer.
+ *
+ * Exercises: stores. Engines: none.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'

@@ -1,4 +1,8 @@
-/** `up` and `down` as people use them: the built program, real agents, real services. */
+/**
+ * `up` and `down` as people use them: the built program, real agents, real services.
+ *
+ * Exercises: api, balancer, cli, client, drivers/process, local, stores. Engines: none. Fast.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'

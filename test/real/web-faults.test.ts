@@ -1,6 +1,8 @@
 /**
  * What clients of an active-active web service see when one of its instances, a whole node or an agent dies under a load
  * of 200 GET/s and 50 POST/s. Real processes, real signals, defaults untouched.
+ *
+ * Exercises: api, balancer, client, drivers/process, local, stores. Engines: none. Fast.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -4,6 +4,8 @@
  * the machine's monotonic clock; and each time it must be back within its bound.
  *
  * UNDERSTUDY_SEED repeats a run's faults; UNDERSTUDY_FAULTS changes their number.
+ *
+ * Exercises: api, balancer, client, drivers/process, local, stores. Engines: none.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
