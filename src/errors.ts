@@ -19,6 +19,11 @@ export const ERRORS = {
   UND_PORT_TAKEN: { exit: 5, retryable: true, means: 'another program listens on that address and port' },
   UND_ADDRESS_NOT_LOCAL: { exit: 5, retryable: false, means: 'that address does not belong to this machine' },
   UND_STATE_NOT_WRITABLE: { exit: 5, retryable: false, means: 'the state folder cannot be written' },
+  UND_STATE_UNREADABLE: {
+    exit: 5,
+    retryable: false,
+    means: 'a file of the state folder is there and cannot be used; it was left as it is',
+  },
   UND_ALREADY_RUNNING: { exit: 6, retryable: false, means: 'this cluster is already running from that state folder' },
   UND_STARTING: {
     exit: 7,

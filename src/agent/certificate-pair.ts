@@ -15,6 +15,23 @@ export function fits(pair: Pair): boolean {
   }
 }
 
+export function isCertificate(pem: string): boolean {
+  return canBeRead(() => new X509Certificate(pem))
+}
+
+export function isKey(pem: string): boolean {
+  return canBeRead(() => createPrivateKey(pem))
+}
+
+function canBeRead(read: () => unknown): boolean {
+  try {
+    read()
+    return true
+  } catch {
+    return false // it is no PEM
+  }
+}
+
 /** When the (first) certificate ends, on the wall clock. */
 export function endsAt({ cert }: Pair): number {
   return Date.parse(new X509Certificate(cert).validTo)

@@ -4,15 +4,15 @@
  */
 import { join } from 'node:path'
 import { UnderstudyError } from '../errors.ts'
-import { readJson, writeFileAtomic } from '../lib/files.ts'
-import { identify, isAlive, type ProcessIdentity } from '../lib/proc.ts'
+import { writeFileAtomic } from '../lib/files.ts'
+import { readIdentityFile } from '../lib/identity-file.ts'
+import { identify, isAlive } from '../lib/proc.ts'
 
-/** Returns the file that says so. Throws UND_ALREADY_RUNNING. */
+/** Returns the file that says so. Throws UND_ALREADY_RUNNING, or UND_STATE_UNREADABLE when the file does not tell. */
 export function claimNode(nodeDir: string): string {
   const file = join(nodeDir, 'agent.json')
-  const holder = readJson(file) as Partial<ProcessIdentity> | undefined
-  const isOther = holder?.pid !== undefined && holder.startTime !== undefined && holder.pid !== process.pid
-  if (isOther && isAlive(holder as ProcessIdentity)) {
+  const holder = readIdentityFile(file)
+  if (holder && holder.pid !== process.pid && isAlive(holder)) {
     throw new UnderstudyError('UND_ALREADY_RUNNING', `an agent of this node runs already (pid ${holder.pid})`)
   }
   writeFileAtomic(file, JSON.stringify(identify(process.pid)))

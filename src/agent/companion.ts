@@ -7,7 +7,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
-import { readJson, writeFileAtomic } from '../lib/files.ts'
+import { writeFileAtomic } from '../lib/files.ts'
+import { readIdentityFile } from '../lib/identity-file.ts'
 import { identify, isAlive, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
 
@@ -50,8 +51,8 @@ export class Companion {
 
   /** Adopts the one that is there or starts one; from then on sees that one is there. */
   start(): void {
-    const saved = readJson(this.#options.identityFile)
-    if (isIdentity(saved) && isAlive(saved)) this.#identity = { pid: saved.pid, startTime: saved.startTime }
+    const saved = this.#saved()
+    if (saved && isAlive(saved)) this.#identity = saved
     else this.#spawn(`the ${this.#options.name} was started`)
     this.#watch()
   }
@@ -66,6 +67,16 @@ export class Companion {
   end(): void {
     this.close()
     if (this.#identity) signal(this.#identity, 'SIGTERM')
+  }
+
+  /** A file that cannot be used is no reason to go without: where one answers on the socket, a second one ends by itself. */
+  #saved(): ProcessIdentity | undefined {
+    try {
+      return readIdentityFile(this.#options.identityFile)
+    } catch (error) {
+      this.#options.onStart((error as Error).message)
+      return undefined
+    }
   }
 
   #spawn(why: string): void {
@@ -113,9 +124,4 @@ export class Companion {
     if (this.#deaths > 1 && sinceStartMs < backoffMs(this.#deaths - 1, RESTART)) return
     this.#spawn(`the ${name} had died and was started again`)
   }
-}
-
-function isIdentity(value: unknown): value is ProcessIdentity {
-  const { pid, startTime } = (value ?? {}) as Partial<ProcessIdentity>
-  return typeof pid === 'number' && typeof startTime === 'number'
 }

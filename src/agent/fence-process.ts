@@ -23,7 +23,7 @@
  * - A whole machine that was paused (a suspended VM) goes on for a moment when it is resumed, before any timer of ours
  *   runs. The term is the fencing token for that: what the writer writes to refuses a lower term than it has seen.
  */
-import { rmSync } from 'node:fs'
+import { renameSync, rmSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { setPriority } from 'node:os'
@@ -169,11 +169,25 @@ function killGroup(armed: Armed): Fenced['outcome'] {
 }
 
 function readSaved(path: string): Saved {
-  const saved = readJson(path)
+  const saved = readKept(path)
   // Deadlines and pids of an earlier boot mean nothing; without a file the agent arms again what it knows.
   if (!isObject(saved) || saved.bootId !== BOOT || !Array.isArray(saved.armed))
     return { bootId: BOOT, fence: undefined, armed: [] }
   return { bootId: BOOT, fence: isIdentity(saved.fence) ? saved.fence : undefined, armed: saved.armed.filter(isArmed) }
+}
+
+/**
+ * A list that cannot be used must not keep the guard from its post: it is kept aside for an operator to see, and the agent arms
+ * again what runs before it renews a lease.
+ */
+function readKept(path: string): unknown {
+  try {
+    return readJson(path)
+  } catch (error) {
+    log({ event: 'the saved list cannot be used', error: (error as Error).message })
+    renameSync(path, `${path}.unreadable`)
+    return undefined
+  }
 }
 
 function log(line: object): void {

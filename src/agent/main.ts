@@ -85,7 +85,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
 
   companions.start()
   stops.push('companions', () => companions.close())
-  await Promise.all([secrets.start(), ...[...drivers.values()].map((driver) => driver.adopt())])
+  await Promise.all([secrets.start(), ...[...drivers].map(([service, driver]) => adopt(service, driver, tell))])
   await answering(fence) // a single writer is not started without it, so starting without it only makes noise
   past.recallInto(agent.journal)
   agent.start()
@@ -152,6 +152,16 @@ function createDrivers(
       doorsWentAhead: () => doorsWentAhead(service),
     })
   return new Map(cluster.services.map((service) => [service.name, driverOf(service)]))
+}
+
+/** A service whose remains cannot be taken over must not keep the agent from the others: its driver refuses to start it. */
+async function adopt(service: string, driver: Driver, tell: (entry: Entry) => void): Promise<void> {
+  try {
+    await driver.adopt()
+  } catch (error) {
+    const why = `what an earlier agent left of ${service} could not be taken over: ${(error as Error).message}`
+    tell({ service, rule: 'agent', kind: 'failed', why })
+  }
 }
 
 const FENCE_WITHIN_MS = 3_000

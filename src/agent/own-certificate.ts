@@ -9,18 +9,21 @@
  * behind. ECDSA on P-256, which every libpq, JDBC and Node since 2015 speaks, and which is the fastest to sign with.
  */
 import { webcrypto, X509Certificate } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { NodeSpec } from '../core/model.ts'
-import { writeFileAtomic } from '../lib/files.ts'
-import { endsAt, fits, type Pair } from './certificate-pair.ts'
+import { readText, unreadable, writeFileAtomic } from '../lib/files.ts'
+import { endsAt, fits, isCertificate, isKey, type Pair } from './certificate-pair.ts'
 
 const DAY_MS = 86_400_000
 const LASTS_MS = 3_650 * DAY_MS
 /** Made anew when it ends within this: far longer than any agent is ever away. */
 const RENEW_BEFORE_MS = 30 * DAY_MS
 
-/** The one that is there, or a new one when there is none that will do. `wallMs`: the time of day. */
+/**
+ * The one that is there, or a new one when there is none, when it ends soon, or when it is for another name. `wallMs`: the time
+ * of day. Rejects with UND_STATE_UNREADABLE when there is one that cannot be used: clients may have pinned it.
+ */
 export async function ownCertificate(folder: string, node: NodeSpec, wallMs: number): Promise<Pair> {
   const [certPath, keyPath] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
   const there = readPair(certPath, keyPath)
@@ -40,12 +43,12 @@ function isGood(pair: Pair, { name, address }: NodeSpec, wallMs: number): boolea
   return isNamed && Date.parse(cert.validFrom) <= wallMs && endsAt(pair) - wallMs > RENEW_BEFORE_MS
 }
 
+/** Undefined when one of them is missing: the first start, or one that ended between the two. */
 function readPair(certPath: string, keyPath: string): Pair | undefined {
-  try {
-    return { cert: readFileSync(certPath, 'utf8'), key: readFileSync(keyPath, 'utf8') }
-  } catch {
-    return undefined // the first start, or a folder that somebody emptied: another one is made
-  }
+  const [cert, key] = [readText(certPath), readText(keyPath)]
+  if (cert !== undefined && !isCertificate(cert)) throw unreadable(certPath, 'it is damaged: it holds no certificate')
+  if (key !== undefined && !isKey(key)) throw unreadable(keyPath, 'it is damaged: it holds no private key')
+  return cert === undefined || key === undefined ? undefined : { cert, key }
 }
 
 async function makeCertificate({ name, address }: NodeSpec, wallMs: number): Promise<Pair> {

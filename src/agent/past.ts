@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { EventRecord, Receipt } from '../api/contract.ts'
 import type { Journal } from './journal.ts'
 import { RecordFile } from './record-file.ts'
+import { isEventRecord, isReceipt } from './record-shapes.ts'
 
 const EVENTS = 200
 const RECEIPTS = 50
@@ -12,8 +13,8 @@ export class Past {
   readonly #receipts: RecordFile<Receipt>
 
   constructor(nodeDir: string) {
-    this.#events = new RecordFile(join(nodeDir, 'events.ndjson'))
-    this.#receipts = new RecordFile(join(nodeDir, 'receipts.ndjson'))
+    this.#events = new RecordFile(join(nodeDir, 'events.ndjson'), isEventRecord)
+    this.#receipts = new RecordFile(join(nodeDir, 'receipts.ndjson'), isReceipt)
   }
 
   readonly remember = (what: 'events' | 'receipts', record: EventRecord | Receipt): void => {
@@ -22,6 +23,20 @@ export class Past {
   }
 
   recallInto(journal: Journal): void {
-    journal.recall(this.#events.last(EVENTS), this.#receipts.last(RECEIPTS))
+    const tell = (why: string) => journal.tell({ service: null, rule: 'agent', kind: 'noticed', why })
+    journal.recall(
+      orNone(() => this.#events.last(EVENTS), tell),
+      orNone(() => this.#receipts.last(RECEIPTS), tell),
+    )
+  }
+}
+
+/** An agent works without its history, and says that it does. */
+function orNone<T>(read: () => T[], tell: (why: string) => void): T[] {
+  try {
+    return read()
+  } catch (error) {
+    tell((error as Error).message)
+    return []
   }
 }

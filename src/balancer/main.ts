@@ -12,7 +12,7 @@ import { systemClock } from '../lib/clock.ts'
 import type { FromBalancer } from './control.ts'
 import { ControlServer } from './control-server.ts'
 import { Door, type DoorEvents } from './door.ts'
-import { readSaved, Saver } from './saved.ts'
+import { readSaved, type Saved, Saver } from './saved.ts'
 import { Secrets } from './secrets.ts'
 import { readTable } from './table.ts'
 
@@ -48,7 +48,7 @@ async function main(): Promise<void> {
 
   // A full disk must not stop the door: it has the table in memory, and the agent has it too.
   const saver = new Saver(savedPath, (error) => log(`the table could not be saved: ${text(error)}`))
-  const saved = readSaved(savedPath)
+  const saved = savedTable(savedPath)
   if (saved) {
     door.recallTerms(saved.highestTerms)
     door.apply(saved.table)
@@ -77,6 +77,16 @@ async function main(): Promise<void> {
     },
   })
   tellCounters(door, tell)
+}
+
+/** A file that cannot be used is no reason to serve nothing: the agent tells the table anew. */
+function savedTable(path: string): Saved | undefined {
+  try {
+    return readSaved(path)
+  } catch (error) {
+    log((error as Error).message)
+    return undefined
+  }
 }
 
 function eventsTo(tell: (message: FromBalancer) => void): DoorEvents {

@@ -50,12 +50,12 @@ test('a path that cannot be written is told and does no other harm', async () =>
   await until('it is told', () => failures.length === 1)
 })
 
-test('what is absent, cut short or of another kind is nothing', () => {
+test('only what is absent is nothing; what is cut short or of another kind is refused', () => {
   const path = join(folder, 'door.json')
   expect(readSaved(path)).toBeUndefined()
   for (const content of ['', '{"table":', '[]', '{"table":{"version":1}}', '7']) {
     writeFileSync(path, content)
-    expect(readSaved(path)).toBeUndefined()
+    expect(() => readSaved(path)).toThrow(`${path} cannot be used`)
   }
 })
 

@@ -6,7 +6,7 @@
 import { mkdir, open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { RoutingTable } from '../core/routing.ts'
-import { readJson } from '../lib/files.ts'
+import { readJson, unreadable } from '../lib/files.ts'
 import { readTable } from './table.ts'
 
 export interface Saved {
@@ -55,12 +55,16 @@ async function writeWhole(path: string, content: string): Promise<void> {
   await rename(beside, path)
 }
 
-/** Undefined when there is nothing usable: then the balancer waits for its agent. */
+/**
+ * Undefined when there is no file. Throws UND_STATE_UNREADABLE when there is one that cannot be used; the balancer then says so
+ * and waits for its agent, whose first table takes the file's place: it is a copy of what the agent knows better.
+ */
 export function readSaved(path: string): Saved | undefined {
   const value = readJson(path)
-  if (typeof value !== 'object' || value === null || !('table' in value)) return undefined
+  if (value === undefined) return undefined
+  if (typeof value !== 'object' || value === null || !('table' in value)) throw unreadable(path, 'it holds no table')
   const table = readTable(value.table)
-  if (typeof table === 'string') return undefined
+  if (typeof table === 'string') throw unreadable(path, table)
   return { table, highestTerms: 'highestTerms' in value ? readTerms(value.highestTerms) : {} }
 }
 

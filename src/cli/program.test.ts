@@ -189,7 +189,7 @@ describe('what cannot be', () => {
   })
 
   it('says that the token is wrong', async () => {
-    writeFileSync(state.tokenFile, 'another\n')
+    writeFileSync(state.tokenFile, `${'another'.repeat(6)}1\n`)
     expect(await type('status')).toMatchObject({ code: 8, complaints: expect.stringContaining('UND_UNAUTHORIZED') })
   })
 })

@@ -7,12 +7,18 @@
  */
 import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { UnderstudyError } from '../errors.ts'
-import { readJson } from '../lib/files.ts'
+import { readIdentityFile } from '../lib/identity-file.ts'
 import { identify, isAlive, type ProcessIdentity } from '../lib/proc.ts'
-import { readIdentity } from './processes.ts'
 
-/** Claims the file for this process. Returns how to give it back. Throws UND_ALREADY_RUNNING and changes nothing then. */
+/** Throws UND_ALREADY_RUNNING when it is claimed, or UND_STATE_UNREADABLE when that cannot be told. Changes nothing. */
+export function refuseIfClaimed(path: string): void {
+  const holder = claimHolder(path)
+  if (holder) throw alreadyRunning(holder)
+}
+
+/** Claims the file for this process. Returns how to give it back. Throws as `refuseIfClaimed`. */
 export function claim(path: string): () => void {
+  refuseIfClaimed(path) // before anything is written, so that a refusal changes nothing, not even the time of a folder
   const own = `${path}.${process.pid}`
   writeFileSync(own, `${JSON.stringify({ ...identify(process.pid), since: new Date().toISOString() })}\n`, {
     mode: 0o600,
@@ -31,9 +37,9 @@ export function claim(path: string): () => void {
   }
 }
 
-/** Who runs `up` there; undefined when nobody does. */
+/** The process that runs `up` there; undefined when there is none. Throws UND_STATE_UNREADABLE when that cannot be told. */
 export function claimHolder(path: string): ProcessIdentity | undefined {
-  const identity = readIdentity(readJson(path))
+  const identity = readIdentityFile(path)
   return identity && isAlive(identity) ? identity : undefined
 }
 

@@ -8,14 +8,14 @@ import { type Clock, sleep, systemClock } from '../lib/clock.ts'
 import { isAlive, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { claimHolder } from './claim.ts'
 import { apiAddresses, StateFolder } from './state.ts'
-import { type StopReport, type StopRequest, stopEverything, whatIsLeft } from './stop.ts'
+import { refuseIfUnknown, type StopReport, type StopRequest, stopEverything, whatIsLeft } from './stop.ts'
 
 /** `up` lets go of its cluster when it gets this, and leaves everything running. */
 export const LET_GO_SIGNAL = 'SIGUSR2'
 
 const LET_GO_WITHIN_MS = 2_000
 
-/** Undefined when nothing ran. */
+/** Undefined when nothing ran. Rejects with UND_STATE_UNREADABLE, when all that is known was stopped, if something may be left. */
 export async function stopLocal(
   stateDir: string,
   options: Pick<StopRequest, 'withinMs' | 'onLeft'> & { readonly clock?: Clock } = {},
@@ -23,12 +23,25 @@ export async function stopLocal(
   const { clock = systemClock, ...patience } = options
   const state = new StateFolder(stateDir)
   const holder = claimHolder(state.claimFile)
-  if (!holder && whatIsLeft(state).length === 0) return undefined
+  if (!holder && whatIsLeft(state).length === 0) {
+    refuseIfUnknown(state)
+    return undefined
+  }
   if (holder) await letGo(holder, clock)
-  const spec = state.readCluster()?.spec
-  const token = state.readToken()
+  const [spec, token] = [ifUsable(() => state.readCluster())?.spec, ifUsable(() => state.readToken())]
   const client = spec && token ? connect({ addresses: apiAddresses(spec), token }) : undefined
-  return stopEverything({ state, spec, client, clock, ...patience })
+  const report = await stopEverything({ state, spec, client, clock, ...patience })
+  refuseIfUnknown(state)
+  return report
+}
+
+/** Without it agents cannot be told, and what runs is ended by its process numbers. */
+function ifUsable<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined // what cannot be used keeps nothing from being stopped
+  }
 }
 
 async function letGo(holder: ProcessIdentity, clock: Clock): Promise<void> {

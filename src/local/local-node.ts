@@ -12,9 +12,10 @@ import { join } from 'node:path'
 import type { NodeName } from '../core/model.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
-import { identify, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
+import { readIdentityFile } from '../lib/identity-file.ts'
+import { identify, isAlive, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
-import { findAgent, killProcesses, type NodeProcess, noteAgent } from './processes.ts'
+import { killProcesses, type NodeProcess, noteAgent } from './processes.ts'
 
 /** `down`: nobody wants an agent here. `waiting`: it died and is started again soon. `ended`: it was told to end, and did. */
 export type NodePhase = 'down' | 'running' | 'waiting' | 'ended'
@@ -93,9 +94,13 @@ export class LocalNode {
   }
 
   #begin(): void {
-    const found = findAgent(this.#options.folder)
-    if (found) this.#adopt(found)
-    else this.#spawn()
+    try {
+      const found = readIdentityFile(join(this.#options.folder, 'agent.json'))
+      if (found && isAlive(found)) this.#adopt(found)
+      else this.#spawn()
+    } catch (error) {
+      this.#died(`could not be looked for or started: ${(error as Error).message}`, null) // a file, a disk: tried again
+    }
   }
 
   #adopt(agent: ProcessIdentity): void {

@@ -4,10 +4,14 @@
  *
  * Killing a node must be final, as pulling a plug is: first what starts other things (the agent), then everything else,
  * and again until nothing is found, because something may have been started between the look and the kill.
+ *
+ * A file that cannot be used keeps nothing from being ended; but before it is said that nothing runs, `unreadableIn` is asked.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readJson, writeFileAtomic } from '../lib/files.ts'
+import type { UnderstudyError } from '../errors.ts'
+import { isAbsent, unreadable, writeFileAtomic } from '../lib/files.ts'
+import { readIdentityFile } from '../lib/identity-file.ts'
 import { familyOf, isAlive, type ProcessIdentity, processState, signal, signalGroup } from '../lib/proc.ts'
 
 export interface NodeProcess {
@@ -16,24 +20,29 @@ export interface NodeProcess {
   readonly identity: ProcessIdentity
 }
 
-/** `{ pid, startTime }`, at the top or under `identity`; undefined when there is none that makes sense. */
-export function readIdentity(value: unknown): ProcessIdentity | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  const { pid, startTime, identity } = value as Partial<Record<'pid' | 'startTime' | 'identity', unknown>>
-  if (identity !== undefined) return readIdentity(identity)
-  // Never 0, 1 or a negative number: signalling those would reach ourselves, or everybody.
-  if (!Number.isSafeInteger(pid) || (pid as number) <= 1 || !Number.isSafeInteger(startTime)) return undefined
-  return { pid: pid as number, startTime: startTime as number }
-}
+/** What stands on every node, in the order in which it is ended: what starts other things comes first. */
+const COMPANY = ['agent', 'fence', 'balancer']
 
 /** Whoever starts an agent writes down at once who it is, as the agent does later: it can be ended from its first moment on. */
 export function noteAgent(nodeFolder: string, agent: ProcessIdentity): void {
   writeFileAtomic(join(nodeFolder, 'agent.json'), JSON.stringify(agent))
 }
 
-/** The agent that runs on a node; undefined when none does. */
+/** The agent that runs on a node; undefined when none does, or when its file cannot be used. */
 export function findAgent(nodeFolder: string): ProcessIdentity | undefined {
   return findIn(nodeFolder, 'agent.json', 'agent')[0]?.identity
+}
+
+/** The first identity file of a node that cannot be used, as an error that says why: something that it spoke of may run. */
+export function unreadableIn(nodeFolder: string): UnderstudyError | undefined {
+  const instances = join(nodeFolder, 'instances')
+  try {
+    const books = identityFilesIn(instances)
+    for (const path of [...COMPANY.map((what) => join(nodeFolder, `${what}.json`)), ...books]) readIdentityFile(path)
+    return undefined
+  } catch (error) {
+    return error as UnderstudyError
+  }
 }
 
 export function findBalancer(nodeFolder: string): ProcessIdentity | undefined {
@@ -44,9 +53,7 @@ export function findBalancer(nodeFolder: string): ProcessIdentity | undefined {
 export function findProcesses(nodeFolder: string): NodeProcess[] {
   const instances = join(nodeFolder, 'instances')
   return [
-    ...findIn(nodeFolder, 'agent.json', 'agent'),
-    ...findIn(nodeFolder, 'fence.json', 'fence'),
-    ...findIn(nodeFolder, 'balancer.json', 'balancer'),
+    ...COMPANY.flatMap((what) => findIn(nodeFolder, `${what}.json`, what)),
     ...listFiles(instances).flatMap((file) => findInstance(instances, file)),
   ]
 }
@@ -83,13 +90,32 @@ export async function killProcesses(nodeFolder: string, rounds = 100): Promise<N
 }
 
 function findIn(folder: string, file: string, what: string): NodeProcess[] {
-  const identity = readIdentity(readJson(join(folder, file)))
+  const identity = identityAt(join(folder, file))
   return identity && isAlive(identity) ? [{ what, identity }] : []
+}
+
+function identityAt(path: string): ProcessIdentity | undefined {
+  try {
+    return readIdentityFile(path)
+  } catch {
+    return undefined // `unreadableIn` says so to those who must know
+  }
+}
+
+function identityFilesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => join(folder, name))
+  } catch (error) {
+    if (isAbsent(error)) return []
+    throw unreadable(folder, (error as Error).message, error)
+  }
 }
 
 function findInstance(folder: string, file: string): NodeProcess[] {
   const what = file.replace(/\.json$/, '')
-  const identity = readIdentity(readJson(join(folder, file)))
+  const identity = file.endsWith('.json') ? identityAt(join(folder, file)) : undefined
   if (!identity) return []
   return isAlive(identity) || hasOrphans(identity, what) ? [{ what, identity }] : []
 }

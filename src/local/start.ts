@@ -3,8 +3,9 @@
  * Whoever calls `startLocal` looks after the agents: that is all that `up` does. Killing it harms nothing that runs; the
  * next `up` takes over what it finds.
  *
- * Order: claim the folder (one `up` at a time) → is something of it running, and with the same config? → can this machine
- * hold it? → write down → start. Everything that can be refused is refused before anything is started.
+ * Order: is the folder claimed (one `up` at a time)? → is something of it running, and with the same config? → can this machine
+ * hold it? → claim, ask the same again, write down, start. Everything that can be refused is refused before anything is
+ * changed, down to the mode of the folder: what runs there needs it as it is.
  */
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
@@ -13,8 +14,9 @@ import { type Client, connect } from '../client/index.ts'
 import type { ClusterSpec, NodeName } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
+import { unreadable } from '../lib/files.ts'
 import type { Stop } from '../lib/stop.ts'
-import { claim } from './claim.ts'
+import { claim, refuseIfClaimed } from './claim.ts'
 import { type LocalEvent, LocalNode, type NodePhase } from './local-node.ts'
 import { checkMachine } from './preflight.ts'
 import type { NodeProcess } from './processes.ts'
@@ -22,6 +24,7 @@ import { apiAddresses, type ClusterFile, StateFolder } from './state.ts'
 import {
   killEverything,
   type LeftProcess,
+  refuseIfUnknown,
   type StopReport,
   type StopRequest,
   stopEverything,
@@ -64,16 +67,16 @@ export interface LocalCluster {
 
 /**
  * Resolves when every agent is started or taken over; services become healthy later. Rejects with UND_ALREADY_RUNNING,
- * UND_REFUSED (something runs with another config), UND_STATE_NOT_WRITABLE, UND_ADDRESS_NOT_LOCAL, UND_PORT_TAKEN,
- * UND_PORT_FORBIDDEN; then nothing was started and nothing that ran was touched.
+ * UND_REFUSED (something runs with another config), UND_STATE_NOT_WRITABLE, UND_STATE_UNREADABLE, UND_ADDRESS_NOT_LOCAL,
+ * UND_PORT_TAKEN, UND_PORT_FORBIDDEN; then nothing was started and nothing was changed.
  */
 export async function startLocal(options: LocalOptions): Promise<LocalCluster> {
   const state = new StateFolder(options.stateDir)
+  await refuseStart(options.spec, state)
   state.create()
   const giveBack = claim(state.claimFile)
   try {
-    const run = runOf(options.spec, state)
-    await checkMachine(options.spec, state)
+    const run = runOf(options.spec, state) // once more: only the holder of the claim knows that it stays so
     const token = state.keepToken()
     state.writeCluster(clusterFile(options, run))
     return new Local(options, state, token, giveBack)
@@ -83,10 +86,21 @@ export async function startLocal(options: LocalOptions): Promise<LocalCluster> {
   }
 }
 
-/** The run that goes on, or the name of a new one when nothing of the folder runs. Throws UND_REFUSED. */
+/** Rejects as `startLocal` when it would be refused now. Changes nothing. */
+export async function refuseStart(spec: ClusterSpec, state: StateFolder): Promise<void> {
+  state.refuseUnlessWritable()
+  refuseIfClaimed(state.claimFile)
+  runOf(spec, state)
+  await checkMachine(spec, state)
+}
+
+/** The run that goes on, or the name of a new one when nothing of the folder runs. Throws UND_REFUSED, UND_STATE_UNREADABLE. */
 function runOf(spec: ClusterSpec, state: StateFolder): string {
+  refuseIfUnknown(state)
+  const token = state.readToken()
   if (whatIsLeft(state).length === 0) return randomBytes(8).toString('hex')
   const kept = state.readCluster()
+  if (token === undefined) throw unreadable(state.tokenFile, 'it is missing, and something of its cluster still runs')
   if (kept && isDeepStrictEqual(kept.spec, JSON.parse(JSON.stringify(spec)))) return kept.run
   const what =
     kept && kept.spec.name !== spec.name ? `the cluster “${kept.spec.name}”` : 'an older version of this config'

@@ -2,7 +2,7 @@
  * The state folder of a cluster that runs on one machine: what is where, and the few files that are ours. Everything else
  * in it is written by agents, drivers and the store.
  *
- *     .understudy/            0700
+ *     .understudy/            0700; 0710 where a server that runs as another user passes through
  *       cluster.json          the compiled config that agents run with, where it came from, and our version
  *       token                 0600, random, kept over restarts
  *       up.json               who runs `up` on this folder now (claim.ts)
@@ -10,12 +10,12 @@
  *       nodes/NAME/           agent.json, agent.log, balancer.json, fence.json, instances/*.json, logs/*.log
  */
 import { randomBytes } from 'node:crypto'
-import { accessSync, chmodSync, constants, mkdirSync, readdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { accessSync, chmodSync, constants, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import type { Address } from '../client/index.ts'
 import type { ClusterSpec, NodeName } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
-import { readJson, writeFileAtomic } from '../lib/files.ts'
+import { isAbsent, readJson, readText, unreadable, writeFileAtomic } from '../lib/files.ts'
 
 export interface ClusterFile {
   readonly spec: ClusterSpec
@@ -25,6 +25,9 @@ export interface ClusterFile {
   readonly configFile?: string
   readonly version: string
 }
+
+/** 32 random bytes in base64url. */
+const TOKEN = /^[\w-]{43}\n?$/
 
 export class StateFolder {
   readonly path: string
@@ -61,38 +64,59 @@ export class StateFolder {
   listNodes(): NodeName[] {
     try {
       return readdirSync(join(this.path, 'nodes'))
-    } catch {
-      return [] // nothing was ever started here
+    } catch (error) {
+      if (isAbsent(error)) return [] // nothing was ever started here
+      throw unreadable(join(this.path, 'nodes'), (error as Error).message, error)
     }
   }
 
-  /** Makes the folder, for the owner only. Throws UND_STATE_NOT_WRITABLE. */
+  /** Throws UND_STATE_NOT_WRITABLE when the folder could not be made or written to. Changes nothing. */
+  refuseUnlessWritable(): void {
+    for (let folder = this.path; ; folder = dirname(folder)) {
+      try {
+        accessSync(folder, constants.W_OK | constants.X_OK)
+        if (statSync(folder).isDirectory()) return
+        throw new Error(`${folder} is not a folder`)
+      } catch (cause) {
+        if (!isAbsent(cause) || dirname(folder) === folder) throw notWritable(this.path, cause)
+      }
+    }
+  }
+
+  /**
+   * Makes the folder, for the owner only. One that was there before is closed to others, and its group may at most pass through
+   * it: that is how servers which run as another user get to their data (drivers/postgres/folder.ts). Throws
+   * UND_STATE_NOT_WRITABLE.
+   */
   create(): void {
     try {
       mkdirSync(join(this.path, 'nodes'), { recursive: true, mode: 0o700 })
-      chmodSync(this.path, 0o700) // it may have been there before, with another mode
+      const mode = statSync(this.path).mode & 0o7777
+      const closed = (mode & 0o710) | 0o700
+      if (mode !== closed) chmodSync(this.path, closed)
       accessSync(this.path, constants.W_OK | constants.X_OK)
     } catch (cause) {
       throw notWritable(this.path, cause)
     }
   }
 
-  /** The cluster that is kept here; undefined when there is none. */
+  /** The cluster that is kept here; undefined when there is none. Throws UND_STATE_UNREADABLE. */
   readCluster(): ClusterFile | undefined {
-    const file = readJson(this.clusterFile) as ClusterFile | undefined
-    return Array.isArray(file?.spec?.nodes) ? file : undefined
+    const file = readJson(this.clusterFile) as ClusterFile | null | undefined
+    if (file === undefined) return undefined
+    if (Array.isArray(file?.spec?.nodes) && typeof file.run === 'string') return file
+    throw unreadable(this.clusterFile, 'it is damaged: it holds no cluster')
   }
 
   writeCluster(file: ClusterFile): void {
     this.#write(this.clusterFile, `${JSON.stringify(file, null, 2)}\n`)
   }
 
+  /** Undefined when there is none. Throws UND_STATE_UNREADABLE: another token would make other passwords of everything. */
   readToken(): string | undefined {
-    try {
-      return readFileSync(this.tokenFile, 'utf8').trim() || undefined
-    } catch {
-      return undefined // there is no cluster here yet, or it is somebody else's: both mean that we have no token
-    }
+    const text = readText(this.tokenFile)
+    if (text === undefined || TOKEN.test(text)) return text?.trim()
+    throw unreadable(this.tokenFile, 'it is damaged: it does not hold the 43 characters of a token')
   }
 
   /** The token, made now if there is none. */

@@ -11,7 +11,7 @@ import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
 import { removeSocketsOf } from '../lib/socket-path.ts'
-import { findAgent, findProcesses, listFiles, type NodeProcess, signalProcess } from './processes.ts'
+import { findAgent, findProcesses, listFiles, type NodeProcess, signalProcess, unreadableIn } from './processes.ts'
 import type { StateFolder } from './state.ts'
 
 export interface StopReport {
@@ -89,6 +89,14 @@ function removeSockets(nodeFolder: string): void {
 export function whatIsLeft(state: StateFolder): LeftProcess[] {
   const left = state.listNodes().flatMap((node) => findProcesses(state.node(node)).map((one) => ({ node, ...one })))
   return left.sort((one, other) => Number(other.what === 'agent') - Number(one.what === 'agent'))
+}
+
+/** Throws UND_STATE_UNREADABLE when files of this folder do not tell what runs: then it must not be said that nothing does. */
+export function refuseIfUnknown(state: StateFolder): void {
+  for (const node of state.listNodes()) {
+    const error = unreadableIn(state.node(node))
+    if (error) throw error
+  }
 }
 
 /** True when one of them took it; else why not. An agent that has just been started may need a moment to listen. */

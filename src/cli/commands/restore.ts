@@ -8,7 +8,7 @@ import type { ClusterSpec } from '../../core/model.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { StateFolder } from '../../local/state.ts'
-import { whatIsLeft } from '../../local/stop.ts'
+import { refuseIfUnknown, whatIsLeft } from '../../local/stop.ts'
 import { type Database, mustBeDatabase } from '../databases.ts'
 import { backupRoom, configRoom, storeRoom } from '../rooms.ts'
 import { type CommonOptions, stateFolder } from '../session.ts'
@@ -58,6 +58,7 @@ async function mustBeNew(state: StateFolder, spec: ClusterSpec, database: Databa
       'UND_REFUSED',
       `${why}: a restore overwrites nothing; name another state folder with --state DIR`,
     )
+  refuseIfUnknown(state)
   if (whatIsLeft(state).length > 0) throw no(`a cluster runs from ${state.path}`)
   for (const node of spec.nodes) {
     const folder = await folderOf(state, node.name, database)

@@ -8,7 +8,7 @@
 import type { ClusterSpec } from '../../core/model.ts'
 import { LET_GO_SIGNAL } from '../../local/down.ts'
 import type { LocalEvent } from '../../local/local-node.ts'
-import { type LocalCluster, startLocal } from '../../local/start.ts'
+import { type LocalCluster, refuseStart, startLocal } from '../../local/start.ts'
 import type { LeftProcess } from '../../local/stop.ts'
 import { detach, sayThatItLooksAfter } from '../detach.ts'
 import type { Io } from '../io.ts'
@@ -39,6 +39,8 @@ export const addUp: AddCommand = (program, io, exit) => {
       if (warnings !== '') io.err(warnings)
       for (const line of await weakLines(io, spec)) io.err(line)
       const state = stateFolder(io, options)
+      // Not only by the process behind, which would leave a line in the log of the one that runs.
+      if (options.detach) await refuseStart(spec, state)
       const code = options.detach
         ? await detach(io, { spec, file, state, json: options.json === true, timeoutMs: options.timeout })
         : await stay(io, { spec, file, stateDir: state.path }, options)

@@ -13,6 +13,7 @@ import { createReadStream, existsSync, readdirSync, readFileSync, statSync } fro
 import { join, relative } from 'node:path'
 import { UnderstudyError } from '../../errors.ts'
 import { readJson } from '../../lib/files.ts'
+import { asOperating } from '../refusal.ts'
 
 export const RECORD = 'understudy-backup.json'
 export const SUMS = 'SHA256SUMS'
@@ -47,7 +48,7 @@ export interface ListedFile {
 
 /** Throws UND_REFUSED when it is none. */
 export function readBackup(folder: string): { readonly record: BackupRecord; readonly files: readonly ListedFile[] } {
-  const record = readJson(join(folder, RECORD)) as BackupRecord | undefined
+  const record = refusing(() => readJson(join(folder, RECORD))) as BackupRecord | undefined
   if (record?.format !== 1 || !existsSync(join(folder, SUMS))) {
     throw new UnderstudyError('UND_REFUSED', `${folder} is no backup made by “understudy backup”, or not a whole one`)
   }
@@ -56,6 +57,15 @@ export function readBackup(folder: string): { readonly record: BackupRecord; rea
     throw new UnderstudyError('UND_REFUSED', `${join(folder, SUMS)} is damaged: it is not the list that was written`)
   }
   return { record, files: parseSums(text) }
+}
+
+/** A backup lies outside of the state folder: a file of it that cannot be used is a refusal, with the same reason. */
+function refusing<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw asOperating(new Error((error as Error).message, { cause: error }))
+  }
 }
 
 export function sumsText(files: readonly ListedFile[]): string {
@@ -110,8 +120,13 @@ interface PostgresManifest {
 
 /** What the server says that it sent. The log is not in its list. */
 function againstManifest(data: string, listed: ReadonlyMap<string, string>): string[] {
-  const manifest = readJson(join(data, 'backup_manifest')) as PostgresManifest | undefined
-  if (!Array.isArray(manifest?.Files)) return [`${DATA}/backup_manifest cannot be read`]
+  let manifest: PostgresManifest | undefined
+  try {
+    manifest = readJson(join(data, 'backup_manifest')) as PostgresManifest | undefined
+  } catch (error) {
+    return [(error as Error).message]
+  }
+  if (!Array.isArray(manifest?.Files)) return [`${DATA}/backup_manifest is missing or not a manifest`]
   return manifest.Files.flatMap((file) => {
     const path = file.Path ?? Buffer.from(file['Encoded-Path'] ?? '', 'hex').toString()
     const written = listed.get(path)

@@ -31,7 +31,7 @@ export function parseLineage(text: string): readonly Branch[] | undefined {
   }
 }
 
-function isBranch(it: unknown): it is Branch {
+export function isBranch(it: unknown): it is Branch {
   const { term, id, after } = (it ?? {}) as Partial<Record<keyof Branch, unknown>>
   return Number.isInteger(term) && typeof id === 'string' && Number.isInteger(after)
 }

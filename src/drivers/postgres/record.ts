@@ -4,13 +4,14 @@
  *
  * A member that has pledged term t helps nobody of a lower term. `following` is empty from the pledge on, so an agent or a
  * server that is restarted in the middle of a failover comes up receiving from nobody (failover.md, trap 7).
+ *
+ * Only a member that has no such file has promised nothing. A record that cannot be used keeps the member out, with the path
+ * and the reason, until an operator decides: read as blank, it would be overwritten, and with it the pledge.
  */
-import { closeSync, fsyncSync, openSync } from 'node:fs'
-import { dirname } from 'node:path'
 import type { Rule } from '../../core/replica.ts'
-import { readJson, writeFileAtomic } from '../../lib/files.ts'
+import { readJson, unreadable, writeFileAtomic } from '../../lib/files.ts'
 import type { PrimaryAddress } from '../replica.ts'
-import type { Branch } from './position.ts'
+import { type Branch, isBranch } from './position.ts'
 
 export interface MemberRecord {
   readonly pledged: number
@@ -60,9 +61,15 @@ export class RecordFile {
     return this.#record
   }
 
+  /** Blank when there is no file. Throws UND_STATE_UNREADABLE when there is one that cannot be used. */
   load(): MemberRecord {
     const read = readJson(this.#path)
-    this.#record = typeof read === 'object' && read !== null ? { ...BLANK, ...(read as Partial<MemberRecord>) } : BLANK
+    if (read === undefined) {
+      this.#record = BLANK
+      return BLANK
+    }
+    if (!isRecord(read)) throw unreadable(this.#path, 'it is damaged: it is not the record of a member')
+    this.#record = { ...BLANK, ...(read as object) } // unknown fields are kept; those that an older version lacked are blank
     return this.#record
   }
 
@@ -71,14 +78,45 @@ export class RecordFile {
     const next = { ...this.#record, ...change }
     if (JSON.stringify(next) === JSON.stringify(this.#record)) return
     writeFileAtomic(this.#path, `${JSON.stringify(next, null, 2)}\n`)
-    const folder = openSync(dirname(this.#path), 'r')
-    try {
-      fsyncSync(folder)
-    } finally {
-      closeSync(folder)
-    }
     this.#record = next
   }
+}
+
+type Field = keyof MemberRecord
+
+/** Each field is absent or what it should be, and the pledge is there: every version wrote it. */
+function isRecord(read: unknown): boolean {
+  if (typeof read !== 'object' || read === null || !('pledged' in read)) return false
+  const fields = read as Partial<Record<Field, unknown>>
+  return (Object.keys(FIELDS) as Field[]).every((name) => fields[name] === undefined || FIELDS[name](fields[name]))
+}
+
+const isCount = (it: unknown) => Number.isSafeInteger(it) && (it as number) >= 0
+const isText = (it: unknown) => typeof it === 'string'
+const isFlag = (it: unknown) => typeof it === 'boolean'
+const orNull = (is: (it: unknown) => boolean) => (it: unknown) => it === null || is(it)
+
+function isRule(it: unknown): boolean {
+  const { term, primary, members, k, id } = (it ?? {}) as Partial<Record<keyof Rule, unknown>>
+  return isCount(term) && isText(primary) && Array.isArray(members) && members.every(isText) && isCount(k) && isText(id)
+}
+
+function isFollowing(it: unknown): boolean {
+  const { rule, primary } = (it ?? {}) as { rule?: unknown; primary?: unknown }
+  const { host, port } = (primary ?? {}) as { host?: unknown; port?: unknown }
+  return isRule(rule) && isText(host) && isCount(port)
+}
+
+const FIELDS: Readonly<Record<Field, (it: unknown) => boolean>> = {
+  pledged: isCount,
+  port: orNull(isCount),
+  following: orNull(isFollowing),
+  leading: orNull(isRule),
+  lineage: (it) => Array.isArray(it) && it.every(isBranch),
+  suspect: isFlag,
+  quarantinedUntil: orNull(isText),
+  torn: isFlag,
+  discarded: orNull(isText),
 }
 
 /** May it receive from anybody? */

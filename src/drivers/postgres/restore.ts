@@ -12,7 +12,7 @@ import { createReadStream, createWriteStream, existsSync, mkdirSync, renameSync,
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { UnderstudyError } from '../../errors.ts'
-import { readJson, removeFile, writeFileAtomic } from '../../lib/files.ts'
+import { readJson, removeFile, unreadable, writeFileAtomic } from '../../lib/files.ts'
 import { DATA, type ListedFile, readBackup } from './backup-files.ts'
 import { Progress } from './clone.ts'
 import { type Folder, syncTree } from './folder.ts'
@@ -27,10 +27,17 @@ export interface RestoreOrder {
   readonly sums: string
 }
 
-/** What is to be made of this member's first copy; null: nothing but an empty database. */
+/**
+ * What is to be made of this member's first copy; null: nothing but an empty database. Throws UND_STATE_UNREADABLE when there
+ * is an order that cannot be used: an empty database must not be made in place of the backup.
+ */
 export function restoreOrder(folder: Folder): RestoreOrder | null {
-  const order = readJson(folder.restorePath) as RestoreOrder | undefined
-  return typeof order?.from === 'string' ? order : null
+  const order = readJson(folder.restorePath)
+  if (order === undefined) return null
+  const { from, version, sums } = (order ?? {}) as Partial<Record<keyof RestoreOrder, unknown>>
+  if (typeof from === 'string' && typeof version === 'number' && typeof sums === 'string')
+    return { from, version, sums }
+  throw unreadable(folder.restorePath, 'it is damaged: it does not name a backup')
 }
 
 export function giveOrder(folder: Folder, order: RestoreOrder): void {

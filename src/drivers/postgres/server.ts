@@ -11,7 +11,7 @@ import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, realpathS
 import { join } from 'node:path'
 import { UnderstudyError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { removeFile } from '../../lib/files.ts'
+import { readText, removeFile } from '../../lib/files.ts'
 import { childrenOf, identify, isAlive, type ProcessIdentity, processState, signal } from '../../lib/proc.ts'
 import type { Stop } from '../../lib/stop.ts'
 import { until } from '../../lib/until.ts'
@@ -115,14 +115,10 @@ function socketLocks(folder: Folder): string[] {
   }
 }
 
-/** The postmaster that runs on this data already; null when there is none. */
+/** The postmaster that runs on this data already; null when there is none: a server that runs has this file. */
 export function findPostmaster(folder: Folder, clock: Clock): Postmaster | null {
-  let text: string
-  try {
-    text = readFileSync(join(folder.data, 'postmaster.pid'), 'utf8')
-  } catch {
-    return null // a server that runs has this file
-  }
+  const text = readText(join(folder.data, 'postmaster.pid'))
+  if (text === undefined) return null
   const identity = identify(Number(text.split('\n')[0]))
   // A pid file may be older than the machine's boot: only a process that stands in the data folder is the postmaster.
   if (!identity || folderOf(identity.pid) !== realFolder(folder.data)) return null
@@ -131,11 +127,7 @@ export function findPostmaster(folder: Folder, clock: Clock): Postmaster | null 
 
 /** The port in postmaster.pid of a server that runs. */
 export function portInUse(folder: Folder): number | null {
-  try {
-    return Number(readFileSync(join(folder.data, 'postmaster.pid'), 'utf8').split('\n')[3]) || null
-  } catch {
-    return null // no server runs
-  }
+  return Number(readText(join(folder.data, 'postmaster.pid'))?.split('\n')[3]) || null
 }
 
 /** Kills everything that stands in the data folder; resolves when nothing of it is left. */

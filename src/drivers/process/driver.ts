@@ -64,6 +64,8 @@ class ProcessDriver implements Driver {
   #starting: { readonly request: StartRequest; readonly done: Promise<void> } | undefined
   #stopping: Promise<void> | undefined
   #stopRotation: Stop = () => {}
+  /** The instance file could not be used: what it speaks of may run, so nothing is started before it can. */
+  #isUnread = false
   readonly #closed = new AbortController()
 
   constructor(parts: ProcessDriverParts) {
@@ -160,7 +162,7 @@ class ProcessDriver implements Driver {
   }
 
   async adopt(): Promise<void> {
-    const record = this.#books.load()
+    const record = this.#loadBooks()
     if (!record) return
     if (record.phase === 'ended') return this.#standing.feel('unknown', record.note)
     if (record.phase === 'gated' || !isAlive(record.identity)) return this.#bury(record)
@@ -183,7 +185,27 @@ class ProcessDriver implements Driver {
     this.#closed.abort()
   }
 
+  /** A file that cannot be used is told as the note of this instance, and read again before each start. */
+  #loadBooks(): InstanceRecord | undefined {
+    try {
+      const record = this.#books.load()
+      this.#isUnread = false
+      return record
+    } catch (error) {
+      this.#isUnread = true
+      this.#standing.feel('unknown', (error as Error).message)
+      return undefined
+    }
+  }
+
+  async #adoptNow(): Promise<void> {
+    await this.adopt()
+    if (this.#isUnread) throw refusal(this.#standing.note)
+    if (this.#standing.state !== 'stopped') throw refusal('what an earlier agent started was found: it runs')
+  }
+
   async #start(request: StartRequest): Promise<void> {
+    if (this.#isUnread) await this.#adoptNow()
     this.#farewell = undefined
     this.#standing.feel('unknown', '')
     this.#standing.enter('starting')

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { bootId } from '../../lib/boot.ts'
 import { type InstanceRecord, readRecord, writeRecord } from './record.ts'
 
 let dir: string
@@ -11,7 +12,7 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
 const record: InstanceRecord = {
-  bootId: 'b',
+  bootId: bootId(),
   phase: 'open',
   identity: { pid: 123, startTime: 456 },
   role: 'primary',
@@ -39,8 +40,18 @@ it('a file with anything missing or impossible is no record: nobody is signalled
   spoiled.push({ ...record, role: 'none' }, { ...record, phase: 'shut' }, { ...record, term: '3' }, [])
   for (const content of spoiled) {
     writeFileSync(path, JSON.stringify(content))
-    expect(readRecord(path)).toBeUndefined()
+    expect(() => readRecord(path)).toThrow(/svc\.json cannot be used/)
   }
+})
+
+it('a record of an earlier boot speaks of no process that is left', () => {
+  const path = join(dir, 'svc.json')
+  writeRecord(path, { ...record, bootId: 'another' })
+  expect(readRecord(path)).toBeUndefined()
+  writeFileSync(path, '') // as a power loss may leave it
+  const lastYear = new Date(Date.now() - 365 * 86_400_000)
+  utimesSync(path, lastYear, lastYear)
+  expect(readRecord(path)).toBeUndefined()
 })
 
 it('a folder that cannot be made is an error that names the file', () => {

@@ -6,7 +6,8 @@
  * before believing the rest.
  */
 import type { Role, Term } from '../../core/model.ts'
-import { readJson } from '../../lib/files.ts'
+import { bootId } from '../../lib/boot.ts'
+import { readOfThisBoot } from '../../lib/files.ts'
 import type { ProcessIdentity } from '../../lib/proc.ts'
 import { writeState } from './state-folder.ts'
 
@@ -30,10 +31,18 @@ export interface InstanceRecord {
   readonly note: string
 }
 
-/** Undefined when there is none, or when it is not one of ours. */
+/**
+ * What was written in this boot; undefined when nothing was. Throws UND_STATE_UNREADABLE when there is a file that cannot be
+ * used: the process that it spoke of may run, so nothing may be started in its place.
+ */
 export function readRecord(path: string): InstanceRecord | undefined {
-  const value = readJson(path)
-  return isRecord(value) ? value : undefined
+  const record = readOfThisBoot(path, (value) => (isRecord(value) || isOfAnotherBoot(value) ? value : undefined))
+  return isRecord(record) && !isOfAnotherBoot(record) ? record : undefined
+}
+
+function isOfAnotherBoot(value: unknown): boolean {
+  const { bootId: boot } = (value ?? {}) as { bootId?: unknown }
+  return typeof boot === 'string' && boot !== bootId()
 }
 
 export function writeRecord(path: string, record: InstanceRecord): void {

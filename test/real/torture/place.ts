@@ -15,10 +15,10 @@ import type { ClusterSpec } from '../../../src/core/model.ts'
 import { everythingOf } from '../../../src/drivers/postgres/server.ts'
 import { systemClock as clock } from '../../../src/lib/clock.ts'
 import { readJson } from '../../../src/lib/files.ts'
+import { identityIn } from '../../../src/lib/identity-file.ts'
 import { identify, type ProcessIdentity, signal } from '../../../src/lib/proc.ts'
 import { until } from '../../../src/lib/until.ts'
 import { LocalNode } from '../../../src/local/local-node.ts'
-import { readIdentity } from '../../../src/local/processes.ts'
 import { apiAddresses, StateFolder } from '../../../src/local/state.ts'
 import { killEverything } from '../../../src/local/stop.ts'
 import { serviceOf } from '../cluster.ts'
@@ -95,7 +95,7 @@ export class Place {
   }
 
   postmaster(node: string): ProcessIdentity | undefined {
-    const known = readIdentity(readJson(join(this.state.node(node), 'instances', 'db.json')))
+    const known = identityIn(readJson(join(this.state.node(node), 'instances', 'db.json')))
     return known && identify(known.pid)?.startTime === known.startTime ? known : undefined
   }
 
