@@ -27,6 +27,7 @@ function judge(view: View, service: ServiceSpec, node: NodeName): Candidate {
   if (!instance || !replica?.position) return no('it has no copy')
   if (instance.state !== 'running') return no(`its copy is ${instance.state}: ${instance.note}`)
   if (replica.quarantined) return no('it was rewound or copied and has not caught up: it may not vote')
+  if (replica.unfit) return no(replica.unfit.why)
   if (replica.diverged) return no('it may hold what the primary does not')
   const drained = isDrained(view, node) ? ', though it is drained' : ''
   const lag = replica.replayLagBytes > 0 ? ` and ${replica.replayLagBytes} bytes to replay` : ''

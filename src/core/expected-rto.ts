@@ -24,9 +24,12 @@ export function expectedRto(view: View, service: ServiceSpec): ExpectedRto | und
   const record = service.traits.replicates ? ruledRecord(view, service) : undefined
   if (!record) return undefined
   const { primary } = newestRule(record)
-  const [best] = copyStanding(view, service).filter(({ able }) => able)
+  const standing = copyStanding(view, service)
+  const [best] = standing.filter(({ able }) => able)
   if (!best || !couldBeat(view, service, record.replica.rules, primary)) {
-    const why = best ? 'too few copies are in reach for another to take over' : 'no standby could take over now'
+    const why = best
+      ? 'too few copies are in reach for another to take over'
+      : `no standby could take over now (${standing.map(({ node, why }) => `${node}: ${why}`).join('; ')})`
     return { ifPrimaryDiesMs: null, ifNodeIsLostMs: null, why }
   }
   const lagBytes = replicaOn(view, best.node, service)?.replayLagBytes ?? 0

@@ -22,6 +22,8 @@ export function handoverRefusal(view: View, service: ServiceSpec, to: NodeName):
   if (isDrained(view, to)) return no(`${to} is drained`)
   if (isStopping(view, to)) return no(`${to} is being stopped`)
   if (nodeState(view, to) !== 'alive') return no(`${to} is ${nodeState(view, to)}`)
+  const unfit = replicaOn(view, to, service)?.unfit
+  if (unfit) return no(`${to} could not lead: ${unfit.why}`, unfit.restartHelps)
   if (!isWellOn(view, to, service.name)) return no(`the standby on ${to} is not healthy`)
   const replica = replicaOn(view, to, service)
   const stream = replicaOn(view, rule.primary, service)?.streaming.find(({ node }) => node === to)

@@ -53,10 +53,19 @@ export interface ReplicaReport {
   readonly receivingFrom: NodeName | null
   /** Standby only: how long ago the server that it receives from gave a sign of life, whatever its agent does. Absent: not known. */
   readonly heardAgoMs?: number
+  /** Standby only: why it could not lead as it is. Absent: it could. It still confirms writes, and may vote. */
+  readonly unfit?: Unfit
   /** Rewound or freshly cloned and not yet caught up: it may be neither counted nor chosen. */
   readonly quarantined: boolean
   /** It led until it was fenced, or is known to have diverged: `follow` finds out, and rewinds or clones where it has to. */
   readonly diverged: boolean
+}
+
+export interface Unfit {
+  /** A sentence. */
+  readonly why: string
+  /** When it is started anew it can lead; otherwise an operator has to do something, and a restart might undo what he did. */
+  readonly restartHelps: boolean
 }
 
 /**

@@ -118,11 +118,19 @@ export async function settled(member: Member): Promise<LogState> {
   const patience = { clock, everyMs: 2, withinMs: options.timing.fenceMs, what: 'replay of all that is here' }
   return until(patience, async () => {
     const state = await logState(member.session)
-    if (state.paused) await member.session.query('select pg_wal_replay_resume()')
+    if (state.paused) await goOnReplaying(member)
     if (state.received !== null || state.exhausted) return state
     if (clock.mono() - startedAt > 50) await endOpenTransactions(member)
     return null
   })
+}
+
+/** One that has less than its primary would end when it is told to go on: it is started anew, with as much (standby-capacity.ts). */
+async function goOnReplaying(member: Member): Promise<void> {
+  const less = await member.shortfall(member.session)
+  if (less === null) return void (await member.session.query('select pg_wal_replay_resume()'))
+  await member.end('immediate', 500, `started anew, because ${less}`)
+  await member.start()
 }
 
 /** Queries of people on a standby may block replay for as long as max_standby_streaming_delay: they are ended. */

@@ -117,6 +117,7 @@ async function prepareData(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { record } = member.parts
+  member.ofPrimary = facts.capacity
   const copied = async () => {
     await copyAll(member, primary, facts, signal)
     return false
@@ -194,6 +195,10 @@ async function receive(member: Member, rule: Rule, primary: PrimaryAddress): Pro
   const { record } = member.parts
   if (record.now.pledged !== rule.term) throw new UnderstudyError('UND_REFUSED', 'pledged to a higher term meanwhile')
   record.change({ following: { rule, primary } })
+  // With less than its primary it would stop replaying where the primary's WAL says so.
+  const less = member.runs ? await member.shortfall(member.session, member.ofPrimary) : null
+  if (less !== null) await member.end('immediate', 500, `started anew, because ${less}`)
   if (member.runs) member.reload()
   else await member.start()
+  member.ofPrimary = {} // from here on its WAL says it
 }

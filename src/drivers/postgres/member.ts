@@ -19,6 +19,14 @@ import { mayReceive, type RecordFile } from './record.ts'
 import { killRemains, lastWords, launch, type Postmaster } from './server.ts'
 import { type OwnSocket, Session } from './session.ts'
 import { alteredSettings, conninfo, includeOurs, keyText, replaceFile, settingsText, takeBack } from './settings.ts'
+import {
+  CAPACITY_JSON,
+  type Capacity,
+  capacityArguments,
+  inControlFile,
+  parseCapacity,
+  shortfall,
+} from './standby-capacity.ts'
 
 export interface MemberParts {
   readonly node: NodeName
@@ -55,6 +63,10 @@ export class Member {
   writesWait = false
   /** It is about to end leading: whoever is in may finish, and nobody comes in any more. */
   draining = false
+  /** What the primary that it is about to follow runs with: it needs at least as much if it is started before it follows. */
+  ofPrimary: Capacity = {}
+  /** What the server that runs was started with. */
+  #inForce: { readonly of: Postmaster; readonly capacity: Capacity } | undefined
   /** Why the server ends, when we end it ourselves. */
   farewell: string | undefined
   /** Called with each postmaster that is started or found. */
@@ -173,7 +185,8 @@ export class Member {
   async #run(signal?: AbortSignal): Promise<void> {
     const { folder, binaries, clock } = this.parts
     this.writeFiles()
-    this.hold(await launch(folder, binaries, clock))
+    const capacity = capacityArguments(folder.data, existsSync(folder.standbySignal), this.ofPrimary)
+    this.hold(await launch(folder, binaries, clock, capacity))
     await this.untilItAnswers(signal)
   }
 
@@ -186,6 +199,20 @@ export class Member {
     record.change({ port: this.port })
     tell(`another program listens on ${address}:${before}: the server has port ${this.port} from now on`)
     return true
+  }
+
+  /**
+   * A sentence: with which settings the server that runs has less than its primary, so that it cannot be promoted before it is
+   * started anew; null: it has enough.
+   */
+  async shortfall(asked: Session, needed: Capacity = inControlFile(this.parts.folder.data)): Promise<string | null> {
+    const { postmaster } = this
+    if (postmaster === undefined) return null
+    if (this.#inForce?.of !== postmaster) {
+      const row = await asked.one(`select ${CAPACITY_JSON} as it`)
+      this.#inForce = { of: postmaster, capacity: parseCapacity(row.it) }
+    }
+    return shortfall(needed, this.#inForce.capacity)
   }
 
   hold(postmaster: Postmaster): void {

@@ -1,6 +1,6 @@
 /** Looks at the server all the time, in one statement, and keeps what it saw: `observe()` of the driver only reads memory. */
 import { sameRule } from '../../core/quorum.ts'
-import type { Position, ReplicaReport, Rule } from '../../core/replica.ts'
+import type { Position, ReplicaReport, Rule, Unfit } from '../../core/replica.ts'
 import { NEWEST_RULE, ruleFromRow } from './catalog.ts'
 import { isForeign } from './foreign.ts'
 import type { Member } from './member.ts'
@@ -17,6 +17,8 @@ export interface Sight {
   readonly receives: boolean
   /** The newest rule in this copy. */
   readonly rule: Rule | null
+  /** Why it could not be promoted as it is. */
+  readonly unfit: Unfit | null
 }
 
 export async function look(member: Member): Promise<Sight> {
@@ -35,7 +37,14 @@ export async function look(member: Member): Promise<Sight> {
     streaming: rows.map((row) => ({ node: String(row.node), lagBytes: Math.max(0, Number(row.lag)) })),
     receives: receiver?.status === 'streaming',
     rule,
+    unfit: state.inRecovery && state.paused ? await whyPaused(member) : null,
   }
+}
+
+async function whyPaused(member: Member): Promise<Unfit> {
+  const less = await member.shortfall(member.watcher)
+  if (less === null) return { why: 'replay is paused: pg_wal_replay_resume() lets it go on', restartHelps: false }
+  return { why: `replay is paused: ${less}`, restartHelps: true }
 }
 
 async function newestRule(member: Member): Promise<Rule | null> {
@@ -68,6 +77,7 @@ export function replicaReport(
     streaming: sight?.inRecovery === false ? sight.streaming : [],
     receivingFrom: sight?.receives && mayReceive(member.record) ? (following?.primary.node ?? null) : null,
     ...(heardAgoMs === undefined || following === null ? {} : { heardAgoMs }),
+    ...(sight?.unfit ? { unfit: sight.unfit } : {}),
     quarantined: quarantinedUntil !== null,
     diverged: suspect,
   }

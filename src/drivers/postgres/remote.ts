@@ -7,6 +7,7 @@ import type { Member } from './member.ts'
 import { type Branch, type Fork, parseHistory, parseLineage, parseLsn } from './position.ts'
 import { destroy, type Row, remoteClient, within } from './session.ts'
 import { slotName } from './settings.ts'
+import { CAPACITY_JSON, type Capacity, parseCapacity } from './standby-capacity.ts'
 
 export interface PrimaryFacts {
   /** False: it is about to be promoted, and what it says is of the log that it will go on from. */
@@ -28,6 +29,8 @@ export interface PrimaryFacts {
   readonly checkpointTimeline: number
   /** The last sixteen digits of the name of its oldest log file; null when that is not known. */
   readonly oldestLog: string | null
+  /** What a standby of it needs at least as much of. */
+  readonly capacity: Capacity
   /** It has a slot for the one who asks, and that can be used. */
   readonly hasSlot: boolean
 }
@@ -42,6 +45,7 @@ select current_setting('server_version_num')::int / 10000 as version,
   (select timeline_id from pg_control_checkpoint()) as checkpoint_timeline,
   (select min(substr(name, 9)) from pg_ls_dir('pg_wal', true, false) as name where name ~ '^[0-9A-F]{24}$') as oldest_log,
   exists (select from pg_replication_slots where slot_name = '${slot}' and wal_status is distinct from 'lost') as has_slot,
+  ${CAPACITY_JSON} as capacity,
   (select coalesce(string_agg(distinct promotion, ','), '') from understudy.rules) as promotions`
 
 /**
@@ -115,6 +119,7 @@ async function ask(
       promotions: String(facts.promotions).split(',').filter(Boolean),
       checkpointTimeline: Number(facts.checkpoint_timeline),
       oldestLog: typeof facts.oldest_log === 'string' ? facts.oldest_log : null,
+      capacity: parseCapacity(facts.capacity),
       hasSlot: facts.has_slot === true,
     }
   } finally {

@@ -76,8 +76,13 @@ export class Postmaster {
   }
 }
 
-/** Starts it; resolves as soon as it runs. What it says goes to the log file. */
-export async function launch(folder: Folder, binaries: Binaries, clock: Clock): Promise<Postmaster> {
+/** Starts it; resolves as soon as it runs. What it says goes to the log file. `more`: further arguments of the command line. */
+export async function launch(
+  folder: Folder,
+  binaries: Binaries,
+  clock: Clock,
+  more: readonly string[] = [],
+): Promise<Postmaster> {
   await killRemains(folder.data, clock)
   // Nothing stands in the data folder: whoever has the number in these files now is somebody else, or a corpse not yet reaped.
   removeFile(join(folder.data, 'postmaster.pid'))
@@ -85,7 +90,7 @@ export async function launch(folder: Folder, binaries: Binaries, clock: Clock): 
   const log = openSync(folder.logPath, 'a', 0o600)
   const { account } = folder
   try {
-    const child = spawn(binaries.postgres, ['-D', folder.data, ...fixedArguments()], {
+    const child = spawn(binaries.postgres, ['-D', folder.data, ...fixedArguments(), ...more], {
       cwd: folder.data,
       env: { ...serverEnvironment(), ...binaries.env },
       detached: true,

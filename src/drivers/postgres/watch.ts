@@ -135,7 +135,9 @@ export class Watch {
     const mayWait = this.health === 'unknown' || member.record.leading === null
     if (verdict.starting && mayWait) return this.feel('unknown', verdict.note)
     this.#misses = verdict.healthy ? 0 : this.#misses + 1
-    if (verdict.healthy) this.feel('healthy', verdict.note)
+    const unfit = this.sight?.unfit
+    if (verdict.healthy && unfit) this.feel('unhealthy', unfit.why)
+    else if (verdict.healthy) this.feel('healthy', verdict.note)
     else if (this.#misses >= MISSES) this.feel('unhealthy', verdict.note)
   }
 
@@ -173,6 +175,10 @@ function differs(a: Sight | null, b: Sight): boolean {
   if (a === null) return true
   const nodes = (sight: Sight) => sight.streaming.map(({ node }) => node).join(' ')
   return (
-    a.inRecovery !== b.inRecovery || a.receives !== b.receives || nodes(a) !== nodes(b) || a.rule?.id !== b.rule?.id
+    a.inRecovery !== b.inRecovery ||
+    a.receives !== b.receives ||
+    nodes(a) !== nodes(b) ||
+    a.rule?.id !== b.rule?.id ||
+    a.unfit?.why !== b.unfit?.why
   )
 }

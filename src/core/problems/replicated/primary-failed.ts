@@ -70,5 +70,5 @@ function turnOf(view: View, service: ServiceSpec): number {
 }
 
 function isAble(replica: ReturnType<typeof replicaOn>): boolean {
-  return replica?.position != null && !replica.quarantined
+  return replica?.position != null && !replica.quarantined && !replica.unfit
 }

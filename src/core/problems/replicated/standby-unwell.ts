@@ -4,15 +4,20 @@
  */
 
 import { formatDuration } from '../../../lib/duration.ts'
-import { placedCopies, ruledRecord } from '../../copies.ts'
-import { localInstance } from '../../view.ts'
+import { placedCopies, replicaOn, ruledRecord } from '../../copies.ts'
+import type { InstanceReport, ServiceSpec } from '../../model.ts'
+import { localInstance, nodeState, type View } from '../../view.ts'
 import { forEachReplicated } from '../problem.ts'
+
+/** From a kill to a standby that streams again: seconds, on a busy machine. */
+const RESTART_TURN_MS = 10_000
 
 export const standbyUnwell = forEachReplicated((view, service) => {
   const instance = localInstance(view, service.name)
   if (instance.role !== 'standby' || (instance.state !== 'running' && instance.state !== 'starting')) return undefined
   const { unhealthyForMs, startWithinMs } = service.timing
-  const isIll = instance.health === 'unhealthy' && instance.healthForMs >= unhealthyForMs
+  const turnMs = instance.replica?.unfit ? turnOf(view, service) * RESTART_TURN_MS : 0
+  const isIll = instance.health === 'unhealthy' && !waits(instance) && instance.healthForMs >= unhealthyForMs + turnMs
   // A fresh copy that catches up is at work, however long that takes: ending it would make it begin again.
   const isAtWork = /(follow|create)$/.test(view.local.busy[service.name] ?? '')
   const catchesUp = instance.replica?.quarantined === true || isAtWork
@@ -29,6 +34,18 @@ export const standbyUnwell = forEachReplicated((view, service) => {
     steps: [{ kind: 'kill', service: service.name }],
   }
 })
+
+/** An operator paused it: shown as unhealthy, and left as it is. A restart would undo what the operator did. */
+function waits({ replica }: InstanceReport): boolean {
+  return replica?.unfit?.restartHelps === false
+}
+
+/** What makes one standby unfit mostly makes all of them unfit. One after the other they can still confirm writes meanwhile. */
+function turnOf(view: View, service: ServiceSpec): number {
+  const names = view.cluster.nodes.map(({ name }) => name)
+  const inLine = names.filter((node) => nodeState(view, node) === 'alive' && replicaOn(view, node, service)?.unfit)
+  return Math.max(0, inLine.indexOf(view.self))
+}
 
 /** A copy that belongs elsewhere ends when no rule counts on it any more. Its data stays where it is. */
 export const standbySurplus = forEachReplicated((view, service) => {
