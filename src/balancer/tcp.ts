@@ -10,6 +10,7 @@ import type { Entrance } from './entrance.ts'
 import { CONNECT_MS, LAST_CONNECT_MS } from './exchange.ts'
 import type { Held } from './hold.ts'
 import type { FrontServer } from './http.ts'
+import { cutSocket } from './socket-end.ts'
 import type { Hanging, LiveTarget } from './target.ts'
 import { join } from './tunnel.ts'
 
@@ -68,7 +69,7 @@ class Passage implements Hanging, Held {
 
   giveUp(): void {
     this.#entrance.counters.failed += 1
-    this.#client.resetAndDestroy()
+    cutSocket(this.#client)
     this.#finish()
   }
 

@@ -1,5 +1,6 @@
 /** A server's connection while a session is on it. Both sides go at the pace of the slower one. */
 import type { Socket } from 'node:net'
+import { cutSocket } from '../socket-end.ts'
 import type { FrameReader } from './frames.ts'
 import { lending, send } from './lending.ts'
 
@@ -63,7 +64,7 @@ export class Backend {
   cut(): void {
     this.#events = undefined
     this.reader.stop()
-    this.#socket.resetAndDestroy()
+    cutSocket(this.#socket)
   }
 
   readonly #gone = (): void => {

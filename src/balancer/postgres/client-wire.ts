@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import type { Cancel, Clock } from '../../lib/clock.ts'
+import { cutSocket } from '../socket-end.ts'
 import { lending, send } from './lending.ts'
 
 /** Beyond it nothing more is read from the client until somebody takes what is here. */
@@ -70,7 +71,7 @@ export class ClientWire {
   end(lastWords?: Buffer | 'torn'): void {
     this.#cancelNotice?.()
     this.#onData = undefined
-    if (lastWords === 'torn') this.#socket.resetAndDestroy()
+    if (lastWords === 'torn') cutSocket(this.#socket)
     else if (lastWords) this.#socket.end(lastWords)
     else this.#socket.end()
     this.#socket.resume()
