@@ -6,7 +6,7 @@ import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
 import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord, SizeRecord } from '../core/records.ts'
 import type { Revised, StoreFacts } from '../core/view.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
-import type { Snapshot } from '../stores/store.ts'
+import type { LeaseId, Snapshot } from '../stores/store.ts'
 
 export const KEY = {
   cluster: 'cluster',
@@ -59,6 +59,12 @@ export class Agreed {
 
   revisionOf(key: string): number {
     return this.#snapshot.entries.get(key)?.revision ?? 0
+  }
+
+  /** Leases under which a node holds leads, by the last snapshot, of those with this full time. */
+  leasesOf(node: NodeName, ttlMs: number): ReadonlySet<LeaseId> {
+    const leads = Object.values(this.#decoded.leads)
+    return new Set(leads.filter((lead) => lead.node === node && lead.ttlMs === ttlMs).map(({ lease }) => lease))
   }
 
   facts(now: number, services: readonly ServiceSpec[]): StoreFacts {
@@ -159,7 +165,8 @@ function isLead(value: unknown): value is LeadRecord {
     isObject(value) &&
     typeof value.node === 'string' &&
     typeof value.term === 'number' &&
-    typeof value.lease === 'string'
+    typeof value.lease === 'string' &&
+    (value.ttlMs === undefined || (typeof value.ttlMs === 'number' && value.ttlMs > 0))
   )
 }
 

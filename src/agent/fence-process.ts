@@ -24,7 +24,6 @@
  *   runs. The term is the fencing token for that: what the writer writes to refuses a lower term than it has seen.
  */
 import { renameSync, rmSync } from 'node:fs'
-import { rename, writeFile } from 'node:fs/promises'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -33,6 +32,7 @@ import { bootId } from '../lib/boot.ts'
 import { type Cancel, systemClock } from '../lib/clock.ts'
 import { readJson } from '../lib/files.ts'
 import { LineError, LineReader, toLine } from '../lib/json-lines.ts'
+import { PageFile } from '../lib/page-file.ts'
 import { identify, isAlive, type ProcessIdentity, processState, signal, signalGroup } from '../lib/proc.ts'
 import { FenceBook } from './fence-book.ts'
 import {
@@ -59,14 +59,14 @@ interface Saved {
 
 class Fence {
   readonly #book = new FenceBook()
-  readonly #savedPath: string
+  readonly #savedFile: PageFile
   readonly #sockets = new Set<Socket>()
   #timer: Cancel = () => {}
   #saving: 'no' | 'yes' | 'again' = 'no'
   #leaving = false
 
   constructor(savedPath: string, armed: readonly Armed[]) {
-    this.#savedPath = savedPath
+    this.#savedFile = new PageFile(savedPath)
     for (const one of armed) this.#book.arm(one)
     this.#look()
     this.#save()
@@ -136,10 +136,9 @@ class Fence {
       return
     }
     this.#saving = 'yes'
-    const beside = `${this.#savedPath}.new`
     const saved: Saved = { bootId: BOOT, fence: identify(process.pid), armed: this.#book.list() }
-    void writeFile(beside, toLine(saved), { mode: 0o600 })
-      .then(() => rename(beside, this.#savedPath))
+    void this.#savedFile
+      .write(toLine(saved))
       .catch((error: unknown) => log({ event: 'not saved', error: String(error) }))
       .then(() => {
         const again = this.#saving === 'again'

@@ -1,24 +1,32 @@
 /**
- * The leads that this node holds, and the leases under them. Taking, renewing and giving up all go through the store; what
- * a lease is worth is core/lease.ts; that nothing outlives it is the fence's business and, before the fence, this file's
- * own timer. So a single writer has two guards with a clock each, and either is enough.
+ * The leads that this node holds, and the lease under them: one lease of the node carries all its leads (and one more for
+ * each other length of lease that the config asks for), so that an idle node renews one thing. Taking, renewing and giving up
+ * all go through the store; what a lease is worth is core/lease.ts; that nothing outlives it is the fence's business and,
+ * before the fence, node-lease.ts's own timer. So a single writer has two guards with a clock each, and either is enough.
+ *
+ * What follows from sharing:
+ * - A lease that is lost is lost for all that it carries: everything on it is killed, in one go.
+ * - A single service is freed by removing its key `lead/<service>`; the lease goes on for the others. A lead that was won is
+ *   worth what is left of the lease, no more.
+ * - That the lease lives does not say that it still carries a given lead: whoever takes a lead over from an earlier agent
+ *   of this node reads its key as well.
  */
-import { endsInMs, killAt, type Lease, leaseGranted, leaseRenewed, renewEveryMs } from '../core/lease.ts'
+import { type Lease, leaseGranted } from '../core/lease.ts'
 import type { NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
 import type { LeadRecord, ServiceRecord, Vacancy } from '../core/records.ts'
 import type { HeldLease } from '../core/view.ts'
 import { hasCode, UnderstudyError } from '../errors.ts'
-import type { Cancel } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
+import type { LeaseId } from '../stores/store.ts'
 import { type Agreed, KEY } from './agreed.ts'
+import { NodeLease } from './node-lease.ts'
 import type { World } from './world.ts'
 
 interface Held {
-  lease: Lease
+  readonly term: Term
   readonly adopted: boolean
+  readonly on: NodeLease
   identity: ProcessIdentity | null
-  cancelRenewal: Cancel
-  cancelKill: Cancel
 }
 
 export class Leads {
@@ -27,6 +35,11 @@ export class Leads {
   readonly #agreed: Agreed
   readonly #changed: () => void
   readonly #held = new Map<ServiceName, Held>()
+  readonly #leases = new Map<LeaseId, NodeLease>()
+  /** Leases on their way, by what was asked for: services that ask at the same time share one. */
+  readonly #coming = new Map<string, Promise<NodeLease>>()
+  /** Leases that a lead is being taken on. */
+  readonly #taking = new Map<NodeLease, number>()
   #closed = false
 
   constructor(
@@ -45,61 +58,72 @@ export class Leads {
   facts(): Record<ServiceName, HeldLease> {
     const now = this.#world.clock.mono()
     const facts: Record<ServiceName, HeldLease> = {}
-    for (const [name, { lease, adopted }] of this.#held)
-      facts[name] = { term: lease.term, endsInMs: endsInMs(lease, now), adopted }
+    for (const [name, { term, on, adopted }] of this.#held) facts[name] = { term, endsInMs: on.endsInMs(now), adopted }
     return facts
   }
 
-  /** Wins the term or does not: false when somebody else was faster. The lease counts from before it was asked for. */
+  /** Renews what is due, before anything that takes long. */
+  renewDue(): void {
+    for (const lease of this.#leases.values()) lease.renewIfDue()
+  }
+
+  /** Wins the term or does not: false when another node was faster. */
   async take(service: ServiceSpec, term: Term, revision: number): Promise<boolean> {
-    const { clock, store } = this.#world
-    const sentAt = clock.mono()
-    const ttlMs = service.timing.leaseMs
-    const id = await store.acquire(ttlMs)
-    const record: ServiceRecord = { term, primary: this.#self }
-    const lead: LeadRecord = { node: this.#self, term, lease: id }
-    const won = await store.swap(
-      [
-        { key: KEY.service(service.name), revision },
-        { key: KEY.lead(service.name), revision: 0 },
-      ],
-      [
-        { key: KEY.service(service.name), value: record },
-        { key: KEY.lead(service.name), value: lead, lease: id },
-      ],
-    )
-    if (won === 'conflict') {
-      await store.release(id)
-      return false
+    const on = await this.#leaseOf(service.timing.leaseMs)
+    const done = this.#use(on)
+    try {
+      const record: ServiceRecord = { term, primary: this.#self }
+      const lead: LeadRecord = { node: this.#self, term, lease: on.id, ttlMs: on.ttlMs }
+      const won = await this.#world.store.swap(
+        [
+          { key: KEY.service(service.name), revision },
+          { key: KEY.lead(service.name), revision: 0 },
+        ],
+        [
+          { key: KEY.service(service.name), value: record },
+          { key: KEY.lead(service.name), value: lead, lease: on.id },
+        ],
+      )
+      if (won === 'conflict') {
+        on.renewNow() // another node was faster, or the lease has ended in the store: then it is lost now and not later
+        return false
+      }
+      this.#hold(service.name, { term, on, identity: null, adopted: false })
+      return true
+    } finally {
+      done()
     }
-    this.#hold(service.name, leaseGranted({ id, term, ttlMs }, sentAt), null, false)
-    return true
   }
 
   /**
-   * Goes on with a lead that an earlier agent of this node took: the store says that it is ours, and a renewal proves that
-   * its lease still lives. Until then this agent holds nothing.
+   * Goes on with a lead that an earlier agent of this node took. A renewal proves that its lease lives, a look afterwards
+   * that the lead is still on it. Until then this agent holds nothing.
    */
   async adopt(service: ServiceSpec, lead: LeadRecord, identity: ProcessIdentity | null): Promise<void> {
     if (this.#held.has(service.name)) return
-    const sentAt = this.#world.clock.mono()
-    await this.#world.store.renew(lead.lease)
-    if (this.#held.has(service.name) || this.#closed) return
-    const lease = leaseGranted({ id: lead.lease, term: lead.term, ttlMs: service.timing.leaseMs }, sentAt)
-    this.#hold(service.name, lease, identity, true)
+    const on = await this.#takeOver(lead.lease, lead.ttlMs ?? service.timing.leaseMs)
+    const done = this.#use(on)
+    try {
+      const key = KEY.lead(service.name)
+      const found = (await this.#world.store.read(key)).entries.get(key)?.value as LeadRecord | undefined
+      if (found?.lease !== lead.lease || found.term !== lead.term) throw lost(service.name, lead.term)
+      if (this.#held.has(service.name) || this.#closed) return
+      this.#hold(service.name, { term: lead.term, on, identity, adopted: true })
+    } finally {
+      done()
+    }
     await this.#guard(service.name)
   }
 
   /** Puts a process under the fence for as long as the lease lasts. Rejects when that is not certain. */
   async cover(service: ServiceName, term: Term, identity: ProcessIdentity): Promise<void> {
     const held = this.#held.get(service)
-    if (!held || held.lease.term !== term)
-      throw new UnderstudyError('UND_LEASE_LOST', `the lead of ${service} in term ${term} is not held any more`)
+    if (!held || held.term !== term) throw lost(service, term)
     held.identity = identity
     await this.#guard(service)
   }
 
-  /** Frees the lead for whoever is next. Nothing of the old primary may be left: the caller has seen to that. */
+  /** Frees the lead for the next node. Nothing of the old primary may be left: the caller has seen to that. */
   async giveUp(service: ServiceName, term: Term, vacancy: Vacancy): Promise<void> {
     const { store, fence } = this.#world
     const held = this.#held.get(service)
@@ -113,90 +137,128 @@ export class Leads {
     )
     if (outcome === 'conflict')
       throw new UnderstudyError('UND_STORE_AWAY', `the record of ${service} changed meanwhile`)
-    this.#drop(service)
-    if (!held) return
-    if (held.identity) await fence.disarm(service, held.identity).catch(() => undefined) // what it guards is dead already
-    await store.release(held.lease.id).catch(() => undefined) // the key is gone; the empty lease ends by itself
+    this.#held.delete(service)
+    if (held?.identity) await fence.disarm(service, held.identity).catch(() => undefined) // what it guards is dead already
+  }
+
+  /** The store shows that this lead is not ours any more: its process gets no more time from the fence. */
+  forget(service: ServiceName, term: Term): void {
+    if (this.#held.get(service)?.term === term) this.#held.delete(service)
   }
 
   /** Stops renewing and lets the leases be: another agent of this node may go on with them. */
   close(): void {
     this.#closed = true
-    for (const service of [...this.#held.keys()]) this.#drop(service)
+    for (const lease of this.#leases.values()) lease.close()
+    this.#leases.clear()
+    this.#held.clear()
   }
 
-  #hold(service: ServiceName, lease: Lease, identity: ProcessIdentity | null, adopted: boolean): void {
-    this.#drop(service)
-    this.#held.set(service, { lease, identity, adopted, cancelRenewal: () => undefined, cancelKill: () => undefined })
-    this.#scheduleRenewal(service, renewEveryMs(lease))
-    this.#scheduleKill(service)
+  #hold(service: ServiceName, held: Held): void {
+    if (this.#closed || held.on.isOver) throw lost(service, held.term)
+    this.#held.set(service, held)
+    held.on.loaded()
   }
 
-  #drop(service: ServiceName): void {
-    const held = this.#held.get(service)
-    held?.cancelRenewal()
-    held?.cancelKill()
-    this.#held.delete(service)
-  }
-
-  #scheduleRenewal(service: ServiceName, inMs: number): void {
-    const held = this.#held.get(service)
-    if (!held || this.#closed) return
-    held.cancelRenewal()
-    held.cancelRenewal = this.#world.clock.after(inMs, () => void this.#renew(service))
-  }
-
-  async #renew(service: ServiceName): Promise<void> {
-    const held = this.#held.get(service)
-    if (!held) return
-    const sentAt = this.#world.clock.mono()
-    try {
-      await this.#world.store.renew(held.lease.id)
-      this.#agreed.wroteWell()
-      if (this.#held.get(service) !== held) return
-      held.lease = leaseRenewed(held.lease, sentAt)
-      this.#scheduleKill(service)
-      this.#scheduleRenewal(service, renewEveryMs(held.lease))
-      await this.#guard(service)
-    } catch (error) {
-      this.#renewalFailed(service, held, error)
+  /** Keeps a lease renewed until the returned function is called. */
+  #use(lease: NodeLease): () => void {
+    this.#taking.set(lease, (this.#taking.get(lease) ?? 0) + 1)
+    lease.loaded()
+    return () => {
+      const left = (this.#taking.get(lease) ?? 0) - 1
+      if (left > 0) this.#taking.set(lease, left)
+      else this.#taking.delete(lease)
     }
   }
 
-  #renewalFailed(service: ServiceName, held: Held, error: unknown): void {
-    if (this.#held.get(service) !== held) return
-    if (hasCode(error, 'UND_LEASE_LOST')) this.#drop(service)
-    else {
-      if (hasCode(error, 'UND_STORE_FULL') || hasCode(error, 'UND_STORE_READ_ONLY'))
-        this.#agreed.wroteBadly(error as Error)
-      this.#scheduleRenewal(service, renewEveryMs(held.lease) / 2)
-    }
+  #carries(lease: NodeLease): boolean {
+    return this.#taking.has(lease) || [...this.#held.values()].some(({ on }) => on === lease)
+  }
+
+  /** The node's lease of this length: one that is held, one that an earlier agent left, or a new one. */
+  #leaseOf(ttlMs: number): Promise<NodeLease> {
+    const now = this.#world.clock.mono()
+    const lasts = (lease: NodeLease) => this.#carries(lease) || lease.endsInMs(now) > ttlMs / 2
+    const held = [...this.#leases.values()].find((lease) => lease.ttlMs === ttlMs && lasts(lease))
+    if (held) return Promise.resolve(held)
+    return this.#once(`${ttlMs} ms`, async () => {
+      for (const id of this.#agreed.leasesOf(this.#self, ttlMs)) {
+        const found = await this.#takeOver(id, ttlMs).catch(unlessLost)
+        if (found) return found
+      }
+      const sentAt = this.#world.clock.mono()
+      const id = await this.#world.store.acquire(ttlMs)
+      return this.#begin(leaseGranted({ id, ttlMs }, sentAt))
+    })
+  }
+
+  /** A lease of an earlier agent of this node, or of this one after an unknown outcome; rejects when it has ended. */
+  #takeOver(id: LeaseId, ttlMs: number): Promise<NodeLease> {
+    const held = this.#leases.get(id)
+    if (held) return Promise.resolve(held)
+    return this.#once(id, async () => {
+      const sentAt = this.#world.clock.mono()
+      await this.#world.store.renew(id)
+      return this.#begin(leaseGranted({ id, ttlMs }, sentAt))
+    })
+  }
+
+  #once(what: string, ask: () => Promise<NodeLease>): Promise<NodeLease> {
+    const coming = this.#coming.get(what) ?? ask().finally(() => this.#coming.delete(what))
+    this.#coming.set(what, coming)
+    return coming
+  }
+
+  #begin(lease: Lease): NodeLease {
+    if (this.#closed) throw new UnderstudyError('UND_LEASE_LOST', 'this agent ends')
+    const begun: NodeLease = new NodeLease(lease, {
+      clock: this.#world.clock,
+      store: this.#world.store,
+      carries: () => this.#carries(begun),
+      renewed: async () => {
+        await Promise.all(this.#on(begun).map((service) => this.#guard(service)))
+      },
+      notRenewed: (error) => this.#notRenewed(error),
+      over: () => this.#over(begun),
+    })
+    this.#leases.set(lease.id, begun)
+    return begun
+  }
+
+  #on(lease: NodeLease): ServiceName[] {
+    return [...this.#held].filter(([, { on }]) => on === lease).map(([service]) => service)
+  }
+
+  #notRenewed(error: unknown): void {
+    if (hasCode(error, 'UND_STORE_FULL') || hasCode(error, 'UND_STORE_READ_ONLY'))
+      this.#agreed.wroteBadly(error as Error)
     this.#changed()
   }
 
   /** Tells the fence the moment that holds now. A fence that does not answer keeps the earlier one: the safe side. */
   async #guard(service: ServiceName): Promise<void> {
     const held = this.#held.get(service)
-    if (held?.identity) await this.#world.fence.arm(service, held.identity, killAt(held.lease))
+    if (held?.identity) await this.#world.fence.arm(service, held.identity, held.on.killAt)
   }
 
-  #scheduleKill(service: ServiceName): void {
-    const held = this.#held.get(service)
-    if (!held) return
-    held.cancelKill()
-    held.cancelKill = this.#world.clock.after(killAt(held.lease) - this.#world.clock.mono(), () =>
-      this.#outOfTime(service, held),
-    )
-  }
-
-  #outOfTime(service: ServiceName, held: Held): void {
-    if (this.#held.get(service) !== held) return
-    this.#drop(service)
+  #over(lease: NodeLease): void {
+    const services = this.#on(lease)
+    this.#leases.delete(lease.id)
+    for (const service of services) this.#held.delete(service)
     // Killing when nothing leads here any more is harmless; not killing when something does is not.
-    void this.#world.drivers
-      .get(service)
-      ?.kill()
-      .catch(() => undefined) // the fence stands behind this
-    this.#changed()
+    for (const service of services) void this.#world.drivers.get(service)?.kill().catch(fenceStandsBehind)
+    if (services.length > 0) this.#changed()
   }
+}
+
+function fenceStandsBehind(): void {
+  // What could not be killed here is killed by the fence, at the same moment.
+}
+
+function unlessLost(error: unknown): undefined {
+  if (!hasCode(error, 'UND_LEASE_LOST')) throw error
+}
+
+function lost(service: ServiceName, term: Term): UnderstudyError {
+  return new UnderstudyError('UND_LEASE_LOST', `the lead of ${service} in term ${term} is not held any more`)
 }

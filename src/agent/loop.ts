@@ -179,6 +179,7 @@ export class Agent {
   }
 
   #turn(): void {
+    this.#leads.renewDue() // first: a turn of a large cluster on a busy machine takes long, and timers come after it
     if (this.#readAt === 0) return // the store has said nothing yet, not even that it is away: that comes at once
     this.#counts.turns += 1
     this.#view = this.#observe()

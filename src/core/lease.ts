@@ -6,15 +6,15 @@
  *     holder:  |sent ───────── ttl ─────────| endsAt
  *     store:        |handled ───────── ttl ─────────| somebody else may take it
  *
+ * One lease of a node carries all leads of it (agent/leads.ts), so a lead is worth what is left of the lease.
+ *
  * Killing takes time as well, so the kill is due `LEASE_MARGIN` before the end. Stamping the lease when the reply comes in
  * (as several well-known programs do) would let both sides run for as long as the reply was under way.
  */
 import { assert } from '../lib/assert.ts'
-import type { Term } from './model.ts'
 
 export interface Lease {
   readonly id: string
-  readonly term: Term
   readonly ttlMs: number
   /** On the holder's monotonic clock: after this, nothing may be done in the lease's name. */
   readonly endsAt: number
@@ -27,7 +27,7 @@ const MARGIN_MAX_MS = 250
 /** Four tries before it ends: one lost renewal is nothing, three in a row are a reason to stop. */
 const RENEWALS_PER_TTL = 4
 
-export function leaseGranted(lease: { id: string; term: Term; ttlMs: number }, sentAt: number): Lease {
+export function leaseGranted(lease: { id: string; ttlMs: number }, sentAt: number): Lease {
   assert(lease.ttlMs > 0, `a lease of ${lease.ttlMs} ms is none`)
   return { ...lease, endsAt: sentAt + lease.ttlMs }
 }

@@ -35,8 +35,10 @@ export interface Switchover {
 export interface LeadRecord {
   readonly node: NodeName
   readonly term: Term
-  /** The lease it lives on, so that an agent that was restarted can go on renewing it. */
+  /** The lease of its node that it lives on, so that an agent that was restarted can go on renewing it. */
   readonly lease: string
+  /** The full time of that lease, in milliseconds. Default, in records of earlier versions: what the config says. */
+  readonly ttlMs?: number
 }
 
 /** Written in the store under `node/<name>`. */

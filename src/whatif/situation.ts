@@ -150,7 +150,7 @@ function loseLeases(situation: Situation): void {
     const lease = held.get(key)
     if (lease) held.set(key, { ...lease, endsAtMs: nowMs + leaseMs })
     after(situation, leaseMs / 2, () => undefined)
-    after(situation, killAt({ id: '', term: lease?.term ?? 0, ttlMs: leaseMs, endsAt: leaseMs }), () => {
+    after(situation, killAt({ id: '', ttlMs: leaseMs, endsAt: leaseMs }), () => {
       held.delete(key)
       endInstance(situation, key, 'its lease ended', 1)
     })

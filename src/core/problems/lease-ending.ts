@@ -18,7 +18,7 @@ export const leaseEnding = forEachService((view, service) => {
     rule: 'lease-ending',
     service: service.name,
     evidence: 'first-hand',
-    why: `the store is away (${view.store.why}) and the lease of ${service.name} cannot be renewed: it stops here before another node may start it`,
+    why: `the store is away (${view.store.why}) and the lease of ${view.self}, which carries ${service.name}, cannot be renewed: ${service.name} stops here before another node may start it`,
     steps: [{ kind: 'stop', service: service.name }],
   }
 })

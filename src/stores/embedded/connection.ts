@@ -86,6 +86,14 @@ export class Connection {
     return answer
   }
 
+  /**
+   * The lock of a change, for what is kept beside this file: nothing is written here, so no disk is waited for and nothing
+   * that watches the file is woken.
+   */
+  alone<T>(work: () => T): T {
+    return this.writing(() => ({ answer: work(), keep: false }))
+  }
+
   /** All rows, columns in the order of the SELECT. Only within `reading` or `writing`. */
   rows(sql: string, ...parameters: unknown[]): readonly Row[] {
     return this.#statement(sql, 'rows').all(...parameters) as Row[]

@@ -101,7 +101,7 @@ describe('the rows of ended leases', () => {
     expect((await b.read('')).revision).toBe(7)
     expect(connect().reading(() => 1)).toBe(1)
     const left = connect()
-    expect(left.reading(() => left.rows('SELECT count(*) FROM lease')[0]?.[0])).toBe(0)
+    expect(left.reading(() => left.rows('SELECT count(*) FROM leases')[0]?.[0])).toBe(0)
   })
 })
 

@@ -19,7 +19,8 @@ import { type CheckedWrite, checkSwap, checkTtl } from '../requests.ts'
 import type { Condition, LeaseId, Snapshot, Store, Watcher, Write } from '../store.ts'
 import { whenFree } from './busy.ts'
 import type { Connection, Outcome } from './connection.ts'
-import { addLease, extendLease, isAlive, type Moment, removeEnded, removeLease } from './leases.ts'
+import type { LeaseTimes } from './lease-times.ts'
+import { addLease, extendLease, isAlive, type LeaseBooks, type Moment, removeEnded, removeLease } from './leases.ts'
 import { type Picture, storedRevision, takePicture } from './picture.ts'
 import { damaged, lockedOut } from './troubles.ts'
 import { FileWatch } from './watch.ts'
@@ -35,15 +36,17 @@ export interface EmbeddedSettings {
 
 export class EmbeddedStore implements Store {
   readonly #file: Connection
+  readonly #books: LeaseBooks
   readonly #settings: EmbeddedSettings
   readonly #watch: FileWatch
   /** The highest stored revision seen: a file that goes back behind it is another file in the place of ours. */
   #highest = 0
   #isClosed = false
 
-  /** Takes over the connection: closes it when the store is closed. */
-  constructor(file: Connection, settings: EmbeddedSettings) {
+  /** Takes over connection and lease times: closes both when the store is closed. */
+  constructor(file: Connection, times: LeaseTimes, settings: EmbeddedSettings) {
     this.#file = file
+    this.#books = { file, times }
     this.#settings = settings
     const { clock, random, waitMs } = settings
     this.#watch = new FileWatch({
@@ -74,20 +77,19 @@ export class EmbeddedStore implements Store {
   async acquire(ttlMs: number): Promise<LeaseId> {
     checkTtl(ttlMs)
     return this.#change((moment, revision) => {
-      this.#file.run('UPDATE meta SET leases_given = leases_given + 1')
-      const [row] = this.#file.rows('SELECT leases_given FROM meta')
-      // The number alone is never given out twice by one file; the rest tells it from one of a file put back from a backup.
-      const lease = `${row?.[0]}-${Math.floor(this.#settings.random() * 2 ** 32).toString(36)}`
-      addLease(this.#file, lease, ttlMs, moment)
+      const lease = addLease(this.#books, ttlMs, moment, this.#settings.random())
       return { answer: lease, revision, keep: true }
     })
   }
 
   async renew(lease: LeaseId): Promise<void> {
-    const lives = await this.#change((moment, revision) => {
-      const extended = extendLease(this.#file, lease, moment)
-      return { answer: extended, revision, keep: extended }
-    })
+    const lives = await this.#whenFree(() =>
+      this.#file.alone(() => {
+        this.#books.times.load()
+        this.#revision() // a file that was replaced by an older one renews nothing
+        return extendLease(this.#books, lease, this.#moment())
+      }),
+    )
     if (!lives) throw new UnderstudyError('UND_LEASE_LOST', `the lease ${lease} has ended`)
   }
 
@@ -108,15 +110,17 @@ export class EmbeddedStore implements Store {
     this.#isClosed = true
     this.#watch.stop()
     this.#file.close()
+    this.#books.times.close()
   }
 
   /** Runs one change alone in the file, after what has ended was removed from it. */
   async #change<T>(change: (moment: Moment, revision: number) => Outcome<T> & { revision: number }): Promise<T> {
     const answer = await this.#whenFree(() => {
       const { answer, revision } = this.#file.writing(() => {
+        this.#books.times.load()
         const moment = this.#moment()
         const before = this.#revision()
-        const outcome = change(moment, before + removeEnded(this.#file, moment))
+        const outcome = change(moment, before + removeEnded(this.#books, moment))
         if (outcome.keep && outcome.revision !== before) {
           this.#file.run('UPDATE meta SET revision = ?', outcome.revision)
         }
@@ -152,7 +156,8 @@ export class EmbeddedStore implements Store {
   }
 
   #picture(): Picture {
-    const picture = takePicture(this.#file, this.#moment())
+    this.#books.times.load()
+    const picture = takePicture(this.#books, this.#moment())
     this.#notBack(picture.stored)
     return picture
   }

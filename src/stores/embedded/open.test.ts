@@ -156,8 +156,8 @@ describe('refuses, and leaves as it is,', () => {
 
   it('a store of a newer format', async () => {
     await someStore()
-    new Database(path).exec('PRAGMA user_version = 2')
-    await refused('UND_STORE_DAMAGED', /newer version of Understudy \(format 2; this version knows 1\)/)
+    new Database(path).exec('PRAGMA user_version = 3')
+    await refused('UND_STORE_DAMAGED', /newer version of Understudy \(format 3; this version knows 2\)/)
   })
 
   it('a folder', async () => {

@@ -11,14 +11,15 @@ import type { Store } from '../store.ts'
 import { whenFree } from './busy.ts'
 import { Connection } from './connection.ts'
 import { EmbeddedStore } from './embedded.ts'
-import { bootId } from './leases.ts'
+import { LeaseTimes } from './lease-times.ts'
+import { bootId, completeTimes, type Moment } from './leases.ts'
 import { lookBefore } from './look.ts'
 import { refuseNetworkDisk } from './network-disk.ts'
-import { APPLICATION_ID, CREATE, FORMAT } from './schema.ts'
-import { damaged, isWritable, lockedOut, readOnly } from './troubles.ts'
+import { APPLICATION_ID, CREATE, FORMAT, FROM_1_TO_2, LIVING_OF_1 } from './schema.ts'
+import { damaged, isWritable, lockedOut, notMade, readOnly } from './troubles.ts'
 
 export interface EmbeddedOptions {
-  /** The file. It and its folder are made when they are not there; its journal lies beside it. */
+  /** The file. It and its folder are made when they are not there; its journal and its lease times lie beside it. */
   readonly path: string
   readonly clock: Clock
   readonly random: Random
@@ -42,25 +43,50 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store
   makeFile(path)
   lookBefore(path)
   const file = new Connection(path)
+  const moment = () => ({ boot, now: clock.mono() })
   try {
-    await whenFree(
+    const times = await whenFree(
       { clock, random, limitMs: waitMs },
-      () => prepare(file),
+      () => prepare(file, moment),
       () => lockedOut(path, waitMs),
     )
+    return new EmbeddedStore(file, times, { clock, random, waitMs, boot })
   } catch (error) {
     file.close()
     throw error
   }
-  return new EmbeddedStore(file, { clock, random, waitMs, boot })
 }
 
 /** One attempt at making sure that the file is a store we understand and can write. Throws Busy. */
-function prepare(file: Connection): void {
+function prepare(file: Connection, moment: () => Moment): LeaseTimes {
   file.configure()
   if (file.reading(() => isNew(file))) create(file)
-  file.reading(() => verify(file))
+  if (file.reading(() => verify(file)) < FORMAT) bringToFormat2(file, moment)
   if (!isWritable(file.path) || !isWritable(dirname(file.path))) throw readOnly(file.path)
+  return file.alone(() => openTimes(file, moment))
+}
+
+function openTimes(file: Connection, moment: () => Moment): LeaseTimes {
+  const times = new LeaseTimes(file.path)
+  try {
+    times.load()
+    completeTimes({ file, times }, moment())
+    return times
+  } catch (error) {
+    times.close()
+    throw error
+  }
+}
+
+/** Not while an agent of the earlier version holds a lease: it would not see when ours end, nor we when its own do. */
+function bringToFormat2(file: Connection, moment: () => Moment): void {
+  file.writing(() => {
+    if (number(file, 'PRAGMA user_version') >= FORMAT) return { answer: undefined, keep: false }
+    const { boot, now } = moment()
+    if (Number(file.rows(LIVING_OF_1, boot, now)[0]?.[0]) > 0) throw inUseByOlder(file.path)
+    file.exec(FROM_1_TO_2)
+    return { answer: undefined, keep: true }
+  })
 }
 
 function create(file: Connection): void {
@@ -76,7 +102,8 @@ function isNew(file: Connection): boolean {
   return untouched && number(file, 'SELECT count(*) FROM sqlite_master') === 0
 }
 
-function verify(file: Connection): void {
+/** Returns the file's format. */
+function verify(file: Connection): number {
   if (number(file, 'PRAGMA application_id') !== APPLICATION_ID) {
     throw damaged(file.path, 'it is a database of another program')
   }
@@ -89,6 +116,14 @@ function verify(file: Connection): void {
   // Reads the whole file, which is some pages: a store that is wrong somewhere is not half used.
   const found = file.rows('PRAGMA quick_check').map((row) => String(row[0]))
   if (found.length !== 1 || found[0] !== 'ok') throw damaged(file.path, found.slice(0, 3).join('; '))
+  return format
+}
+
+function inUseByOlder(path: string): UnderstudyError {
+  const message =
+    `agents of an older version of Understudy hold leases in the store ${path}. ` +
+    'It was left as it is: end them with “understudy down”, then “understudy up”'
+  return new UnderstudyError('UND_STORE_AWAY', message)
 }
 
 function tooNew(path: string, format: number): UnderstudyError {
@@ -117,13 +152,4 @@ function makeFile(path: string): void {
   } catch (cause) {
     throw notMade(path, cause)
   }
-}
-
-function notMade(path: string, cause: unknown): UnderstudyError {
-  const { code } = cause as NodeJS.ErrnoException
-  if (code === 'EISDIR') return damaged(path, 'it is a folder', cause)
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new UnderstudyError('UND_STORE_FULL', `the disk is full: the store ${path} cannot be made`, { cause })
-  }
-  return readOnly(path, cause)
 }

@@ -2,7 +2,7 @@
 import { deepFreeze } from '../../lib/deep-freeze.ts'
 import type { Entry, Snapshot } from '../store.ts'
 import type { Connection } from './connection.ts'
-import { hasEnded, type Moment } from './leases.ts'
+import { endOf, type LeaseBooks, type Moment } from './leases.ts'
 import { damaged } from './troubles.ts'
 
 export interface Picture {
@@ -15,23 +15,24 @@ export interface Picture {
 
 /** Some dozens of small keys are read whole each time: 35 take 0.05 ms, less than it takes to be clever. */
 const ALL = `
-  SELECT entry.key, entry.value, entry.revision, entry.lease, lease.boot, lease.ends_at
-  FROM entry LEFT JOIN lease ON lease.id = entry.lease ORDER BY entry.key`
+  SELECT entry.key, entry.value, entry.revision, entry.lease, leases.boot, leases.slot, leases.number
+  FROM entry LEFT JOIN leases ON leases.id = entry.lease ORDER BY entry.key`
 
 /** Within `reading` or `writing`. */
-export function takePicture(file: Connection, moment: Moment): Picture {
+export function takePicture({ file, times }: LeaseBooks, moment: Moment): Picture {
   const stored = storedRevision(file)
   const entries = new Map<string, Entry>()
   const ended = new Set<string>()
   let nextEnd = Number.POSITIVE_INFINITY
-  for (const [key, value, revision, lease, boot, endsAt] of file.rows(ALL)) {
+  for (const [key, value, revision, lease, boot, slot, number] of file.rows(ALL)) {
     if (typeof key !== 'string' || typeof revision !== 'number') throw damaged(file.path, 'an entry has no key')
     if (typeof lease === 'string') {
-      if (hasEnded(moment, boot, endsAt)) {
+      const endsAt = endOf(times, moment, boot, slot, number)
+      if (endsAt <= moment.now) {
         ended.add(lease)
         continue
       }
-      nextEnd = Math.min(nextEnd, Number(endsAt))
+      nextEnd = Math.min(nextEnd, endsAt)
     }
     entries.set(key, Object.freeze({ value: parse(file, key, value), revision }))
   }

@@ -55,6 +55,16 @@ export function readOnly(path: string, cause?: unknown): UnderstudyError {
   return new UnderstudyError('UND_STORE_READ_ONLY', message, { cause })
 }
 
+/** A file of the store that is not there and cannot be made. */
+export function notMade(path: string, cause: unknown): UnderstudyError {
+  const { code } = cause as NodeJS.ErrnoException
+  if (code === 'EISDIR') return damaged(path, 'it is a folder', cause)
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new UnderstudyError('UND_STORE_FULL', `the disk is full: the store ${path} cannot be made`, { cause })
+  }
+  return readOnly(path, cause)
+}
+
 export function lockedOut(path: string, waitMs: number): UnderstudyError {
   const message = `the store ${path} was locked for more than ${waitMs} ms${describeLockHolder(path)}`
   return new UnderstudyError('UND_STORE_AWAY', message)
