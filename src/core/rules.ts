@@ -6,7 +6,8 @@ export const RULES = {
   'two-writers':
     'An instance leads without the lead: its lease has ended, or somebody else holds a higher term. It is killed at once.',
   'cluster-stopped': 'People stop the cluster: every instance ends, every lead is given up, then every node ends.',
-  'lease-ending': 'The store is away and the lease of a single writer runs out: it ends in order while there is time.',
+  'lease-ending':
+    "The store does not answer and the node's lease, which carries its single writers, runs out: each of them ends in order while there is time.",
   'primary-unwell': 'The primary runs and does not do its work: it is killed, and the next in line takes over.',
   'instance-unwell':
     'An instance runs and does not do its work: it hangs, is unhealthy for too long, or never became healthy.',
