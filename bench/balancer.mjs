@@ -9,7 +9,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connectBalancer } from '../dist/balancer/control.js'
+import { connectBalancer } from '../dist/balancer/control-protocol.js'
 import { whenInterrupted } from './interrupted.mjs'
 
 const CONNECTIONS = 32

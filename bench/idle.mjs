@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { compileCluster } from '../dist/config/compile.js'
 import { command, defineCluster, http } from '../dist/index.js'
-import { startLocal } from '../dist/local/start.js'
+import { startLocal } from '../dist/local/start-cluster.js'
 import { whenInterrupted } from './interrupted.mjs'
 
 const SECONDS = Number(process.argv[2] ?? 60)

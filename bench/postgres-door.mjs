@@ -15,7 +15,7 @@ import { connect } from 'node:net'
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startupPacket } from '../dist/balancer/postgres/startup.js'
+import { startupPacket } from '../dist/balancer/postgres/startup-packet.js'
 import { binaries, Ways } from './door/ways.mjs'
 import { whenInterrupted } from './interrupted.mjs'
 

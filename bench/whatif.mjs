@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util'
 import { compileCluster } from '../dist/config/compile.js'
-import { loadConfig } from '../dist/config/load.js'
+import { loadConfig } from '../dist/config/load-config.js'
 import { WhatIf } from '../dist/whatif/whatif.js'
 
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' } } })

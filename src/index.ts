@@ -4,7 +4,7 @@
  * load.ts hands the same values to config files that it loads, whether or not the package is installed beside them; a
  * test compares the two lists.
  */
-export { command, defineCluster, http, postgres } from './config/define.ts'
+
 export type {
   ApiOptions,
   ClusterOptions,
@@ -14,7 +14,8 @@ export type {
   ServiceTimingOptions,
   Size,
   TimingOptions,
-} from './config/options.ts'
+} from './config/cluster-options.ts'
+export { command, defineCluster, http, postgres } from './config/define.ts'
 export type { PostgresDatabaseOption, PostgresLimitOptions, PostgresOptions } from './config/postgres-options.ts'
 export type { PresetName } from './config/presets.ts'
 export type {

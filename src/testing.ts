@@ -20,12 +20,12 @@
  *       expect db served within 1s
  *       expect nothing lost`)
  */
-export { driverContract } from './drivers/contract.ts'
-export { REPLICA_CONTRACT, type ReplicaWorld, type Write } from './drivers/contract-copies.ts'
-export { FakeDriver, FakePlace, FakeProcess } from './drivers/fake.ts'
+export { driverContract } from './drivers/contract/driver-contract.ts'
+export { REPLICA_CONTRACT, type ReplicaWorld, type Write } from './drivers/contract/replica-contract.ts'
+export { FakeDriver, FakePlace, FakeProcess } from './drivers/fake-driver.ts'
 export type { Clock } from './lib/clock.ts'
 export { type Random, seededRandom } from './lib/random.ts'
 export { VirtualClock } from './lib/virtual-clock.ts'
 export { type Told, tellScenario } from './sim/scenario/runner.ts'
-export { STORE_CONTRACT } from './stores/contract.ts'
+export { STORE_CONTRACT } from './stores/contract/store-contract.ts'
 export { MemoryCluster } from './stores/memory.ts'

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { KINDS } from '../src/config/kinds/index.ts'
-import { clusterShape, nodeSchema } from '../src/config/schema/cluster.ts'
+import { clusterShape, nodeSchema } from '../src/config/schema/cluster-schema.ts'
 import { optionDocs } from '../src/config/schema/vocabulary.ts'
 import { ERRORS } from '../src/errors.ts'
 import { readDocstrings } from './docs/docstrings.ts'
@@ -100,7 +100,7 @@ describe('comments on the public types', () => {
     PostgresLimitOptions: inner(shapes.PostgresOptions, 'limits'),
   }
   const docstrings = new Map([
-    ...readDocstrings(root, 'src/config/options.ts'),
+    ...readDocstrings(root, 'src/config/cluster-options.ts'),
     ...readDocstrings(root, 'src/config/service-options.ts'),
     ...readDocstrings(root, 'src/config/postgres-options.ts'),
   ])

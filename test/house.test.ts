@@ -192,7 +192,7 @@ describe('no file is dead', () => {
 
   test('what nothing reaches', () => {
     const main = made('src/cli/main.ts', "import './a.ts'\nspawn(new URL('../agent/fence.js', import.meta.url))")
-    const reached = [main, made('src/cli/a.ts', ''), made('src/agent/fence.ts', '')]
+    const reached = [main, made('src/cli/a.ts', ''), made('src/agent/fence-client.ts', '')]
     expect(checkReach([...reached, made('src/cli/b.ts', "import './a.ts'")])).toEqual([
       'src/cli/b.ts: nothing that runs reaches it',
     ])

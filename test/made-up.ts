@@ -1,7 +1,7 @@
 /** Small made-up clusters and views for tests: say what matters, the rest is calm and healthy. */
 import type { ClusterSpec, InstanceReport, NodeReport, ServiceSpec } from '../src/core/model.ts'
 import type { LeadRecord, ServiceRecord } from '../src/core/records.ts'
-import type { ReplicaReport } from '../src/core/replica.ts'
+import type { ReplicaReport } from '../src/core/replicated/quorum-config.ts'
 import type { LocalFacts, PeerFacts, Revised, StoreFacts, View } from '../src/core/view.ts'
 
 export const TIMING: ServiceSpec['timing'] = {

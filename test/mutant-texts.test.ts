@@ -1,8 +1,8 @@
 /** A mutant changes a text of the sources: one that is not there any more would be noticed by `npm run mutants` alone, minutes later. */
 import { expect, test } from 'vitest'
-import { DATABASE_MUTANTS } from './mutants/database.ts'
+import { DATABASE_MUTANTS } from './mutants/database-mutants.ts'
 import { mutated } from './mutants/find.ts'
-import { MUTANTS } from './mutants/list.ts'
+import { MUTANTS } from './mutants/mutant-list.ts'
 
 test.each([...MUTANTS, ...DATABASE_MUTANTS])('$name', (mutant) => {
   expect(mutated(mutant)).not.toBe('')

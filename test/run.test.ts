@@ -74,7 +74,7 @@ describe('the plan', () => {
   const plan = (changed: string[] | null, day = 0) => planOf({ files, changed, day })
 
   test('the fast ones, then what exercises what changed, then the rest', () => {
-    expect(plan(['src/balancer/pool.ts'])).toEqual({
+    expect(plan(['src/balancer/http/connection-pool.ts'])).toEqual({
       fast: ['test/real/up.test.ts'],
       changed: ['test/real/doors.test.ts'],
       rest: ['test/real/queue.test.ts', 'test/real/store.test.ts'],
@@ -88,7 +88,7 @@ describe('the plan', () => {
 
   test.each([
     ['a part of a room', 'src/drivers/process/spawn.ts', 1],
-    ['another part of that room', 'src/drivers/postgres/lead.ts', 0],
+    ['another part of that room', 'src/drivers/postgres/verbs/lead.ts', 0],
     ['the core', 'src/core/decide.ts', 3],
     ['the dependencies', 'package-lock.json', 3],
     ['a file of real tests', 'test/real/queue.test.ts', 1],

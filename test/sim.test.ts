@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it, vi } from 'vitest'
 import type { Finder } from '../src/core/problems/problem.ts'
-import { RULES } from '../src/core/rules.ts'
-import { FAULT_KINDS } from '../src/sim/faults.ts'
-import { runSim, unreached } from '../src/sim/many.ts'
-import { runSeed } from '../src/sim/run.ts'
+import { RULES } from '../src/core/rule-names.ts'
+import { FAULT_KINDS } from '../src/sim/fault-schedule.ts'
+import { runSim, unreached } from '../src/sim/many-seeds.ts'
+import { runSeed } from '../src/sim/run-seed.ts'
 import { NOTHING, type Summary, summaryOf, together } from '../src/sim/summary.ts'
 
 /** How often each finder of core/problems found something, by its place in the list of all. */

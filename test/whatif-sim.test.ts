@@ -4,10 +4,10 @@
  */
 import { describe, expect, it } from 'vitest'
 import type { ClusterSpec, ServiceSpec } from '../src/core/model.ts'
+import { type MadeUpService, madeUpCluster } from '../src/sim/made-up-cluster.ts'
 import { unsettled } from '../src/sim/settled.ts'
-import { type MadeUpService, madeUpCluster } from '../src/sim/spec.ts'
+import { World } from '../src/sim/sim-world.ts'
 import { STORE } from '../src/sim/store-handle.ts'
-import { World } from '../src/sim/world.ts'
 import type { Failure } from '../src/whatif/failure.ts'
 import { WhatIf } from '../src/whatif/whatif.ts'
 

@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { compileCluster } from '../src/config/compile.ts'
-import { loadConfig } from '../src/config/load.ts'
+import { loadConfig } from '../src/config/load-config.ts'
 import type { View } from '../src/core/view.ts'
 import { WhatIf } from '../src/whatif/whatif.ts'
 

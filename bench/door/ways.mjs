@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { connectBalancer } from '../../dist/balancer/control.js'
+import { connectBalancer } from '../../dist/balancer/control-protocol.js'
 import { freePort } from '../failover/machine.mjs'
 
 /** The newest installed PostgreSQL that has pgbench; undefined when there is none. */

@@ -19,7 +19,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { accountFor } from '../../dist/drivers/postgres/account.js'
+import { accountFor } from '../../dist/drivers/postgres/server/account.js'
 import { identify } from '../../dist/lib/proc.js'
 import { addresses, family, freePort, killAll, signalAll, systemPostgres, until } from './machine.mjs'
 

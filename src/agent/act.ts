@@ -6,16 +6,16 @@
 import type { ServiceName, ServiceSpec } from '../core/model.ts'
 import type { ServiceRecord } from '../core/records.ts'
 import { assertLegal } from '../core/roles.ts'
-import type { Step } from '../core/steps.ts'
+import type { Step } from '../core/step.ts'
 import { holdsLead, localInstance, recordOf, type View } from '../core/view.ts'
 import type { Driver } from '../drivers/driver.ts'
-import type { ReplicaDriver } from '../drivers/replica.ts'
+import type { ReplicaDriver } from '../drivers/replica-driver.ts'
 import { assert, assertNever } from '../lib/assert.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
-import { isRuledPrimary, performOnCopy } from './act-on-copy.ts'
-import { KEY } from './agreed.ts'
+import { isRuledPrimary, performOnReplica } from './act-on-replica.ts'
+import type { World } from './agent-ports.ts'
+import { KEY } from './agreed-records.ts'
 import type { Leads } from './leads.ts'
-import type { World } from './world.ts'
 
 export interface Hands {
   readonly world: World
@@ -56,7 +56,7 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
     case 'follow':
     case 'change-rule':
     case 'demote':
-      return performOnCopy(step, view, replicaDriverOf(hands, step.service))
+      return performOnReplica(step, view, replicaDriverOf(hands, step.service))
     case 'exit':
       hands.exit()
       return `the agent of ${view.self} ends`

@@ -2,10 +2,10 @@
  * What happened, in order, each with its rule and a sentence. Own events get a number and are told to the other agents;
  * theirs are kept as they come. The last thousand are kept in memory for the API, all own ones in a file by `remember`.
  */
-import type { EventRecord, Receipt } from '../api/contract.ts'
+import type { EventRecord, Receipt } from '../api/api-types.ts'
 import type { NodeName, ServiceName } from '../core/model.ts'
 import type { Problem } from '../core/problems/problem.ts'
-import type { Rule } from '../core/rules.ts'
+import type { Rule } from '../core/rule-names.ts'
 import type { Stop } from '../lib/stop.ts'
 
 export const EVENTS_KEPT = 1_000

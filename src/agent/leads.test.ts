@@ -6,7 +6,7 @@ import type { LeadRecord } from '../core/records.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { MemoryCluster, type MemoryStore } from '../stores/memory.ts'
-import { Agreed, KEY } from './agreed.ts'
+import { AgreedRecords, KEY } from './agreed-records.ts'
 import { Leads } from './leads.ts'
 
 const NAMES = ['one', 'two', 'three'] as const
@@ -20,7 +20,7 @@ class Desk {
   readonly calls = { acquire: 0, renew: 0, release: 0 }
   readonly killed: string[] = []
   readonly armed = new Map<string, number>()
-  readonly agreed = new Agreed()
+  readonly agreed = new AgreedRecords()
   readonly leads: Leads
 
   readonly clock: VirtualClock

@@ -18,9 +18,9 @@ import type { HeldLease } from '../core/view.ts'
 import { hasCode, UnderstudyError } from '../errors.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import type { LeaseId } from '../stores/store.ts'
-import { type Agreed, KEY } from './agreed.ts'
+import type { World } from './agent-ports.ts'
+import { type AgreedRecords, KEY } from './agreed-records.ts'
 import { NodeLease } from './node-lease.ts'
-import type { World } from './world.ts'
 
 interface Held {
   readonly term: Term
@@ -32,7 +32,7 @@ interface Held {
 export class Leads {
   readonly #world: Pick<World, 'clock' | 'store' | 'fence' | 'drivers'>
   readonly #self: NodeName
-  readonly #agreed: Agreed
+  readonly #agreed: AgreedRecords
   readonly #changed: () => void
   readonly #held = new Map<ServiceName, Held>()
   readonly #leases = new Map<LeaseId, NodeLease>()
@@ -45,7 +45,7 @@ export class Leads {
   constructor(
     world: Pick<World, 'clock' | 'store' | 'fence' | 'drivers'>,
     self: NodeName,
-    agreed: Agreed,
+    agreed: AgreedRecords,
     changed: () => void,
   ) {
     this.#world = world

@@ -4,13 +4,13 @@
  */
 import { expect, test } from 'vitest'
 import { cluster, web } from '../../test/made-up.ts'
-import type { EventRecord } from '../api/contract.ts'
+import type { EventRecord } from '../api/api-types.ts'
 import type { NodeName } from '../core/model.ts'
-import { FakeDriver, FakePlace } from '../drivers/fake.ts'
+import { FakeDriver, FakePlace } from '../drivers/fake-driver.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { MemoryCluster } from '../stores/memory.ts'
+import type { Mesh, Message } from './agent-ports.ts'
 import { Agent } from './loop.ts'
-import type { Mesh, Message } from './world.ts'
 
 /** A mesh of which the test is the other end. */
 class HandMesh implements Mesh {

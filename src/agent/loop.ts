@@ -3,12 +3,12 @@
  * beside it, and while one runs nothing new is begun for its service. What a step changed comes back as an event, and the
  * next turn sees it.
  */
-import type { Receipt } from '../api/contract.ts'
+import type { Receipt } from '../api/api-types.ts'
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
-import type { Rule } from '../core/rules.ts'
-import { sameStep } from '../core/steps.ts'
+import type { Rule } from '../core/rule-names.ts'
+import { sameStep } from '../core/step.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { recordOf, type View } from '../core/view.ts'
 import { isToldBy } from '../core/who-tells.ts'
@@ -17,18 +17,18 @@ import { deepFreeze } from '../lib/deep-freeze.ts'
 import { every } from '../lib/every.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
 import type { Snapshot } from '../stores/store.ts'
-import { adoptLeads } from './adoption.ts'
-import { Agreed } from './agreed.ts'
-import { CALM_TURN_EVERY_MS, isCalm } from './calm.ts'
+import type { Message, World } from './agent-ports.ts'
+import { AgreedRecords } from './agreed-records.ts'
+import { CALM_TURN_EVERY_MS, isIdle } from './idle-turns.ts'
 import { Journal } from './journal.ts'
-import { Lag } from './lag.ts'
+import { adoptLeads } from './lead-adoption.ts'
 import { Leads } from './leads.ts'
-import { type Observed, observe } from './observe.ts'
+import { LoopLag } from './loop-lag.ts'
+import { type Observed, observe } from './observe-view.ts'
 import { Peers } from './peers.ts'
-import { Receipts } from './receipts.ts'
-import { Steps, writesStore } from './steps.ts'
-import { Telling } from './telling.ts'
-import type { Message, World } from './world.ts'
+import { Publisher } from './publish.ts'
+import { Receipts } from './receipt-writer.ts'
+import { Steps, writesStore } from './steps-under-way.ts'
 import { startWriteProbe } from './write-probe.ts'
 
 export interface AgentOptions {
@@ -47,14 +47,14 @@ export class Agent {
   readonly journal: Journal
   readonly #options: AgentOptions
   readonly #world: World
-  readonly #agreed = new Agreed()
+  readonly #agreed = new AgreedRecords()
   readonly #peers: Peers
   readonly #leads: Leads
   readonly #receipts: Receipts
-  readonly #lag: Lag
+  readonly #lag: LoopLag
   readonly #stops = new StopStack()
   readonly #steps: Steps
-  readonly #telling: Telling
+  readonly #telling: Publisher
   readonly #observed: Observed
   #view: View
   #decision: Decision = { problems: [], acts: [] }
@@ -69,10 +69,10 @@ export class Agent {
     this.#options = options
     this.#world = world
     this.#peers = new Peers(cluster, self, now)
-    this.#lag = new Lag(cluster.timing.heartbeatMs, now)
+    this.#lag = new LoopLag(cluster.timing.heartbeatMs, now)
     this.#leads = new Leads(world, self, this.#agreed, () => this.wake())
     this.#receipts = new Receipts(self, () => world.clock.wall())
-    this.#telling = new Telling(world, self)
+    this.#telling = new Publisher(world, self)
     this.#steps = new Steps({
       clock: world.clock,
       hands: { world, leads: this.#leads, exit: () => options.onExit() },
@@ -288,7 +288,7 @@ export class Agent {
     this.#peers.judge(now, this.#world.clock.wall(), this.loopLagMs)
     const suspects = this.#peers.suspects()
     this.#world.mesh.broadcast({ kind: 'beat', suspects, abstains })
-    if (suspects.length > 0 || !isCalm(this.#view, this.#decision) || now - this.#view.now >= CALM_TURN_EVERY_MS)
+    if (suspects.length > 0 || !isIdle(this.#view, this.#decision) || now - this.#view.now >= CALM_TURN_EVERY_MS)
       this.wake()
   }
 

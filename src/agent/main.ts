@@ -5,7 +5,7 @@
  * one left, goes on with its leases, and nothing that runs notices. SIGTERM ends the agent and nothing else; that a
  * cluster should stop is a wish that is written into the store.
  */
-import { serveApi } from '../api/server.ts'
+import { serveApi } from '../api/api-server.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
 import { type DoorSays, heardByDoors, wentAhead } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
@@ -16,18 +16,18 @@ import { derivedSecret } from '../lib/derived-secret.ts'
 import { removeFile } from '../lib/files.ts'
 import { StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
+import { AgentSurface } from './agent-surface.ts'
+import { Door } from './balancer-link.ts'
 import { claimNode } from './claim-node.ts'
 import { Companions } from './companions.ts'
 import { compileWithoutOptimizing } from './compiler.ts'
-import { DoorSecrets } from './door-secrets.ts'
-import { Door } from './doors.ts'
-import { connectFence, type Fence } from './fence.ts'
+import { EarlierRecords } from './earlier-records.ts'
+import { EndpointSecrets } from './endpoint-secrets.ts'
+import { connectFence, type Fence } from './fence-client.ts'
 import type { Entry } from './journal.ts'
 import { LateStore } from './late-store.ts'
 import { Agent } from './loop.ts'
 import { WebSocketMesh } from './mesh.ts'
-import { Past } from './past.ts'
-import { AgentSurface } from './surface.ts'
 
 export interface AgentOptions {
   readonly cluster: ClusterSpec
@@ -69,7 +69,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
 
   const peers = cluster.nodes.filter(({ name }) => name !== node)
   const mesh = new WebSocketMesh({ self: node, peers, port: cluster.apiPort, token })
-  const past = new Past(nodeDir)
+  const past = new EarlierRecords(nodeDir)
   const pids = () => companions.pids
   const world = { clock, store, mesh, drivers, fence, door, pids, remember: past.remember }
   const agent: Agent = new Agent({ cluster, self: node, run, world, onExit: () => ended.end(0) })
@@ -80,7 +80,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   mesh.answer(api.server)
   stops.push('mesh', () => mesh.close()) // before the API, whose server would wait for the peers' links to end
 
-  const secrets = new DoorSecrets({ services: cluster.services, node: spec, nodeDir, clock, secretFor, door, tell })
+  const secrets = new EndpointSecrets({ services: cluster.services, node: spec, nodeDir, clock, secretFor, door, tell })
   stops.push('secrets', () => secrets.stop())
 
   companions.start()

@@ -13,7 +13,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { NodeName, NodeSpec } from '../core/model.ts'
 import type { Stop } from '../lib/stop.ts'
-import type { Mesh, Message } from './world.ts'
+import type { Mesh, Message } from './agent-ports.ts'
 
 export const MESH_PATH = '/v1/mesh'
 

@@ -9,7 +9,7 @@
 import type { ClusterSpec, InstanceReport, NodeName, NodeReport } from '../core/model.ts'
 import { firstSuspicion, heard, isCondemned, isSuspect, LATE_MS, type Suspicion } from '../core/suspicion.ts'
 import type { PeerFacts } from '../core/view.ts'
-import { mayMatter } from './news.ts'
+import { mayMatter } from './report-news.ts'
 
 /** Reports are said again every second: after three of them, an incarnation that is lower is a clock that was set back. */
 const OVERTAKEN_MS = 3_000

@@ -2,7 +2,7 @@
  * Events and receipts as they come from a file or from another agent, perhaps of another version: what this one needs must be
  * there and of its type, what it does not know is kept.
  */
-import type { EventRecord, Receipt } from '../api/contract.ts'
+import type { EventRecord, Receipt } from '../api/api-types.ts'
 
 export function isEventRecord(value: unknown): value is EventRecord {
   const { id, at, node, service, rule, kind, why } = fieldsOf<EventRecord>(value)

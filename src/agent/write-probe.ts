@@ -6,11 +6,11 @@ import type { Clock } from '../lib/clock.ts'
 import { every } from '../lib/every.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Store } from '../stores/store.ts'
-import type { Agreed } from './agreed.ts'
+import type { AgreedRecords } from './agreed-records.ts'
 
 const EVERY_MS = 1_000
 
-export function startWriteProbe(clock: Clock, store: Store, agreed: Agreed, wake: () => void): Stop {
+export function startWriteProbe(clock: Clock, store: Store, agreed: AgreedRecords, wake: () => void): Stop {
   const probe = async () => {
     if (agreed.writable) return
     try {

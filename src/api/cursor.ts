@@ -7,7 +7,7 @@
  * A source that was restarted is a new one. Of those that fell silent only the latest are remembered: what is older is
  * no longer kept by anybody, so it cannot be told twice.
  */
-import type { EventRecord } from './contract.ts'
+import type { EventRecord } from './api-types.ts'
 
 const MOST_SOURCES = 64
 

@@ -13,7 +13,7 @@ import type {
   ServiceStatus,
   Status,
   SwitchoverRequest,
-} from './contract.ts'
+} from './api-types.ts'
 import type { Gauges, Surface } from './surface.ts'
 
 const AT = '2026-01-02T03:04:05.678Z'

@@ -3,7 +3,7 @@
  * that moment, in a registry of its own. So metrics can never disagree with status, and nothing leaks between scrapes.
  */
 import { Counter, Gauge, Registry } from 'prom-client'
-import type { Receipt, Status } from './contract.ts'
+import type { Receipt, Status } from './api-types.ts'
 import type { Gauges, Surface } from './surface.ts'
 
 type Labels = Readonly<Record<string, string>>

@@ -1,12 +1,12 @@
 /** The page, the routes and the answers must be the same thing three times. */
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
+import { createApp } from './api-server.ts'
+import { Feeds } from './event-feed.ts'
 import { FakeSurface } from './fake-surface.ts'
-import { Feeds } from './feed.ts'
 import { describeApi } from './openapi.ts'
 import { ROUTES, type Route } from './routes.ts'
 import { SCHEMAS, type Schema } from './schemas.ts'
-import { createApp } from './server.ts'
 
 const surface = new FakeSurface()
 surface.happen('a-1')

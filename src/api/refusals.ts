@@ -3,8 +3,8 @@
  * matches on `error.code`, a person reads `error.message`. A bug is told as one and keeps its details for the log.
  */
 import { type ErrorCode, UnderstudyError } from '../errors.ts'
-import { BodyTooLarge } from './bodies.ts'
-import type { Refusal } from './contract.ts'
+import type { Refusal } from './api-types.ts'
+import { BodyTooLarge } from './request-bodies.ts'
 
 export type RefusalStatus = 400 | 401 | 404 | 405 | 409 | 413 | 500 | 503 | 504
 

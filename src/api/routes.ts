@@ -3,10 +3,10 @@
  * that the other does not. A handler translates HTTP and nothing more; what is known and done is the agent's (surface.ts).
  */
 import { UnderstudyError } from '../errors.ts'
-import { readNothing, readResize, readSwitchover } from './bodies.ts'
-import type { Feeds } from './feed.ts'
+import type { Feeds } from './event-feed.ts'
 import { renderMetrics } from './metrics.ts'
 import { describeApi } from './openapi.ts'
+import { readNothing, readResize, readSwitchover } from './request-bodies.ts'
 import type { SchemaName } from './schemas.ts'
 import type { Surface } from './surface.ts'
 

@@ -1,4 +1,4 @@
-/** contract.ts once more, as JSON Schema for the OpenAPI page. A test holds real answers against these. */
+/** api-types.ts once more, as JSON Schema for the OpenAPI page. A test holds real answers against these. */
 export type Schema = Readonly<Record<string, unknown>>
 
 const text = { type: 'string' }

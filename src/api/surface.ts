@@ -9,7 +9,7 @@ import type {
   ResizeRequest,
   Status,
   SwitchoverRequest,
-} from './contract.ts'
+} from './api-types.ts'
 
 export interface Surface {
   /** Has it looked at the cluster yet? Before that nothing that it could say is true. */

@@ -6,7 +6,7 @@
 import { rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { LineReader, toLine } from '../lib/json-lines.ts'
-import type { FromBalancer } from './control.ts'
+import type { FromBalancer } from './control-protocol.ts'
 
 export interface Orders {
   /** The content of a `table` message, unchecked. */

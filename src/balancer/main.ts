@@ -9,12 +9,12 @@
 import { parseArgs } from 'node:util'
 import { AssertionError } from '../lib/assert.ts'
 import { systemClock } from '../lib/clock.ts'
-import type { FromBalancer } from './control.ts'
+import { Balancer, type DoorEvents } from './balancer.ts'
+import { Secrets } from './balancer-secrets.ts'
+import type { FromBalancer } from './control-protocol.ts'
 import { ControlServer } from './control-server.ts'
-import { Door, type DoorEvents } from './door.ts'
-import { readSaved, type Saved, Saver } from './saved.ts'
-import { Secrets } from './secrets.ts'
-import { readTable } from './table.ts'
+import { readTable } from './read-table.ts'
+import { readSaved, type Saved, Saver } from './saved-table.ts'
 
 const COUNTERS_EVERY_MS = 1_000
 
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   let control: ControlServer | undefined
   const tell = (message: FromBalancer): void => control?.tell(message)
   const secrets = new Secrets()
-  const door = new Door(systemClock, Math.random, eventsTo(tell), secrets.of)
+  const door = new Balancer(systemClock, Math.random, eventsTo(tell), secrets.of)
   const hello = (): void => tell({ type: 'hello', pid: process.pid, version: door.version })
   const accept = (value: unknown): void => {
     const table = readTable(value)
@@ -104,7 +104,7 @@ function eventsTo(tell: (message: FromBalancer) => void): DoorEvents {
   }
 }
 
-function tellCounters(door: Door, tell: (message: FromBalancer) => void): void {
+function tellCounters(door: Balancer, tell: (message: FromBalancer) => void): void {
   let last = ''
   setInterval(() => {
     const routes = door.report()

@@ -7,8 +7,8 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { closeAll, closers, openDoor, type TestDoor, until } from '../../test/support/door.ts'
 import type { Route, Target } from '../core/routing.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
+import { join } from './http/tunnel.ts'
 import { cutSocket } from './socket-end.ts'
-import { join } from './tunnel.ts'
 
 afterEach(closeAll)
 

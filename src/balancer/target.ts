@@ -8,10 +8,10 @@
  */
 import type { Route, Target } from '../core/routing.ts'
 import type { Clock } from '../lib/clock.ts'
+import { Pool } from './http/connection-pool.ts'
 import type { LoopWatch } from './loop-watch.ts'
 import { type Candidate, rankOf } from './pick.ts'
-import { Pool } from './pool.ts'
-import { type ProbeAnswer, probe } from './probe.ts'
+import { type ProbeAnswer, probe } from './target-probe.ts'
 import { type Belief, type Evidence, firstBelief, patienceMs, weigh } from './verdict.ts'
 
 /** Something that a client waits for at a target: a request, an open tunnel, a TCP connection. */

@@ -2,7 +2,7 @@
 import type { EndpointStatus, ServiceStatus, Status } from '../client/index.ts'
 import type { PostgresOptions } from '../drivers/postgres/options.ts'
 import { UnderstudyError } from '../errors.ts'
-import { mustKnowService, type Session } from './session.ts'
+import { mustKnowService, type Session } from './cluster-session.ts'
 
 export interface Database {
   readonly name: string

@@ -21,7 +21,7 @@ import { addUp } from './commands/up.ts'
 import { addWhatIf } from './commands/whatif.ts'
 import { addWhy } from './commands/why.ts'
 import type { Io } from './io.ts'
-import { configRoom } from './rooms.ts'
+import { configRoom } from './lazy-rooms.ts'
 import { version } from './version.ts'
 
 const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {

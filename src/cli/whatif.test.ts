@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest'
 import { UNMEASURED } from '../whatif/measured.ts'
 import { WhatIf } from '../whatif/whatif.ts'
 import { fakeIo } from './fake-io.ts'
-import { wrapped } from './print/table.ts'
+import { configRoom } from './lazy-rooms.ts'
+import { wrapped } from './print/columns.ts'
 import { warningLines } from './print/whatif-parts.ts'
 import { run } from './program.ts'
-import { configRoom } from './rooms.ts'
 
 const root = join(import.meta.dirname, '../..')
 const shop = join(root, 'examples/shop')

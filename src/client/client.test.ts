@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
+import { serveApi } from '../api/api-server.ts'
 import { FakeSurface } from '../api/fake-surface.ts'
-import { serveApi } from '../api/server.ts'
 import { UnderstudyError } from '../errors.ts'
 import { connect, type EventRecord } from './index.ts'
 import { EventStreamParser } from './sse.ts'

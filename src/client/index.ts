@@ -17,11 +17,11 @@ import type {
   ResizeRequest,
   Status,
   SwitchoverRequest,
-} from '../api/contract.ts'
-import { type FollowOptions, follow } from './follow.ts'
-import { type Address, Nodes, type Request } from './nodes.ts'
+} from '../api/api-types.ts'
+import { type Address, Nodes, type Request } from './ask-nodes.ts'
+import { type FollowOptions, follow } from './follow-events.ts'
 
-export type * from '../api/contract.ts'
+export type * from '../api/api-types.ts'
 export { type ErrorCode, hasCode, UnderstudyError } from '../errors.ts'
 export type { Address, FollowOptions }
 

@@ -6,7 +6,7 @@ import type { Redundancy } from '../core/model.ts'
 import { postgresTraits } from '../drivers/postgres/options.ts'
 import { processTraits } from '../drivers/process/options.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
-import type { ClusterOptions, Declaration } from './options.ts'
+import type { ClusterOptions, Declaration } from './cluster-options.ts'
 import type { PostgresOptions } from './postgres-options.ts'
 import type { CommandOptions, HttpOptions } from './service-options.ts'
 

@@ -4,14 +4,14 @@
  * naming one whose options are wrong is not called a second mistake.
  */
 import { isDeepStrictEqual } from 'node:util'
+import type { NodeOptions, TimingOptions } from './cluster-options.ts'
 import { type Findings, pathOf, show, under } from './complaint.ts'
 import { KINDS, kindNamed } from './kinds/index.ts'
 import type { Kind } from './kinds/kind.ts'
-import type { NodeOptions, TimingOptions } from './options.ts'
 import type { Json } from './plain.ts'
 import type { PresetName } from './presets.ts'
-import { clusterSchema } from './schema/cluster.ts'
-import { read } from './schema/read.ts'
+import { clusterSchema } from './schema/cluster-schema.ts'
+import { read } from './schema/read-value.ts'
 import type { ServiceOptions } from './service-options.ts'
 
 export interface Draft {

@@ -1,5 +1,5 @@
-/** What people write about a PostgreSQL database, as types. See options.ts for how the comments are held to the docs. */
-import type { Size } from './options.ts'
+/** What people write about a PostgreSQL database, as types. See cluster-options.ts for how the comments are held to the docs. */
+import type { Size } from './cluster-options.ts'
 import type { ServiceOptions } from './service-options.ts'
 
 /** A PostgreSQL database: one copy leads, the others follow, and no acknowledged write is lost with any of them. */

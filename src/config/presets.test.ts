@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { BOUNDS, RELATIONS } from './check/timing.ts'
+import { BOUNDS, RELATIONS } from './check/check-timing.ts'
 import { PRESETS } from './presets.ts'
 
 test.each(Object.entries(PRESETS))('%s holds what a config must hold', (_, { cluster, service }) => {

@@ -1,6 +1,6 @@
 /**
  * How patient a cluster is, as two sets of numbers. A preset comes before any knob: every number here can be overridden
- * under `timing` (for the cluster) or on a service, and `config/check/timing.ts` holds what must be true between them.
+ * under `timing` (for the cluster) or on a service, and `config/check/check-timing.ts` holds what must be true between them.
  *
  * Sources: "measured" are figures taken on the machines that this was built on, "derived" follows from another number
  * here, "judgement" is a choice that could have been another one.

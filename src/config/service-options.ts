@@ -1,6 +1,6 @@
-/** What people write about a service, as types. See options.ts for how the comments are held to the docs. */
+/** What people write about a service, as types. See cluster-options.ts for how the comments are held to the docs. */
 import type { Redundancy } from '../core/model.ts'
-import type { Duration, ServiceTimingOptions, Size } from './options.ts'
+import type { Duration, ServiceTimingOptions, Size } from './cluster-options.ts'
 
 /** A string is run by `/bin/sh -c`; a list of words is run as it stands, without a shell. */
 export type RunOption = string | readonly string[]

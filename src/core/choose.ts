@@ -5,8 +5,8 @@
  */
 import type { ServiceName } from './model.ts'
 import type { Problem } from './problems/problem.ts'
-import type { Rule } from './rules.ts'
-import { isUrgent, type Step } from './steps.ts'
+import type { Rule } from './rule-names.ts'
+import { isUrgent, type Step } from './step.ts'
 import type { View } from './view.ts'
 
 export interface Act {

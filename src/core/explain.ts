@@ -3,9 +3,9 @@
  * Everything here is for people: nothing is decided by it, and it decides nothing.
  */
 import { formatDuration } from '../lib/duration.ts'
-import { copyStanding } from './copy-standing.ts'
 import { type Candidate, candidatesFor } from './election.ts'
 import type { InstanceReport, NodeName, ServiceSpec } from './model.ts'
+import { candidatesIn } from './replicated/candidates.ts'
 import type { ReportedProblem } from './reported-problem.ts'
 import { hasLeader, instanceOn, isWellOn, leaderOf, nodeState, recordOf, type View } from './view.ts'
 
@@ -108,6 +108,6 @@ function serving(view: View, service: ServiceSpec): NodeName[] {
 
 /** Who could take over, best first, and why not the others. */
 export function standing(view: View, service: ServiceSpec): Candidate[] {
-  if (service.traits.replicates) return copyStanding(view, service)
+  if (service.traits.replicates) return candidatesIn(view, service)
   return hasLeader(service) ? candidatesFor(view, service) : []
 }

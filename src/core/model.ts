@@ -4,9 +4,9 @@
  *
  * The core never learns a product's name: a driver declares traits, and decisions are made about those.
  */
-import type { ReplicaReport, Replication } from './replica.ts'
+import type { ReplicaReport, Replication } from './replicated/quorum-config.ts'
+import type { SessionTally } from './replicated/session-counts.ts'
 import type { ReportedProblem } from './reported-problem.ts'
-import type { SessionTally } from './sessions.ts'
 
 export type NodeName = string
 export type ServiceName = string

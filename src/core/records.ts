@@ -1,7 +1,7 @@
 /** What the agents agree on: the values in the store, by their keys. Whoever writes one read the last one before. */
 import type { NodeName, Term } from './model.ts'
-import type { ReplicaRecord, Replication } from './replica.ts'
-import type { Rule } from './rules.ts'
+import type { ReplicaRecord, Replication } from './replicated/quorum-config.ts'
+import type { Rule } from './rule-names.ts'
 
 /** Written in the store under `service/<name>`: who leads, since when, and what is planned. */
 export interface ServiceRecord {

@@ -4,7 +4,7 @@
  */
 
 import type { ServiceName } from './model.ts'
-import type { Rule } from './rules.ts'
+import type { Rule } from './rule-names.ts'
 
 export interface ReportedProblem {
   /** The stable name, as in docs/rules.md. */

@@ -2,11 +2,11 @@
  * The number of instances, changed while the cluster runs: a wish in the store that overlays the config. Every node takes it
  * from the same store revision, so placement (placement.ts) stays the same everywhere; and what follows from another number is
  * what always follows: copies are made, come into the rule one at a time when they have caught up, and go out of it before
- * they end (problems/replicated/rule-change.ts). Nothing is restarted for it.
+ * they end (replicated/config-change.ts). Nothing is restarted for it.
  */
 import type { ClusterSpec, ServiceName, ServiceSpec } from './model.ts'
-import { defaultK } from './quorum.ts'
 import type { SizeRecord } from './records.ts'
+import { defaultK } from './replicated/quorum.ts'
 import type { View } from './view.ts'
 
 /** The config with the wishes in it. The same object when there are none. */

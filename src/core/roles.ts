@@ -5,7 +5,7 @@
  */
 import { assert } from '../lib/assert.ts'
 import type { InstanceReport, Role } from './model.ts'
-import type { Step } from './steps.ts'
+import type { Step } from './step.ts'
 
 export interface RoleChange {
   readonly from: Role

@@ -5,7 +5,7 @@
  */
 import { sameItems } from '../lib/same.ts'
 import type { EndpointSpec, NodeName, ServiceName, ServiceSpec, Term } from './model.ts'
-import { readOnlyOf } from './read-only.ts'
+import { readOnlyOf } from './replicated/read-only.ts'
 import { readersInstead, targetsFor } from './targets.ts'
 import type { View } from './view.ts'
 

@@ -3,9 +3,10 @@
  * silent node may be dead while its instances serve on, so what it reported last stays in the table; whether it still answers
  * is for the balancer to find out.
  */
-import { lagBytesOf } from './copies.ts'
+
 import type { InstanceReport, NodeName, NodeReport, NodeSpec, Role, ServiceName, ServiceSpec } from './model.ts'
-import type { ReadOnly } from './read-only.ts'
+import type { ReadOnly } from './replicated/read-only.ts'
+import { lagBytesOf } from './replicated/replica-facts.ts'
 import type { Route, Target } from './routing.ts'
 import { instanceOn, nodeState, recordOf, type View } from './view.ts'
 

@@ -2,10 +2,10 @@
 
 import type { ServiceSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
-import type { DoorNeeds } from './door-needs.ts'
+import type { DoorNeeds } from './balancer-login.ts'
 import type { Driver } from './driver.ts'
-import { doorNeeds as postgresDoorNeeds } from './postgres/door-login.ts'
 import { createPostgresDriver, type PostgresDriverParts } from './postgres/driver.ts'
+import { doorNeeds as postgresDoorNeeds } from './postgres/server/balancer-role.ts'
 import { createProcessDriver, type ProcessDriverParts } from './process/driver.ts'
 
 /** What any of them may need. */

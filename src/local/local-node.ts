@@ -15,7 +15,7 @@ import type { Cancel, Clock } from '../lib/clock.ts'
 import { readIdentityFile } from '../lib/identity-file.ts'
 import { identify, isAlive, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
-import { killProcesses, type NodeProcess, noteAgent } from './processes.ts'
+import { killProcesses, type NodeProcess, noteAgent } from './node-processes.ts'
 
 /** `down`: nobody wants an agent here. `waiting`: it died and is started again soon. `ended`: it was told to end, and did. */
 export type NodePhase = 'down' | 'running' | 'waiting' | 'ended'

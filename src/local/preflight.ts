@@ -8,8 +8,8 @@
 import { createServer } from 'node:net'
 import type { ClusterSpec, NodeSpec } from '../core/model.ts'
 import { type ErrorCode, UnderstudyError } from '../errors.ts'
-import { findAgent, findBalancer } from './processes.ts'
-import type { StateFolder } from './state.ts'
+import type { StateFolder } from './cluster-folder.ts'
+import { findAgent, findBalancer } from './node-processes.ts'
 
 /** Rejects with UND_ADDRESS_NOT_LOCAL, UND_PORT_TAKEN or UND_PORT_FORBIDDEN. */
 export async function checkMachine(spec: ClusterSpec, state: StateFolder): Promise<void> {

@@ -1,6 +1,6 @@
 /** Counts what becomes of roles in a run, by the rows of core/roles.ts: a row that no run reaches has not been tried. */
 import { type RoleChange, rowFor } from '../core/roles.ts'
-import type { Step } from '../core/steps.ts'
+import type { Step } from '../core/step.ts'
 import type { Driver, StartRequest } from '../drivers/driver.ts'
 
 const VERBS: ReadonlySet<string> = new Set([

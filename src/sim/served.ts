@@ -1,6 +1,6 @@
 /** Does a service do its work for clients, by the world's own truth? */
 import type { NodeName, ServiceName } from '../core/model.ts'
-import type { World } from './world.ts'
+import type { World } from './sim-world.ts'
 
 /** The client writes every 20 ms. */
 const ACKNOWLEDGED_MS = 45

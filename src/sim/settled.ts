@@ -1,11 +1,11 @@
 /** Is everything as it should be, once nothing is broken any more? What is not, as sentences. */
 import { zonesAreSpread } from '../core/invariants.ts'
 import type { ServiceSpec } from '../core/model.ts'
-import { defaultK } from '../core/quorum.ts'
 import type { ServiceRecord } from '../core/records.ts'
-import type { Process } from './processes.ts'
+import { defaultK } from '../core/replicated/quorum.ts'
 import { serves } from './served.ts'
-import type { World } from './world.ts'
+import type { Process } from './sim-processes.ts'
+import type { World } from './sim-world.ts'
 
 export function unsettled(world: World): string[] {
   const drained = drainedNodes(world)

@@ -2,8 +2,8 @@
  * Makes a failing seed small: leaves faults out as long as what is left still breaks the same kind of promise. Halves
  * first, then smaller parts, then one by one (delta debugging, Zeller and Hildebrandt, 2002).
  */
-import { describeFault, type Fault } from './faults.ts'
-import { type About, runSeed, type Verdict } from './run.ts'
+import { describeFault, type Fault } from './fault-schedule.ts'
+import { type About, runSeed, type Verdict } from './run-seed.ts'
 
 export interface Shrunk {
   readonly faults: readonly Fault[]

@@ -1,5 +1,5 @@
 /** What many seeds add up to: counts, and every seed that broke a promise. Adding up does not depend on the order. */
-import type { Verdict } from './run.ts'
+import type { Verdict } from './run-seed.ts'
 
 export interface Summary {
   readonly seeds: number

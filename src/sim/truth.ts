@@ -7,7 +7,7 @@ import type { ClusterSpec, InstanceReport, NodeName, ServiceName, Term } from '.
 import type { LeadRecord, ServiceRecord } from '../core/records.ts'
 import type { Route, RoutingTable } from '../core/routing.ts'
 import type { Write } from '../stores/store.ts'
-import type { Process } from './processes.ts'
+import type { Process } from './sim-processes.ts'
 
 export interface Grant {
   readonly service: ServiceName
@@ -61,7 +61,7 @@ export class Truth {
 
   /**
    * No balancer sends to a lower term once it has seen a higher. An agent that was frozen or has just started may hand out
-   * a table that has fallen back; a balancer remembers the highest term of any table (balancer/entrance.ts) and ignores
+   * a table that has fallen back; a balancer remembers the highest term of any table (balancer/live-route.ts) and ignores
    * what is below. This stands for it: agents' tables are counted, what the balancer would do with them is checked.
    */
   routed(table: RoutingTable, agentPid: number): void {

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
-import { Told } from './contract/world.ts'
-import { STORE_CONTRACT, type StoreWorld } from './contract.ts'
+import { STORE_CONTRACT, type StoreWorld } from './contract/store-contract.ts'
+import { Told } from './contract/store-world.ts'
 import { MemoryCluster } from './memory.ts'
 
 function virtualWorld(): StoreWorld & { cluster: MemoryCluster; clock: VirtualClock } {

@@ -1,5 +1,5 @@
 /**
- * Where the cluster agrees. Seven verbs, the same meaning on every engine (stores/contract.ts holds each adapter to it):
+ * Where the cluster agrees. Seven verbs, the same meaning on every engine (stores/contract/store-contract.ts holds each adapter to it):
  *
  * - All keys and values form one map with one `revision` that grows with every change.
  * - `swap` is the only way to change it: all conditions hold and all writes happen, or nothing happens.

@@ -6,10 +6,10 @@
 import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
 import { neverStarted } from '../core/view.ts'
 import { type Effect, feltBy, keyOf, type Standing } from './failure.ts'
-import { calmRecord } from './imagined-copies.ts'
+import { calmRecord } from './imagined-replicas.ts'
 import { type Measured, UNMEASURED } from './measured.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
-import { closureOf, type Setting } from './setting.ts'
+import { closureOf, type Setting } from './question.ts'
 import { type Settled, settle } from './settle.ts'
 import { after, at, emptySituation, failedSituation, heldLease, type Situation } from './situation.ts'
 

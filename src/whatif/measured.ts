@@ -5,7 +5,7 @@
  */
 import type { ServiceName } from '../core/model.ts'
 
-/** What is needed of a receipt (api/contract.ts). */
+/** What is needed of a receipt (api/api-types.ts). */
 export interface ReceiptFigures {
   readonly service: string
   readonly kind: 'failover' | 'switchover' | 'repair'

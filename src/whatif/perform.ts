@@ -4,7 +4,7 @@
  * because an answer that leaves something out must say so.
  */
 import type { InstanceReport, NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
-import type { Step } from '../core/steps.ts'
+import type { Step } from '../core/step.ts'
 import { after, at, endInstance, leadFreed, type Situation } from './situation.ts'
 
 /** Returns whether anything changed. */

@@ -10,10 +10,10 @@
 import { decide } from '../core/decide.ts'
 import { candidatesFor } from '../core/election.ts'
 import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
-import type { Step } from '../core/steps.ts'
+import type { Step } from '../core/step.ts'
 import type { View } from '../core/view.ts'
 import { KNOWN_STEPS, perform } from './perform.ts'
-import { type Replicated, replicatedAfter } from './replicated.ts'
+import { type Replicated, replicatedAfter } from './replicated-outcome.ts'
 import { after, at, type Situation } from './situation.ts'
 import { viewsOf } from './views.ts'
 

@@ -12,8 +12,8 @@ import type { InstanceReport, NodeName, NodeReport, ServiceName } from '../core/
 import type { LeadRecord, ServiceRecord } from '../core/records.ts'
 import type { HeldLease, Revised } from '../core/view.ts'
 import { type Effect, NOTHING } from './failure.ts'
-import { type Hearing, hearingAfter } from './hearing.ts'
-import type { Setting } from './setting.ts'
+import type { Setting } from './question.ts'
+import { type Hearing, hearingAfter } from './who-hears-whom.ts'
 
 export interface Situation {
   readonly setting: Setting

@@ -41,7 +41,7 @@ export function viewsOf(situation: Situation): (node: NodeName) => View {
 
 const LEASED = new WeakMap<ClusterSpec, ClusterSpec>()
 
-/** What replicates is asked about by itself (replicated.ts); whoever needs it sees in the reports what became of it. */
+/** What replicates is asked about by itself (replicated-outcome.ts); whoever needs it sees in the reports what became of it. */
 function withoutReplicated(cluster: ClusterSpec): ClusterSpec {
   const known = LEASED.get(cluster)
   if (known) return known

@@ -14,8 +14,8 @@ import { everyFailure, type Failure, together } from './failure.ts'
 import { Inquiry } from './inquiry.ts'
 import { type Measured, UNMEASURED } from './measured.ts'
 import type { Outcome } from './outcome.ts'
+import { votersFor } from './question.ts'
 import { GUESSED, type Rates } from './rates.ts'
-import { votersFor } from './setting.ts'
 
 export { type Availability, MOST_NODES } from './availability.ts'
 

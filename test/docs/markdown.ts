@@ -1,7 +1,7 @@
 /** The parts of docs/config.md that are printed from the code; everything around them is written by hand. */
-import { RELATIONS } from '../../src/config/check/timing.ts'
+import { RELATIONS } from '../../src/config/check/check-timing.ts'
 import { PRESETS } from '../../src/config/presets.ts'
-import { CLUSTER_TIMINGS, SERVICE_TIMINGS, type TimingName } from '../../src/config/timing.ts'
+import { CLUSTER_TIMINGS, SERVICE_TIMINGS, type TimingName } from '../../src/config/resolve-timing.ts'
 import { type DocumentedOption, sections } from './options.ts'
 
 export function printedParts(): Readonly<Record<string, string>> {

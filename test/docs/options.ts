@@ -5,8 +5,8 @@
 import { z } from 'zod'
 import { KINDS } from '../../src/config/kinds/index.ts'
 import { processShape } from '../../src/config/kinds/process-shape.ts'
-import { clusterShape, nodeSchema } from '../../src/config/schema/cluster.ts'
-import { clusterTimingShape, serviceTimingShape } from '../../src/config/schema/timing.ts'
+import { clusterShape, nodeSchema } from '../../src/config/schema/cluster-schema.ts'
+import { clusterTimingShape, serviceTimingShape } from '../../src/config/schema/timing-schema.ts'
 import { type OptionDoc, optionDocs, words } from '../../src/config/schema/vocabulary.ts'
 
 export type Shape = Readonly<Record<string, z.ZodType>>

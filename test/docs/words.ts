@@ -1,6 +1,6 @@
 /** The parts of docs/rules.md and docs/roles.md that are printed from the core. */
 import { ROLE_CHANGES } from '../../src/core/roles.ts'
-import { RULES } from '../../src/core/rules.ts'
+import { RULES } from '../../src/core/rule-names.ts'
 
 export function rulesTable(): string {
   const rows = Object.entries(RULES).map(([rule, means]) => `| \`${rule}\` | ${means} |`)

@@ -11,7 +11,7 @@ export const ENTRIES = [
   'src/balancer/main.ts',
   'src/agent/main.ts',
   'src/agent/fence-process.ts',
-  'src/sim/worker.ts',
+  'src/sim/seed-worker.ts',
   'src/sim/scenario/runner.ts', // told by tests, and later by drills
 ]
 

@@ -6,8 +6,8 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
-import type { About } from '../../src/sim/run.ts'
-import type { Mutant } from './list.ts'
+import type { About } from '../../src/sim/run-seed.ts'
+import type { Mutant } from './mutant-list.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 

@@ -4,9 +4,9 @@
  * seeds than the bound; `npm run mutants -- -t NAME` runs one, and then nothing is written.
  */
 import { afterAll, describe, expect, it } from 'vitest'
-import { DATABASE_MUTANTS } from './database.ts'
+import { DATABASE_MUTANTS } from './database-mutants.ts'
 import { type Found, findMutant, MOST_MS } from './find.ts'
-import { MUTANTS } from './list.ts'
+import { MUTANTS } from './mutant-list.ts'
 import { tableOf, writeTable } from './table.ts'
 
 const MOST_SEEDS = Number(process.env.MUTANT_SEEDS ?? 8_000)

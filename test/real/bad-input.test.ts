@@ -8,7 +8,7 @@ import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Status } from '../../src/client/index.ts'
-import { whatIsLeft } from '../../src/local/stop.ts'
+import { whatIsLeft } from '../../src/local/stop-cluster.ts'
 import { allHealthy, instancesIn, Operator, say, serviceIn } from './operator.ts'
 
 const WEB = `import { createServer } from 'node:http'

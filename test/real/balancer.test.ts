@@ -12,9 +12,9 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type BalancerLink, connectBalancer, type FromBalancer } from '../../src/balancer/control.ts'
+import { type BalancerLink, connectBalancer, type FromBalancer } from '../../src/balancer/control-protocol.ts'
 import type { Route, RoutingTable, Target } from '../../src/core/routing.ts'
-import { failed, type Load, type Shot, startLoad, summarize } from '../../src/lib/load.ts'
+import { failed, type Load, type Shot, startLoad, summarize } from '../../src/lib/steady-load.ts'
 
 const MAIN = new URL('../../dist/balancer/main.js', import.meta.url).pathname
 const INSTANCE = new URL('./balancer-instance.mjs', import.meta.url).pathname

@@ -26,7 +26,7 @@ test('a TypeScript config is loaded and compiled by what was built', async () =>
     export default defineCluster({ name: 'shop', nodes: { a: {} }, services: { mailer: command({ run }) } })`
   writeFileSync(join(folder, 'understudy.config.ts'), config)
   const program = `
-    const { loadConfig } = await import(${JSON.stringify(join(dist, 'config/load.js'))})
+    const { loadConfig } = await import(${JSON.stringify(join(dist, 'config/load-config.js'))})
     const { compileCluster } = await import(${JSON.stringify(join(dist, 'config/compile.js'))})
     const { file, raw } = await loadConfig()
     console.log(JSON.stringify(compileCluster(raw, { file }).spec))`

@@ -6,13 +6,13 @@ import { randomInt } from 'node:crypto'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ServiceStatus, Status } from '../../src/api/contract.ts'
+import type { ServiceStatus, Status } from '../../src/api/api-types.ts'
 import { compileCluster } from '../../src/config/compile.ts'
 import { defineCluster } from '../../src/config/define.ts'
 import type { ClusterSpec } from '../../src/core/model.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
-import { type LocalCluster, startLocal } from '../../src/local/start.ts'
+import { type LocalCluster, startLocal } from '../../src/local/start-cluster.ts'
 
 export const PROGRAMS = join(import.meta.dirname, 'programs')
 

@@ -8,7 +8,7 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { FAULTS } from '../../src/cli/demo/faults.ts'
+import { FAULTS } from '../../src/cli/demo/demo-faults.ts'
 
 const root = join(import.meta.dirname, '../..')
 const WITHIN_MS = 240_000

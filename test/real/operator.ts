@@ -8,12 +8,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isUp } from '../../src/api/doors.ts'
+import { isUp } from '../../src/api/closed-endpoints.ts'
 import type { Explanation, InstanceStatus, ServiceStatus, Status } from '../../src/client/index.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
-import { claimHolder } from '../../src/local/claim.ts'
-import { StateFolder } from '../../src/local/state.ts'
-import { killEverything } from '../../src/local/stop.ts'
+import { StateFolder } from '../../src/local/cluster-folder.ts'
+import { killEverything } from '../../src/local/stop-cluster.ts'
+import { claimHolder } from '../../src/local/up-claim.ts'
 
 const MAIN = new URL('../../dist/cli/main.js', import.meta.url).pathname
 const PATIENCE_MS = 30_000

@@ -11,8 +11,8 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { EventRecord } from '../../src/client/index.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
-import { failed, type Load, type Shot, startLoad, summarize } from '../../src/lib/load.ts'
 import { identify, isAlive } from '../../src/lib/proc.ts'
+import { failed, type Load, type Shot, startLoad, summarize } from '../../src/lib/steady-load.ts'
 import { allHealthy, instancesIn, Operator, serviceIn } from './operator.ts'
 
 /** Says its role and term; counts POSTs in a file, so that one done twice shows; ends in order. */

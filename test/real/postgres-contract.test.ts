@@ -1,12 +1,12 @@
 /**
  * The driver of PostgreSQL keeps the contract of copies on real servers, of every version that is here. The simulator's model
- * keeps the same one (src/sim/database/driver.test.ts).
+ * keeps the same one (src/sim/database/database-driver.test.ts).
  *
  * Exercises: drivers/postgres. Engines: postgresql.
  */
 import type pg from 'pg'
 import { afterEach, describe, it } from 'vitest'
-import { REPLICA_CONTRACT, type ReplicaWorld, type Write } from '../../src/drivers/contract-copies.ts'
+import { REPLICA_CONTRACT, type ReplicaWorld, type Write } from '../../src/drivers/contract/replica-contract.ts'
 import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { everyPostgres } from './engines.ts'

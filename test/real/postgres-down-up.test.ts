@@ -6,7 +6,7 @@
 import { expect, test } from 'vitest'
 import { postgres } from '../../src/config/define.ts'
 import { systemClock as clock } from '../../src/lib/clock.ts'
-import { startLocal } from '../../src/local/start.ts'
+import { startLocal } from '../../src/local/start-cluster.ts'
 import { serviceOf, startCluster } from './cluster.ts'
 import { anyPostgres } from './engines.ts'
 import { DoorWriter } from './postgres-writer.ts'

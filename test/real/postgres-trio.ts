@@ -8,15 +8,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import type { InstanceReport, NodeName } from '../../src/core/model.ts'
-import { furthest } from '../../src/core/quorum.ts'
-import type { Rule } from '../../src/core/replica.ts'
-import { leadDurably } from '../../src/drivers/contract-copies/world.ts'
-import type { DoorNeeds } from '../../src/drivers/door-needs.ts'
-import { doorPasswordOf } from '../../src/drivers/postgres/door-login.ts'
+import { furthest } from '../../src/core/replicated/quorum.ts'
+import type { QuorumConfig } from '../../src/core/replicated/quorum-config.ts'
+import type { DoorNeeds } from '../../src/drivers/balancer-login.ts'
+import { leadDurably } from '../../src/drivers/contract/replica-world.ts'
 import { createPostgresDriver } from '../../src/drivers/postgres/driver.ts'
+import { DATABASE, DOOR_ROLE } from '../../src/drivers/postgres/files/server-settings.ts'
 import { POSTGRES_DEFAULTS, type PostgresOptions, postgresTraits } from '../../src/drivers/postgres/options.ts'
-import { DATABASE, DOOR_ROLE } from '../../src/drivers/postgres/settings.ts'
-import type { PrimaryAddress, ReplicaDriver } from '../../src/drivers/replica.ts'
+import { doorPasswordOf } from '../../src/drivers/postgres/server/balancer-role.ts'
+import type { PrimaryAddress, ReplicaDriver } from '../../src/drivers/replica-driver.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
 import { anyPostgres } from './engines.ts'
@@ -36,7 +36,7 @@ export interface TrioOptions {
 export interface Choice {
   readonly leader: NodeName
   readonly other: NodeName
-  readonly rule: Rule
+  readonly rule: QuorumConfig
 }
 
 export class Trio {
@@ -78,7 +78,7 @@ export class Trio {
     return { node, host: HOST, port: this.observe(node).port }
   }
 
-  rule(term: number, primary: NodeName, change: Partial<Rule> = {}): Rule {
+  rule(term: number, primary: NodeName, change: Partial<QuorumConfig> = {}): QuorumConfig {
     const members = this.nodes.filter((node) => node !== primary)
     return { term, primary, members, k: Math.floor(this.nodes.length / 2), id: `rule-${term}-${primary}`, ...change }
   }
@@ -115,7 +115,7 @@ export class Trio {
   }
 
   /** Resolves when its primary leads durably and these follow it. */
-  async enact(rule: Rule, ...followers: readonly NodeName[]): Promise<void> {
+  async enact(rule: QuorumConfig, ...followers: readonly NodeName[]): Promise<void> {
     const primary = this.address(rule.primary)
     await Promise.all([
       leadDurably(this.driver(rule.primary), rule),

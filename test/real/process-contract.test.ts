@@ -4,7 +4,7 @@
  * Exercises: drivers/process. Engines: none.
  */
 import { afterEach, describe, it } from 'vitest'
-import { type DriverSubject, driverContract } from '../../src/drivers/contract.ts'
+import { type DriverSubject, driverContract } from '../../src/drivers/contract/driver-contract.ts'
 import { processState } from '../../src/lib/proc.ts'
 import { ProcessPlace, until, WEB, worker } from './process-place.ts'
 

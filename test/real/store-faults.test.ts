@@ -13,7 +13,7 @@ import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/lib/clock.ts'
 import { processState } from '../../src/lib/proc.ts'
-import { Told } from '../../src/stores/contract/world.ts'
+import { Told } from '../../src/stores/contract/store-world.ts'
 import { openEmbeddedStore } from '../../src/stores/embedded/open.ts'
 import type { Store } from '../../src/stores/store.ts'
 

@@ -11,9 +11,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Status } from '../../src/client/index.ts'
 import { systemClock } from '../../src/lib/clock.ts'
-import { claimHolder } from '../../src/local/claim.ts'
-import { StateFolder } from '../../src/local/state.ts'
-import { killEverything, whatIsLeft } from '../../src/local/stop.ts'
+import { StateFolder } from '../../src/local/cluster-folder.ts'
+import { killEverything, whatIsLeft } from '../../src/local/stop-cluster.ts'
+import { claimHolder } from '../../src/local/up-claim.ts'
 
 const MAIN = new URL('../../dist/cli/main.js', import.meta.url).pathname
 const WAIT = { timeout: 30_000, interval: 100 }

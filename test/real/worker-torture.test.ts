@@ -10,7 +10,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { Status } from '../../src/api/contract.ts'
+import type { Status } from '../../src/api/api-types.ts'
 import { command } from '../../src/index.ts'
 import { systemClock as clock, sleep } from '../../src/lib/clock.ts'
 import { readJson } from '../../src/lib/files.ts'
@@ -215,7 +215,7 @@ it(`${FAULTS} random faults (seed ${SEED}): never two at once, back in time`, { 
         serviceOf(status, 'worker').healthy && status.nodes.every(({ alive, fencePid }) => alive && fencePid !== null),
     )
     const { term, primary } = serviceOf(before, 'worker')
-    // Long enough for a run to count as a good one (drivers/restart.ts): this is no test of back-off.
+    // Long enough for a run to count as a good one (drivers/restart-backoff.ts): this is no test of back-off.
     await sleep(clock, 1_050 + random() * 300)
     const fault = pick()
     const pid = primaryPid(before, 'worker')

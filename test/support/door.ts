@@ -1,10 +1,10 @@
 /** A door and its instances inside the test's own process, on free loopback ports, for tests of single behaviours. */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net'
-import type { DoorSecret } from '../../src/balancer/control.ts'
-import { Door, type DoorEvents } from '../../src/balancer/door.ts'
+import { Balancer, type DoorEvents } from '../../src/balancer/balancer.ts'
+import type { DoorSecret } from '../../src/balancer/control-protocol.ts'
+import type { SessionTally } from '../../src/core/replicated/session-counts.ts'
 import type { Route, Target } from '../../src/core/routing.ts'
-import type { SessionTally } from '../../src/core/sessions.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { seededRandom } from '../../src/lib/random.ts'
 
@@ -74,7 +74,7 @@ async function listening(id: string, server: Server | import('node:net').Server)
 }
 
 export interface TestDoor {
-  readonly door: Door
+  readonly door: Balancer
   readonly port: number
   readonly verdicts: string[]
   readonly sessions: SessionTally[]
@@ -106,7 +106,7 @@ export async function openDoor(
       ahead = places
     },
   }
-  const door = new Door(systemClock, seededRandom(1), events, () => secret)
+  const door = new Balancer(systemClock, seededRandom(1), events, () => secret)
   const route = (given: readonly Target[], changes: Partial<Route> = more): void => {
     version += 1
     const probe = { path: '/healthz', everyMs: 100, timeoutMs: 250 }

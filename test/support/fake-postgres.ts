@@ -3,7 +3,7 @@
  * door's question with `rows`, and can be made to die at any moment, which real servers cannot.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { int16, int32, message, textAt } from '../../src/balancer/postgres/wire.ts'
+import { int16, int32, message, textAt } from '../../src/balancer/postgres/messages.ts'
 import type { Target } from '../../src/core/routing.ts'
 import { closers } from './door.ts'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { FrameReader, type FrameSink, interest, LOOK_MAX_BYTES } from './frames.ts'
-import { message } from './wire.ts'
+import { message } from './messages.ts'
 
 /** Takes messages of kind T out, replaces those of kind R, and remembers what it saw. */
 class Recorder implements FrameSink {

@@ -3,9 +3,9 @@
  * what the server says comes in, what must be answered goes out. No socket in here.
  */
 import { randomBytes } from 'node:crypto'
-import type { CutReason } from '../../core/sessions.ts'
-import { readFields } from './errors.ts'
-import { AUTH, type Credential } from './overheard.ts'
+import type { CutReason } from '../../core/replicated/session-counts.ts'
+import { int32, message, textAt, textsAt } from './messages.ts'
+import { readFields } from './protocol-errors.ts'
 import {
   attribute,
   clientFinal,
@@ -15,7 +15,7 @@ import {
   keysFromPassword,
   MECHANISM,
 } from './scram.ts'
-import { int32, message, textAt, textsAt } from './wire.ts'
+import { AUTH, type Credential } from './session/relayed-login.ts'
 
 export type LoginStep =
   | { readonly kind: 'wait' }

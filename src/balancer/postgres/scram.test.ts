@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { Login } from './login.ts'
-import { Overheard } from './overheard.ts'
+import { int32, message } from './messages.ts'
 import { attribute, clientFinal, isServerProven, keysFromPassword, learnKeys, readVerifier } from './scram.ts'
-import { int32, message } from './wire.ts'
+import { RelayedLogin } from './session/relayed-login.ts'
 
 // The example of RFC 7677, section 3.
 const SALT = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64')
@@ -49,7 +49,7 @@ const body = (bytes: Buffer) => [bytes[0] ?? 0, bytes, 5, bytes.length] as const
 const request = (code: number, text: string | Buffer) => message('R', int32(code), text)
 
 test('a login that is overheard can be repeated with what was learned', () => {
-  const overheard = new Overheard()
+  const overheard = new RelayedLogin()
   const fromServer = (bytes: Buffer) => overheard.fromServer(bytes, 5, bytes.length)
   const fromClient = (bytes: Buffer) => overheard.fromClient(bytes, 5, bytes.length)
   fromServer(request(10, 'SCRAM-SHA-256\0\0'))

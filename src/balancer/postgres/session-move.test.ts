@@ -2,8 +2,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { closeAll, openDoor, rawClient, type TestDoor, until } from '../../../test/support/door.ts'
 import { fakePostgres, type Moment } from '../../../test/support/fake-postgres.ts'
-import { startupPacket } from './startup.ts'
-import { message, query } from './wire.ts'
+import { message, query } from './messages.ts'
+import { startupPacket } from './startup-packet.ts'
 
 afterEach(closeAll)
 

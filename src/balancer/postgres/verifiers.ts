@@ -4,13 +4,13 @@
  * changed) asks again.
  */
 import type { Clock } from '../../lib/clock.ts'
-import { forTraffic, openSocket } from '../connection.ts'
-import type { DoorSecret } from '../control.ts'
-import { Arrival } from './arrival.ts'
+import type { DoorSecret } from '../control-protocol.ts'
+import { forTraffic, openSocket } from '../http/instance-connection.ts'
 import { Login } from './login.ts'
+import { askedAside } from './messages.ts'
 import { readVerifier, type Verifier } from './scram.ts'
-import { startupPacket } from './startup.ts'
-import { askedAside } from './wire.ts'
+import { ServerLogin } from './session/server-login.ts'
+import { startupPacket } from './startup-packet.ts'
 
 const CONNECT_MS = 1_000
 const REMEMBERED_MS = 600_000
@@ -68,7 +68,7 @@ function lookUp(user: string, place: Place, secret: DoorSecret, clock: Clock): P
       )
       const login = new Login({ kind: 'password', password: secret.password })
       const bytes = askedAside('_understudy_door', 'select understudy.verifier($1)', user)
-      const arrival = new Arrival({ socket: forTraffic(socket), startup, clock }, login)
+      const arrival = new ServerLogin({ socket: forTraffic(socket), startup, clock }, login)
       arrival.send({ bytes, mustSucceed: [true] }, (result) => {
         socket.destroy()
         resolve(result.kind === 'ready' ? (result.rows[0]?.[0] ?? undefined) : undefined)

@@ -1,6 +1,6 @@
 import { UnderstudyError } from '../../errors.ts'
-import { StateFolder } from '../../local/state.ts'
-import { agentRoom } from '../rooms.ts'
+import { StateFolder } from '../../local/cluster-folder.ts'
+import { agentRoom } from '../lazy-rooms.ts'
 import type { AddCommand } from './command.ts'
 
 export const addAgent: AddCommand = (program, _io, exit) => {

@@ -3,16 +3,16 @@
  * (status); the data itself comes over PostgreSQL's own replication protocol, with the password of the members.
  */
 import { resolve } from 'node:path'
-import type { BackupRecord } from '../../drivers/postgres/backup-files.ts'
-import type { PrimaryAddress } from '../../drivers/replica.ts'
+import type { BackupRecord } from '../../drivers/postgres/copy/backup-files.ts'
+import type { PrimaryAddress } from '../../drivers/replica-driver.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { derivedSecret } from '../../lib/derived-secret.ts'
+import { type CommonOptions, openSession, type Session } from '../cluster-session.ts'
 import { mustBeDatabase, serviceIn } from '../databases.ts'
 import type { Io } from '../io.ts'
-import { backupRoom } from '../rooms.ts'
+import { backupRoom } from '../lazy-rooms.ts'
 import { Screen } from '../screen.ts'
-import { type CommonOptions, openSession, type Session } from '../session.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
 
 interface BackupOptions extends CommonOptions {

@@ -1,7 +1,7 @@
 import type { ClusterSpec } from '../../core/model.ts'
 import type { Io } from '../io.ts'
-import { tableLines } from '../print/table.ts'
-import { configRoom } from '../rooms.ts'
+import { configRoom } from '../lazy-rooms.ts'
+import { tableLines } from '../print/columns.ts'
 import { type AddCommand, jsonCommand, printJson } from './command.ts'
 
 export const addCheck: AddCommand = (program, io) => {

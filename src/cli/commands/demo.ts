@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { demoRoom } from '../rooms.ts'
+import { demoRoom } from '../lazy-rooms.ts'
 import { version } from '../version.ts'
 import type { AddCommand } from './command.ts'
 

@@ -1,7 +1,7 @@
-import { stopLocal } from '../../local/down.ts'
-import { leftLine, stopLines } from '../print/stop.ts'
+import { stopLocal } from '../../local/end-cluster.ts'
+import { type CommonOptions, stateFolder } from '../cluster-session.ts'
+import { leftLine, stopLines } from '../print/print-stop.ts'
 import { Screen } from '../screen.ts'
-import { type CommonOptions, stateFolder } from '../session.ts'
 import { type AddCommand, clusterCommand, durationOption, printJson } from './command.ts'
 
 interface DownOptions extends CommonOptions {

@@ -1,4 +1,4 @@
-import { type CommonOptions, mustKnowNode, openSession } from '../session.ts'
+import { type CommonOptions, mustKnowNode, openSession } from '../cluster-session.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
 
 export const addDrain: AddCommand = (program, io) => {

@@ -1,6 +1,6 @@
+import { type CommonOptions, openSession, type Session } from '../cluster-session.ts'
 import type { Io } from '../io.ts'
-import { eventLine, eventLines } from '../print/events.ts'
-import { type CommonOptions, openSession, type Session } from '../session.ts'
+import { eventLine, eventLines } from '../print/print-events.ts'
 import { type AddCommand, clusterCommand, countOption, printJson, printJsonLine } from './command.ts'
 
 interface EventsOptions extends CommonOptions {

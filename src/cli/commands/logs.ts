@@ -1,8 +1,8 @@
 import { UnderstudyError } from '../../errors.ts'
 import { sleep, systemClock } from '../../lib/clock.ts'
+import { type CommonOptions, mustKnowNode, mustKnowService, openSession } from '../cluster-session.ts'
 import type { Io } from '../io.ts'
 import { LogFile } from '../log-file.ts'
-import { type CommonOptions, mustKnowNode, mustKnowService, openSession } from '../session.ts'
 import { type AddCommand, clusterCommand, countOption, printJsonLine } from './command.ts'
 
 interface LogsOptions extends CommonOptions {

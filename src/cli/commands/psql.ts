@@ -4,9 +4,9 @@
  */
 import { spawn } from 'node:child_process'
 import { UnderstudyError } from '../../errors.ts'
+import { type CommonOptions, openSession } from '../cluster-session.ts'
 import { mustBeDatabase, openDoor } from '../databases.ts'
 import type { Io } from '../io.ts'
-import { type CommonOptions, openSession } from '../session.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
 
 interface PsqlOptions extends CommonOptions {
@@ -55,7 +55,7 @@ function urlOf({ host, port, user, database }: Place): string {
 }
 
 async function psqlIn(bin: string | null): Promise<string> {
-  const { findProgram } = await import('../../drivers/postgres/binaries.ts')
+  const { findProgram } = await import('../../drivers/postgres/server/binaries.ts')
   const psql = findProgram('psql', bin)
   if (psql !== null) return psql
   throw new UnderstudyError(

@@ -1,5 +1,5 @@
-import { receiptLines, receiptsLines } from '../print/events.ts'
-import { type CommonOptions, mustKnowService, openSession } from '../session.ts'
+import { type CommonOptions, mustKnowService, openSession } from '../cluster-session.ts'
+import { receiptLines, receiptsLines } from '../print/print-events.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
 
 interface ReceiptsOptions extends CommonOptions {

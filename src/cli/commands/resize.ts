@@ -6,10 +6,10 @@ import type { EventRecord, ServiceStatus } from '../../client/index.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { sleep, systemClock } from '../../lib/clock.ts'
 import { formatDuration } from '../../lib/duration.ts'
+import { type CommonOptions, mustKnowService, openSession, type Session } from '../cluster-session.ts'
 import { serviceIn } from '../databases.ts'
 import type { Io } from '../io.ts'
-import { eventLine } from '../print/events.ts'
-import { type CommonOptions, mustKnowService, openSession, type Session } from '../session.ts'
+import { eventLine } from '../print/print-events.ts'
 import { type AddCommand, clusterCommand, countOption, durationOption, printJson } from './command.ts'
 
 interface ResizeOptions extends CommonOptions {

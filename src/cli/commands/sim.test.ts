@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FAULT_KINDS } from '../../sim/faults.ts'
+import { FAULT_KINDS } from '../../sim/fault-schedule.ts'
 import { fakeIo } from '../fake-io.ts'
 import { run } from '../program.ts'
 

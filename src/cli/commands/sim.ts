@@ -2,12 +2,12 @@
 import { availableParallelism } from 'node:os'
 import { InvalidArgumentError } from 'commander'
 import type { ClusterSpec } from '../../core/model.ts'
-import { FAULT_KINDS, type FaultKind } from '../../sim/faults.ts'
-import type { About } from '../../sim/run.ts'
+import { FAULT_KINDS, type FaultKind } from '../../sim/fault-schedule.ts'
+import type { About } from '../../sim/run-seed.ts'
 import type { Summary } from '../../sim/summary.ts'
 import type { Io } from '../io.ts'
-import { happenedLine, progressLine, summaryLines, verdictLines } from '../print/sim.ts'
-import { configRoom, simRoom } from '../rooms.ts'
+import { configRoom, simRoom } from '../lazy-rooms.ts'
+import { happenedLine, progressLine, summaryLines, verdictLines } from '../print/print-sim.ts'
 import { type AddCommand, countOption, jsonCommand, printJson } from './command.ts'
 
 interface SimCommandOptions {

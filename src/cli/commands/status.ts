@@ -1,5 +1,5 @@
-import { statusLines } from '../print/status.ts'
-import { type CommonOptions, openSession } from '../session.ts'
+import { type CommonOptions, openSession } from '../cluster-session.ts'
+import { statusLines } from '../print/print-status.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
 
 export const addStatus: AddCommand = (program, io, exit) => {

@@ -6,9 +6,9 @@ import type { EventRecord, Receipt } from '../../client/index.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { sleep, systemClock } from '../../lib/clock.ts'
 import { formatDuration } from '../../lib/duration.ts'
+import { type CommonOptions, mustKnowNode, mustKnowService, openSession, type Session } from '../cluster-session.ts'
 import type { Io } from '../io.ts'
-import { eventLine, receiptLines } from '../print/events.ts'
-import { type CommonOptions, mustKnowNode, mustKnowService, openSession, type Session } from '../session.ts'
+import { eventLine, receiptLines } from '../print/print-events.ts'
 import { type AddCommand, clusterCommand, durationOption, printJson } from './command.ts'
 
 interface SwitchoverOptions extends CommonOptions {

@@ -6,20 +6,20 @@
  * `down` is taking over.
  */
 import type { ClusterSpec } from '../../core/model.ts'
-import { LET_GO_SIGNAL } from '../../local/down.ts'
+import { LET_GO_SIGNAL } from '../../local/end-cluster.ts'
 import type { LocalEvent } from '../../local/local-node.ts'
-import { type LocalCluster, refuseStart, startLocal } from '../../local/start.ts'
-import type { LeftProcess } from '../../local/stop.ts'
+import { type LocalCluster, refuseStart, startLocal } from '../../local/start-cluster.ts'
+import type { LeftProcess } from '../../local/stop-cluster.ts'
+import { type CommonOptions, stateFolder } from '../cluster-session.ts'
 import { detach, sayThatItLooksAfter } from '../detach.ts'
 import type { Io } from '../io.ts'
+import { configRoom, whatifRoom } from '../lazy-rooms.ts'
+import { LiveView, PlainView, type View } from '../live-view.ts'
 import { footerLines } from '../print/frame.ts'
-import { killedLines, leftLine, stopLines } from '../print/stop.ts'
+import { killedLines, leftLine, stopLines } from '../print/print-stop.ts'
 import { warningLines } from '../print/whatif-parts.ts'
-import { configRoom, whatifRoom } from '../rooms.ts'
 import { Screen } from '../screen.ts'
-import { type CommonOptions, stateFolder } from '../session.ts'
 import { version } from '../version.ts'
-import { LiveView, PlainView, type View } from '../view.ts'
 import { type AddCommand, clusterCommand, durationOption, printJsonLine } from './command.ts'
 
 export interface UpOptions extends CommonOptions {

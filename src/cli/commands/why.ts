@@ -1,5 +1,5 @@
-import { explanationLines, receiptLines } from '../print/events.ts'
-import { type CommonOptions, mustKnowService, openSession } from '../session.ts'
+import { type CommonOptions, mustKnowService, openSession } from '../cluster-session.ts'
+import { explanationLines, receiptLines } from '../print/print-events.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
 
 export const addWhy: AddCommand = (program, io) => {

@@ -1,8 +1,8 @@
 /** What the demo does to the database: its primary is killed, frozen, and asked to hand over. */
-import type { Status } from '../../api/contract.ts'
+import type { Status } from '../../api/api-types.ts'
 import { familyOf, identify, type ProcessIdentity, signal } from '../../lib/proc.ts'
-import type { LocalCluster } from '../../local/start.ts'
-import { databaseIsWhole, type Injected, serviceOf } from './standing.ts'
+import type { LocalCluster } from '../../local/start-cluster.ts'
+import { databaseIsWhole, type Injected, serviceOf } from './shop-state.ts'
 
 /** Longer than it takes to replace the frozen one, so that it wakes up in a world that has gone on. */
 const FROZEN_MS = 2_000

@@ -3,9 +3,9 @@ import type { EventRecord, Status } from '../../client/index.ts'
 import type { ClusterSpec, NodeName } from '../../core/model.ts'
 import type { NodePhase } from '../../local/local-node.ts'
 import type { Io } from '../io.ts'
-import { eventLines } from './events.ts'
-import { instanceLines, nodeLines, serviceLines, summaryLine } from './status.ts'
-import { clip } from './table.ts'
+import { clip } from './columns.ts'
+import { eventLines } from './print-events.ts'
+import { instanceLines, nodeLines, serviceLines, summaryLine } from './print-status.ts'
 
 export interface Picture {
   readonly spec: ClusterSpec

@@ -4,11 +4,11 @@ import { FakeSurface, fakeEvent, fakeReceipt, fakeStatus } from '../../api/fake-
 import type { ServiceStatus, Status } from '../../client/index.ts'
 import type { NodePhase } from '../../local/local-node.ts'
 import { fakeIo } from '../fake-io.ts'
-import { eventLine, explanationLines, receiptLines, receiptsLines } from './events.ts'
+import { clip } from './columns.ts'
 import { frame, type Picture } from './frame.ts'
-import { statusLines } from './status.ts'
-import { killedLines, leftLine, stopLines } from './stop.ts'
-import { clip } from './table.ts'
+import { eventLine, explanationLines, receiptLines, receiptsLines } from './print-events.ts'
+import { statusLines } from './print-status.ts'
+import { killedLines, leftLine, stopLines } from './print-stop.ts'
 
 beforeEach(() => {
   vi.stubEnv('TZ', 'UTC')

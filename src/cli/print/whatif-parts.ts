@@ -3,7 +3,7 @@ import { formatDuration } from '../../lib/duration.ts'
 import type { Weakness } from '../../whatif/weaknesses/index.ts'
 import type { Availability, FullReport } from '../../whatif/whatif.ts'
 import type { Io } from '../io.ts'
-import { clip, tableLines, wrapped } from './table.ts'
+import { clip, tableLines, wrapped } from './columns.ts'
 
 /** Sentences are broken here, also where nobody looks: a report is pasted into tickets. */
 export const TEXT_WIDTH = 100

@@ -1,8 +1,8 @@
 /** Every kind of service that a config can declare. The one list: complaints, the JSON schema and the docs read it. */
-import { commandKind } from './command.ts'
-import { httpKind } from './http.ts'
+import { commandKind } from './command-kind.ts'
+import { httpKind } from './http-kind.ts'
 import type { Kind } from './kind.ts'
-import { postgresKind } from './postgres.ts'
+import { postgresKind } from './postgres-kind.ts'
 
 export const KINDS: readonly Kind[] = [httpKind, commandKind, postgresKind]
 

@@ -5,7 +5,7 @@
  */
 import type { z } from 'zod'
 import type { EndpointSpec, Redundancy, ServiceTiming, Traits } from '../../core/model.ts'
-import type { Replication } from '../../core/replica.ts'
+import type { Replication } from '../../core/replicated/quorum-config.ts'
 import type { Findings } from '../complaint.ts'
 import type { ServiceOptions } from '../service-options.ts'
 

@@ -1,6 +1,6 @@
-/** The options of `postgres()` as a schema. What must be true between them, and how they are compiled, is in postgres.ts. */
+/** The options of `postgres()` as a schema. What must be true between them, and how they are compiled, is in postgres-kind.ts. */
 import { z } from 'zod'
-import { serviceShape } from '../schema/service.ts'
+import { serviceShape } from '../schema/service-schema.ts'
 import * as v from '../schema/vocabulary.ts'
 
 const settings = z

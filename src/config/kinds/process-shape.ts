@@ -1,8 +1,8 @@
 /**
  * The options that `http()` and `command()` share, as a schema: both run processes, by one driver. What must be true
- * between them, and how they become what the driver reads, is in process.ts.
+ * between them, and how they become what the driver reads, is in process-options.ts.
  */
-import { serviceShape } from '../schema/service.ts'
+import { serviceShape } from '../schema/service-schema.ts'
 import * as v from '../schema/vocabulary.ts'
 
 const promoteShape = {

@@ -5,10 +5,11 @@
  *
  * The spread over zones is different: it may have to be given up when nodes are away, and then it is said.
  */
-import { placedCopies } from '../copies.ts'
+
 import { oneWriter, onlyTheNewestAcknowledges, type Seen, termsAreGranted, zonesAreSpread } from '../invariants.ts'
 import type { ServiceSpec } from '../model.ts'
 import { membersOf } from '../placement.ts'
+import { placedReplicas } from '../replicated/replica-facts.ts'
 import { hasLeader, instanceOn, isDrained, isStopping, nodeState, recordOf, type View } from '../view.ts'
 import { forEachService } from './problem.ts'
 
@@ -55,7 +56,7 @@ function leadersSeen(view: View, service: ServiceSpec): Seen[] {
 /** Enough nodes are left, but not in enough zones: one zone's loss would now take more of the service than it should. */
 export const zoneCrowded = forEachService((view, service) => {
   if (service.instances < 2 || !(service.traits.replicates || isSomeZoneAway(view, service))) return undefined
-  const on = service.traits.replicates ? placedCopies(view, service) : membersOf(view, service)
+  const on = service.traits.replicates ? placedReplicas(view, service) : membersOf(view, service)
   const [crowded] = on.length < 2 ? [] : zonesAreSpread(view.cluster, service, on)
   if (crowded === undefined) return undefined
   const why = `${crowded}: what could stand there is away, drained, or stays where its data is`

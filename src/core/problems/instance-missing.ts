@@ -5,7 +5,7 @@
 import type { InstanceReport } from '../model.ts'
 import { unmetNeeds } from '../needs.ts'
 import { membersOf } from '../placement.ts'
-import type { Rule } from '../rules.ts'
+import type { Rule } from '../rule-names.ts'
 import { hasLeader, leadOf, localInstance } from '../view.ts'
 import { forEachUnreplicated } from './problem.ts'
 

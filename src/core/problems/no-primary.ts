@@ -6,7 +6,7 @@
 import { turnInMs } from '../election.ts'
 import { needsMet } from '../needs.ts'
 import type { ServiceRecord } from '../records.ts'
-import type { Rule } from '../rules.ts'
+import type { Rule } from '../rule-names.ts'
 import { hasLeader, leadOf, nodeState, recordOf, type View } from '../view.ts'
 import { CLUSTER_STOPPED } from './cluster-stopped.ts'
 import { forEachUnreplicated } from './problem.ts'

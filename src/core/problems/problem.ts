@@ -5,7 +5,7 @@
  */
 import type { ServiceSpec } from '../model.ts'
 import type { ReportedProblem } from '../reported-problem.ts'
-import type { Step } from '../steps.ts'
+import type { Step } from '../step.ts'
 import type { View } from '../view.ts'
 
 export interface Problem extends ReportedProblem {

@@ -1,38 +1,38 @@
 /**
  * The driver behind `postgres()`: one PostgreSQL server on one node.
  *
- * START HERE, then fence.ts (the heart), lead.ts, follow.ts, rule.ts and record.ts (what must not be forgotten). This file
+ * START HERE, then recruit-member.ts (the heart), lead.ts, follow.ts, synchronous-standbys.ts and member-record.ts (what must not be forgotten). This file
  * holds the verbs together. They come one at a time; a fence, an end or a demotion does not wait for a copy that is under way
  * but calls it off. Each verb leads from any state to the one that it names, because an agent that died half way says it
  * again, and none is ever begun by the driver itself.
  */
 import type { InstanceReport, Term } from '../../core/model.ts'
-import type { Rule } from '../../core/replica.ts'
+import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import type { Stop } from '../../lib/stop.ts'
 import type { StartRequest } from '../driver.ts'
-import { asOperating, refusal } from '../refusal.ts'
-import type { PrimaryAddress, ReplicaDriver } from '../replica.ts'
-import { adopt } from './adopt.ts'
-import { Aftercare } from './aftercare.ts'
-import { changeRule } from './change.ts'
-import { Confirmation } from './confirmation.ts'
-import { Course } from './course.ts'
-import { create } from './create.ts'
-import { demote } from './demote.ts'
-import { keepDoorLogin } from './door-login.ts'
-import { fence } from './fence.ts'
-import { follow } from './follow.ts'
-import { type PostgresDriverParts, prepareMember } from './ground.ts'
-import { lead } from './lead.ts'
-import { Marker } from './marker.ts'
+import { asOperating, refusal } from '../driver-refusal.ts'
+import type { PrimaryAddress, ReplicaDriver } from '../replica-driver.ts'
+import { create } from './copy/create-database.ts'
 import type { Member } from './member.ts'
-import { hasCaughtUp, type Sight } from './observe.ts'
+import { type PostgresDriverParts, prepareMember } from './member-setup.ts'
 import type { PostgresOptions } from './options.ts'
-import { lastWords } from './server.ts'
-import { Turns } from './turns.ts'
-import { Watch } from './watch.ts'
+import { keepDoorLogin } from './server/balancer-role.ts'
+import { hasCaughtUp, type ServerLook } from './server/observe-server.ts'
+import { lastWords } from './server/postmaster.ts'
+import { ServerLifecycle } from './server/server-lifecycle.ts'
+import { Watch } from './server/server-watch.ts'
+import { adopt } from './verbs/adopt-server.ts'
+import { changeRule } from './verbs/change-standbys.ts'
+import { demote } from './verbs/demote.ts'
+import { follow } from './verbs/follow.ts'
+import { lead } from './verbs/lead.ts'
+import { PostPromotion } from './verbs/post-promotion.ts'
+import { QuorumRows } from './verbs/quorum-row.ts'
+import { fence } from './verbs/recruit-member.ts'
+import { WriteRefusal } from './verbs/refuse-writes.ts'
+import { VerbTurns } from './verbs/verb-turns.ts'
 
-export type { PostgresDriverParts } from './ground.ts'
+export type { PostgresDriverParts } from './member-setup.ts'
 
 export function createPostgresDriver(parts: PostgresDriverParts): ReplicaDriver {
   return new PostgresDriver(parts)
@@ -41,27 +41,27 @@ export function createPostgresDriver(parts: PostgresDriverParts): ReplicaDriver 
 class PostgresDriver implements ReplicaDriver {
   readonly #parts: PostgresDriverParts
   readonly #options: PostgresOptions
-  readonly #turns = new Turns()
-  readonly #course: Course
-  readonly #confirmation: Confirmation
-  readonly #aftercare = new Aftercare()
+  readonly #turns = new VerbTurns()
+  readonly #course: ServerLifecycle
+  readonly #confirmation: WriteRefusal
+  readonly #aftercare = new PostPromotion()
   #ground: Promise<Ground> | undefined
   #member: Member | undefined
   #watch: Watch | undefined
-  #marker: Marker | undefined
+  #marker: QuorumRows | undefined
 
   constructor(parts: PostgresDriverParts) {
     this.#parts = parts
     this.#options = parts.service.options as unknown as PostgresOptions
-    this.#course = new Course(parts.service.name, parts.clock)
-    this.#confirmation = new Confirmation(parts.service.timing.unhealthyForMs)
+    this.#course = new ServerLifecycle(parts.service.name, parts.clock)
+    this.#confirmation = new WriteRefusal(parts.service.timing.unhealthyForMs)
   }
 
   observe(): InstanceReport {
     return this.#course.report(this.#member, this.#watch)
   }
 
-  create(rule: Rule): Promise<void> {
+  create(rule: QuorumConfig): Promise<void> {
     return this.#verb(`create ${rule.id}`, async ({ member, marker }, signal) => {
       if (member.record.leading?.id === rule.id && member.runs && member.ruleDurable) return
       this.#course.enter('starting')
@@ -95,7 +95,7 @@ class PostgresDriver implements ReplicaDriver {
     return refused(`a replicated service is promoted by a rule: fence(${term}), then lead(rule)`)
   }
 
-  follow(rule: Rule, primary: PrimaryAddress): Promise<void> {
+  follow(rule: QuorumConfig, primary: PrimaryAddress): Promise<void> {
     const key = `follow ${rule.term} ${primary.host}:${primary.port}`
     return this.#verb(key, async ({ member }, signal) => {
       if (!member.runs) this.#course.enter('starting')
@@ -118,7 +118,7 @@ class PostgresDriver implements ReplicaDriver {
     })
   }
 
-  lead(rule: Rule): Promise<void> {
+  lead(rule: QuorumConfig): Promise<void> {
     return this.#verb(`lead ${rule.id}`, async ({ member, marker }, signal) => {
       if (member.record.leading?.id === rule.id && member.runs && member.ruleDurable) return
       const { leading } = member.record
@@ -135,7 +135,7 @@ class PostgresDriver implements ReplicaDriver {
     })
   }
 
-  changeRule(rule: Rule): Promise<void> {
+  changeRule(rule: QuorumConfig): Promise<void> {
     return this.#verb(`change ${JSON.stringify(rule)}`, ({ member, marker }, signal) =>
       changeRule(member, rule, (step) => marker.mark(step, this.#options.timing.markMs, signal)),
     )
@@ -246,7 +246,7 @@ class PostgresDriver implements ReplicaDriver {
       })
     }
     this.#member = member
-    this.#marker = new Marker(member, () => {
+    this.#marker = new QuorumRows(member, () => {
       void this.#watch?.lookNow().finally(() => this.#course.tell())
       void keepDoorLogin(member) // never rejects
     })
@@ -262,7 +262,7 @@ class PostgresDriver implements ReplicaDriver {
     return { member, watch: this.#watch, marker: this.#marker }
   }
 
-  #seen(member: Member, sight: Sight): void {
+  #seen(member: Member, sight: ServerLook): void {
     if (this.#watch?.health === 'healthy') this.#course.failures = 0
     this.#confirmation.see(member, sight)
     if (!hasCaughtUp(member, sight)) return
@@ -288,7 +288,7 @@ class PostgresDriver implements ReplicaDriver {
 interface Ground {
   readonly member: Member
   readonly watch: Watch
-  readonly marker: Marker
+  readonly marker: QuorumRows
 }
 
 type Work = (ground: Ground, signal: AbortSignal) => Promise<void>

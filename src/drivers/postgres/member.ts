@@ -5,20 +5,28 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs'
 import type { NodeName } from '../../core/model.ts'
-import type { Rule } from '../../core/replica.ts'
+import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { removeFile, writeFileAtomic } from '../../lib/files.ts'
 import { until } from '../../lib/until.ts'
-import type { Binaries } from './binaries.ts'
-import type { Folder } from './folder.ts'
-import { keptEntries } from './foreign.ts'
-import { type Entry, hbaText } from './hba.ts'
+import { keptEntries } from './copy/adopt-database.ts'
+import { type Entry, hbaText } from './files/hba.ts'
+import type { Folder } from './files/member-folder.ts'
+import { mayReceive, type RecordFile } from './files/member-record.ts'
+import {
+  alteredSettings,
+  conninfo,
+  includeOurs,
+  keyText,
+  replaceFile,
+  settingsText,
+  takeBack,
+} from './files/server-settings.ts'
 import type { PostgresOptions } from './options.ts'
-import { mayReceive, type RecordFile } from './record.ts'
-import { killRemains, lastWords, launch, type Postmaster } from './server.ts'
-import { type OwnSocket, Session } from './session.ts'
-import { alteredSettings, conninfo, includeOurs, keyText, replaceFile, settingsText, takeBack } from './settings.ts'
+import { type OwnSocket, Session } from './server/admin-session.ts'
+import type { Binaries } from './server/binaries.ts'
+import { killRemains, lastWords, launch, type Postmaster } from './server/postmaster.ts'
 import {
   CAPACITY_JSON,
   type Capacity,
@@ -42,7 +50,7 @@ export interface MemberParts {
   readonly binaries: Binaries
   /** What members show each other when they copy and stream: a secret of the cluster, the same on every node. */
   readonly replicationPassword: string
-  /** With which the front doors log in for themselves: door-login.ts. */
+  /** With which the front doors log in for themselves: balancer-role.ts. */
   readonly doorPassword: string
   /** Tells people what a long piece of work is doing. */
   readonly tell: (note: string) => void
@@ -58,8 +66,8 @@ export class Member {
   readonly watcher: Session
   postmaster: Postmaster | undefined
   /** The newest rule whose row is known to be on its quorum, since the server last started. */
-  durable: Rule | null = null
-  /** Nobody can confirm a write (confirmation.ts): new transactions only read. */
+  durable: QuorumConfig | null = null
+  /** Nobody can confirm a write (refuse-writes.ts): new transactions only read. */
   writesWait = false
   /** It is about to end leading: whoever is in may finish, and nobody comes in any more. */
   draining = false

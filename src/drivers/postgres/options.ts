@@ -16,7 +16,7 @@ export type PostgresOptions = {
   readonly data: string | null
   /** The first copy is a database that is there already, in `data`: taken over, and not made. */
   readonly adopt: boolean
-  /** Settings of postgresql.conf. Those that safety depends on are refused: settings.ts lists them, each with its reason. */
+  /** Settings of postgresql.conf. Those that safety depends on are refused: server-settings.ts lists them, each with its reason. */
   readonly settings: Readonly<Record<string, string | number | boolean>>
   /** Lines of pg_hba.conf, before the last one (everybody with a password). */
   readonly hba: readonly string[]

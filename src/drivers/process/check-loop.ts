@@ -11,7 +11,7 @@
 import type { Cancel, Clock } from '../../lib/clock.ts'
 import type { Stop } from '../../lib/stop.ts'
 import { type HealthState, judge } from './health.ts'
-import type { Check } from './probe.ts'
+import type { Check } from './health-check.ts'
 
 const EAGER_EVERY_MS = 50
 /** A well instance is asked this much more rarely: the front doors ask it too, and theirs is the answer that is routed by. */

@@ -3,10 +3,10 @@
  *
  * START HERE, then spawn.ts (nothing runs before it is known and fenced), instance.ts (stopped means that nothing is left)
  * and health.ts. This file holds the verbs together: each may come twice, in any state, and from an agent that knows
- * nothing of the one that died before it. What must outlive an agent is in the instance file (record.ts).
+ * nothing of the one that died before it. What must outlive an agent is in the instance file (instance-record.ts).
  *
  * An end counts as a failure unless we asked a well instance to end. Failures lengthen the wait before the next start
- * (../restart.ts); the driver only says how long it is and never starts anything by itself.
+ * (../restart-backoff.ts); the driver only says how long it is and never starts anything by itself.
  */
 import type { InstanceReport, NodeSpec, ServiceSpec, Term } from '../../core/model.ts'
 import { type Clock, sleep } from '../../lib/clock.ts'
@@ -14,17 +14,17 @@ import { isAlive, processState } from '../../lib/proc.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
 import type { Driver, StartRequest } from '../driver.ts'
-import { isRefusal, notStarted, refusal } from '../refusal.ts'
-import { Books } from './books.ts'
+import { isRefusal, notStarted, refusal } from '../driver-refusal.ts'
 import { describeEnding } from './ending.ts'
 import { HEALTH_AT_START, healthAfterAdoption } from './health.ts'
 import { Instance, type InstanceParts, killRemains } from './instance.ts'
-import { keepLogSmall } from './logs.ts'
-import { Place } from './place.ts'
-import { tellPromotion } from './promote.ts'
-import type { InstanceRecord } from './record.ts'
-import { Standing } from './standing.ts'
-import { Wellness } from './wellness.ts'
+import { InstanceHealth } from './instance-health.ts'
+import { InstanceHistory } from './instance-history.ts'
+import { keepLogSmall } from './instance-logs.ts'
+import { Place } from './instance-place.ts'
+import type { InstanceRecord } from './instance-record.ts'
+import { InstanceState } from './instance-state.ts'
+import { tellPromotion } from './promote-hook.ts'
 
 export interface ProcessDriverParts {
   /** The cluster's name. */
@@ -54,9 +54,9 @@ class ProcessDriver implements Driver {
   readonly #parts: ProcessDriverParts
   readonly #clock: Clock
   readonly #place: Place
-  readonly #standing: Standing
-  readonly #books: Books
-  readonly #wellness: Wellness
+  readonly #standing: InstanceState
+  readonly #books: InstanceHistory
+  readonly #wellness: InstanceHealth
   #instance: Instance | undefined
   #farewell: Farewell | undefined
   /** Resolves when the present instance is gone and the books are closed. */
@@ -72,9 +72,9 @@ class ProcessDriver implements Driver {
     this.#parts = parts
     this.#clock = parts.clock
     this.#place = new Place(parts.cluster, parts.node, parts.service, parts.nodeDir)
-    this.#standing = new Standing(parts.clock)
-    this.#books = new Books(this.#place.recordPath, parts.clock, parts.random)
-    this.#wellness = new Wellness({
+    this.#standing = new InstanceState(parts.clock)
+    this.#books = new InstanceHistory(this.#place.recordPath, parts.clock, parts.random)
+    this.#wellness = new InstanceHealth({
       clock: parts.clock,
       standing: this.#standing,
       books: this.#books,

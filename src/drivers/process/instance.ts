@@ -10,7 +10,7 @@ import { type Cancel, type Clock, sleep } from '../../lib/clock.ts'
 import { groupIsAlive, type ProcessIdentity, signalGroup } from '../../lib/proc.ts'
 import type { Stop } from '../../lib/stop.ts'
 import type { Ending } from './ending.ts'
-import { watchProcess } from './watch.ts'
+import { watchProcess } from './process-watch.ts'
 
 /** Between two looks at whether a dying group is gone: often at first, because a successor may be waiting for it. */
 const LOOK_AGAIN_MS = 5

@@ -25,7 +25,7 @@ export type ProcessOptions = {
   /** How it is asked to end. Default SIGTERM. Sent to the whole process group (spawn.ts says why). */
   readonly stopSignal: NodeJS.Signals
   readonly limits: ProcessLimits
-  /** A fixed port, the same on every node; null: one is chosen from 20000-29999 (ports.ts). */
+  /** A fixed port, the same on every node; null: one is chosen from 20000-29999 (instance-port.ts). */
   readonly port: number | null
   readonly health: HealthOptions
   /** How a running standby is told that it is the primary now; null: only the file UNDERSTUDY_TERM_FILE says so. */

@@ -21,9 +21,9 @@ import type { Writable } from 'node:stream'
 import { UnderstudyError } from '../../errors.ts'
 import { identify, type ProcessIdentity } from '../../lib/proc.ts'
 import { LIMIT_REFUSED_CODE } from './ending.ts'
-import { openLog } from './logs.ts'
+import { openLog } from './instance-logs.ts'
 import type { ProcessLimits } from './options.ts'
-import type { RunAs } from './user.ts'
+import type { RunAs } from './run-as.ts'
 
 export interface GateRequest {
   readonly words: readonly string[]

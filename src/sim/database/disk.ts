@@ -1,7 +1,7 @@
 /** What one node keeps of a database when nothing runs: the log, the server's settings, and its driver's record. */
 import type { NodeName } from '../../core/model.ts'
-import type { Rule } from '../../core/replica.ts'
-import type { Log } from './log.ts'
+import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
+import type { Log } from './wal-model.ts'
 
 export interface Disk {
   log: Log
@@ -65,7 +65,7 @@ export interface MemberRecord {
   readonly pledged: number
   readonly following: { readonly term: number; readonly node: NodeName } | null
   /** What it leads under, or was about to; null: it leads nothing. */
-  readonly leading: Rule | null
+  readonly leading: QuorumConfig | null
   /** It led until it was fenced, and may hold what nobody acknowledged. */
   readonly suspect: boolean
   /** Rewound or cloned: it counts when it has replayed so much. */
@@ -97,7 +97,7 @@ export function mayReceive({ following, pledged }: MemberRecord): boolean {
 
 /**
  * May people read what a standby shows? Not while it may hold what nobody acknowledged, and not before a rewound or copied one
- * makes sense: as pg_hba.conf of the real driver (drivers/postgres/hba.ts).
+ * makes sense: as pg_hba.conf of the real driver (drivers/postgres/files/hba.ts).
  */
 export function letsReadersIn({ leading, suspect, quarantinedUntil }: MemberRecord): boolean {
   return leading === null && !suspect && quarantinedUntil === null

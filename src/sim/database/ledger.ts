@@ -5,7 +5,7 @@
 import { nothingIsMissing, onlyTheNewestAcknowledges } from '../../core/invariants.ts'
 import type { NodeName, ServiceName, Term } from '../../core/model.ts'
 import type { Disk } from './disk.ts'
-import type { Entry } from './log.ts'
+import type { Entry } from './wal-model.ts'
 
 /** What becomes of the service, by the world's truth. */
 export interface Milestone {

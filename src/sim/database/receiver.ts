@@ -3,9 +3,9 @@
  * stands in the files by now is not its business.
  */
 import type { NodeName } from '../../core/model.ts'
-import type { Entry } from './log.ts'
+import type { DatabaseServer } from './database-server.ts'
 import type { Stream } from './senders.ts'
-import type { DatabaseServer } from './server.ts'
+import type { Entry } from './wal-model.ts'
 
 const SILENT_FOR_MS = 3_000
 const LOOK_EVERY_MS = 500

@@ -1,5 +1,5 @@
 /** Replay on one server: takes its time, can be paused or blocked, and heeds a reload only when it has nothing to do. */
-import type { DatabaseServer } from './server.ts'
+import type { DatabaseServer } from './database-server.ts'
 
 const TICK_MS = 2
 /** Entries for each millisecond: about 130 MB/s of log were measured. */

@@ -3,8 +3,8 @@
  * acknowledged when `k` of the named members have it; that is the whole of the synchronous rule, and it knows names only.
  */
 import type { NodeName } from '../../core/model.ts'
-import { type Entry, endOfTimeline } from './log.ts'
-import type { DatabaseServer } from './server.ts'
+import type { DatabaseServer } from './database-server.ts'
+import { type Entry, endOfTimeline } from './wal-model.ts'
 
 /** The other end of a stream, whoever it is. */
 export interface Stream {

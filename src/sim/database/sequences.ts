@@ -2,12 +2,12 @@
  * Misfortunes that come one after the other, each at a step of the protocol: what one fault alone, or several at random
  * moments, hardly ever bring about. All of them happen to real clusters: what killed the first primary kills its successor,
  * the racks of a room lose their power one by one, the source of a rewind dies before the copy is whole. Each is the only
- * made-up disaster in which some check of the protocol is of any use (test/mutants/database.ts names the checks).
+ * made-up disaster in which some check of the protocol is of any use (test/mutants/database-mutants.ts names the checks).
  */
 import type { NodeName } from '../../core/model.ts'
 import type { Random } from '../../lib/random.ts'
-import type { World } from '../world.ts'
-import { SEQUENCE_MS, Site } from './site.ts'
+import type { World } from '../sim-world.ts'
+import { SEQUENCE_MS, SequenceActions } from './sequence-actions.ts'
 
 const BEGINS_AFTER_MS = 900
 const BEGINS_WITHIN_MS = 2_000
@@ -16,7 +16,7 @@ const BEGINS_WITHIN_MS = 2_000
  * without is far away: what that one knows of the others is how things were before. Where the disk is full, the successor
  * cannot even be started to say how far it was.
  */
-function successorDies(site: Site): void {
+function successorDies(site: SequenceActions): void {
   const { random } = site
   site.hit('kill primary', {}, 0)
   site.next('elected', () => {
@@ -31,7 +31,7 @@ function successorDies(site: Site): void {
 }
 
 /** The nearer half of the cluster dies node by node, each at a step that was about to make good for the one before. */
-function halfDies(site: Site): void {
+function halfDies(site: SequenceActions): void {
   const first = site.rule?.primary
   const others = site.shuffled(site.nodes.filter((node) => node !== first))
   const near = [...(first === undefined ? [] : [first]), ...others.slice(0, Math.floor(others.length / 2))]
@@ -57,7 +57,7 @@ function halfDies(site: Site): void {
  * A primary that was cut off is rewound under a successor that nobody else hears a word from, and that one dies before the
  * rewound copy has all that its pages came from.
  */
-function sourceDies(site: Site): void {
+function sourceDies(site: SequenceActions): void {
   const { random } = site
   const old = site.rule?.primary
   if (old === undefined) return
@@ -78,7 +78,7 @@ function sourceDies(site: Site): void {
  * A primary that was cut off comes back while its successor has not yet written its first checkpoint: a rewind that does not
  * wait for that looks at the old timeline and does nothing (trap 21).
  */
-function comesBackEarly(site: Site): void {
+function comesBackEarly(site: SequenceActions): void {
   const { random } = site
   const old = site.rule?.primary
   if (old === undefined) return
@@ -92,7 +92,7 @@ function comesBackEarly(site: Site): void {
  * again, and replay is paused whenever a receiver was asked for and has not begun: a startup process that is paused takes
  * nothing back, so that receiver starts by what it was told before, and only its key stops it, which is gone or another primary's (trap 2).
  */
-function sleepsThroughIt(site: Site): void {
+function sleepsThroughIt(site: SequenceActions): void {
   const { random } = site
   const old = site.rule?.primary
   if (old === undefined) return
@@ -127,7 +127,7 @@ function sleepsThroughIt(site: Site): void {
  * A primary and its agent sleep, and wake when the others have just been fenced: receivers that take their time to end still
  * confirm what it writes then. One of them has ended, and may be chosen.
  */
-function wakesUnderTheFence(site: Site): void {
+function wakesUnderTheFence(site: SequenceActions): void {
   const { random } = site
   const old = site.rule?.primary
   if (old === undefined) return
@@ -139,7 +139,7 @@ function wakesUnderTheFence(site: Site): void {
 }
 
 /** An archive that everybody reads has the log of a primary that goes on writing although nobody confirms anything (trap 5). */
-function archiveOfTheOld(site: Site): void {
+function archiveOfTheOld(site: SequenceActions): void {
   const { random } = site
   const old = site.rule?.primary
   if (old === undefined) return
@@ -154,7 +154,7 @@ function archiveOfTheOld(site: Site): void {
  * A successor dies with what only it has, and the next one's timeline gets the same number (trap 20). A standby that waits for
  * that one is made to read an archive, and finds there what was lost (trap 5): the numbers fit.
  */
-function archiveOfTheLost(site: Site): void {
+function archiveOfTheLost(site: SequenceActions): void {
   const { random } = site
   site.hit('kill primary', {}, 0)
   site.next('promoted', (lost) => {
@@ -175,7 +175,7 @@ function archiveOfTheLost(site: Site): void {
 }
 
 /** What a copy lacks is removed while it is away, from whoever leads by then as well (trap 23). */
-function logIsGone(site: Site): void {
+function logIsGone(site: SequenceActions): void {
   const { random } = site
   const first = site.rule?.primary
   const away = site.pick(site.nodes.filter((node) => node !== first))
@@ -194,7 +194,7 @@ function logIsGone(site: Site): void {
  * A primary that nobody hears dies and is started again in its place, and does not wait for anybody while it starts. What it
  * holds and nobody confirmed must not be shown (trap 11).
  */
-function startsHastily(site: Site): void {
+function startsHastily(site: SequenceActions): void {
   const { random } = site
   const old = site.rule?.primary
   if (old === undefined) return
@@ -208,7 +208,7 @@ function startsHastily(site: Site): void {
  * All standbys but one hang, and that one comes again while its old connection still stands; or somebody streams under the
  * names of those that hang. And then the primary is lost (trap 6).
  */
-function nameIsTaken(site: Site): void {
+function nameIsTaken(site: SequenceActions): void {
   const { random } = site
   const first = site.rule?.primary
   const others = site.shuffled(site.nodes.filter((node) => node !== first))
@@ -256,7 +256,7 @@ export function drawSequence(random: Random): Sequence | undefined {
   const begin = (world: World) => {
     const [service] = [...world.ledgers.keys()]
     if (service === undefined) return () => undefined
-    const site = new Site(world, service, random)
+    const site = new SequenceActions(world, service, random)
     site.after(beginMs, () => sequence(site))
     return () => {
       site.isOver = true

@@ -3,9 +3,9 @@
  * what real clients do, and it leaves nothing to the luck of a routing table: only the fence may stop an old primary.
  */
 import type { ServiceName } from '../../core/model.ts'
-import type { World } from '../world.ts'
+import type { World } from '../sim-world.ts'
 import type { Ledger } from './ledger.ts'
-import type { Entry } from './log.ts'
+import type { Entry } from './wal-model.ts'
 
 const EVERY_MS = 20
 

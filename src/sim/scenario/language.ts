@@ -24,7 +24,7 @@
  *     status
  */
 import { parseDuration } from '../../lib/duration.ts'
-import type { MadeUpNode, MadeUpService } from '../spec.ts'
+import type { MadeUpNode, MadeUpService } from '../made-up-cluster.ts'
 
 export type Target =
   | { readonly what: 'node'; readonly node: string }

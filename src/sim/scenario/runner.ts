@@ -1,15 +1,15 @@
 /** Performs a scenario in a made-up world and writes down what happened, as text that is compared and read in review. */
-import type { AgentSurface } from '../../agent/surface.ts'
-import type { Accepted, EventRecord } from '../../api/contract.ts'
+import type { AgentSurface } from '../../agent/agent-surface.ts'
+import type { Accepted, EventRecord } from '../../api/api-types.ts'
 import { AssertionError } from '../../lib/assert.ts'
 import { formatDuration } from '../../lib/duration.ts'
-import { harmCopy, healCopy, isCopyFault } from '../database/harm.ts'
+import { harmCopy, healCopy, isCopyFault } from '../database/replica-faults.ts'
+import type { MadeUpNode, MadeUpService } from '../made-up-cluster.ts'
+import { madeUpCluster } from '../made-up-cluster.ts'
 import { serves } from '../served.ts'
-import type { MadeUpNode, MadeUpService } from '../spec.ts'
-import { madeUpCluster } from '../spec.ts'
-import { World } from '../world.ts'
+import { World } from '../sim-world.ts'
 import { type Command, type CopyFault, parse, type Target } from './language.ts'
-import { tableOf } from './table.ts'
+import { tableOf } from './who-runs-what.ts'
 
 export interface Told {
   readonly text: string

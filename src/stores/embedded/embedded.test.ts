@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { VirtualClock } from '../../lib/virtual-clock.ts'
-import { Told } from '../contract/world.ts'
-import { STORE_CONTRACT } from '../contract.ts'
+import { STORE_CONTRACT } from '../contract/store-contract.ts'
+import { Told } from '../contract/store-world.ts'
 import type { Store } from '../store.ts'
 import { Busy } from './busy.ts'
-import { Connection } from './connection.ts'
 import { type EmbeddedOptions, openEmbeddedStore } from './open.ts'
+import { Connection } from './sqlite-connection.ts'
 
 let folder: string
 let path: string

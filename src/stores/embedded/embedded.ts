@@ -18,12 +18,20 @@ import { withPrefix } from '../prefix-watch.ts'
 import { type CheckedWrite, checkSwap, checkTtl } from '../requests.ts'
 import type { Condition, LeaseId, Snapshot, Store, Watcher, Write } from '../store.ts'
 import { whenFree } from './busy.ts'
-import type { Connection, Outcome } from './connection.ts'
+import {
+  addLease,
+  extendLease,
+  isAlive,
+  type LeaseBooks,
+  type Moment,
+  removeEnded,
+  removeLease,
+} from './lease-clock.ts'
 import type { LeaseTimes } from './lease-times.ts'
-import { addLease, extendLease, isAlive, type LeaseBooks, type Moment, removeEnded, removeLease } from './leases.ts'
-import { type Picture, storedRevision, takePicture } from './picture.ts'
-import { damaged, lockedOut } from './troubles.ts'
-import { FileWatch } from './watch.ts'
+import type { Connection, Outcome } from './sqlite-connection.ts'
+import { damaged, lockedOut } from './sqlite-errors.ts'
+import { type Picture, storedRevision, takePicture } from './store-picture.ts'
+import { FileWatch } from './store-watch.ts'
 
 export interface EmbeddedSettings {
   readonly clock: Clock

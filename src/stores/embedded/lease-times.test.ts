@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import Database from 'libsql'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../lib/virtual-clock.ts'
-import { Told } from '../contract/world.ts'
+import { Told } from '../contract/store-world.ts'
 import type { Store } from '../store.ts'
 import { openEmbeddedStore } from './open.ts'
 

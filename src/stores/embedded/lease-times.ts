@@ -12,7 +12,7 @@
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, statSync, writeSync } from 'node:fs'
 import { UnderstudyError } from '../../errors.ts'
-import { damaged, notMade, readOnly, replaced } from './troubles.ts'
+import { damaged, notMade, readOnly, replaced } from './sqlite-errors.ts'
 
 const RECORD_BYTES = 16
 /** The file grows by a page, 256 leases: a cluster of seven nodes needs seven. */

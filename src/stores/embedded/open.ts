@@ -9,14 +9,14 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Store } from '../store.ts'
 import { whenFree } from './busy.ts'
-import { Connection } from './connection.ts'
 import { EmbeddedStore } from './embedded.ts'
+import { lookBefore } from './file-check.ts'
+import { bootId, completeTimes, type Moment } from './lease-clock.ts'
 import { LeaseTimes } from './lease-times.ts'
-import { bootId, completeTimes, type Moment } from './leases.ts'
-import { lookBefore } from './look.ts'
 import { refuseNetworkDisk } from './network-disk.ts'
 import { APPLICATION_ID, CREATE, FORMAT, FROM_1_TO_2, LIVING_OF_1 } from './schema.ts'
-import { damaged, isWritable, lockedOut, notMade, readOnly } from './troubles.ts'
+import { Connection } from './sqlite-connection.ts'
+import { damaged, isWritable, lockedOut, notMade, readOnly } from './sqlite-errors.ts'
 
 export interface EmbeddedOptions {
   /** The file. It and its folder are made when they are not there; its journal and its lease times lie beside it. */

@@ -6,7 +6,7 @@
  *           beside this one its end is found (lease-times.ts)
  *   entry   one row per key: JSON text, the revision it was last written at, the lease it is tied to
  *
- * A lease that has ended may still have rows: every reader leaves them out (leases.ts), the next writer removes them.
+ * A lease that has ended may still have rows: every reader leaves them out (lease-clock.ts), the next writer removes them.
  *
  * Version 1 kept the ends in a table `lease`, so that each renewal was a synced write. It is brought to version 2 at the
  * opening, once no lease of this boot is left in it: agents of the earlier version that still hold one would not see ours.

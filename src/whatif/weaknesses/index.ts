@@ -1,7 +1,14 @@
 /** Every weakness, worst first. A new one is a finder in one of these files, a line here, and a config that shows it. */
-import { copiesInOneRegion, nodesInOneZone, oneInstance, oneUsableNode, weakerNeed } from './copies.ts'
-import { fewNodes, impatientTiming, oneAddress, oneMachine, sharedZone, voters } from './nodes.ts'
-import { leaseOverRto, notSurvived, startOverRto, tooFewWriteCopies, tooManyWriteCopies } from './promises.ts'
+
+import { fewNodes, impatientTiming, oneAddress, oneMachine, sharedZone, voters } from './node-weaknesses.ts'
+import {
+  leaseOverRto,
+  notSurvived,
+  startOverRto,
+  tooFewWriteCopies,
+  tooManyWriteCopies,
+} from './objective-weaknesses.ts'
+import { copiesInOneRegion, nodesInOneZone, oneInstance, oneUsableNode, weakerNeed } from './replica-weaknesses.ts'
 import type { Asked, Finder, Weakness } from './weakness.ts'
 
 export type { Weakness } from './weakness.ts'

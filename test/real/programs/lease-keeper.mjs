@@ -1,6 +1,6 @@
 // Stands in for an agent: keeps one process alive by arming its fence again and again, `leaseMs` ahead each time.
 // node lease-keeper.mjs SOCKET PID START_TIME LEASE_MS; every acknowledged deadline is a line on stdout.
-import { connectFence } from '../../../dist/agent/fence.js'
+import { connectFence } from '../../../dist/agent/fence-client.js'
 
 const [socket, pid, startTime, leaseMs] = process.argv.slice(2)
 const fence = connectFence(socket)

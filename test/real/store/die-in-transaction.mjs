@@ -2,7 +2,7 @@
 // lock; `kill` kills it after the half of it is already in the file, and only the journal knows what was there before.
 import { systemClock as clock } from '../../../dist/lib/clock.js'
 import { whenFree } from '../../../dist/stores/embedded/busy.js'
-import { Connection } from '../../../dist/stores/embedded/connection.js'
+import { Connection } from '../../../dist/stores/embedded/sqlite-connection.js'
 
 const [path, how] = process.argv.slice(2)
 const file = new Connection(path)

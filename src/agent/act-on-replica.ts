@@ -1,0 +1,64 @@
+/**
+ * Performs the steps of services whose standbys hold copies. The order of what becomes durable is the safety of it:
+ *
+ *     the term and the rule are on the record     before any server hears of them      (core: `record` comes first)
+ *     a member's pledge is on its disk            before its receiver is stopped       (driver)
+ *     its receiver is gone                        before its position is read          (driver)
+ *     enough are fenced                           before a new rule is on the record   (core: `elect`)
+ *     the new rule's row is on its quorum         before anybody is let in             (driver), and before the record says
+ *                                                 that it serves and forgets older rules (core: `lead`, `rule-change`)
+ */
+
+import type { ServiceName } from '../core/model.ts'
+import type { QuorumConfig } from '../core/replicated/quorum-config.ts'
+import { newestConfig, replicatedRecord } from '../core/replicated/replica-facts.ts'
+import { assertLegal } from '../core/roles.ts'
+import type { Step } from '../core/step.ts'
+import { instanceOn, localInstance, type View } from '../core/view.ts'
+import type { PrimaryAddress, ReplicaDriver } from '../drivers/replica-driver.ts'
+import { UnderstudyError } from '../errors.ts'
+import { assertNever } from '../lib/assert.ts'
+
+export type CopyStep = Extract<Step, { kind: 'create' | 'fence' | 'lead' | 'follow' | 'change-rule' | 'demote' }>
+
+export async function performOnReplica(step: CopyStep, view: View, driver: ReplicaDriver): Promise<string> {
+  const { service } = step
+  assertLegal(localInstance(view, service), step, isRuledPrimary(view, service))
+  switch (step.kind) {
+    case 'create':
+      await driver.create(step.rule)
+      return `the first copy of ${service} was made on ${view.self}`
+    case 'fence':
+      await driver.fence(step.term)
+      return `${service} on ${view.self} is fenced for term ${step.term}`
+    case 'lead':
+      await driver.lead(step.rule)
+      return `${service} on ${view.self} was promoted in term ${step.rule.term}`
+    case 'follow':
+      await driver.follow(step.rule, addressOf(view, service, step.rule))
+      return `${service} on ${view.self} follows ${step.rule.primary} in term ${step.rule.term}`
+    case 'change-rule':
+      await driver.changeRule(step.rule)
+      return `${step.rule.k} of ${step.rule.members.join(', ') || 'nobody'} confirm writes to ${service} from now on`
+    case 'demote':
+      await driver.demote(step.term)
+      return `${service} on ${view.self} ended leading, for term ${step.term}`
+    default:
+      return assertNever(step)
+  }
+}
+
+/** May this node lead, by the newest rule on the record? */
+export function isRuledPrimary(view: View, name: ServiceName): boolean {
+  const service = view.cluster.services.find((one) => one.name === name)
+  const record = service?.traits.replicates ? replicatedRecord(view, service) : undefined
+  return record !== undefined && newestConfig(record).primary === view.self && newestConfig(record).term === record.term
+}
+
+function addressOf(view: View, service: ServiceName, { primary }: QuorumConfig): PrimaryAddress {
+  const node = view.cluster.nodes.find(({ name }) => name === primary)
+  const port = instanceOn(view, primary, service)?.port
+  if (!node || port === undefined)
+    throw new UnderstudyError('UND_REFUSED', `it is not known where ${service} listens on ${primary}`)
+  return { node: primary, host: node.address, port }
+}

@@ -1,0 +1,67 @@
+/**
+ * What an agent needs from the outside, as ports. The real agent gets sockets, files and processes (agent/main.ts); the
+ * simulator gets a made-up world with the same shapes. Nothing between here and the core knows the difference.
+ */
+import type { EventRecord, Receipt } from '../api/api-types.ts'
+import type { NodeName, NodeReport, ServiceName, Term } from '../core/model.ts'
+import type { SessionTally } from '../core/replicated/session-counts.ts'
+import type { RoutingTable } from '../core/routing.ts'
+import type { Driver } from '../drivers/driver.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { ProcessIdentity } from '../lib/proc.ts'
+import type { Stop } from '../lib/stop.ts'
+import type { Store } from '../stores/store.ts'
+
+export interface World {
+  readonly clock: Clock
+  readonly store: Store
+  readonly mesh: Mesh
+  readonly drivers: ReadonlyMap<ServiceName, Driver>
+  readonly fence: FencePort
+  readonly door: DoorPort
+  /** Keeps what must survive the agent; called in order. */
+  remember(what: 'events', record: EventRecord): void
+  remember(what: 'receipts', record: Receipt): void
+  pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
+}
+
+/** Kills a process at a moment, unless told a later one in time. Its own timer; it asks nobody. */
+export interface FencePort {
+  /** Resolves when the fence has taken it down; rejects when it did not say so in time. */
+  arm(service: ServiceName, identity: ProcessIdentity, killAt: number): Promise<void>
+  disarm(service: ServiceName, identity: ProcessIdentity): Promise<void>
+}
+
+/** The balancer of this node. */
+export interface DoorPort {
+  /** Where it listens now, as `host:port`; nothing is known of a balancer that does not answer. */
+  readonly open: readonly string[]
+  /** What it said last of each service whose primary changed. */
+  readonly sessions: readonly SessionTally[]
+  /** Primaries that are about to end, as the table that it uses says: `service@node`. */
+  readonly leaving: readonly string[]
+  /** Where all sessions that can be moved have logged in ahead: `service@node`. */
+  readonly ahead: readonly string[]
+  /** Does the table that it uses lead clients to the primary of this term? */
+  leadsTo(service: ServiceName, term: Term): boolean
+  publish(table: RoutingTable): void
+}
+
+/** Carries messages to every other agent, or does not: nothing here is acknowledged, everything is said again. */
+export interface Mesh {
+  broadcast(message: Message): void
+  onMessage(listener: (from: NodeName, message: Message) => void): Stop
+  /** Called when a link to a peer comes up: what was said before was not heard there. */
+  onLink(listener: (peer: NodeName) => void): Stop
+}
+
+export type Message =
+  /** Sent every heartbeat. `suspects`: whom the sender calls silent. `abstains`: it was late itself and judges nobody. */
+  | { readonly kind: 'beat'; readonly suspects: readonly NodeName[]; readonly abstains: boolean }
+  | { readonly kind: 'report'; readonly report: NodeReport }
+  /** The store has something new: read it now instead of at the next poll. */
+  | { readonly kind: 'look' }
+  | { readonly kind: 'event'; readonly event: EventRecord }
+  | { readonly kind: 'receipt'; readonly receipt: Receipt }
+  /** Said to whoever has just come: what was told before, so that an agent that was started again is no stranger. */
+  | { readonly kind: 'history'; readonly events: readonly EventRecord[]; readonly receipts: readonly Receipt[] }

@@ -1,0 +1,286 @@
+/**
+ * The agent as its API sees it: answers from the last view, and requests that are checked here, written into the store
+ * and then done by whichever agent they concern. A request is refused before it is written when it could not be done.
+ */
+import { randomUUID } from 'node:crypto'
+import type {
+  Accepted,
+  EventRecord,
+  Explanation,
+  InstanceStatus,
+  NodeStatus,
+  Receipt,
+  ResizeRequest,
+  ServiceStatus,
+  Status,
+  SwitchoverRequest,
+} from '../api/api-types.ts'
+import type { Gauges, Surface } from '../api/surface.ts'
+import { isServing, knownProblems, sentenceFor, standing } from '../core/explain.ts'
+import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
+import type { ClusterRecord, NodeRecord, ServiceRecord, SizeRecord } from '../core/records.ts'
+import { expectedRto } from '../core/replicated/expected-rto.ts'
+import { readOnlyOf } from '../core/replicated/read-only.ts'
+import { lagBytesOf } from '../core/replicated/replica-facts.ts'
+import { resizeRefusal } from '../core/resize.ts'
+import type { RouteCounters } from '../core/routing.ts'
+import { defaultSuccessor, switchoverRefusal, whyNobody } from '../core/switchover-check.ts'
+import { instanceOn, isDrained, isWell, leaderOf, nodeState, recordOf, type View } from '../core/view.ts'
+import { UnderstudyError } from '../errors.ts'
+import type { Stop } from '../lib/stop.ts'
+import type { Store } from '../stores/store.ts'
+import { KEY } from './agreed-records.ts'
+import type { Agent } from './loop.ts'
+
+const RECENT = 20
+
+export interface SurfaceOptions {
+  readonly agent: Agent
+  readonly store: Store
+  /** The config as it was written; the view has in it what people asked for since. */
+  readonly cluster: ClusterSpec
+  readonly run: string
+  pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
+  /** What the balancer of this node said last: where it listens, and what passed through. */
+  readonly door: { readonly open: readonly string[]; readonly counters: readonly RouteCounters[] }
+}
+
+export class AgentSurface implements Surface {
+  readonly #options: SurfaceOptions
+
+  constructor(options: SurfaceOptions) {
+    this.#options = options
+  }
+
+  get ready(): boolean {
+    return this.#options.agent.counts.turns > 0
+  }
+
+  status(): Status {
+    const { view } = this.#options.agent
+    const { cluster } = view
+    return {
+      cluster: cluster.name,
+      answeredBy: view.self,
+      at: new Date(view.wall).toISOString(),
+      store: { kind: cluster.store.kind, ...this.#store() },
+      nodes: cluster.nodes.map((node) => this.#node(node)),
+      services: cluster.services.map((service) => this.#service(service)),
+    }
+  }
+
+  async why(name: string): Promise<Explanation> {
+    const { agent } = this.#options
+    const service = this.#serviceNamed(name)
+    const { view, decision, journal } = agent
+    const known = knownProblems(view, decision.problems)
+    const now = sentenceFor(view, service, known)
+    const problems = known
+      .filter((problem) => problem.service === name || problem.service === null)
+      .map(({ rule, evidence, why, node }) => ({ rule, evidence, why, node }))
+    const candidates = standing(view, service).map(({ node, able, why }) => ({ node, able, why }))
+    const recent = journal
+      .events()
+      .filter((event) => event.service === name)
+      .slice(-RECENT)
+    return { service: name, now, problems, candidates, recent }
+  }
+
+  events(): readonly EventRecord[] {
+    return this.#options.agent.journal.events()
+  }
+
+  onEvent(listener: (event: EventRecord) => void): Stop {
+    return this.#options.agent.journal.onEvent(listener)
+  }
+
+  receipts(): readonly Receipt[] {
+    return this.#options.agent.journal.receipts()
+  }
+
+  gauges(): Gauges {
+    return { ...this.#options.agent.counts, rssBytes: process.memoryUsage.rss(), balancer: this.#options.door.counters }
+  }
+
+  async switchover({ service: name, to }: SwitchoverRequest): Promise<Accepted> {
+    const service = this.#serviceNamed(name)
+    await this.#options.agent.look()
+    const { view } = this.#options.agent
+    if (to !== undefined) this.#nodeNamed(to)
+    const target = to ?? defaultSuccessor(view, service)
+    const leader = leaderOf(view, service)
+    if (target === undefined && leader) {
+      const reasons = whyNobody(view, service, leader.node)
+      throw new UnderstudyError('UND_REFUSED', `no other node can lead ${name} now (${reasons.join('; ')})`)
+    }
+    const refusal = switchoverRefusal(view, service, target ?? view.self)
+    if (refusal !== undefined || target === undefined)
+      throw new UnderstudyError('UND_REFUSED', refusal ?? 'nobody leads it')
+    const { revision, ...record } = recordOf(view, name)
+    const switchover = { id: randomUUID(), to: target, requestedAt: view.wall }
+    await this.#write(KEY.service(name), revision, { ...record, switchover } satisfies ServiceRecord)
+    return { id: switchover.id, what: `${name} moves from ${leader?.node} to ${target}` }
+  }
+
+  async resize({ service: name, instances, degrade }: ResizeRequest): Promise<Accepted> {
+    const { agent } = this.#options
+    this.#serviceNamed(name)
+    await agent.look()
+    const service = this.#serviceNamed(name)
+    const refusal = resizeRefusal(agent.view, service, instances, degrade)
+    if (refusal !== undefined) throw new UnderstudyError('UND_REFUSED', refusal)
+    const configured = this.#options.cluster.services.find((one) => one.name === name)?.instances ?? service.instances
+    const wish: SizeRecord = { instances, configured, ...(degrade && { degrade }) }
+    await this.#write(KEY.size(name), this.#revisionOf(agent.view.store.sizes[name]), wish)
+    return { id: randomUUID(), what: `${name} goes from ${service.instances} to ${instances} instances` }
+  }
+
+  async drain(node: string, drained: boolean): Promise<Accepted> {
+    this.#nodeNamed(node)
+    const revision = this.#revisionOf(this.#options.agent.view.store.nodes[node])
+    await this.#write(KEY.node(node), revision, { drained } satisfies NodeRecord)
+    return { id: randomUUID(), what: drained ? `${node} is being drained` : `${node} takes part again` }
+  }
+
+  async stopCluster(): Promise<Accepted> {
+    const revision = this.#revisionOf(this.#options.agent.view.store.cluster)
+    const wish: ClusterRecord = { desired: 'stopped', run: this.#options.run }
+    await this.#write(KEY.cluster, revision, wish)
+    return { id: randomUUID(), what: 'the cluster stops: every service ends, then every node' }
+  }
+
+  /** Writes one record if nobody else did since; then has everybody look at once. */
+  async #write(key: string, revision: number, value: unknown): Promise<void> {
+    const outcome = await this.#options.store.swap([{ key, revision }], [{ key, value }])
+    if (outcome === 'conflict')
+      throw new UnderstudyError('UND_REFUSED', 'somebody changed the same thing at the same time: look and try again')
+    await this.#options.agent.announce()
+  }
+
+  #revisionOf(record: object | undefined): number {
+    return record && 'revision' in record ? Number(record.revision) : 0
+  }
+
+  #serviceNamed(name: string): ServiceSpec {
+    const { services } = this.#options.agent.view.cluster
+    const service = services.find((candidate) => candidate.name === name)
+    if (service) return service
+    throw new UnderstudyError(
+      'UND_UNKNOWN_SERVICE',
+      `there is no service ${name}; there are ${services.map((one) => one.name).join(', ')}`,
+    )
+  }
+
+  #nodeNamed(name: string): void {
+    const { nodes } = this.#options.agent.view.cluster
+    if (nodes.some((node) => node.name === name)) return
+    throw new UnderstudyError(
+      'UND_UNKNOWN_NODE',
+      `there is no node ${name}; there are ${nodes.map((one) => one.name).join(', ')}`,
+    )
+  }
+
+  /** Of use only when every living agent can use it: one that cannot takes part in nothing. */
+  #store(): { readonly writable: boolean; readonly why: string } {
+    const { view, writable, decision } = this.#options.agent
+    if (!view.store.reachable || !writable) return { writable: false, why: view.store.why }
+    const away = knownProblems(view, decision.problems).find(({ rule }) => rule === 'store-away')
+    return { writable: away === undefined, why: away ? `${away.node} says: ${away.why}` : '' }
+  }
+
+  #node({ name, address, zone, region }: NodeSpec): NodeStatus {
+    const { view } = this.#options.agent
+    const state = nodeState(view, name)
+    const report = view.peers[name]?.report
+    const pids =
+      name === view.self
+        ? this.#options.pids()
+        : { agent: report?.agentPid ?? null, balancer: report?.balancerPid ?? null, fence: report?.fencePid ?? null }
+    const shown = state === 'condemned' ? 'suspect' : state
+    return {
+      name,
+      address,
+      zone,
+      region,
+      alive: state === 'alive',
+      state: shown,
+      drained: isDrained(view, name),
+      agentPid: pids.agent,
+      balancerPid: pids.balancer,
+      fencePid: pids.fence,
+    }
+  }
+
+  /** As the node itself says; nothing is said for one that is not heard. */
+  #openDoors(node: NodeName): readonly string[] | undefined {
+    const { view } = this.#options.agent
+    if (node === view.self) return this.#options.door.open
+    return nodeState(view, node) === 'lost' ? undefined : view.peers[node]?.report?.openDoors
+  }
+
+  #service(service: ServiceSpec): ServiceStatus {
+    const { agent } = this.#options
+    const { view, decision, journal } = agent
+    const lead = leaderOf(view, service)
+    const last = journal.events().findLast((event) => event.service === service.name && event.kind !== 'ended')
+    return {
+      name: service.name,
+      kind: service.kind,
+      redundancy: service.redundancy,
+      term: recordOf(view, service.name).term,
+      primary: lead?.node ?? null,
+      healthy: isServing(view, service),
+      why: sentenceFor(view, service, knownProblems(view, decision.problems)),
+      readOnly: readOnlyOf(view, service)?.why ?? null,
+      wanted: service.instances,
+      quorum: quorumOf(recordOf(view, service.name), service),
+      rule: last?.rule ?? '',
+      instances: view.cluster.nodes.flatMap((node) => this.#instance(node.name, service) ?? []),
+      ...expectationOf(view, service),
+      endpoints: view.cluster.nodes.flatMap((node) =>
+        service.endpoints.map(({ purpose, protocol, port }) => ({
+          node: node.name,
+          purpose,
+          protocol,
+          host: node.address,
+          port,
+          open: this.#openDoors(node.name)?.includes(`${node.address}:${port}`) ?? false,
+        })),
+      ),
+    }
+  }
+
+  #instance(node: NodeName, service: ServiceSpec): InstanceStatus | undefined {
+    const { view } = this.#options.agent
+    const instance = instanceOn(view, node, service.name)
+    if (!instance || (instance.state === 'stopped' && instance.failures === 0)) return undefined
+    const silent = nodeState(view, node) === 'lost'
+    return {
+      node,
+      role: instance.state === 'stopped' ? 'none' : instance.role,
+      state: silent ? 'unknown' : instance.state,
+      healthy: !silent && isWell(instance),
+      note: silent ? `${node} is lost: this is what it said last` : instance.note,
+      pid: instance.pid ?? null,
+      port: instance.port ?? null,
+      failures: instance.failures,
+      retryInMs: Math.round(instance.retryInMs),
+      ...(!silent && lagOf(view, node, service)),
+    }
+  }
+}
+
+function expectationOf(view: View, service: ServiceSpec): Pick<ServiceStatus, 'expectedRto'> {
+  const expected = expectedRto(view, service)
+  return expected ? { expectedRto: expected } : {}
+}
+
+function lagOf(view: View, node: NodeName, service: ServiceSpec): Pick<InstanceStatus, 'lagBytes'> {
+  const lagBytes = lagBytesOf(view, node, service)
+  return lagBytes === undefined ? {} : { lagBytes }
+}
+
+function quorumOf({ replica }: ServiceRecord, { replication }: ServiceSpec): ServiceStatus['quorum'] {
+  const rule = replica?.phase === 'serving' ? replica.rules.at(-1) : undefined
+  return rule ? { k: rule.k, members: rule.members, wanted: replication?.k ?? 0 } : null
+}

@@ -1,0 +1,173 @@
+/**
+ * The agent's end of its balancer: hands it each new table, and turns what it says into counters and notices. A verdict is
+ * the balancer's own: it has acted on it already, the agent only tells.
+ */
+import { type BalancerLink, connectBalancer, type DoorSecret, type FromBalancer } from '../balancer/control-protocol.ts'
+import type { ServiceName, Term } from '../core/model.ts'
+import type { SessionTally } from '../core/replicated/session-counts.ts'
+import { type RouteCounters, type RoutingTable, routesFor } from '../core/routing.ts'
+import type { Rule } from '../core/rule-names.ts'
+import { leftBy } from '../core/targets.ts'
+import type { View } from '../core/view.ts'
+import { assertNever } from '../lib/assert.ts'
+import type { DoorPort } from './agent-ports.ts'
+import type { Entry } from './journal.ts'
+
+export class Door implements DoorPort {
+  readonly #link: BalancerLink
+  readonly #tell: (entry: Entry) => void
+  readonly #view: () => View
+  readonly #failing = new Map<string, string>()
+  #table: RoutingTable | null = null
+  #newest = 0
+  #counters: readonly RouteCounters[] = []
+  #open: readonly string[] = []
+  /** The version of the table that the balancer said it uses. */
+  #inUse = 0
+  #ahead: readonly string[] = []
+  readonly #sessions = new Map<ServiceName, SessionTally>()
+  readonly #changed: () => void
+
+  /** `changed`: it said something that receipts and reports are made of. */
+  constructor(socketPath: string, tell: (entry: Entry) => void, view: () => View, changed: () => void) {
+    this.#tell = tell
+    this.#view = view
+    this.#changed = changed
+    this.#link = connectBalancer(socketPath, {
+      onMessage: (message) => this.#heard(message),
+      onGone: () => {
+        this.#open = [] // told anew once it is there again
+        this.#ahead = []
+      },
+    })
+  }
+
+  get open(): readonly string[] {
+    return this.#open
+  }
+
+  get sessions(): readonly SessionTally[] {
+    return [...this.#sessions.values()]
+  }
+
+  get leaving(): readonly string[] {
+    const table = this.#table
+    return !table || this.#inUse < table.version ? [] : leftBy(table.routes)
+  }
+
+  get ahead(): readonly string[] {
+    return this.#ahead
+  }
+
+  leadsTo(service: ServiceName, term: Term): boolean {
+    const table = this.#table
+    if (!table || this.#inUse < table.version) return false
+    const targets = table.routes.flatMap((route) => (route.service === service ? route.targets : []))
+    return targets.some((target) => target.term === term && target.state === 'serving')
+  }
+
+  get counters(): readonly RouteCounters[] {
+    return this.#counters
+  }
+
+  publish(table: RoutingTable): void {
+    const version = Math.max(table.version, this.#newest + 1)
+    this.#newest = version
+    this.#table = { ...table, version }
+    const wanted = new Set(table.routes.map(({ host, port }) => `${host}:${port}`))
+    this.#open = this.#open.filter((place) => wanted.has(place))
+    this.#link.publish(this.#table)
+  }
+
+  /** What the balancer must know and nobody else may; told to it again whenever it was started again. */
+  confide(secrets: readonly DoorSecret[]): void {
+    this.#link.confide(secrets)
+  }
+
+  /** Lets the balancer finish what is open and end. */
+  end(): void {
+    this.#link.drainAndExit()
+    this.#link.close()
+  }
+
+  close(): void {
+    this.#link.close()
+  }
+
+  #heard(message: FromBalancer): void {
+    switch (message.type) {
+      case 'hello':
+        this.#inUse = message.version
+        this.#outbid(message.version)
+        this.#changed()
+        break
+      case 'ahead':
+        this.#ahead = message.places
+        this.#changed()
+        break
+      case 'counters':
+        this.#counters = message.routes
+        break
+      case 'sessions': {
+        const { type: _, ...tally } = message
+        this.#sessions.set(tally.service, tally)
+        this.#changed()
+        break
+      }
+      case 'verdict':
+        if (message.verdict === 'dead' && this.#isNews(message.targetId)) {
+          this.#note(
+            message.service,
+            'target-dead',
+            `the door gives nothing more to ${message.targetId}: ${message.why}`,
+          )
+        }
+        break
+      case 'listen-failed':
+        this.#listenFailed(message)
+        break
+      case 'listening':
+        this.#open = [...new Set([...this.#open, `${message.host}:${message.port}`])].sort()
+        if (this.#failing.delete(`${message.host}:${message.port}`)) {
+          this.#tell({
+            service: message.service,
+            rule: 'door-closed',
+            kind: 'ended',
+            why: `the door listens on ${message.host}:${message.port}`,
+          })
+        }
+        break
+      case 'table-refused':
+        this.#note(null, 'table-refused', message.why)
+        break
+      default:
+        assertNever(message)
+    }
+  }
+
+  /** It has a newer table than ours, saved before the machine was started again: what we know now is newer still. */
+  #outbid(version: number): void {
+    if (version <= this.#newest) return
+    this.#newest = version
+    if (this.#table) this.publish(this.#table)
+  }
+
+  /** A verdict is news as long as everybody else still believes that target to be well. */
+  #isNews(targetId: string): boolean {
+    const targets = routesFor(this.#view()).flatMap((route) => route.targets)
+    return targets.some(({ id, state }) => id === targetId && state === 'serving')
+  }
+
+  /** It tries again twice a second; the operator wants to hear it once. */
+  #listenFailed({ service, host, port, code, message }: FromBalancer & { type: 'listen-failed' }): void {
+    const place = `${host}:${port}`
+    this.#open = this.#open.filter((one) => one !== place)
+    if (this.#failing.get(place) === code) return
+    this.#failing.set(place, code)
+    this.#note(service, 'door-closed', `the door cannot listen on ${place}: ${message}`)
+  }
+
+  #note(service: string | null, rule: Rule, why: string): void {
+    this.#tell({ service, rule, kind: 'noticed', why })
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Tells the door of this node what it needs to know in confidence: its logins, and its certificates. Read again every minute,
+ * so that a file that somebody renewed is in use soon after, and the node's own certificate is made anew in time. A file that
+ * cannot be used changes nothing: the last certificate stays, and the events say why.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DoorSecret } from '../balancer/control-protocol.ts'
+import type { NodeSpec, ServiceName, ServiceSpec } from '../core/model.ts'
+import type { DoorNeeds } from '../drivers/balancer-login.ts'
+import { doorNeedsOf } from '../drivers/index.ts'
+import type { Cancel, Clock } from '../lib/clock.ts'
+import { every } from '../lib/every.ts'
+import { endsAt, fits, type Pair } from './certificate-pair.ts'
+import type { Entry } from './journal.ts'
+import { ownCertificate } from './own-certificate.ts'
+
+const LOOK_EVERY_MS = 60_000
+/** People are told so long before a certificate of theirs ends. */
+const TELL_BEFORE_MS = 14 * 86_400_000
+
+export interface DoorSecretsParts {
+  readonly services: readonly ServiceSpec[]
+  readonly node: NodeSpec
+  /** The node's own state folder; its certificate is kept in `door-tls` there. */
+  readonly nodeDir: string
+  readonly clock: Clock
+  secretFor(purpose: string): string
+  readonly door: { confide(secrets: readonly DoorSecret[]): void }
+  tell(entry: Entry): void
+}
+
+export class EndpointSecrets {
+  readonly #parts: DoorSecretsParts
+  readonly #needs: readonly (readonly [ServiceName, DoorNeeds])[]
+  readonly #inUse = new Map<ServiceName, Pair>()
+  /** What was said last about a service's certificate; said once. */
+  readonly #told = new Map<ServiceName, string>()
+  #confided = ''
+  #cancel: Cancel = () => {}
+
+  constructor(parts: DoorSecretsParts) {
+    this.#parts = parts
+    this.#needs = parts.services.flatMap((service) => {
+      const needs = doorNeedsOf(service, parts.secretFor)
+      return needs ? [[service.name, needs] as const] : []
+    })
+  }
+
+  /** Resolves when the door was told for the first time. Never rejects. */
+  async start(): Promise<void> {
+    if (this.#needs.length === 0) return
+    this.#cancel = every(this.#parts.clock, LOOK_EVERY_MS, () => void this.look())
+    await this.look()
+  }
+
+  stop(): void {
+    this.#cancel()
+  }
+
+  async look(): Promise<void> {
+    const secrets: DoorSecret[] = []
+    for (const [service, { login, tls }] of this.#needs) {
+      const pair = tls === 'none' ? null : await this.#certificate(service, tls)
+      secrets.push({ service, ...login, tls: pair })
+    }
+    const text = JSON.stringify(secrets)
+    if (text === this.#confided) return
+    this.#confided = text
+    this.#parts.door.confide(secrets)
+  }
+
+  async #certificate(service: ServiceName, from: Exclude<DoorNeeds['tls'], 'none'>): Promise<Pair | null> {
+    const { clock, node, nodeDir } = this.#parts
+    try {
+      const pair =
+        from === 'own' ? await ownCertificate(join(nodeDir, 'door-tls'), node, clock.wall()) : readFiles(from)
+      this.#inUse.set(service, pair)
+      this.#say(service, from === 'own' ? '' : whenItEnds(endsAt(pair), clock.wall(), from.cert))
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error)
+      const still = this.#inUse.has(service) ? 'the last one stays in use' : 'the door speaks no TLS'
+      this.#say(service, `the certificate of ${service} cannot be used (${what}): ${still}`)
+    }
+    return this.#inUse.get(service) ?? null
+  }
+
+  #say(service: ServiceName, why: string): void {
+    const before = this.#told.get(service) ?? ''
+    if (why === before) return
+    this.#told.set(service, why)
+    const rule = 'door-certificate'
+    if (why !== '') this.#parts.tell({ service, rule, kind: 'noticed', why })
+    else this.#parts.tell({ service, rule, kind: 'ended', why: `no longer so: ${before}` })
+  }
+}
+
+function readFiles({ cert, key }: Pair): Pair {
+  const pair = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
+  if (!fits(pair)) throw new Error(`${key} is not the key of ${cert}, or one of them is no PEM file`)
+  return pair
+}
+
+function whenItEnds(endsAtMs: number, wallMs: number, file: string): string {
+  if (endsAtMs - wallMs > TELL_BEFORE_MS) return ''
+  const verb = endsAtMs <= wallMs ? 'ended' : 'ends'
+  return `the certificate in ${file} ${verb} on ${new Date(endsAtMs).toISOString().slice(0, 16)}Z`
+}

@@ -1,0 +1,118 @@
+/**
+ * Steps under way on this node. At most one for each service; a service whose step failed rests for a while, longer each
+ * time, so that what cannot work is not hammered on. A step runs beside the turns and never delays one.
+ */
+import type { Act } from '../core/choose.ts'
+import type { ServiceName } from '../core/model.ts'
+import { isDangerous, isUrgent, type Step } from '../core/step.ts'
+import type { FailedTry, View } from '../core/view.ts'
+import { backoffMs } from '../lib/backoff.ts'
+import type { Clock } from '../lib/clock.ts'
+import { type Hands, perform } from './act.ts'
+
+/** After a step failed, until its service is looked at again; doubles up to the last figure. */
+const REST = { firstMs: 250, mostMs: 10_000 }
+/** The same where somebody else's safety hangs on the step. */
+const URGENT_REST = { firstMs: 250, mostMs: 1_000 }
+
+const WRITES = new Set<Step['kind']>(['take-lead', 'give-up-lead', 'call-off', 'record'])
+
+/** It changes the store: the next turn has to see it. */
+export function writesStore(step: Step): boolean {
+  return WRITES.has(step.kind)
+}
+
+/** Names what is under way that is no service's. */
+const WHOLE_NODE = ''
+
+interface Failed {
+  readonly spell: { what: string }
+  readonly why: string
+  release(): void
+}
+
+export interface StepsOptions {
+  readonly clock: Clock
+  readonly hands: Hands
+  /** Looks again: is this act still what should be done? Returns the view that says so. */
+  recheck(act: Act): View | undefined
+  done(act: Act, service: ServiceName | null, what: string): Promise<void>
+  /** A write came too late: somebody else was faster. Resolves when what they wrote can be seen. */
+  late(): Promise<void>
+  failed(act: Act, service: ServiceName | null, error: Error): void
+  wake(): void
+}
+
+export class Steps {
+  readonly #options: StepsOptions
+  /** What is under way or rests. An urgent step overtakes another one, and then only its own end counts. */
+  readonly #busy = new Map<ServiceName, { what: string }>()
+  readonly #failures = new Map<ServiceName, number>()
+  readonly #failedIn = new Map<ServiceName, FailedTry>()
+
+  constructor(options: StepsOptions) {
+    this.#options = options
+  }
+
+  /** What is under way or resting, by service. */
+  get busy(): Record<ServiceName, string> {
+    const busy: Record<ServiceName, string> = {}
+    for (const [service, { what }] of this.#busy) busy[service] = what
+    return busy
+  }
+
+  /** The last start, promotion or demotion that failed here, by service. */
+  get failedIn(): Record<ServiceName, FailedTry> {
+    return Object.fromEntries(this.#failedIn)
+  }
+
+  isBusy(service: ServiceName): boolean {
+    return this.#busy.has(service)
+  }
+
+  /** Keeps others from beginning anything for a service until the returned function is called. */
+  occupy(service: ServiceName, what: string): () => void {
+    return this.#enter(service, { what })
+  }
+
+  /** Performs one act unless the world has changed since it was decided. */
+  async begin(act: Act, view: View): Promise<void> {
+    const service = act.step.kind === 'exit' ? null : act.step.service
+    const current = isDangerous(act.step) ? this.#options.recheck(act) : view
+    if (!current) return
+    const spell = { what: act.step.kind }
+    const release = this.#enter(service ?? WHOLE_NODE, spell)
+    try {
+      const what = await perform(act.step, current, this.#options.hands)
+      this.#failures.delete(service ?? WHOLE_NODE)
+      if (act.step.kind === 'record') this.#failedIn.delete(act.step.service) // what failed was tried under another record
+      if (what !== undefined) await this.#options.done(act, service, what)
+      // From the old picture the same would be decided at once, and again: where the store answers without waiting,
+      // nothing else would have its turn, no message and no timer, for seconds.
+      else if (writesStore(act.step)) await this.#options.late()
+      release()
+    } catch (error) {
+      // It was called off by something more urgent, which is under way or done: no failure, and nothing to rest from.
+      if (this.#busy.get(service ?? WHOLE_NODE) !== spell) return
+      this.#rest(act, service ?? WHOLE_NODE, { spell, release, why: (error as Error).message })
+      this.#options.failed(act, service, error as Error)
+    }
+  }
+
+  #enter(service: ServiceName, spell: { what: string }): () => void {
+    this.#busy.set(service, spell)
+    return () => {
+      if (this.#busy.get(service) === spell) this.#busy.delete(service)
+      this.#options.wake()
+    }
+  }
+
+  #rest({ step }: Act, service: ServiceName, { spell, release, why }: Failed): void {
+    const failures = (this.#failures.get(service) ?? 0) + 1
+    this.#failures.set(service, failures)
+    if ((step.kind === 'start' || step.kind === 'promote' || step.kind === 'demote') && step.term > 0)
+      this.#failedIn.set(service, { term: step.term, why })
+    spell.what = isUrgent(step) || step.kind === 'follow' ? `resting after ${step.kind}` : 'resting'
+    this.#options.clock.after(backoffMs(failures, isUrgent(step) ? URGENT_REST : REST), release)
+  }
+}

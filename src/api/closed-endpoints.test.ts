@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest'
+import type { Status } from './api-types.ts'
+import { closedDoors, isUp } from './closed-endpoints.ts'
+import { fakeStatus } from './fake-surface.ts'
+
+function withDoorClosed(at: string, alive = true): Status {
+  const status = fakeStatus()
+  return {
+    ...status,
+    nodes: status.nodes.map((node) => (node.name === at ? { ...node, alive } : node)),
+    services: status.services.map((service) => ({
+      ...service,
+      endpoints: service.endpoints.map((door) => (door.node === at ? { ...door, open: false } : door)),
+    })),
+  }
+}
+
+function web(status: Status): Status['services'][number] {
+  const service = status.services.find(({ name }) => name === 'web')
+  if (!service) throw new Error('there is no web')
+  return service
+}
+
+describe('doors', () => {
+  it('a healthy service with every door open is up', () => {
+    expect(isUp(fakeStatus(), web(fakeStatus()))).toBe(true)
+  })
+
+  it('a door that is closed at a living node is one at which clients are refused', () => {
+    const status = withDoorClosed('b')
+    expect(closedDoors(status, web(status)).map(({ node }) => node)).toEqual(['b'])
+    expect(isUp(status, web(status))).toBe(false)
+  })
+
+  it('nobody waits for the door of a node that is gone', () => {
+    const status = withDoorClosed('b', false)
+    expect(isUp(status, web(status))).toBe(true)
+  })
+})

@@ -1,0 +1,36 @@
+/**
+ * What a door needs to know that nobody else may: its own login to a database, and the key of its certificate. The agent
+ * tells it over the control socket; it is kept in memory and never written down, unlike the routing table. So a door that was
+ * started again without an agent serves on, but can neither speak TLS nor move sessions until the agent is back.
+ */
+import type { ServiceName } from '../core/model.ts'
+import type { DoorSecret } from './control-protocol.ts'
+
+/** Null: nothing was told about that service. Asked at each use, because certificates are renewed. */
+export type SecretOf = (service: ServiceName) => DoorSecret | null
+
+export class Secrets {
+  #byService: ReadonlyMap<ServiceName, DoorSecret> = new Map()
+
+  readonly of: SecretOf = (service) => this.#byService.get(service) ?? null
+
+  /** Replaces all of them. Says what is wrong with a message that is not whole; then the last ones stay. */
+  take(value: unknown): string | undefined {
+    if (!Array.isArray(value) || !value.every(isSecret)) return 'not the secrets of doors'
+    this.#byService = new Map(value.map((secret) => [secret.service, secret]))
+    return undefined
+  }
+}
+
+function isSecret(value: unknown): value is DoorSecret {
+  if (typeof value !== 'object' || value === null) return false
+  const { service, user, password, database, tls } = value as Partial<Record<keyof DoorSecret, unknown>>
+  return [service, user, password, database].every((text) => typeof text === 'string') && isTls(tls)
+}
+
+function isTls(tls: unknown): boolean {
+  if (tls === null) return true
+  if (typeof tls !== 'object') return false
+  const { cert, key } = tls as { cert?: unknown; key?: unknown }
+  return typeof cert === 'string' && typeof key === 'string'
+}

@@ -1,0 +1,197 @@
+/**
+ * The whole door: the routes of the current table, each with its listener, and the one tick that moves everything that
+ * depends on time. A new table is taken whole. Routes that are in both tables keep their listener, their targets and their
+ * connections; a change of one target never touches what is open on another.
+ */
+
+import type { SessionTally } from '../core/replicated/session-counts.ts'
+import type { Route, RouteCounters, RoutingTable } from '../core/routing.ts'
+import type { Cancel, Clock } from '../lib/clock.ts'
+import type { Random } from '../lib/random.ts'
+import { sameItems } from '../lib/same.ts'
+import type { SecretOf } from './balancer-secrets.ts'
+import { HoldSpace } from './hold.ts'
+import { httpServer } from './http/http-listener.ts'
+import { RetryBudget } from './http/retry.ts'
+import { Listener } from './listening-socket.ts'
+import { type BalancerShared, highestTerms, LiveRoute, routeKey } from './live-route.ts'
+import { LoopWatch } from './loop-watch.ts'
+import { Cancels } from './postgres/cancel-keys.ts'
+import { postgresServer } from './postgres/postgres-listener.ts'
+import { tcpServer } from './tcp/tcp-listener.ts'
+import type { Verdict } from './verdict.ts'
+
+export interface DoorEvents {
+  onListening(route: Route): void
+  onListenFailed(route: Route, code: string, message: string): void
+  onVerdict(service: string, targetId: string, verdict: Verdict, why: string): void
+  onSessions(tally: SessionTally): void
+  onAhead(places: readonly string[]): void
+}
+
+/** How often the door looks at its clock while requests are open: fine enough for waits of 100 ms. */
+export const TICK_MS = 50
+/** And while nobody is there. Half of the usual time between two probes, so that many are asked at one waking. */
+export const QUIET_TICK_MS = 125
+/** How long open requests may take to end when the door is drained. */
+export const DRAIN_MS = 10_000
+
+const SERVERS = { http: httpServer, tcp: tcpServer, postgres: postgresServer } as const
+
+interface Open {
+  readonly entrance: LiveRoute
+  readonly listener: Listener
+}
+
+export class Balancer {
+  readonly #clock: Clock
+  readonly #events: DoorEvents
+  readonly #house: BalancerShared
+  readonly #open = new Map<string, Open>()
+  /** Routes that are in the table no more, with connections that still end. */
+  readonly #ending = new Set<Open>()
+  #version = 0
+  #terms: Readonly<Record<string, number>> = {}
+  #cancelTick: Cancel
+  #draining = false
+  #ahead: readonly string[] = []
+
+  constructor(clock: Clock, random: Random, events: DoorEvents, secretOf: SecretOf = () => null) {
+    this.#clock = clock
+    this.#events = events
+    this.#house = {
+      clock,
+      random,
+      loop: new LoopWatch(clock.mono(), TICK_MS),
+      holdSpace: new HoldSpace(),
+      budget: new RetryBudget(),
+      secretOf,
+      cancels: new Cancels(),
+      onVerdict: (service, { spec, belief }) => events.onVerdict(service, spec.id, belief.verdict, belief.why),
+      onSessions: (tally) => events.onSessions(tally),
+    }
+    this.#cancelTick = clock.after(TICK_MS, () => this.#tick())
+  }
+
+  get version(): number {
+    return this.#version
+  }
+
+  get highestTerms(): Readonly<Record<string, number>> {
+    return this.#terms
+  }
+
+  /** Terms that were seen before this process began. */
+  recallTerms(terms: Readonly<Record<string, number>>): void {
+    this.#terms = { ...terms, ...this.#terms }
+  }
+
+  /** False when it is not newer than the one in use. */
+  apply(table: RoutingTable): boolean {
+    if (table.version <= this.#version || this.#draining) return false
+    this.#version = table.version
+    this.#terms = highestTerms(table, this.#terms)
+    const wanted = new Map(table.routes.map((route) => [routeKey(route), route]))
+    for (const [key, open] of this.#open) {
+      if (!wanted.has(key)) this.#end(key, open)
+    }
+    for (const [key, route] of wanted) {
+      const open = this.#open.get(key)
+      const term = this.#terms[route.service] ?? 0
+      if (open) open.entrance.update(route, term)
+      else this.#open.set(key, this.#begin(route, term))
+    }
+    return true
+  }
+
+  report(): RouteCounters[] {
+    return [...this.#open.values()].map(({ entrance }) => entrance.report())
+  }
+
+  /** What every listener and target is at now, for an agent that has just connected. */
+  retell(): void {
+    this.#events.onAhead(this.#ahead)
+    for (const { entrance, listener } of this.#open.values()) {
+      const { route } = entrance
+      if (listener.listening) this.#events.onListening(route)
+      else if (listener.failure) this.#events.onListenFailed(route, listener.failure.code, listener.failure.message)
+      for (const { spec, belief } of entrance.targets) {
+        this.#events.onVerdict(route.service, spec.id, belief.verdict, belief.why)
+      }
+    }
+  }
+
+  /** Accepts nothing more; resolves when everything open has ended, or was cut after ten seconds. */
+  async drain(): Promise<void> {
+    this.#draining = true
+    for (const [key, open] of this.#open) this.#end(key, open)
+    const untilMs = this.#clock.mono() + DRAIN_MS
+    while (this.#ending.size > 0 && this.#clock.mono() < untilMs) {
+      await new Promise<void>((resolve) => this.#clock.after(TICK_MS, resolve))
+    }
+    this.cutAll()
+  }
+
+  /** Ends everything now. */
+  cutAll(): void {
+    this.#draining = true
+    for (const [key, open] of this.#open) this.#end(key, open)
+    for (const open of this.#ending) this.#shut(open)
+    this.#cancelTick()
+  }
+
+  #begin(route: Route, highestTerm: number): Open {
+    const entrance = new LiveRoute(this.#house, route, highestTerm)
+    const front = SERVERS[route.protocol](entrance)
+    const listener = new Listener(front, route, this.#clock, {
+      onListening: () => this.#events.onListening(route),
+      onFailed: (code, message) => this.#events.onListenFailed(route, code, message),
+    })
+    return { entrance, listener }
+  }
+
+  #end(key: string, open: Open): void {
+    this.#open.delete(key)
+    this.#ending.add(open)
+    open.listener.close()
+  }
+
+  #shut(open: Open): void {
+    this.#ending.delete(open)
+    open.listener.front.cutAll()
+    open.entrance.close()
+  }
+
+  #tick(): void {
+    const now = this.#clock.mono()
+    const nextInMs = this.#quiet() ? QUIET_TICK_MS : TICK_MS
+    this.#house.loop.tick(now, nextInMs)
+    for (const { entrance, listener } of this.#open.values()) {
+      entrance.tick(now)
+      listener.front.tick?.(now)
+    }
+    this.#tellAhead()
+    for (const open of this.#ending) {
+      open.entrance.tick(now)
+      open.listener.front.wind()
+      if (open.listener.front.open === 0) this.#shut(open)
+    }
+    this.#cancelTick = this.#clock.after(nextInMs, () => this.#tick())
+  }
+
+  #tellAhead(): void {
+    const places = [...this.#open.values()].flatMap(({ entrance, listener }) => {
+      const node = listener.front.ahead
+      return node === undefined ? [] : `${entrance.route.service}@${node}`
+    })
+    if (sameItems(places, this.#ahead)) return
+    this.#ahead = places
+    this.#events.onAhead(places)
+  }
+
+  #quiet(): boolean {
+    if (this.#ending.size > 0) return false
+    for (const { entrance } of this.#open.values()) if (entrance.counters.open > 0) return false
+    return true
+  }
+}

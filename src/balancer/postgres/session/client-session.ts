@@ -1,0 +1,300 @@
+/**
+ * One client's way through the door, from its first byte to its last.
+ *
+ *     opening    it says who it is (startup-phase.ts)
+ *     seeking    no server has it: one is chosen, or it is held until one can be (server-search.ts)
+ *     login      its login is relayed; the server alone decides who enters
+ *     open       chunks are relayed; an idle session whose server is lost, or leaves, goes back to seeking and comes out
+ *                open, on another server, with all that it had (pre-login.ts, server-login.ts, restore-state.ts)
+ *     over
+ *
+ * The invariant: a byte of the client that was written to a server is never written to another one. What arrives while
+ * no server has the session waits here, unread, and has been sent nowhere. So nothing is ever executed twice, and what is
+ * told to the client about a statement that was under way is the truth: nobody knows.
+ */
+import type { Socket } from 'node:net'
+import type { CutReason } from '../../../core/replicated/session-counts.ts'
+import type { LiveRoute } from '../../live-route.ts'
+import type { Cancellable, ClientKey } from '../cancel-keys.ts'
+import { int32, message, TERMINATE } from '../messages.ts'
+import { cutResponse, protocolViolation, unavailable } from '../protocol-errors.ts'
+import type { Place } from '../verifiers.ts'
+import { ClientConnection } from './client-connection.ts'
+import { ClientMessages, type ClientSideEvents } from './client-messages.ts'
+import { HoldTimer } from './hold-timer.ts'
+import { LoginRefusals } from './login-refusals.ts'
+import { type Landed, PortableSession } from './portable-session.ts'
+import { type BackendEvents, ServerConnection } from './server-connection.ts'
+import { ServerMessages, type ServerSideEvents } from './server-messages.ts'
+import { type SearchEvents, ServerSearch } from './server-search.ts'
+import type { SessionContext } from './session-context.ts'
+import type { Opened } from './startup-phase.ts'
+
+type Phase = 'seeking' | 'login' | 'open' | 'over'
+
+export class ClientSession implements Cancellable, SearchEvents, BackendEvents, ClientSideEvents, ServerSideEvents {
+  readonly #around: SessionContext
+  readonly #entrance: LiveRoute
+  readonly #client: ClientConnection
+  readonly #search: ServerSearch
+  readonly #absence: HoldTimer
+  readonly #portable: PortableSession
+  readonly #clientSide: ClientMessages
+  readonly #serverSide: ServerMessages
+  #phase: Phase = 'seeking'
+  #backend: ServerConnection | undefined
+  #arrival: { cancel(): void } | undefined
+  #clientKey: ClientKey | undefined
+  /** The server is being asked what the session has. */
+  #asking = false
+  readonly #putOff = new LoginRefusals()
+  /** The client has the beginning of a message whose end will not come: nothing else can be said to it. */
+  #isTorn = false
+
+  readonly #onClientData = (chunk: Buffer): void => {
+    if (this.#phase === 'open') this.#leaveIfDue()
+    const isRelayed = this.#phase === 'login' || (this.#phase === 'open' && !this.#asking)
+    if (isRelayed) return this.#clientSide.reader.feed(chunk)
+    this.#client.keep(chunk)
+    this.#absence.tell(this.#client, this.#entrance.route.service)
+  }
+
+  constructor(around: SessionContext, opened: Opened) {
+    this.#around = around
+    this.#entrance = around.entrance
+    this.#portable = new PortableSession(opened, around.verifiers, around.entrance)
+    this.#search = new ServerSearch(around.entrance, this)
+    this.#clientSide = new ClientMessages(this.#portable.state, this.#portable.overheard, this)
+    this.#serverSide = new ServerMessages(this.#portable.state, this.#portable.overheard, this)
+    const { clock } = this.#entrance.house
+    this.#absence = new HoldTimer(clock, around.tally)
+    this.#client = new ClientConnection(opened.client, clock, this.#onClientData, () => this.#backend?.resume())
+    if (opened.rest.length > 0) this.#client.keep(opened.rest)
+  }
+
+  start(): void {
+    this.#search.begin()
+  }
+
+  get entered(): boolean {
+    return this.#serverSide.entered
+  }
+
+  /** What it has, while it works at a server: it may log in elsewhere ahead. */
+  get working(): PortableSession | undefined {
+    return this.#phase === 'open' ? this.#portable : undefined
+  }
+
+  backend(): ReturnType<Cancellable['backend']> {
+    const [backend, spec] = [this.#backend, this.#search.target?.spec]
+    return backend && spec && { host: spec.host, port: spec.port, pid: backend.pid, key: backend.key }
+  }
+
+  /** The client is gone, or the door closes. */
+  end(): void {
+    if (this.#phase === 'over') return
+    this.#absence.left()
+    this.#backend?.close()
+    this.#over()
+  }
+
+  toServer(bytes: Buffer): void {
+    // A login during which the client has said anything cannot be begun anew at another server.
+    if (this.#phase === 'login') this.#serverSide.silent = false
+    if (this.#backend?.write(bytes) === false) this.#client.pause()
+  }
+
+  onBackendDrained(): void {
+    this.#client.resume()
+  }
+
+  onClientMalformed(): void {
+    this.#client.end(protocolViolation('invalid frontend message'))
+    this.end()
+  }
+
+  onReached(socket: Socket): void {
+    if (!this.entered) {
+      this.#phase = 'login'
+      this.#backend = new ServerConnection(socket, this.#serverSide.listen(), this)
+      this.#backend.write(this.#portable.startup)
+      this.#client.readKept()
+      return
+    }
+    const place = this.#search.target?.spec
+    if (!place) return void socket.destroy()
+    this.#arrival = this.#portable.arrive(socket, place, this.#onLanded)
+  }
+
+  onChosen(place: Place): boolean {
+    const arrival = this.entered ? this.#portable.ahead.take(place) : undefined
+    this.#arrival = arrival
+    if (arrival) this.#portable.goOn(arrival, this.#onLanded)
+    return arrival !== undefined
+  }
+
+  readonly #onLanded: Landed = (result, key, socket) => {
+    this.#arrival = undefined
+    if (result.kind === 'not-yet') return this.#search.unsuitable()
+    if (result.kind === 'refused') return this.#cut(result.reason)
+    // The server itself is well and ended this one session, so somebody wanted that: pg_terminate_backend.
+    if (this.#serverSide.farewell && this.#search.isStraightBack) {
+      socket.end(TERMINATE)
+      return this.#dismiss(this.#serverSide.farewell)
+    }
+    const { reader, parameters, early } = result
+    this.#backend = Object.assign(new ServerConnection(socket, this.#serverSide.listen(reader), this), key)
+    this.#phase = 'open'
+    this.#search.settled()
+    this.#absence.end()
+    for (const bytes of [...this.#portable.differences(parameters), ...early]) this.#client.write(bytes)
+    this.#client.readKept()
+  }
+
+  onUnfound(why: 'hold-expired' | 'hold-full'): void {
+    if (this.entered) return this.#cut(why)
+    this.#refuse(this.#putOff.words ?? unavailable(this.#entrance.route.service, why))
+  }
+
+  onTargetLost(): void {
+    const arrival = this.#arrival
+    this.#arrival = undefined
+    arrival?.cancel()
+    if (arrival) return this.#search.unsuitable()
+    this.#backend?.cut()
+    this.onBackendGone()
+  }
+
+  onTargetLeaves(): void {
+    if (this.#phase === 'open') this.#leaveIfDue()
+  }
+
+  toClient(bytes: Buffer): void {
+    if (!this.#client.write(bytes)) this.#backend?.pause()
+  }
+
+  onKey(pid: number, key: Buffer): Buffer {
+    const { route } = this.#entrance
+    this.#clientKey ??= this.#around.cancels.enter(this, route)
+    if (this.#backend) Object.assign(this.#backend, { pid, key })
+    return message('K', int32(this.#clientKey.pid), this.#clientKey.key)
+  }
+
+  onEntered(): void {
+    this.#phase = 'open'
+    this.#search.settled()
+    const place = this.#search.target?.spec
+    if (place) this.#portable.entered(place)
+    this.#around.tally.entered(place?.term ?? 0)
+  }
+
+  onIdle(): void {
+    if (this.#portable.isReplication || this.#clientSide.terminated) return
+    if (this.#portable.state.unsure || this.#portable.ahead.wantsRehearsal) this.#ask()
+    else this.#leaveIfDue()
+  }
+
+  onLoginPutOff(bytes: Buffer, how: 'soon' | 'perhaps'): boolean {
+    if (!this.#putOff.tryAgain(bytes, how, this.#entrance.house.clock.mono())) return false
+    this.#dropBackend()
+    this.#phase = 'seeking'
+    this.#search.unsuitable()
+    return true
+  }
+
+  readOnlyBecause(): string | null {
+    return this.#entrance.route.readOnly
+  }
+
+  onServerMalformed(): void {
+    this.#dropBackend()
+    this.#cut('in-statement')
+  }
+
+  onBackendGone(): void {
+    this.#isTorn = this.#backend?.reader.between === false
+    this.#backend = undefined
+    this.#asking = false
+    if (this.#phase === 'over') return
+    if (this.#clientSide.terminated) return this.#dismiss()
+    if (!this.entered) return this.#loginBroken()
+    if (this.#serverSide.saidFarewell && this.#portable.state.quiet) return this.#dismiss()
+    const obstacle = this.#isTorn ? 'in-statement' : this.#portable.obstacle
+    return obstacle === undefined ? this.#move() : this.#cut(obstacle)
+  }
+
+  #loginBroken(): void {
+    if (this.#serverSide.silent) {
+      this.#phase = 'seeking'
+      this.#search.unsuitable()
+      return
+    }
+    this.#refuse(unavailable(this.#entrance.route.service, 'lost'))
+  }
+
+  #refuse(words: Buffer | 'torn' | undefined): void {
+    this.#entrance.counters.failed += 1
+    this.#client.end(words)
+    this.#over()
+  }
+
+  /** Asks once more before: exact, whatever happened in the session. */
+  #leaveIfDue(): void {
+    if (!this.#portable.state.idle || !this.#search.isDue(this.#portable)) return
+    return this.#portable.state.isKnown ? this.#leave() : this.#ask()
+  }
+
+  #leave(): void {
+    this.#backend?.close(TERMINATE)
+    this.onBackendGone()
+  }
+
+  #ask(): void {
+    if (this.#asking || !this.#backend || this.#portable.isReplication) return
+    this.#asking = true
+    this.#portable.ahead.wantsRehearsal = false
+    this.#serverSide.expectAnswer()
+    this.#backend.write(this.#portable.question())
+  }
+
+  onAnswer(rows: readonly (readonly (string | null)[])[] | undefined): void {
+    this.#asking = false
+    this.#portable.answered(rows)
+    return this.#search.isDue(this.#portable) ? this.#leave() : this.#client.readKept()
+  }
+
+  #move(): void {
+    this.#phase = 'seeking'
+    this.#absence.begin()
+    this.#absence.tell(this.#client, this.#entrance.route.service)
+    this.#search.begin()
+  }
+
+  #dropBackend(): void {
+    this.#backend?.cut()
+    this.#backend = undefined
+  }
+
+  #cut(reason: CutReason): void {
+    if (this.#phase === 'over') return
+    this.#absence.cut(reason)
+    const lastWords = this.#serverSide.saidFarewell ? undefined : cutResponse(this.#entrance.route.service, reason)
+    this.#refuse(this.#isTorn ? 'torn' : lastWords)
+  }
+
+  /** The server ended this session and no other. */
+  #dismiss(itsWords?: Buffer): void {
+    this.#absence.left()
+    this.#client.end(itsWords)
+    this.#over()
+  }
+
+  #over(): void {
+    this.#phase = 'over'
+    this.#portable.ahead.drop()
+    this.#arrival?.cancel()
+    this.#backend = undefined
+    this.#search.end()
+    if (this.#clientKey) this.#around.cancels.leave(this.#clientKey)
+  }
+}

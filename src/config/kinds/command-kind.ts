@@ -1,0 +1,61 @@
+/** `command()`: any other process: a worker without a door, or a server behind a front door that speaks TCP. */
+import { z } from 'zod'
+import { processTraits } from '../../drivers/process/options.ts'
+import * as v from '../schema/vocabulary.ts'
+import type { CommandOptions } from '../service-options.ts'
+import type { Kind } from './kind.ts'
+import { checkProcess, compileProcess, processEndpoints } from './process-options.ts'
+import { execCheck, processShape } from './process-shape.ts'
+
+const checkShape = {
+  exec: v.option(v.run, { ...execCheck, default: 'none' }),
+  http: v.option(v.urlPath, {
+    means: "A path asked at the instance's own HOST and PORT; 2xx and 3xx are healthy.",
+    default: 'none',
+    turn: 'For a program that serves HTTP for this purpose only.',
+    breaks: 'A program that does not listen at HOST and PORT is never healthy.',
+  }),
+}
+
+const schema = z
+  .strictObject({
+    listen: v.option(v.port, {
+      means:
+        'The port that clients connect to over TCP, the same on every node; without it the service has no front door.',
+      default: 'none',
+      turn: 'Write it when anybody connects to the program.',
+      breaks: 'Taken by another program: the front door of that node does not open and says so.',
+    }),
+    check: v.option(v.group(checkShape, 'a check', "{ exec: './healthy.sh' } or { http: '/healthz' }"), {
+      means: 'How to find out whether an instance is healthy; all that is given must pass.',
+      default: 'an instance is healthy when it runs',
+      turn: 'Always, if the program can hang without ending.',
+      breaks: 'Without it a hung program looks healthy.',
+    }),
+    ...processShape,
+  })
+  .register(v.words, {
+    what: 'options of command()',
+    write: "an object, such as { run: 'node worker.js' }",
+  }) satisfies z.ZodType<CommandOptions>
+
+export const commandKind: Kind<CommandOptions> = {
+  name: 'command',
+  schema,
+  traits: (options) => processTraits(options.redundancy ?? 'active-active'),
+  check(path, options, findings) {
+    checkProcess(path, options, findings)
+    if (options.check !== undefined && Object.keys(options.check).length === 0) {
+      findings.complain(
+        `${path}.check`,
+        'says nothing to check',
+        "{ exec: './healthy.sh' } or { http: '/healthz' }, or leave it out",
+      )
+    }
+  },
+  endpoints: (options) => processEndpoints('tcp', options),
+  ownPorts: ({ port }) => (port === undefined ? [] : [{ option: 'port', port }]),
+  standby: (options) => options.standby ?? 'cold',
+  compile: ({ check, ...options }, folder) =>
+    compileProcess(options, { http: check?.http ?? null, exec: check?.exec ?? null }, folder),
+}

@@ -1,0 +1,47 @@
+/** `http()`: a process that answers HTTP, behind a front door that speaks HTTP. */
+import { z } from 'zod'
+import { processTraits } from '../../drivers/process/options.ts'
+import * as v from '../schema/vocabulary.ts'
+import type { HttpOptions } from '../service-options.ts'
+import type { Kind } from './kind.ts'
+import { checkProcess, compileProcess, processEndpoints } from './process-options.ts'
+import { execCheck, processShape } from './process-shape.ts'
+
+const schema = z
+  .strictObject({
+    listen: v.required(v.port, {
+      means: 'The port that clients connect to, the same on every node.',
+      turn: 'Any port that is free on every node; below 1024 agents need the right to listen there.',
+      breaks: 'Taken by another program: the front door of that node does not open and says so.',
+    }),
+    healthy: v.option(v.urlPath, {
+      means:
+        'The path that is asked to find out whether an instance is healthy: 2xx and 3xx are, anything else is not.',
+      default: "'/'",
+      turn: 'A path whose answer does a little of the real work.',
+      breaks: 'One that needs a database makes every instance unhealthy when the database fails over.',
+    }),
+    check: v.option(v.group({ exec: v.required(v.run, execCheck) }, 'a check', "{ exec: './healthy.sh' }"), {
+      means: 'A further health check, which must pass as well.',
+      default: 'none',
+      turn: 'For what cannot be asked over HTTP.',
+      breaks: 'It runs every `probeEvery`: an expensive one is a load of its own.',
+    }),
+    ...processShape,
+  })
+  .register(v.words, {
+    what: 'options of http()',
+    write: "an object, such as { run: 'node server.js', listen: 8080 }",
+  }) satisfies z.ZodType<HttpOptions>
+
+export const httpKind: Kind<HttpOptions> = {
+  name: 'http',
+  schema,
+  traits: (options) => processTraits(options.redundancy ?? 'active-active'),
+  check: checkProcess,
+  endpoints: (options) => processEndpoints('http', options),
+  ownPorts: ({ port }) => (port === undefined ? [] : [{ option: 'port', port }]),
+  standby: (options) => options.standby ?? 'cold',
+  compile: (options, folder) =>
+    compileProcess(options, { http: options.healthy ?? '/', exec: options.check?.exec ?? null }, folder),
+}

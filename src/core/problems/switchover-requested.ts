@@ -1,0 +1,55 @@
+/**
+ * The lead is to move on purpose: somebody asked for a switchover, or the primary's node is drained. The primary ends its
+ * instance in order and gives up the lead, naming who comes next; the successor takes it as after any failover. Each turn
+ * does the one step that the state asks for, so an agent that is restarted half way goes on where it was. What can no
+ * longer be done is called off while the old primary still leads.
+ */
+import { bestOther } from '../election.ts'
+import type { NodeName, ServiceSpec } from '../model.ts'
+import type { Rule } from '../rule-names.ts'
+import { calledOff } from '../switchover-check.ts'
+import { holdsLead, isDrained, leadOf, localInstance, recordOf, type View } from '../view.ts'
+import { forEachUnreplicated, type Problem } from './problem.ts'
+
+export const switchoverRequested = forEachUnreplicated((view, service) => {
+  const { switchover } = recordOf(view, service.name)
+  if (!switchover || !holdsLead(view, service.name)) return undefined
+  const refusal = localInstance(view, service.name).state === 'running' ? calledOff(view, service) : undefined
+  if (refusal === undefined) {
+    return handOver(
+      view,
+      service,
+      'switchover-requested',
+      switchover.to,
+      `a switchover of ${service.name} to ${switchover.to} was asked for`,
+    )
+  }
+  return {
+    rule: 'switchover-called-off',
+    service: service.name,
+    evidence: 'first-hand',
+    why: `the switchover of ${service.name} to ${switchover.to} is called off: ${refusal}`,
+    steps: [{ kind: 'call-off', service: service.name, id: switchover.id }],
+  }
+})
+
+export const primaryDrained = forEachUnreplicated((view, service) => {
+  if (!isDrained(view, view.self) || !holdsLead(view, service.name)) return undefined
+  const to = bestOther(view, service, view.self)
+  if (to !== undefined) {
+    return handOver(view, service, 'node-drained', to, `${view.self} is drained: ${service.name} moves to ${to}`)
+  }
+  const why = `${view.self} is drained, but no other node can lead ${service.name}: it stays`
+  return { rule: 'node-drained', service: service.name, evidence: 'inferred', why, steps: [] }
+})
+
+function handOver(view: View, { name }: ServiceSpec, rule: Rule, to: NodeName, why: string): Problem | undefined {
+  const instance = localInstance(view, name)
+  const found = (steps: Problem['steps']): Problem => ({ rule, service: name, evidence: 'first-hand', why, steps })
+  if (!view.store.reachable) return found([]) // nothing ends here that could not be handed over
+  if (instance.state !== 'stopped') return found([{ kind: 'stop', service: name }])
+  const term = leadOf(view, name)?.term ?? 0
+  if (instance.term !== term) return undefined // the lead is new here: let it start first
+  const vacancy = { rule, why, by: view.self, noticedAt: view.wall, successor: to }
+  return found([{ kind: 'give-up-lead', service: name, term, vacancy }])
+}

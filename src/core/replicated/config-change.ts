@@ -1,0 +1,124 @@
+/**
+ * The primary keeps its rule in step with the standbys that there are, one member or one count at a time:
+ *
+ *     1. record [old, new]    from now on a fence has to beat both
+ *     2. the server           its setting first, then the new rule's row, durable under the new setting
+ *     3. record [new]         what was acknowledged under the old rule comes before that row, so the new quorum has it
+ *
+ * A standby comes in when it follows and has caught up. It goes out when it has been away for `lostAfterMs`, and never
+ * because somebody merely thinks it dead: lowering the quorum is a decision like any other, on the record before the server
+ * hears of it, because it lets go at once of everybody who waits. The last one goes out only with `degrade: run-alone`.
+ * When a standby is lost while a change waits for it, the next step is recorded on top of that change, which stays to be beaten.
+ */
+
+import type { NodeName, ServiceSpec } from '../model.ts'
+import { forEachReplicated, type Problem } from '../problems/problem.ts'
+import { instanceOn, localInstance, nodeState, type View } from '../view.ts'
+import { defaultK, sameConfig, stepTowards } from './quorum.ts'
+import type { QuorumConfig } from './quorum-config.ts'
+import {
+  leadsIn,
+  newestConfig,
+  placedReplicas,
+  type ReplicatedRecord,
+  replicaOn,
+  replicatedRecord,
+  replicationOf,
+} from './replica-facts.ts'
+
+/** What a standby may still have to receive when it comes in: it must have all of it before the new rule is durable. */
+const CLOSE_BYTES = 16 * 1_048_576
+
+export const configChange = forEachReplicated((view, service) => {
+  const record = replicatedRecord(view, service)
+  if (!record || !view.store.reachable || view.local.stopping) return undefined
+  const rule = newestConfig(record)
+  const { phase, rules } = record.replica
+  if (rule.term !== record.term || rule.primary !== view.self || (phase !== 'serving' && phase !== 'promoting'))
+    return undefined
+  const instance = localInstance(view, service.name)
+  if (!leadsIn(instance, rule.term)) return undefined
+  const isUnderWay = rules.length > 1 && rules.at(-2)?.term === rule.term
+  if (isUnderWay && !isStuck(view, service, rule)) return goOn(view, service, record)
+  const next = stepTowards(rule, ...wanted(view, service, rule))
+  if (!next) return isUnderWay ? goOn(view, service, record) : awaySentence(view, service, rule)
+  const what = `the rule of ${service.name} changes from ${ruleText(rule)} to ${ruleText(next)}`
+  const { revision, ...kept } = record
+  const changed = { ...kept, replica: { ...record.replica, rules: [...rules, next] } }
+  return {
+    rule: next.members.length < rule.members.length || next.k < rule.k ? 'standby-lost' : 'standby-added',
+    service: service.name,
+    evidence: 'inferred',
+    why: what,
+    told: 'not',
+    steps: [{ kind: 'record', service: service.name, what, record: changed, revision }],
+  }
+})
+
+/** A change that whoever is left can never confirm: the next step goes on the record beside it, and a fence has to beat all. */
+function isStuck(view: View, service: ServiceSpec, rule: QuorumConfig): boolean {
+  const { replica } = localInstance(view, service.name)
+  const away = rule.members.filter((node) => isGone(view, service, node))
+  return !sameConfig(replica?.rule, rule) && away.length > 0 && rule.members.length - away.length < rule.k
+}
+
+/** On the record it stands: now the server, and when that is done, the record without the older rules. */
+function goOn(view: View, service: ServiceSpec, record: ReplicatedRecord): Problem | undefined {
+  const rule = newestConfig(record)
+  const { replica } = localInstance(view, service.name)
+  const what = `the rule of ${service.name} is ${ruleText(rule)}`
+  const found = (steps: Problem['steps']): Problem => {
+    return { rule: 'rule-change', service: service.name, evidence: 'first-hand', why: what, told: 'not', steps }
+  }
+  if (!sameConfig(replica?.rule, rule)) return found([{ kind: 'change-rule', service: service.name, rule }])
+  const { revision } = record
+  const serving = { ...record.replica, phase: 'serving' as const, rules: [rule] }
+  const changed = { term: record.term, primary: view.self, ...(record.switchover && { switchover: record.switchover }) }
+  return found([{ kind: 'record', service: service.name, what, record: { ...changed, replica: serving }, revision }])
+}
+
+function wanted(view: View, service: ServiceSpec, rule: QuorumConfig): [members: NodeName[], k: number] {
+  const placed = placedReplicas(view, service)
+  const { streaming = [] } = localInstance(view, service.name).replica ?? {}
+  const isClose = (node: NodeName) => streaming.some((one) => one.node === node && one.lagBytes <= CLOSE_BYTES)
+  const comesIn = (node: NodeName) => {
+    const replica = replicaOn(view, node, service)
+    return (
+      isClose(node) && replica?.receivingFrom === view.self && !replica.quarantined && nodeState(view, node) === 'alive'
+    )
+  }
+  const staying = rule.members.filter((node) => placed.includes(node) && !isGone(view, service, node))
+  const coming = placed.filter((node) => node !== view.self && !rule.members.includes(node) && comesIn(node))
+  const { k, sync, degrade } = replicationOf(service)
+  const members = [...staying, ...coming]
+  const mayBeAlone = service.instances === 1 || degrade === 'run-alone'
+  if (members.length === 0 && !mayBeAlone) return [[...rule.members], Math.min(1, rule.members.length)]
+  // Before all are in, it asks for no more than half of those that are: one more that is lost must not stop writes. Whoever
+  // wrote down how many are to confirm gets as many as there are.
+  const isWhole = members.length >= service.instances - 1 || sync !== undefined
+  const most = isWhole ? k : Math.max(rule.k, defaultK(members.length + 1))
+  return [members, Math.min(k, most, members.length)]
+}
+
+/** It does not receive, and that is no hiccup: its node is lost, or its own agent says since when it has been down. */
+function isGone(view: View, service: ServiceSpec, node: NodeName): boolean {
+  const { streaming = [] } = localInstance(view, service.name).replica ?? {}
+  if (streaming.some((one) => one.node === node)) return false
+  const state = nodeState(view, node)
+  if (state === 'lost') return true
+  const instance = state === 'alive' ? instanceOn(view, node, service.name) : undefined
+  const { lostAfterMs } = view.cluster.timing
+  return instance?.state === 'stopped' && instance.stateForMs >= lostAfterMs
+}
+
+/** Nothing can be changed for the better, and people should know why writes wait. */
+function awaySentence(view: View, service: ServiceSpec, rule: QuorumConfig): Problem | undefined {
+  const away = rule.members.filter((node) => isGone(view, service, node))
+  if (away.length === 0 || rule.members.length - away.length >= rule.k) return undefined
+  const why = `writes to ${service.name} wait: ${away.join(', ')} cannot confirm them, and ${rule.k} of ${rule.members.join(', ')} must`
+  return { rule: 'standby-lost', service: service.name, evidence: 'inferred', why, steps: [] }
+}
+
+export function ruleText({ members, k }: Pick<QuorumConfig, 'members' | 'k'>): string {
+  return members.length === 0 ? 'nobody' : `${k} of ${members.join(', ')}`
+}

@@ -1,0 +1,63 @@
+/**
+ * Nobody has ever led it: there is no data anywhere that counts. One node wins term 1 by compare-and-swap and makes the first
+ * copy; everybody else copies from it. The first rule names all of them at once, so not one write is acknowledged before it
+ * is on a quorum. The record comes before the data: a node that dies in between finds in it what it was about to do.
+ */
+
+import type { NodeName, ServiceSpec } from '../model.ts'
+import { unmetNeeds } from '../needs.ts'
+import { forEachReplicated } from '../problems/problem.ts'
+import type { ServiceRecord } from '../records.ts'
+import { nodeState, recordOf, type View } from '../view.ts'
+import type { QuorumConfig } from './quorum-config.ts'
+import { placedReplicas, replicaOn, replicationOf } from './replica-facts.ts'
+
+export const databaseNew = forEachReplicated((view, service) => {
+  const record = recordOf(view, service.name)
+  if (record.replica || !view.store.reachable || view.local.stopping) return undefined
+  const placed = placedReplicas(view, service)
+  const alive = placed.filter((node) => nodeState(view, node) === 'alive')
+  const { adopts } = replicationOf(service)
+  const holders = view.cluster.nodes.map(({ name }) => name).filter((node) => replicaOn(view, node, service)?.position)
+  const rank = adopts ? (holders.join() === view.self ? 0 : -1) : alive.indexOf(view.self)
+  const waits = unmetNeeds(view, service)
+  const first = firstRecord(view, service, record.term + 1, placed)
+  const myTurn = rank >= 0 && view.local.startedAgoMs >= (rank + 1) * view.cluster.timing.staggerMs
+  return {
+    rule: 'database-new',
+    service: service.name,
+    evidence: 'inferred',
+    why: `${adopts ? whatIsThere(service, holders) : `${service.name} has no data yet`}${waits.length > 0 ? ` and waits for ${waits.join(', ')}` : ''}`,
+    told: adopts && holders.length !== 1 ? 'once' : 'by-actor',
+    steps:
+      myTurn && waits.length === 0
+        ? [
+            {
+              kind: 'record',
+              service: service.name,
+              what: `${view.self} makes the first copy of ${service.name} in term ${first.term}`,
+              record: first,
+              revision: record.revision,
+            },
+          ]
+        : [],
+  }
+})
+
+function whatIsThere({ name }: ServiceSpec, holders: readonly NodeName[]): string {
+  if (holders.length === 0) return `${name} is to take over data that is there, and no node has any`
+  if (holders.length === 1) return `${name} takes over the data on ${holders.join()}`
+  return `${name} is to take over data that is there, and ${holders.join(' and ')} have some: leave it on one of them`
+}
+
+function firstRecord(view: View, service: ServiceSpec, term: number, placed: readonly NodeName[]): ServiceRecord {
+  const members = placed.filter((node) => node !== view.self).slice(0, Math.max(0, service.instances - 1))
+  const k = Math.min(replicationOf(service).k, members.length)
+  const rule: QuorumConfig = { term, primary: view.self, members, k, id: ruleId(term, view.self, view.wall) }
+  return { term, primary: view.self, replica: { phase: 'promoting', by: view.self, rules: [rule] } }
+}
+
+/** Unique for each promotion, also when terms begin anew because the store was lost. */
+export function ruleId(term: number, node: string, wall: number): string {
+  return `${term}-${node}-${wall.toString(36)}`
+}

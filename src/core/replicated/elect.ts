@@ -1,0 +1,142 @@
+/**
+ * Enough are fenced to beat every rule that may be in force: the furthest of them is to lead. Acts at the first moment that
+ * is safe and does not wait for stragglers. Whoever was asked for or won the term goes first, the others in turn, so it does not
+ * matter whether that node lives; one of them wins the swap, and a later term overtakes all of them.
+ *
+ * The new rule names those who are known to be able to follow. A member that cannot would make a primary that waits for
+ * ever (Vitess, issue 21187); others come in later, one by one.
+ */
+
+import type { NodeName, ServiceSpec } from '../model.ts'
+import { place } from '../placement.ts'
+import { forEachReplicated, type Problem } from '../problems/problem.ts'
+import type { ServiceRecord } from '../records.ts'
+import { isDrained, nodeState, type View } from '../view.ts'
+import { ruleId } from './database-new.ts'
+import { beats, beatsAll, comparePositions, furthest, type Recruited, recruitsNeeded } from './quorum.ts'
+import type { QuorumConfig } from './quorum-config.ts'
+import {
+  newestConfig,
+  type ReplicatedRecord,
+  recruitedIn,
+  replicaOn,
+  replicatedRecord,
+  replicationOf,
+} from './replica-facts.ts'
+
+/** A single copy is led from only when no second one was fenced for so long; and whoever was asked for is waited for. */
+export const OTHERS_WITHIN_MS = 1_000
+const TOLD_AFTER_MS = 500
+
+export const elect = forEachReplicated((view, service) => {
+  const record = replicatedRecord(view, service)
+  if (record?.replica.phase !== 'recruiting' || view.local.stopping) return undefined
+  const fenced = recruitedIn(view, service, record.term)
+  const found = (rule: Problem['rule'], why: string, steps: Problem['steps'], told?: Problem['told']): Problem => {
+    return { rule, service: service.name, evidence: 'inferred', why, steps, ...(told && { told }) }
+  }
+  const missing = record.replica.rules.find((rule) => !beats(fenced, rule))
+  const forMs = view.store.recordForMs[service.name] ?? 0
+  if (missing && forMs < TOLD_AFTER_MS) return undefined // they are being fenced
+  if (missing) return found('no-quorum', whyNot(service, record, fenced, missing), [], 'once')
+  const rule = chosen(view, service, record, fenced)
+  if (typeof rule === 'string') return found('no-second-copy', rule, [], 'once')
+  if (!view.store.reachable || forMs < turnOf(view, record) * view.cluster.timing.staggerMs) return undefined
+  const what = `${rule.primary} is to lead ${service.name} in term ${rule.term} (fenced: ${names(fenced)})`
+  const { revision } = record
+  return found(
+    'elect',
+    what,
+    [{ kind: 'record', service: service.name, what, record: promoting(record, rule), revision }],
+    'not',
+  )
+})
+
+function promoting({ vacancy, replica }: ReplicatedRecord, rule: QuorumConfig): ServiceRecord {
+  const { term, primary } = rule
+  const next = { phase: 'promoting' as const, by: replica.by, rules: [...replica.rules, rule] }
+  return { term, primary, ...(vacancy && { vacancy }), replica: next }
+}
+
+/** The rule of the new term, or a sentence: why nobody is chosen yet. */
+function chosen(
+  view: View,
+  service: ServiceSpec,
+  record: ReplicatedRecord,
+  fenced: readonly Recruited[],
+): QuorumConfig | string {
+  const waits = (view.store.recordForMs[service.name] ?? 0) < OTHERS_WITHIN_MS
+  const { successor } = record.vacancy ?? {}
+  const best =
+    [...furthest(votersOf(view, record, fenced))].sort((a, b) => preference(view, service, record, a, b))[0]?.node ??
+    view.self
+  if (successor !== undefined && best !== successor && waits && nodeState(view, successor) === 'alive')
+    return `${successor} is waited for, which was asked to lead ${service.name}`
+  const members = followers(view, service, fenced, best)
+  const { k, degrade } = replicationOf(service)
+  if (members.length === 0 && service.instances > 1) {
+    const alone = `${best} has the only copy of ${service.name} that can be reached`
+    if (degrade === 'block') return `${alone}: no write is acknowledged before there is a second one (degrade: block)`
+    if (waits) return `${alone}: a second one is waited for`
+  }
+  const id = ruleId(record.term, best, view.wall)
+  return { term: record.term, primary: best, members, k: Math.min(k, members.length), id }
+}
+
+/**
+ * Who failed, or is to be emptied, does not lead if the others know enough without it. Its log may be the longest: what is
+ * only there was promised to nobody.
+ */
+function votersOf(view: View, record: ReplicatedRecord, fenced: readonly Recruited[]): readonly Recruited[] {
+  const fit = fenced.filter(({ node }) => node !== newestConfig(record).primary && !isDrained(view, node))
+  return beatsAll(fit, record.replica.rules) ? fit : fenced
+}
+
+/** Whose log may go on where the new primary's is; others only when there are none. */
+function followers(view: View, service: ServiceSpec, fenced: readonly Recruited[], primary: NodeName): NodeName[] {
+  const lead = fenced.find(({ node }) => node === primary)
+  const all = fenced.filter(({ node }) => node !== primary)
+  const staying = all.filter(({ node }) => !isDrained(view, node))
+  const others = staying.length > 0 ? staying : all // a copy that is to go is better than none
+  const straight = others.filter(
+    ({ position }) => lead && position.term === lead.position.term && comparePositions(position, lead.position) <= 0,
+  )
+  const wanted = Math.min(replicationOf(service).k, others.length)
+  return (straight.length >= wanted ? straight : others).map(({ node }) => node)
+}
+
+/** Among equals: who was asked for, who is not drained, who has least to replay, and then as placed. */
+function preference(view: View, service: ServiceSpec, record: ReplicatedRecord, a: Recruited, b: Recruited): number {
+  const order = place({ ...service, instances: view.cluster.nodes.length }, view.cluster.nodes)
+  const asked = ({ node }: Recruited) => Number(record.vacancy?.successor === node)
+  const drained = ({ node }: Recruited) => Number(isDrained(view, node))
+  const lag = ({ node }: Recruited) => replicaOn(view, node, service)?.replayLagBytes ?? 0
+  return (
+    asked(b) - asked(a) || drained(a) - drained(b) || lag(a) - lag(b) || order.indexOf(a.node) - order.indexOf(b.node)
+  )
+}
+
+/** A former primary that won the term to hand over is still being started as a copy when the one it asked for is ready. */
+function turnOf(view: View, { vacancy, replica }: ReplicatedRecord): number {
+  const alive = view.cluster.nodes.map(({ name }) => name).filter((node) => nodeState(view, node) === 'alive')
+  const first = [vacancy?.successor, replica.by].find((node) => node !== undefined && alive.includes(node))
+  return [...alive].sort((a, b) => Number(b === first) - Number(a === first)).indexOf(view.self)
+}
+
+function whyNot(
+  service: ServiceSpec,
+  { term }: ReplicatedRecord,
+  fenced: readonly Recruited[],
+  rule: QuorumConfig,
+): string {
+  const among = rule.members.filter((member) => fenced.some(({ node }) => node === member))
+  const needed = `${recruitsNeeded(rule)} of ${rule.members.join(', ') || 'no standbys'}, or ${rule.primary}`
+  return (
+    `${service.name} has no primary: term ${term} needs ${needed}, and ${among.length} can be reached; ` +
+    'standbys go on answering reads; bring one of the others back'
+  )
+}
+
+function names(fenced: readonly Recruited[]): string {
+  return fenced.map(({ node }) => node).join(', ')
+}

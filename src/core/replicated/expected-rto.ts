@@ -1,0 +1,45 @@
+/**
+ * How long a replicated service would be away if its primary failed now. An estimate for people, and nothing is decided by it.
+ * What changes from moment to moment is how much the best standby still has to replay before it can be promoted; what is
+ * added to that was measured (docs/performance.md): noticing, fencing, promoting and the first confirmed write.
+ */
+
+import type { ServiceSpec } from '../model.ts'
+import type { View } from '../view.ts'
+import { candidatesIn } from './candidates.ts'
+import { couldBeat, newestConfig, replicaOn, replicatedRecord } from './replica-facts.ts'
+
+export interface ExpectedRto {
+  readonly ifPrimaryDiesMs: number | null
+  readonly ifNodeIsLostMs: number | null
+  readonly why: string
+}
+
+/** From a death that was seen to the first confirmed write, on a machine with something else to do. */
+export const TAKEOVER_MS = 400
+/** Replay is done by one process; what it manages depends on what was written. A careful figure for small random updates. */
+const REPLAY_BYTES_PER_MS = 16_000
+
+/** Undefined for services that have no copies, or none yet. */
+export function expectedRto(view: View, service: ServiceSpec): ExpectedRto | undefined {
+  const record = service.traits.replicates ? replicatedRecord(view, service) : undefined
+  if (!record) return undefined
+  const { primary } = newestConfig(record)
+  const standing = candidatesIn(view, service)
+  const [best] = standing.filter(({ able }) => able)
+  if (!best || !couldBeat(view, service, record.replica.rules, primary)) {
+    const why = best
+      ? 'too few copies are in reach for another to take over'
+      : `no standby could take over now (${standing.map(({ node, why }) => `${node}: ${why}`).join('; ')})`
+    return { ifPrimaryDiesMs: null, ifNodeIsLostMs: null, why }
+  }
+  const lagBytes = replicaOn(view, best.node, service)?.replayLagBytes ?? 0
+  const takeoverMs = TAKEOVER_MS + Math.round(lagBytes / REPLAY_BYTES_PER_MS)
+  const { suspectCeilingMs, heartbeatMs } = view.cluster.timing
+  const silenceMs = suspectCeilingMs + heartbeatMs
+  return {
+    ifPrimaryDiesMs: takeoverMs,
+    ifNodeIsLostMs: takeoverMs + silenceMs,
+    why: `${best.node} would take over, with ${lagBytes} bytes to replay; silence is believed after ${silenceMs} ms`,
+  }
+}

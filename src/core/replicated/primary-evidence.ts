@@ -1,0 +1,110 @@
+/**
+ * Has the primary of a replicated service failed? Three kinds of evidence, from the best to the weakest: its own node saw it
+ * end (`primary-down`), it runs and does not do its work (`primary-unwell`), nobody hears of it any more (`primary-lost`). None
+ * of them has to be right: to be wrong costs one change of primary, because what follows takes the old one's quorum away
+ * before anybody else leads. That is why no timeout here has to be long.
+ */
+
+import { formatDuration } from '../../lib/duration.ts'
+import type { NodeName, ServiceSpec } from '../model.ts'
+import type { Problem } from '../problems/problem.ts'
+import { ownLatenessMs } from '../suspicion.ts'
+import { instanceOn, localInstance, nodeState, recordOf, type View } from '../view.ts'
+import type { QuorumConfig } from './quorum-config.ts'
+import { replicaOn } from './replica-facts.ts'
+
+export interface Failure {
+  readonly rule: 'primary-down' | 'primary-lost' | 'primary-unwell'
+  readonly evidence: Problem['evidence']
+  readonly why: string
+  /** For how long it has been so, as far as this node knows. */
+  readonly forMs: number
+}
+
+/** A server that was ended in order is given so long to be started again by its own node. */
+const BACK_WITHIN_MS = 3_000
+/** A rule that was recorded must be led under within this, or somebody else tries: unreplayed log is what takes longest. */
+const LEADS_WITHIN_MS = 10_000
+
+/** And within this when those who should confirm its row were lost meanwhile: it would wait for them for ever. */
+const CONFIRMED_WITHIN_MS = 2_000
+/** An agent is given so long to be started again while its server serves on. Whoever starts agents waits 5 s at the most. */
+const AGENT_BACK_WITHIN_MS = 10_000
+/** What falls silent within this belongs together: one heartbeat, and half of one for being late. */
+const TOGETHER_MS = 150
+/** A server that lives is heard every 300 ms, give or take the time that it takes to ask (drivers/postgres/server/primary-liveness.ts). */
+const ANSWERS_WITHIN_MS = 250
+/** A stream from a host that is gone ends after its time-out at the latest. */
+const STREAM_ENDS_MS = 3_500
+
+export function failureOf(view: View, service: ServiceSpec, { primary, k }: QuorumConfig): Failure | undefined {
+  const state = nodeState(view, primary)
+  if (state === 'condemned' || state === 'lost')
+    return outlivesItsAgent(view, service, primary) ? undefined : lost(view, service, primary)
+  const instance = instanceOn(view, primary, service.name)
+  if (!instance || state === 'unknown') return undefined
+  const its = `the primary of ${service.name} on ${primary}`
+  const failed = (rule: Failure['rule'], what: string, forMs: number): Failure => {
+    return { rule, evidence: 'first-hand', why: `${its} ${what}`, forMs }
+  }
+  if (instance.state === 'stopped') {
+    const byItself = instance.failures > 0
+    if (!byItself && instance.stateForMs < BACK_WITHIN_MS) return undefined
+    const what = `is down: ${instance.note || 'it has ended'}`
+    return failed('primary-down', what, instance.stateForMs - (byItself ? 0 : BACK_WITHIN_MS))
+  }
+  if (instance.hung) return failed('primary-unwell', `hangs: ${instance.note}`, instance.healthForMs)
+  const { unhealthyForMs, startWithinMs } = service.timing
+  const quorumIsThere = (replicaOn(view, primary, service)?.streaming.length ?? 0) >= k
+  if (instance.health === 'unhealthy' && quorumIsThere && instance.healthForMs >= unhealthyForMs) {
+    const what = `has been unhealthy for more than ${formatDuration(unhealthyForMs)}: ${instance.note}`
+    return failed('primary-unwell', what, instance.healthForMs - unhealthyForMs)
+  }
+  if (instance.state === 'starting' && instance.stateForMs >= startWithinMs) {
+    return failed('primary-unwell', `did not start within ${formatDuration(startWithinMs)}`, instance.stateForMs)
+  }
+  return undefined
+}
+
+/** Are enough of those in reach who must confirm the row of `rule`? The first copy waits for the others, which are made from it. */
+export function canBeConfirmed(view: View, { term, members, k }: QuorumConfig): boolean {
+  return term === 1 || members.filter((member) => nodeState(view, member) === 'alive').length >= k
+}
+
+/** Nobody leads under a rule that was recorded a while ago, or its row cannot become durable: not told first-hand. */
+export function stalledOf(view: View, service: ServiceSpec, rule: QuorumConfig): Failure | undefined {
+  const withinMs = canBeConfirmed(view, rule) ? LEADS_WITHIN_MS : CONFIRMED_WITHIN_MS
+  const forMs = (view.store.recordForMs[service.name] ?? 0) - withinMs
+  if (forMs < 0 || replicaOn(view, rule.primary, service)?.ruleDurable) return undefined
+  const why = `${rule.primary} does not lead ${service.name} ${formatDuration(withinMs)} after it was chosen`
+  return { rule: 'primary-unwell', evidence: 'inferred', why, forMs }
+}
+
+/**
+ * An agent may be dead while its server serves on, and whoever looks after it is about to start another. The standbys hear
+ * the server itself, so as long as this one does, after the agent fell silent, nothing is lost; only that nobody looks after
+ * that server must not last. When nothing was heard since, the answer is on its way for a moment longer: a host that lost
+ * its power falls silent with its agent. And whoever was late itself reads late what its own server has heard long ago.
+ */
+function outlivesItsAgent(view: View, service: ServiceSpec, primary: NodeName): boolean {
+  const phase = recordOf(view, service.name).replica?.phase
+  const silentMs = view.peers[primary]?.heardAgoMs ?? 0
+  if (phase !== 'serving' || silentMs > AGENT_BACK_WITHIN_MS) return false
+  const patientMs = view.cluster.timing.suspectFloorMs + ownLatenessMs(view.local.lagMs)
+  const own = localInstance(view, service.name).replica
+  if (own?.receivingFrom !== primary || own.heardAgoMs === undefined) {
+    // Another standby hears it, or finds out that it does not: that one is to judge.
+    const others = view.cluster.nodes.filter(({ name }) => name !== view.self && nodeState(view, name) === 'alive')
+    const heardElsewhere = others.some(({ name }) => replicaOn(view, name, service)?.receivingFrom === primary)
+    return heardElsewhere && silentMs < patientMs + STREAM_ENDS_MS
+  }
+  const heardAfterMs = silentMs - own.heardAgoMs
+  if (heardAfterMs > TOGETHER_MS) return own.heardAgoMs < patientMs + ANSWERS_WITHIN_MS
+  return silentMs < patientMs + ANSWERS_WITHIN_MS
+}
+
+function lost(view: View, service: ServiceSpec, primary: NodeName): Failure {
+  const { heardAgoMs = 0, state = 'lost' } = view.peers[primary] ?? {}
+  const why = `the primary of ${service.name} is lost: ${primary} is silent (${state})`
+  return { rule: 'primary-lost', evidence: 'inferred', why, forMs: heardAgoMs - view.cluster.timing.suspectFloorMs }
+}

@@ -1,0 +1,106 @@
+/**
+ * This node was chosen: it leads under the recorded rule, and says `serving` only when the rule's own row is durable on its
+ * quorum. That one write proves three things at once: that the quorum works, that it has everything before the row, and that
+ * a later fence will find this rule. Nobody is let in before it.
+ *
+ * The same is done for a server that was ended and started again in place. After a crash its log holds writes that nobody
+ * acknowledged and that are visible again; the row comes after them, so when it is durable, so are they.
+ */
+
+import type { ServiceSpec } from '../model.ts'
+import { forEachReplicated, type Problem } from '../problems/problem.ts'
+import type { ServiceRecord } from '../records.ts'
+import type { Step } from '../step.ts'
+import { localInstance, type View } from '../view.ts'
+import { failureOf } from './primary-evidence.ts'
+import { sameConfig } from './quorum.ts'
+import type { QuorumConfig } from './quorum-config.ts'
+import { couldBeat, leadsIn, newestConfig, type ReplicatedRecord, replicatedRecord } from './replica-facts.ts'
+
+/** A successor is given so long before the server that failed is started again where it was. */
+const SUCCESSOR_WITHIN_MS = 1_000
+/** A quorum that can confirm does so within milliseconds. */
+const MARKED_WITHIN_MS = 2_000
+
+export const promote = forEachReplicated((view, service) => {
+  const record = replicatedRecord(view, service)
+  if (!record || view.local.stopping) return undefined
+  const rule = newestConfig(record)
+  const { phase } = record.replica
+  if (rule.primary !== view.self || rule.term !== record.term) return undefined
+  if (phase !== 'promoting' && phase !== 'serving') return undefined
+  const instance = localInstance(view, service.name)
+  const found = (why: string, ...steps: Step[]): Problem => {
+    return { rule: 'lead', service: service.name, evidence: 'first-hand', why, told: 'not', steps }
+  }
+  const pledged = instance.replica?.pledged ?? 0
+  if (pledged > rule.term) return undefined // overtaken: the record will say so
+  if (leadsIn(instance, rule.term))
+    return instance.replica?.ruleDurable ? confirmed(view, service, record) : marked(view, service, rule)
+  if (view.local.busy[service.name] === 'lead') return undefined // a fence would call it off
+  const chosen = `${view.self} was chosen to lead ${service.name} in term ${rule.term}`
+  if (instance.state === 'stopping' || instance.state === 'starting') return undefined
+  if (instance.hung) return undefined // `standby-unwell` ends it, and then it is started
+  if (instance.term === rule.term && instance.state === 'stopped') return restarted(view, service, rule, found)
+  if (rule.term === 1 && !instance.replica?.position)
+    return found(chosen, { kind: 'create', service: service.name, rule })
+  // One that ended after its fence is fenced again, which starts it.
+  if (pledged === rule.term && instance.replica?.fenced && instance.state === 'running')
+    return found(chosen, { kind: 'lead', service: service.name, rule })
+  return phase === 'promoting' ? found(chosen, { kind: 'fence', service: service.name, term: rule.term }) : undefined
+})
+
+/** The row is durable: everybody may know, and earlier rules need not be beaten any more. */
+function confirmed(view: View, service: ServiceSpec, record: ReplicatedRecord): Problem | undefined {
+  const rule = newestConfig(record)
+  const { replica } = localInstance(view, service.name)
+  if (record.replica.phase !== 'promoting' || !view.store.reachable || !sameConfig(replica?.rule, rule))
+    return undefined
+  const what = `${service.name} is led by ${view.self} in term ${rule.term}: ${rule.k} of ${rule.members.join(', ') || 'nobody'} confirm each write`
+  const serving: ServiceRecord = {
+    term: rule.term,
+    primary: view.self,
+    replica: { phase: 'serving', by: record.replica.by, rules: [rule] },
+  }
+  const { revision } = record
+  return {
+    rule: 'lead',
+    service: service.name,
+    evidence: 'first-hand',
+    why: what,
+    told: 'not',
+    steps: [{ kind: 'record', service: service.name, what, record: serving, revision }],
+  }
+}
+
+/** It leads and its row waits for the quorum. Said again, because whoever began to write the row may have been called off. */
+function marked(view: View, service: ServiceSpec, rule: QuorumConfig): Problem {
+  const why = `${service.name} waits for ${rule.k} of ${rule.members.join(', ') || 'nobody'} to confirm term ${rule.term}`
+  const mayAct = (view.store.recordForMs[service.name] ?? 0) > MARKED_WITHIN_MS
+  return {
+    rule: 'rule-not-durable',
+    service: service.name,
+    evidence: 'first-hand',
+    why,
+    told: 'not',
+    steps: mayAct ? [{ kind: 'lead', service: service.name, rule }] : [],
+  }
+}
+
+/** In place, when nobody else could take over, nobody did, or it was ended in order. */
+function restarted(
+  view: View,
+  service: ServiceSpec,
+  rule: QuorumConfig,
+  found: (why: string, ...steps: Step[]) => Problem,
+) {
+  const instance = localInstance(view, service.name)
+  const record = replicatedRecord(view, service)
+  const ended = `${service.name} on ${view.self} is down and started again where it led: ${instance.note || 'it has ended'}`
+  if (instance.retryInMs > 0) return found(ended)
+  const failure = failureOf(view, service, rule)
+  const hopeful = record !== undefined && couldBeat(view, service, record.replica.rules, view.self)
+  const isLeftToOthers = failure !== undefined && hopeful && view.store.reachable
+  if (isLeftToOthers && instance.stateForMs < SUCCESSOR_WITHIN_MS) return found(ended)
+  return found(ended, { kind: 'start', service: service.name, role: 'primary', term: rule.term })
+}

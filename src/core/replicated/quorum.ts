@@ -1,0 +1,81 @@
+/**
+ * The arithmetic that takes the place of a lease. All of it is about three sets of nodes:
+ *
+ *     S         the members of a rule: n of them
+ *     a quorum  any k of S: who had a write when it was acknowledged
+ *     F         who is fenced: pledged to a higher term, receiving nothing, and only then asked for a position
+ *
+ *     |F ∩ S| >= n - k + 1
+ *
+ * One inequality, two promises. Nothing missed: n - k + 1 of n and k of n always share a member, so somebody in F has each
+ * acknowledged write, and the furthest of F has all of them. Nothing more: at most k - 1 of S can still receive, which is no
+ * quorum, so the old primary will never acknowledge again; whether it is dead, paused or cut off is of no interest.
+ *
+ * Two more ways to beat a rule. Its own primary is in F: it had everything it acknowledged and has stopped. Or somebody in F
+ * has log of a later term: that term's election beat this rule already, and its log begins with all that was found then.
+ *
+ * A rule with k = 0 can be beaten by its own primary only: n + 1 members cannot be had. That is what running alone means.
+ *
+ * "Further" is (term, log), as in Raft: a longer log on an older branch holds what nobody promised and must lose.
+ */
+import type { NodeName } from '../model.ts'
+import type { Position, QuorumConfig } from './quorum-config.ts'
+
+/** A member that is fenced in the term being won, and may vote: neither rewound nor cloned without having caught up. */
+export interface Recruited {
+  readonly node: NodeName
+  readonly position: Position
+}
+
+/** How many members of `rule` must be fenced before its primary can neither have nor get what they do not know of. */
+export function recruitsNeeded(rule: Pick<QuorumConfig, 'members' | 'k'>): number {
+  return rule.members.length - rule.k + 1
+}
+
+/** Do these hold everything that was, or ever will be, acknowledged under `rule`? */
+export function beats(fenced: readonly Recruited[], rule: QuorumConfig): boolean {
+  if (fenced.some(({ node, position }) => node === rule.primary && position.term >= rule.term)) return true
+  if (fenced.some(({ position }) => position.term > rule.term)) return true
+  return fenced.filter(({ node }) => rule.members.includes(node)).length >= recruitsNeeded(rule)
+}
+
+export function beatsAll(fenced: readonly Recruited[], rules: readonly QuorumConfig[]): boolean {
+  return rules.every((rule) => beats(fenced, rule))
+}
+
+/** Negative: `a` is behind `b`. */
+export function comparePositions(a: Position, b: Position): number {
+  if (a.term !== b.term) return a.term - b.term
+  const [logA, logB] = [BigInt(a.log), BigInt(b.log)]
+  return logA < logB ? -1 : Number(logA > logB)
+}
+
+/** All that are as far as the furthest: any of them may lead. */
+export function furthest(fenced: readonly Recruited[]): readonly Recruited[] {
+  return fenced.filter(({ position }) => fenced.every((other) => comparePositions(other.position, position) <= 0))
+}
+
+/** Half of the servers, rounded down, have every acknowledged write besides the primary: 1 of 3, 2 of 5, 3 of 7. */
+export function defaultK(servers: number): number {
+  return Math.floor(servers / 2)
+}
+
+/**
+ * The next rule on the way to these members and this k, one member or one count away; undefined when it is there. Members
+ * come in first and go out last, so that k never asks for more than there are. Several small changes instead of one large
+ * one, because while a change is under way a fence must beat both rules, and one step apart that costs one node at most.
+ */
+export function stepTowards(rule: QuorumConfig, members: readonly NodeName[], k: number): QuorumConfig | undefined {
+  const comesIn = members.find((node) => !rule.members.includes(node))
+  if (comesIn !== undefined) return { ...rule, members: [...rule.members, comesIn] }
+  if (rule.k < k) return { ...rule, k: rule.k + 1 }
+  if (rule.k > k) return { ...rule, k: rule.k - 1 }
+  const goesOut = rule.members.find((node) => !members.includes(node))
+  if (goesOut !== undefined) return { ...rule, members: rule.members.filter((node) => node !== goesOut) }
+  return undefined
+}
+
+export function sameConfig(a: QuorumConfig | null | undefined, b: QuorumConfig | null | undefined): boolean {
+  if (!a || !b) return false
+  return a.id === b.id && a.term === b.term && a.k === b.k && a.members.join() === b.members.join()
+}

@@ -1,0 +1,136 @@
+/**
+ * Can nobody acknowledge a write now, and will that not be over in a moment? Then the database is read-only: clients of the
+ * primary are led to a copy that answers reads, and are told why writes cannot go on, instead of being held for as long as a
+ * failover may take. It ends by itself when enough copies are in reach again.
+ *
+ * Two ways to get there. The primary leads, and so few of its standbys are left that none of its writes can be confirmed. Or
+ * nobody leads, and the copies that are left do not know enough to elect one of them (quorum.ts).
+ *
+ * The trap is an agent that died while its server goes on: nothing is lost then, and nobody may be led away from a primary
+ * that works. So a node that is silent still counts as long as a living server sends log to it, or gets log from it. And a
+ * fault is not lasting before it is as old as an agent's restart may take (`lostAfterMs`): until then clients are held.
+ */
+
+import type { InstanceReport, NodeName, ServiceSpec } from '../model.ts'
+import { instanceOn, nodeState, type View } from '../view.ts'
+import { beatsAll, comparePositions, type Recruited } from './quorum.ts'
+import {
+  leadsIn,
+  newestConfig,
+  type ReplicatedRecord,
+  replicaOn,
+  replicatedRecord,
+  replicationOf,
+} from './replica-facts.ts'
+
+export interface ReadOnly {
+  /** A sentence: why no write can be acknowledged, and what to do. */
+  readonly why: string
+  /** Who answers reads: the primary that cannot acknowledge, or the copy that has most; null when none can. */
+  readonly reads: NodeName | null
+}
+
+/** Undefined while writes are acknowledged, or may soon be again. */
+export function readOnlyOf(view: View, service: ServiceSpec): ReadOnly | undefined {
+  const record = replicatedRecord(view, service)
+  if (!service.traits.replicates || !record || view.local.stopping || hasNoCopyYet(record)) return undefined
+  const nodes = view.cluster.nodes.map(({ name }) => name)
+  const there = nodes.filter((node) => isThere(view, service, node))
+  const { primary, term } = newestConfig(record)
+  const leads = there.includes(primary) && leadsIn(instanceOn(view, primary, service.name), term)
+  if (leads) return withoutStandbys(view, service, record, there)
+  const isAbout = record.replica.phase === 'promoting' || record.replica.phase === 'serving'
+  if (isAbout && there.includes(primary)) return undefined // it is about to lead, or to be started again where it led
+  const enough = (these: readonly NodeName[]) => couldLead(view, service, record, these)
+  if (enough(there)) return undefined
+  const away = concerned(record).filter((node) => !there.includes(node))
+  const left = concerned(record).filter((node) => there.includes(node))
+  const anyOf = away.filter((node) => enough([...there, node]))
+  const reads = furthestReader(view, service)
+  const why =
+    `${service.name} takes no writes: of its copies ${left.join(', ') || 'none'} can be reached and ${away.join(', ') || 'none'} cannot, ` +
+    `so nobody may lead; ${remedy(reads, anyOf, away)}`
+  return { why, reads }
+}
+
+/** The first copy is being made: there is nothing to read anywhere. */
+function hasNoCopyYet({ replica }: ReplicatedRecord): boolean {
+  return replica.phase === 'promoting' && replica.rules.length === 1 && replica.rules[0]?.term === 1
+}
+
+function withoutStandbys(
+  view: View,
+  service: ServiceSpec,
+  record: ReplicatedRecord,
+  there: readonly NodeName[],
+): ReadOnly | undefined {
+  const { primary, members, k } = newestConfig(record)
+  const away = members.filter((node) => !there.includes(node))
+  const missing = k - (members.length - away.length)
+  if (missing <= 0) return undefined
+  const reads = replicaOn(view, primary, service)?.ruleDurable ? primary : null
+  const why =
+    `${service.name} takes no writes: ${primary} leads it, ${k} of ${members.join(', ')} must have each write, and ` +
+    `${away.join(', ')} cannot be reached; ${remedy(reads, missing === 1 ? away : [], away)}`
+  return { why, reads }
+}
+
+function remedy(reads: NodeName | null, anyOf: readonly NodeName[], all: readonly NodeName[]): string {
+  const bring = anyOf.length > 0 ? anyOf.join(' or ') : all.join(' and ') || 'another copy'
+  const said = reads === null ? 'nobody answers reads' : `${reads} answers reads`
+  return `${said}; bring ${bring} back, and writes go on by themselves`
+}
+
+/** Would these be enough to choose a primary, if all of them were fenced? One that is being started is taken for sound. */
+function couldLead(view: View, service: ServiceSpec, record: ReplicatedRecord, nodes: readonly NodeName[]): boolean {
+  const { rules } = record.replica
+  const voters = nodes.flatMap((node): Recruited[] => {
+    const replica = replicaOn(view, node, service)
+    if (replica?.quarantined) return []
+    const position = replica?.position ?? { term: newestConfig(record).term, timeline: 0, log: '0' }
+    return concerned(record).includes(node) || replica?.position ? [{ node, position }] : []
+  })
+  const alone = service.instances === 1 || replicationOf(service).degrade === 'run-alone'
+  return beatsAll(voters, rules) && voters.length >= (alone ? 1 : 2)
+}
+
+function concerned({ replica: { rules } }: ReplicatedRecord): NodeName[] {
+  return [...new Set(rules.flatMap(({ primary, members }) => [primary, ...members]))].sort()
+}
+
+function isThere(view: View, service: ServiceSpec, node: NodeName): boolean {
+  if (isHeardByAnother(view, service, node)) return true
+  const state = nodeState(view, node)
+  if (state === 'lost') return false
+  const instance = instanceOn(view, node, service.name)
+  if (state !== 'alive' || !instance) return true // it may be heard of yet
+  return downForMs(instance) < view.cluster.timing.lostAfterMs
+}
+
+function downForMs(instance: InstanceReport): number {
+  if (instance.state === 'stopped') return instance.stateForMs
+  return instance.hung ? instance.healthForMs : 0
+}
+
+/** Its server exchanges log with that of a node that is alive, whatever became of its agent. */
+function isHeardByAnother(view: View, service: ServiceSpec, node: NodeName): boolean {
+  return view.cluster.nodes.some(({ name }) => {
+    if (name === node || nodeState(view, name) !== 'alive') return false
+    const instance = instanceOn(view, name, service.name)
+    if (instance?.state !== 'running' || instance.hung) return false
+    const { receivingFrom, streaming = [] } = instance.replica ?? {}
+    return receivingFrom === node || streaming.some((stream) => stream.node === node)
+  })
+}
+
+/** The copy that has most of those that answer. */
+function furthestReader(view: View, service: ServiceSpec): NodeName | null {
+  const readers = view.cluster.nodes.flatMap(({ name }): Recruited[] => {
+    const instance = nodeState(view, name) === 'alive' ? instanceOn(view, name, service.name) : undefined
+    const { position, quarantined, diverged } = instance?.replica ?? {}
+    const answers = instance?.state === 'running' && instance.health === 'healthy' && instance.role === 'standby'
+    return answers && position && !quarantined && !diverged ? [{ node: name, position }] : []
+  })
+  const [best] = [...readers].sort((a, b) => comparePositions(b.position, a.position))
+  return best?.node ?? null
+}

@@ -1,0 +1,100 @@
+/**
+ * What a view says about the copies of a replicated service, in the words that its problems are written in. Reports may be
+ * old; a pledge is not: what was once said to be fenced in a term stays so until a rule of that term is on the record, and
+ * then the swap that was meant for the older record fails.
+ */
+import type { InstanceReport, NodeName, ServiceSpec } from '../model.ts'
+import { place } from '../placement.ts'
+import type { ServiceRecord } from '../records.ts'
+import { instanceOn, isDrained, isStopping, nodeState, type Revised, recordOf, type View } from '../view.ts'
+import { beatsAll, type Recruited } from './quorum.ts'
+import type { QuorumConfig, ReplicaRecord, ReplicaReport, Replication } from './quorum-config.ts'
+
+/** A record that has a first rule. */
+export type ReplicatedRecord = Revised<ServiceRecord> & { readonly replica: ReplicaRecord }
+
+export function replicatedRecord(view: View, service: ServiceSpec): ReplicatedRecord | undefined {
+  const record = recordOf(view, service.name)
+  return isRuled(record) ? record : undefined
+}
+
+function isRuled(record: Revised<ServiceRecord>): record is ReplicatedRecord {
+  return record.replica !== undefined && record.replica.rules.length > 0
+}
+
+export function newestConfig({ replica: { rules } }: { readonly replica: ReplicaRecord }): QuorumConfig {
+  const newest = rules.at(-1)
+  if (!newest) throw new Error('a record with a replica part has a rule')
+  return newest
+}
+
+export function replicationOf(service: ServiceSpec): Replication {
+  return service.replication ?? { k: 0, degrade: 'block' }
+}
+
+export function replicaOn(view: View, node: NodeName, service: ServiceSpec): ReplicaReport | undefined {
+  return instanceOn(view, node, service.name)?.replica
+}
+
+/** Does the server there lead in `term`, as far as is known? */
+export function leadsIn(instance: InstanceReport | undefined, term: number): boolean {
+  return instance?.state === 'running' && instance.role === 'primary' && instance.term === term
+}
+
+/** Who has pledged the record's term, receives nothing, may vote, and can be reached: the F of quorum.ts. */
+export function recruitedIn(view: View, service: ServiceSpec, term: number): Recruited[] {
+  return view.cluster.nodes.flatMap(({ name }) => {
+    const replica = nodeState(view, name) === 'alive' ? replicaOn(view, name, service) : undefined
+    if (!replica?.fenced || replica.pledged !== term || replica.quarantined || !replica.position) return []
+    return [{ node: name, position: replica.position }]
+  })
+}
+
+/** Who would be fenced if everybody who can be were asked to: is it worth while to begin? */
+export function couldBeat(
+  view: View,
+  service: ServiceSpec,
+  rules: readonly QuorumConfig[],
+  without?: NodeName,
+): boolean {
+  const able = view.cluster.nodes.flatMap(({ name }): Recruited[] => {
+    const instance = nodeState(view, name) === 'alive' ? instanceOn(view, name, service.name) : undefined
+    const { replica } = instance ?? {}
+    if (name === without || instance?.state !== 'running' || instance.hung) return []
+    return !replica?.position || replica.quarantined ? [] : [{ node: name, position: replica.position }]
+  })
+  const alone = service.instances === 1 || replicationOf(service).degrade === 'run-alone'
+  return beatsAll(able, rules) && able.length >= (alone ? 1 : 2)
+}
+
+/**
+ * The nodes that should have a copy; the primary's before any. Sticky: whoever is a member of the newest rule stays, also while it is away, because
+ * copying costs more than waiting; a drained node goes.
+ */
+export function placedReplicas(view: View, service: ServiceSpec): NodeName[] {
+  const rule = recordOf(view, service.name).replica?.rules.at(-1)
+  const usable = view.cluster.nodes.filter(({ name }) => !isDrained(view, name) && !isStopping(view, name))
+  const here = usable.filter(({ name }) => nodeState(view, name) !== 'lost')
+  const keep = rule ? [rule.primary, ...rule.members] : []
+  return place(service, here.length >= service.instances ? here : usable, keep)
+}
+
+/** Everybody who has, or once had, to do with the service: who must be fenced, besides whoever has a copy. */
+export function isConcerned(view: View, service: ServiceSpec, node: NodeName): boolean {
+  const rules = recordOf(view, service.name).replica?.rules ?? []
+  const named = rules.some((rule) => rule.primary === node || rule.members.includes(node))
+  return named || replicaOn(view, node, service)?.position != null
+}
+
+/**
+ * How far a standby is behind: what the primary has written and it has not on its disk, and what it has and has not replayed,
+ * which is what readers see. Undefined for a primary, and where nobody knows.
+ */
+export function lagBytesOf(view: View, node: NodeName, service: ServiceSpec): number | undefined {
+  const instance = instanceOn(view, node, service.name)
+  if (instance?.role !== 'standby' || !instance.replica) return undefined
+  const primary = recordOf(view, service.name).replica?.rules.at(-1)?.primary
+  const stream = primary === undefined ? undefined : replicaOn(view, primary, service)?.streaming
+  const received = stream?.find((one) => one.node === node)
+  return received && received.lagBytes + instance.replica.replayLagBytes
+}

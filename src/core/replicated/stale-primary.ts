@@ -1,0 +1,29 @@
+/**
+ * This node leads in a term that is over. Its quorum was taken away before anybody else could lead, so it acknowledges
+ * nothing more; but it still answers reads that grow stale, and its clients wait for ever. It ends leading as soon as it
+ * hears of the higher term, from the record or from the pledge of any other member: pledges are only made for terms that were
+ * won. While members are recruited the fence does the same, and while it hands over that is its own business.
+ */
+
+import { forEachReplicated } from '../problems/problem.ts'
+import { localInstance } from '../view.ts'
+import { newestConfig, replicaOn, replicatedRecord } from './replica-facts.ts'
+
+export const stalePrimary = forEachReplicated((view, service) => {
+  const record = replicatedRecord(view, service)
+  const instance = localInstance(view, service.name)
+  if (!record || instance.role !== 'primary' || instance.state !== 'running') return undefined
+  const pledges = view.cluster.nodes.map(({ name }) => replicaOn(view, name, service)?.pledged ?? 0)
+  const newest = Math.max(record.term, ...pledges)
+  if (instance.term >= newest) return undefined
+  const isInOrder = record.term === newest && newestConfig(record).term < newest
+  if (isInOrder) return undefined
+  return {
+    rule: 'two-writers',
+    service: service.name,
+    evidence: 'inferred',
+    why: `${service.name} still leads on ${view.self} in term ${instance.term}, and term ${newest} was won`,
+    // In order it would let transactions end first, and none can: their commits wait for a quorum that is not its own any more.
+    steps: [{ kind: 'fence', service: service.name, term: newest }],
+  }
+})

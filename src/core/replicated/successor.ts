@@ -1,0 +1,59 @@
+/** May the lead of a replicated service be moved to that node on purpose, and to which one if nobody was named? */
+
+import type { NodeName, ServiceSpec } from '../model.ts'
+import { instanceOn, isDrained, isStopping, isWellOn, nodeState, type View } from '../view.ts'
+import { leadsIn, newestConfig, replicaOn, replicatedRecord } from './replica-facts.ts'
+
+/** How much a successor may still have to receive or replay when clients begin to be held. */
+const CLOSE_BYTES = 1_048_576
+
+export interface SuccessorRefusal {
+  readonly why: string
+  /** It may be over soon: worth waiting for. */
+  readonly passes: boolean
+}
+
+export function successorRefusal(view: View, service: ServiceSpec, to: NodeName): SuccessorRefusal | undefined {
+  const record = replicatedRecord(view, service)
+  const no = (why: string, passes = false): SuccessorRefusal => ({ why, passes })
+  const rule = record && newestConfig(record)
+  if (!rule || !isLed(view, service)) return no(`${service.name} has no primary now: a failover is under way`, true)
+  if (rule.primary === to) return no(`${to} leads already`)
+  if (!rule.members.includes(to)) return no(`${to} is not a member of its quorum (${rule.members.join(', ')})`)
+  if (isDrained(view, to)) return no(`${to} is drained`)
+  if (isStopping(view, to)) return no(`${to} is being stopped`)
+  if (nodeState(view, to) !== 'alive') return no(`${to} is ${nodeState(view, to)}`)
+  const unfit = replicaOn(view, to, service)?.unfit
+  if (unfit) return no(`${to} could not lead: ${unfit.why}`, unfit.restartHelps)
+  if (!isWellOn(view, to, service.name)) return no(`the standby on ${to} is not healthy`)
+  const replica = replicaOn(view, to, service)
+  const stream = replicaOn(view, rule.primary, service)?.streaming.find(({ node }) => node === to)
+  if (replica?.quarantined || replica?.receivingFrom !== rule.primary || !stream)
+    return no(`${to} has not caught up`, true)
+  if (stream.lagBytes > CLOSE_BYTES || replica.replayLagBytes > CLOSE_BYTES) return no(`${to} is behind`, true)
+  return undefined
+}
+
+/** There is somebody who could hand over. */
+export function isLed(view: View, service: ServiceSpec): boolean {
+  const record = replicatedRecord(view, service)
+  if (record?.replica.phase !== 'serving') return false
+  const { primary, term } = newestConfig(record)
+  return leadsIn(instanceOn(view, primary, service.name), term)
+}
+
+/** The best node to hand over to now. */
+export function successorFor(view: View, service: ServiceSpec): NodeName | undefined {
+  return membersOf(view, service).find((node) => successorRefusal(view, service, node) === undefined)
+}
+
+/** The best one, when those that are on their way count as well. */
+export function successorSoon(view: View, service: ServiceSpec): NodeName | undefined {
+  const soon = membersOf(view, service).find((node) => successorRefusal(view, service, node)?.passes)
+  return successorFor(view, service) ?? soon
+}
+
+function membersOf(view: View, service: ServiceSpec): readonly NodeName[] {
+  const record = replicatedRecord(view, service)
+  return record ? newestConfig(record).members : []
+}

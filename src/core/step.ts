@@ -1,0 +1,74 @@
+/**
+ * Everything a node can be told to do, as data. A step names what is to be true afterwards, not how: performed twice it
+ * does it once, because an agent that dies half way will be told again.
+ */
+import type { Role, ServiceName, Term } from './model.ts'
+import type { ServiceRecord, Vacancy } from './records.ts'
+import { sameConfig } from './replicated/quorum.ts'
+import type { QuorumConfig } from './replicated/quorum-config.ts'
+
+export type Step =
+  /** Start an instance here. `term` is 0 for a role that leads nothing. */
+  | { readonly kind: 'start'; readonly service: ServiceName; readonly role: Exclude<Role, 'none'>; readonly term: Term }
+  /** Tell the running standby here that it leads now. */
+  | { readonly kind: 'promote'; readonly service: ServiceName; readonly term: Term }
+  /** Let it finish what it does, then end it. */
+  | { readonly kind: 'stop'; readonly service: ServiceName }
+  /** End it now, whatever it does. */
+  | { readonly kind: 'kill'; readonly service: ServiceName }
+  /** Take the free lead of `term`, provided that nobody wrote the record since `revision`. */
+  | { readonly kind: 'take-lead'; readonly service: ServiceName; readonly term: Term; readonly revision: number }
+  /** Free the lead: nothing of the old primary is left. */
+  | { readonly kind: 'give-up-lead'; readonly service: ServiceName; readonly term: Term; readonly vacancy: Vacancy }
+  /** Take a switchover off the record that cannot be done. */
+  | { readonly kind: 'call-off'; readonly service: ServiceName; readonly id: string }
+  /** Write the record of a service, provided that nobody did since `revision`. `what` says what that means. */
+  | {
+      readonly kind: 'record'
+      readonly service: ServiceName
+      readonly what: string
+      readonly record: ServiceRecord
+      readonly revision: number
+    }
+  /** Make the first copy out of nothing, and lead. */
+  | { readonly kind: 'create'; readonly service: ServiceName; readonly rule: QuorumConfig }
+  /** Pledge `term`, receive nothing any more, and then say how far the copy is. */
+  | { readonly kind: 'fence'; readonly service: ServiceName; readonly term: Term }
+  /** Lead under a recorded rule, after a fence of its term. */
+  | { readonly kind: 'lead'; readonly service: ServiceName; readonly rule: QuorumConfig }
+  /** Stand by under the primary of a rule. */
+  | { readonly kind: 'follow'; readonly service: ServiceName; readonly rule: QuorumConfig }
+  /** Go over to a recorded rule of the term that is led in already. */
+  | { readonly kind: 'change-rule'; readonly service: ServiceName; readonly rule: QuorumConfig }
+  /** Acknowledge nothing more, and end. */
+  | { readonly kind: 'demote'; readonly service: ServiceName; readonly term: Term }
+  /** End this agent: nothing runs here any more and nothing should. */
+  | { readonly kind: 'exit' }
+
+/** A step that cannot be taken back: the agent looks again before it is performed. */
+export function isDangerous(step: Step): boolean {
+  return step.kind !== 'start'
+}
+
+/** Two steps that would do the same thing. Vacancies are told apart by their rule, not by the clock in them. */
+export function sameStep(a: Step, b: Step): boolean {
+  if (a.kind !== b.kind) return false
+  if (a.kind === 'exit' || b.kind === 'exit') return true
+  if (a.service !== b.service) return false
+  if (a.kind === 'record' || b.kind === 'record') return sameRecord(a, b)
+  if ('rule' in a && 'rule' in b) return sameConfig(a.rule, b.rule)
+  return !('term' in a && 'term' in b) || a.term === b.term
+}
+
+/** Sentences and ids carry the moment in them; what is written is the same when it has the same effect on the same record. */
+function sameRecord(a: Step, b: Step): boolean {
+  if (a.kind !== 'record' || b.kind !== 'record' || a.revision !== b.revision) return false
+  const [one, other] = [a.record.replica, b.record.replica]
+  const shape = (replica: typeof one) => replica?.rules.map(({ primary, members, k }) => [primary, members, k].join())
+  return a.record.term === b.record.term && one?.phase === other?.phase && shape(one)?.join() === shape(other)?.join()
+}
+
+/** These call off whatever is under way for the service and do not wait for it: somebody else's safety hangs on them. */
+export function isUrgent(step: Step): boolean {
+  return step.kind === 'fence' || step.kind === 'demote' || step.kind === 'kill'
+}

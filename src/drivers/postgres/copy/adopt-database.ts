@@ -1,0 +1,54 @@
+/**
+ * A database that somebody else made, and may be running: taken over as the first copy (option `adopt`). It is ended in order
+ * and started again, once: the sockets, who may come in and the hints that a rewind needs can only be set at a start. Its own
+ * postgresql.conf and the lines of its pg_hba.conf stay in force, ours come after the former and before the latter.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
+import { UnderstudyError } from '../../../errors.ts'
+import type { Folder } from '../files/member-folder.ts'
+import type { Member } from '../member.ts'
+import { findPostmaster } from '../server/postmaster.ts'
+
+/** How long its clients' last statements may take to be rolled back. */
+const END_MS = 60_000
+
+/** Data that no member of this cluster has ever led or followed with. */
+export function isForeign({ parts }: Member): boolean {
+  const { pledged, leading } = parts.record.now
+  return parts.options.adopt && pledged === 0 && leading === null && parts.folder.content() === 'data'
+}
+
+export async function takeOver(member: Member, rule: QuorumConfig): Promise<void> {
+  const { folder, clock, record, tell } = member.parts
+  refuseUnlessSound(folder)
+  const running = findPostmaster(folder, clock)
+  if (running) {
+    tell(`the server that runs on ${folder.data} is ended in order and started again, once`)
+    member.hold(running)
+    await member.end('fast', END_MS, 'ended once, to be taken over')
+  }
+  await folder.ownAll(folder.data)
+  const lineage = [{ term: rule.term, id: rule.id, after: 0 }]
+  record.change({ pledged: rule.term, lineage, leading: rule, following: null })
+}
+
+function refuseUnlessSound(folder: Folder): void {
+  const no = (why: string) => new UnderstudyError('UND_REFUSED', `${folder.data} cannot be taken over: ${why}`)
+  for (const name of ['standby.signal', 'recovery.signal'])
+    if (existsSync(join(folder.data, name))) throw no(`it has a ${name}, so it is a standby; take over its primary`)
+  for (const name of ['postgresql.conf', 'postgresql.auto.conf'])
+    if (!existsSync(join(folder.data, name)))
+      throw no(`there is no ${name} in it; copy the one that is used there first`)
+}
+
+/** Its own lines about who may come in. */
+export function keptEntries(folder: Folder): string[] {
+  const path = join(folder.data, 'pg_hba.conf')
+  if (!existsSync(path)) return []
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
+}

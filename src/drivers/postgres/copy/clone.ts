@@ -1,0 +1,72 @@
+/**
+ * Copies a whole server (server-copy.ts). It becomes the data folder by one rename when it is complete and on the disk; until
+ * then it is beside it, worthless, and removed by whoever comes next.
+ */
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { removeFile } from '../../../lib/files.ts'
+import type { PrimaryAddress } from '../../replica-driver.ts'
+import { syncTree } from '../files/member-folder.ts'
+import { includeOurs } from '../files/server-settings.ts'
+import { type Member, makeStandby } from '../member.ts'
+import { takeWholeCopy } from './server-copy.ts'
+
+export interface CloneResult {
+  readonly bytes: number
+  /** Where the copy ends: before this it is not consistent. */
+  readonly untilLog: bigint
+}
+
+/** Leaves the copy in `folder.fresh`; `adoptClone` makes it the data folder. */
+export async function clone(member: Member, from: PrimaryAddress, signal: AbortSignal): Promise<CloneResult> {
+  const { folder, options, clock, binaries, tell } = member.parts
+  await folder.removeLeftovers()
+  mkdirSync(folder.fresh, { recursive: true, mode: 0o700 })
+  const progress = new Progress((note) => tell(`copying from ${from.node}: ${note}`))
+  const patience = { clock, connectMs: options.timing.statementMs * 2, silentMs: options.timing.copySilentMs, signal }
+  try {
+    const copy = await takeWholeCopy({
+      from,
+      password: member.parts.replicationPassword,
+      ...patience,
+      version: binaries.version,
+      target: folder.fresh,
+      manifest: false,
+      progress: (bytes, total) => progress.at(bytes, total),
+    })
+    await syncTree(folder.fresh)
+    await folder.ownAll(folder.fresh)
+    return { bytes: copy.bytes, untilLog: copy.untilLog }
+  } catch (error) {
+    await folder.removeLeftovers() // others may need the room on this disk
+    throw error
+  }
+}
+
+/** The copy takes the place of what was there, as a standby that receives from nobody yet. */
+export function adoptClone(member: Member): void {
+  const { folder } = member.parts
+  includeOurs(folder, folder.fresh)
+  for (const name of ['postmaster.pid', 'postmaster.opts']) rmSync(join(folder.fresh, name), { force: true })
+  if (existsSync(folder.data)) renameSync(folder.data, folder.old)
+  renameSync(folder.fresh, folder.data)
+  makeStandby(folder)
+  removeFile(folder.restorePath) // whatever the first copy was made of is in this one
+}
+
+/** Says how far it is, once for each four megabytes. */
+export class Progress {
+  #toldAt = 0
+  readonly #tell: (note: string) => void
+
+  constructor(tell: (note: string) => void) {
+    this.#tell = tell
+  }
+
+  at(bytes: number, total: number): void {
+    if (bytes - this.#toldAt < 4_000_000) return
+    this.#toldAt = bytes
+    const mb = (count: number) => Math.round(count / 1e6)
+    this.#tell(total > 0 ? `${mb(bytes)} of ${mb(total)} MB` : `${mb(bytes)} MB`)
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * The first copy out of a backup instead of out of nothing. That it is to be so stands in a file beside the member's record,
+ * on every node that may make the first copy, before any of them runs; and it stays until the copy leads, or the member has
+ * its data from another one. So a crash at any moment cannot end in an empty database.
+ *
+ * The copy comes up as a standby that receives from nobody, replays the log that came with it, and is promoted: it gets a
+ * timeline of its own, and what the cluster that it was taken from does afterwards is of another branch.
+ */
+
+import { createHash } from 'node:crypto'
+import { createReadStream, createWriteStream, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { UnderstudyError } from '../../../errors.ts'
+import { readJson, removeFile, unreadable, writeFileAtomic } from '../../../lib/files.ts'
+import { type Folder, syncTree } from '../files/member-folder.ts'
+import { includeOurs } from '../files/server-settings.ts'
+import type { Member } from '../member.ts'
+import { DATA, type ListedFile, readBackup } from './backup-files.ts'
+import { Progress } from './clone.ts'
+
+export interface RestoreOrder {
+  /** The backup's folder. */
+  readonly from: string
+  readonly version: number
+  /** Which backup it was when the order was given: another one in the same place is refused. */
+  readonly sums: string
+}
+
+/**
+ * What is to be made of this member's first copy; null: nothing but an empty database. Throws UND_STATE_UNREADABLE when there
+ * is an order that cannot be used: an empty database must not be made in place of the backup.
+ */
+export function restoreOrder(folder: Folder): RestoreOrder | null {
+  const order = readJson(folder.restorePath)
+  if (order === undefined) return null
+  const { from, version, sums } = (order ?? {}) as Partial<Record<keyof RestoreOrder, unknown>>
+  if (typeof from === 'string' && typeof version === 'number' && typeof sums === 'string')
+    return { from, version, sums }
+  throw unreadable(folder.restorePath, 'it is damaged: it does not name a backup')
+}
+
+export function giveOrder(folder: Folder, order: RestoreOrder): void {
+  mkdirSync(folder.base, { recursive: true, mode: 0o755 })
+  writeFileAtomic(folder.restorePath, `${JSON.stringify(order, null, 2)}\n`)
+}
+
+/** It has been done, here or on another member. */
+export function forgetOrder(folder: Folder): void {
+  removeFile(folder.restorePath)
+}
+
+const NOT_OURS = ['standby.signal', 'recovery.signal', 'postmaster.pid', 'postmaster.opts', 'backup_manifest']
+
+/** Leaves the backup as the data folder. Each file is checked while it is copied. */
+export async function restoreInto(member: Member, order: RestoreOrder, signal: AbortSignal): Promise<void> {
+  const { folder, binaries, tell } = member.parts
+  const { record, files } = readBackup(order.from)
+  if (record.sums !== order.sums)
+    throw new UnderstudyError('UND_REFUSED', `${order.from} is another backup than the one that was to be restored`)
+  if (record.version !== binaries.version) {
+    const versions = `the backup is of PostgreSQL ${record.version}, and here is ${binaries.version} in ${binaries.dir}`
+    throw new UnderstudyError('UND_REFUSED', `${versions}: it needs the same version (option bin)`)
+  }
+  await folder.removeLeftovers()
+  mkdirSync(folder.fresh, { recursive: true, mode: 0o700 })
+  for (const path of record.folders) mkdirSync(join(folder.fresh, path), { recursive: true, mode: 0o700 })
+  const progress = new Progress((note) => tell(`restoring from ${order.from}: ${note}`))
+  let bytes = 0
+  for (const file of files) {
+    signal.throwIfAborted()
+    bytes += await copyChecked(join(order.from, DATA), folder.fresh, file)
+    progress.at(bytes, record.bytes)
+  }
+  for (const name of NOT_OURS) rmSync(join(folder.fresh, name), { force: true })
+  includeOurs(folder, folder.fresh)
+  await syncTree(folder.fresh)
+  await folder.ownAll(folder.fresh)
+  if (existsSync(folder.data)) rmSync(folder.data, { recursive: true }) // empty: `content()` said so
+  renameSync(folder.fresh, folder.data)
+}
+
+async function copyChecked(from: string, to: string, { path, sha256 }: ListedFile): Promise<number> {
+  const target = join(to, path)
+  mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
+  const hash = createHash('sha256')
+  let bytes = 0
+  const source = createReadStream(join(from, path))
+  source.on('data', (chunk) => {
+    hash.update(chunk)
+    bytes += chunk.length
+  })
+  await pipeline(source, createWriteStream(target, { mode: 0o600 }))
+  if (hash.digest('hex') !== sha256)
+    throw new UnderstudyError('UND_REFUSED', `the backup is damaged: ${join(from, path)} is not what was written`)
+  return bytes
+}

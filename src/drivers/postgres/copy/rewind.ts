@@ -1,0 +1,101 @@
+/**
+ * Takes back what a member has of its own, by pg_rewind: the pages that differ from the primary's, instead of a whole copy. The
+ * divergence was proven before (follow.ts); its own judgement is not asked, because it looks at the primary's last checkpoint,
+ * which may be of the old timeline (trap 21).
+ *
+ * From its beginning to its end the data is of two histories. A rewind that does not come to its end leaves that for ever, and
+ * only a copy helps then: so what is more urgent does not end it at once, but lets it finish when it can within moments. When its
+ * source was lost or frozen it cannot.
+ */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
+import type { Cancel } from '../../../lib/clock.ts'
+import { until } from '../../../lib/until.ts'
+import type { PrimaryAddress } from '../../replica-driver.ts'
+import { DATABASE, includeOurs, REPLICATION_ROLE } from '../files/server-settings.ts'
+import { type Member, makeStandby } from '../member.ts'
+import { serverEnvironment } from '../server/postmaster.ts'
+import { factsOf, type PrimaryFacts } from '../verbs/remote-primary.ts'
+
+const run = promisify(execFile)
+
+/** What it gets to finish when a fence or an end waits for it. */
+const FINISH_MS = 3_000
+
+/** A node that vanished says nothing, not even that it is gone: found out within 20 s instead of the kernel's 2 hours. */
+const IMPATIENT = 'connect_timeout=5 keepalives_idle=10 keepalives_interval=2 keepalives_count=5 tcp_user_timeout=20000'
+
+/** False when it cannot be done or did nothing: then only a copy is sound. */
+export async function rewind(
+  member: Member,
+  rule: QuorumConfig,
+  primary: PrimaryAddress,
+  facts: PrimaryFacts,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { binaries, folder, clock, options, tell, record } = member.parts
+  if (binaries.rewind === null) return false
+  const what = `a checkpoint of ${primary.node}`
+  const patience = { clock, everyMs: 50, withinMs: options.timing.promoteMs, what, signal }
+  await until(
+    patience,
+    async () => (await factsOf(member, rule, primary, signal)).checkpointTimeline === facts.timeline,
+  )
+  await member.end('fast', 60_000, 'ended to be rewound')
+  signal.throwIfAborted() // from here on it is half a member
+  tell(`rewinding to where ${primary.node} went another way`)
+  record.change({ torn: true })
+  if (!(await runRewind(member, binaries.rewind, primary, signal))) return false
+  makeStandby(folder)
+  includeOurs(folder, folder.data)
+  const target = (await factsOf(member, rule, primary, signal)).log
+  record.change({
+    lineage: facts.lineage,
+    quarantinedUntil: target.toString(),
+    suspect: false,
+    torn: false,
+  })
+  return true
+}
+
+async function runRewind(
+  member: Member,
+  program: string,
+  { node, host, port }: PrimaryAddress,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { binaries, folder, clock, tell, replicationPassword } = member.parts
+  const source = `host=${host} port=${port} user=${REPLICATION_ROLE} dbname=${DATABASE} ${IMPATIENT}`
+  const overdue = new AbortController()
+  let cancel: Cancel = () => {}
+  const hurry = () => {
+    cancel = clock.after(FINISH_MS, () => overdue.abort())
+  }
+  signal.addEventListener('abort', hurry)
+  try {
+    const { stdout, stderr } = await run(
+      program,
+      ['--target-pgdata', folder.data, '--source-server', source, '--no-ensure-shutdown'],
+      {
+        cwd: folder.data,
+        env: { ...serverEnvironment(), ...binaries.env, PGPASSWORD: replicationPassword },
+        maxBuffer: 16_777_216,
+        signal: overdue.signal,
+        killSignal: 'SIGKILL',
+        ...(folder.account ?? {}),
+      },
+    )
+    // Said with exit code 0 where it looked at the wrong timeline (trap 21): the divergence was proven before.
+    return !/no rewind required/.test(stdout + stderr)
+  } catch (error) {
+    const why = overdue.signal.aborted
+      ? `nothing came of it within ${FINISH_MS / 1_000} s, and something else was more urgent`
+      : String((error as { stderr?: unknown }).stderr ?? error).slice(-300)
+    tell(`pg_rewind to ${node} failed, so everything is copied: ${why}`)
+    return false
+  } finally {
+    signal.removeEventListener('abort', hurry)
+    cancel()
+  }
+}

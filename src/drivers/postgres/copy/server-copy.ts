@@ -1,0 +1,191 @@
+/**
+ * BASE_BACKUP over the replication protocol: a whole server as one archive, unpacked as it comes. The log that was written
+ * meanwhile is part of it, so the result can stand without its source.
+ *
+ * From version 15 on the server sends one stream of typed messages; 13 and 14 send bare archives, and PostgreSQL's own
+ * manifest as one more stream after them.
+ */
+import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { UnderstudyError } from '../../../errors.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import type { PrimaryAddress } from '../../replica-driver.ts'
+import { destroy, remoteClient, within } from '../server/admin-session.ts'
+import { SilenceDeadline } from '../server/silence-deadline.ts'
+import { parseLsn } from '../server/wal-position.ts'
+import { type Told, type Unpacking, unpackInto } from './unpack-tar.ts'
+
+export interface WholeCopyRequest {
+  readonly from: PrimaryAddress
+  /** Of the replication role. */
+  readonly password: string
+  readonly clock: Clock
+  /** Until it has let us in. */
+  readonly connectMs: number
+  /** A source that has begun to send and then says nothing for so long is given up. */
+  readonly silentMs: number
+  readonly signal: AbortSignal
+  /** The server's major version. */
+  readonly version: number
+  /** An empty folder. */
+  readonly target: string
+  /** With PostgreSQL's own list of files and their SHA-256. */
+  readonly manifest: boolean
+  /** `total`: as far as the server can estimate it; 0: not known. */
+  progress(bytes: number, total: number): void
+  readonly told?: Told
+}
+
+export interface WholeCopy {
+  readonly bytes: number
+  readonly timeline: number
+  readonly fromLog: bigint
+  /** Where it ends: before this it is not consistent. */
+  readonly untilLog: bigint
+}
+
+const MANIFEST = 'backup_manifest'
+/** Before its first byte a server makes a checkpoint and counts what there is: that may take so many times as long. */
+const BEGINS_WITHIN = 10
+
+/** UND_TIMED_OUT when its source falls silent. What is in the target by then is worthless. */
+export async function takeWholeCopy(request: WholeCopyRequest): Promise<WholeCopy> {
+  const { from, password, clock, connectMs, signal } = request
+  const client = remoteClient(from, password)
+  const stop = () => destroy(client)
+  signal.addEventListener('abort', stop)
+  try {
+    signal.throwIfAborted() // it may have been before anybody listened
+    await within(clock, connectMs, from.node, client.connect())
+    const copy = await receive(client, request)
+    signal.throwIfAborted()
+    return copy
+  } finally {
+    signal.removeEventListener('abort', stop)
+    destroy(client)
+  }
+}
+
+async function receive(client: ReturnType<typeof remoteClient>, request: WholeCopyRequest): Promise<WholeCopy> {
+  const { from, version, target, manifest, clock, silentMs, told = {} } = request
+  const unpacking = unpackInto(target, told)
+  const silence = new SilenceDeadline(clock, `${from.node}, which is being copied,`, silentMs, BEGINS_WITHIN * silentMs)
+  const reader = new StreamReader(version, unpacking, silence, request)
+  reader.listen((client as unknown as { connection: RawConnection }).connection)
+  try {
+    const copied = client.query(backupCommand(version, manifest))
+    copied.catch(() => {}) // it may break after the copy was given up
+    const results = await Promise.race([copied, unpacking.failed, silence.tooLong])
+    unpacking.end()
+    await unpacking.done
+    if (manifest) {
+      const bytes = reader.manifest()
+      writeFileSync(join(target, MANIFEST), bytes, { mode: 0o600 })
+      told.file?.({ path: MANIFEST, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') })
+    }
+    const ends = positionsOf(results)
+    const [first, last] = [ends[0], ends.at(-1)]
+    if (!first || !last) throw new UnderstudyError('UND_REFUSED', 'the server did not say where the copy ends')
+    return { bytes: reader.bytes, timeline: first.timeline, fromLog: first.log, untilLog: last.log }
+  } catch (error) {
+    unpacking.fail(error as Error) // closes the file that it was in
+    throw error
+  } finally {
+    silence.end()
+  }
+}
+
+function backupCommand(version: number, manifest: boolean): string {
+  const own = manifest ? 'yes' : 'no'
+  if (version >= 15) {
+    const sums = manifest ? ", MANIFEST_CHECKSUMS 'SHA256'" : ''
+    return `BASE_BACKUP (LABEL 'understudy', PROGRESS true, CHECKPOINT 'fast', WAL true, WAIT false, MANIFEST '${own}'${sums})`
+  }
+  const sums = manifest ? " MANIFEST_CHECKSUMS 'SHA256'" : ''
+  return `BASE_BACKUP LABEL 'understudy' PROGRESS FAST WAL NOWAIT MANIFEST '${own}'${sums}`
+}
+
+class StreamReader {
+  bytes = 0
+  readonly #version: number
+  readonly #unpacking: Unpacking
+  readonly #silence: SilenceDeadline
+  readonly #request: WholeCopyRequest
+  readonly #manifest: Buffer[] = []
+  #totalBytes = 0
+  #paused = false
+  #streams = 0
+  #inManifest = false
+
+  constructor(version: number, unpacking: Unpacking, silence: SilenceDeadline, request: WholeCopyRequest) {
+    this.#version = version
+    this.#unpacking = unpacking
+    this.#silence = silence
+    this.#request = request
+  }
+
+  listen(connection: RawConnection): void {
+    connection.on('dataRow', (message) => {
+      // The second result lists table spaces; its third column is their size in kB.
+      if (message.fields?.length === 3) this.#totalBytes += Number(message.fields[2] ?? 0) * 1_024
+    })
+    connection.on('copyOutResponse', () => {
+      this.#streams += 1
+      if (this.#version < 15) this.#inManifest = this.#streams > 1
+    })
+    connection.on('copyData', (message) => {
+      this.#silence.heard()
+      const data = this.#archiveBytes(message.chunk)
+      if (!data) return
+      this.bytes += data.length
+      this.#request.progress(this.bytes, this.#totalBytes)
+      if (this.#unpacking.write(data) || this.#paused) return
+      // The disk is slower than the network: nothing more until it has caught up.
+      this.#paused = true
+      connection.stream.pause()
+      this.#unpacking.once('drain', () => {
+        this.#paused = false
+        this.#silence.heard()
+        connection.stream.resume()
+      })
+    })
+  }
+
+  manifest(): Buffer {
+    if (this.#manifest.length === 0) throw new UnderstudyError('UND_REFUSED', 'the server sent no manifest')
+    return Buffer.concat(this.#manifest)
+  }
+
+  /** The bytes of the archive in one message, undefined when it is about something else. */
+  #archiveBytes(chunk: Buffer): Buffer | undefined {
+    const kind = this.#version < 15 ? 'd' : String.fromCharCode(chunk[0] ?? 0)
+    // Copied: the buffer belongs to the connection, which uses it again while the archive may still wait for its turn.
+    const data = Buffer.from(this.#version < 15 ? chunk : chunk.subarray(1))
+    if (kind === 'd' && !this.#inManifest) return data
+    if (kind === 'd') this.#manifest.push(data)
+    if (kind === 'm') this.#inManifest = true
+    // 'n': a new archive begins: its name, then the path of its table space, empty for the main one.
+    if (kind === 'n' && !data.toString('latin1').startsWith('base.tar\0')) {
+      const why = 'a database with table spaces outside its data folder cannot be copied yet'
+      this.#unpacking.fail(new UnderstudyError('UND_REFUSED', why))
+    }
+    return undefined
+  }
+}
+
+interface RawConnection {
+  on(event: 'copyOutResponse', listener: () => void): void
+  on(event: 'copyData', listener: (message: { chunk: Buffer }) => void): void
+  on(event: 'dataRow', listener: (message: { fields?: unknown[] }) => void): void
+  readonly stream: { pause(): void; resume(): void }
+}
+
+/** The results that name a position: the first is where the backup began, the last where it ended. */
+function positionsOf(results: unknown): { readonly log: bigint; readonly timeline: number }[] {
+  const list = Array.isArray(results) ? results : [results]
+  return list
+    .flatMap((result) => (result as { rows?: Record<string, unknown>[] }).rows ?? [])
+    .filter((row) => 'recptr' in row)
+    .map((row) => ({ log: parseLsn(String(row.recptr)), timeline: Number(row.tli) }))
+}

@@ -1,0 +1,117 @@
+/** Unpacks a tar archive as it comes. Nothing is written outside the target, whatever the archive says. */
+import { createHash } from 'node:crypto'
+import { chmodSync, closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { dirname, join, normalize, relative } from 'node:path'
+import tar from 'tar-stream'
+import { UnderstudyError } from '../../../errors.ts'
+
+/** Who wants to know what was written: each file with its checksum, each folder. Paths are as in the archive. */
+export interface Told {
+  file?(file: UnpackedFile): void
+  folder?(path: string): void
+}
+
+export interface UnpackedFile {
+  readonly path: string
+  readonly bytes: number
+  readonly sha256: string
+}
+
+export interface Unpacking {
+  write(data: Buffer): boolean
+  once(event: 'drain', listener: () => void): void
+  end(): void
+  fail(error: Error): void
+  readonly done: Promise<void>
+  /** Never resolves; rejects when unpacking failed. */
+  readonly failed: Promise<never>
+}
+
+/** Writes synchronously: files come one after the other and are mostly small, and the disk's cache takes them at once. */
+export function unpackInto(target: string, told: Told = {}): Unpacking {
+  const extract = tar.extract()
+  let fail: (error: unknown) => void = () => {}
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject
+  })
+  failed.catch(() => {}) // it is also told through `done`
+  const done = new Promise<void>((resolve, reject) => {
+    extract.once('finish', resolve)
+    extract.once('error', (error) => {
+      reject(error)
+      fail(error)
+    })
+  })
+  done.catch(() => {}) // whoever waits for it hears of it; nobody may have come that far
+  extract.on('entry', (header, body, next) => {
+    body.on('error', () => {}) // said once for the whole archive
+    try {
+      const path = placeOf(target, header.name)
+      if (header.type === 'directory') {
+        mkdirSync(path, { recursive: true, mode: 0o700 })
+        chmodSync(path, 0o700)
+        told.folder?.(relative(target, path))
+        body.resume()
+        body.on('end', next)
+      } else if (header.type === 'file') {
+        const failed = (error: Error) => extract.destroy(error)
+        writeEntry(path, body, failed, (file) => {
+          told.file?.({ path: relative(target, path), ...file })
+          next()
+        })
+      } else throw refused(`the database has a link ${header.name}: it cannot be copied yet`)
+    } catch (error) {
+      extract.destroy(error as Error) // a full disk, most likely
+    }
+  })
+  return {
+    write: (data) => extract.write(data),
+    once: (event, listener) => extract.once(event, listener),
+    end: () => {
+      extract.end(null)
+    },
+    fail: (error) => {
+      extract.destroy(error)
+    },
+    done,
+    failed,
+  }
+}
+
+function placeOf(target: string, name: string): string {
+  const path = normalize(join(target, name))
+  if (path === target || path.startsWith(`${target}/`)) return path
+  throw refused(`an archive entry outside the archive: ${name}`)
+}
+
+function refused(why: string): UnderstudyError {
+  return new UnderstudyError('UND_REFUSED', why)
+}
+
+type Body = {
+  on(event: 'data', listener: (chunk: unknown) => void): void
+  on(event: 'end' | 'close', listener: () => void): void
+}
+
+function writeEntry(
+  path: string,
+  body: Body,
+  fail: (error: Error) => void,
+  done: (file: Omit<UnpackedFile, 'path'>) => void,
+): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  const file = openSync(path, 'w', 0o600)
+  const hash = createHash('sha256')
+  let bytes = 0
+  body.on('data', (chunk) => {
+    try {
+      writeSync(file, chunk as Buffer)
+      hash.update(chunk as Buffer)
+      bytes += (chunk as Buffer).length
+    } catch (error) {
+      fail(error as Error)
+    }
+  })
+  body.on('end', () => done({ bytes, sha256: hash.digest('hex') }))
+  body.on('close', () => closeSync(file)) // also when nothing more of it comes
+}

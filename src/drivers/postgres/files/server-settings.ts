@@ -1,0 +1,226 @@
+/**
+ * The file understudy.conf in the data folder, included at the end of postgresql.conf. Users' settings come first in it and
+ * ours last, so ours win. Each of ours has a reason; the config refuses users' values for them (`refusedSettings`).
+ *
+ * postgresql.auto.conf (ALTER SYSTEM) is read after all of this. What never changes is said on the command line as well, where
+ * no file can overrule it while the server runs: Patroni does the same with what must be equal everywhere. The rest is taken
+ * out of postgresql.auto.conf at each start and soon after somebody put it there (`takeBack`), and the fence and the lead
+ * check with SHOW what is really in force.
+ */
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { NodeName } from '../../../core/model.ts'
+import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
+import type { PostgresOptions } from '../options.ts'
+import type { Branch } from '../server/wal-position.ts'
+import { synchronousStandbyNames } from '../verbs/synchronous-standbys.ts'
+import type { Folder } from './member-folder.ts'
+
+export interface Situation {
+  readonly node: NodeName
+  readonly address: string
+  readonly port: number
+  readonly version: number
+  readonly options: PostgresOptions
+  /** What it leads under; null: it leads nothing. */
+  readonly leading: QuorumConfig | null
+  /** The promotions of its history; the last one made it a primary, and stays when the rule changes. */
+  readonly lineage: readonly Branch[]
+  /** Empty: it receives from nobody. */
+  readonly conninfo: string
+  /** It leads, and nobody can confirm a write. */
+  readonly writesWait: boolean
+}
+
+type Value = string | number | boolean
+
+/** What may only be ours, and why. Anything else is the user's. */
+export const OWN_SETTINGS: Readonly<Record<string, string>> = {
+  listen_addresses: 'the door and the other members must find it',
+  port: 'the door and the other members must find it',
+  unix_socket_directories: 'our own session comes in there, and nobody else can',
+  unix_socket_permissions: 'our own session comes in there, and nobody else can',
+  hba_file: 'who may come in depends on what state this member is in; use the option hba',
+  cluster_name: 'it shows in the titles of the processes',
+  hot_standby: 'a standby is asked how far it is',
+  fsync: 'what is acknowledged must survive a power cut',
+  full_page_writes: 'what is acknowledged must survive a power cut',
+  synchronous_commit: 'anything less is acknowledged before the quorum has it (trap 12)',
+  synchronous_standby_names: 'this is the rule',
+  primary_conninfo: 'whom it receives from is decided by the cluster',
+  primary_slot_name: 'each member has its slot on each other member',
+  restore_command: 'log from elsewhere could be of a foreign branch (trap 5)',
+  recovery_target_timeline: 'standbys go along with every promotion',
+  wal_log_hints: 'pg_rewind needs it where there are no checksums (trap 22)',
+  restart_after_crash:
+    'a restart inside makes commits visible that nobody acknowledged (trap 9): it must come through the agent',
+  wal_retrieve_retry_interval: 'the 5 s of the default would be 5 s of a failover',
+  wal_receiver_timeout: '60 s by default: too late to notice anything (trap 26)',
+  wal_sender_timeout: '60 s by default: too late to notice anything (trap 26)',
+  wal_receiver_status_interval: 'how far standbys are is looked at all the time',
+  max_slot_wal_keep_size: 'the slot of a dead standby must not fill the disk (trap 23); use the option limits.heldLog',
+  wal_keep_size: 'a member that comes back after a short while should not have to be cloned; use limits.keptLog',
+  data_directory: 'use the option data',
+  promote_trigger_file: 'promotion is decided by the cluster',
+}
+
+/** Users' names among ours, each with a sentence; the config complains with it. */
+export function refusedSettings(settings: PostgresOptions['settings']): readonly string[] {
+  return Object.keys(settings).flatMap((name) => {
+    const why = OWN_SETTINGS[name.toLowerCase()]
+    if (why !== undefined) return [`${name} is set by Understudy: ${why}`]
+    if (name === 'wal_level' && !['replica', 'logical'].includes(String(settings[name]))) {
+      return ['wal_level must be replica or logical: standbys live on it']
+    }
+    return []
+  })
+}
+
+/** For good, and on every member: losing one of these while the server runs would lose what is acknowledged, or a failover. */
+const FIXED: Readonly<Record<string, Value>> = {
+  hot_standby: true,
+  fsync: true,
+  full_page_writes: true,
+  synchronous_commit: 'on',
+  restore_command: '',
+  recovery_target_timeline: 'latest',
+  wal_log_hints: true,
+  restart_after_crash: false,
+}
+
+/** For the postmaster's command line. */
+export function fixedArguments(): string[] {
+  return Object.entries(FIXED).flatMap(([name, value]) => ['-c', `${name}=${bare(value)}`])
+}
+
+export function settingsText(situation: Situation): string {
+  const { options, leading, node } = situation
+  const own: Record<string, Value> = {
+    listen_addresses: situation.address,
+    port: situation.port,
+    cluster_name: node,
+    ...FIXED,
+    // The members of the rule that this one leads under; a standby has no say and no members.
+    synchronous_standby_names: leading ? synchronousStandbyNames(leading) : '',
+    primary_conninfo: situation.conninfo,
+    primary_slot_name: situation.conninfo === '' ? '' : slotName(node),
+    wal_retrieve_retry_interval: '100ms',
+    wal_receiver_timeout: `${options.timing.walTimeoutMs}ms`,
+    wal_sender_timeout: `${options.timing.walTimeoutMs}ms`,
+    wal_receiver_status_interval: '1s',
+    max_slot_wal_keep_size: `${options.limits.slotKeepMb}MB`,
+    wal_keep_size: `${options.limits.walKeepMb}MB`,
+    unix_socket_permissions: '0700',
+    // Whoever follows asks for these before it receives, and remembers which promotions what it receives is of (traps 19, 20).
+    'understudy.term': leading?.term ?? 0,
+    'understudy.promotion': leading ? (situation.lineage.at(-1)?.id ?? '') : '',
+    'understudy.lineage': leading ? JSON.stringify(situation.lineage) : '',
+    ...(leading && situation.writesWait ? { default_transaction_read_only: true } : {}),
+  }
+  // May be raised by users; what PostgreSQL has by default would do, too.
+  const preset: Record<string, Value> = { wal_level: 'replica', max_wal_senders: 16, max_replication_slots: 16 }
+  const lines = (settings: Readonly<Record<string, Value>>) =>
+    Object.entries(settings).map(([name, value]) => `${name} = ${quote(value)}`)
+  return [
+    '# Written by Understudy at every change: edits are lost. Settings of yours go into the config.',
+    ...lines({ ...preset, ...options.settings }),
+    ...lines(own),
+    '',
+  ].join('\n')
+}
+
+function quote(value: Value): string {
+  return typeof value === 'string' ? `'${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'` : bare(value)
+}
+
+function bare(value: Value): string {
+  if (typeof value === 'boolean') return value ? 'on' : 'off'
+  return String(value)
+}
+
+/**
+ * The file that a receiver takes its password from: it fits one primary and no other. A receiver that was decided on before a
+ * fence, and starts when the member follows the next primary already, still goes to the old one, and is not let in there.
+ */
+export function keyText(to: { readonly host: string; readonly port: number }, password: string): string {
+  const escaped = (text: string) => text.replaceAll('\\', '\\\\').replaceAll(':', '\\:')
+  return `${escaped(to.host)}:${to.port}:*:${REPLICATION_ROLE}:${escaped(password)}\n`
+}
+
+/** How a receiver reaches its primary. The password is not in it but in a file that the fence takes away (recruit-member.ts). */
+export function conninfo(
+  to: { readonly host: string; readonly port: number },
+  node: NodeName,
+  keyPath: string,
+  timing: PostgresOptions['timing'],
+): string {
+  const parts: Record<string, Value> = {
+    host: to.host,
+    port: to.port,
+    user: REPLICATION_ROLE,
+    passfile: keyPath,
+    // What a quorum is counted by: the node's name, never shared (trap 6).
+    application_name: node,
+    // A receiver that is about to connect holds up a fence for this long (trap 4).
+    connect_timeout: Math.max(2, Math.ceil(timing.connectMs / 1_000)),
+    tcp_user_timeout: timing.walTimeoutMs,
+    // For the sender's end of it: a sender that is told to end first says so to its receiver, without any deadline, and a
+    // checkpoint that gives its slot up waits for that. A frozen receiver would hold up checkpoints until the disk is full.
+    options: `-c tcp_user_timeout=${timing.walTimeoutMs}`,
+    sslmode: 'prefer',
+    gssencmode: 'disable',
+  }
+  return Object.entries(parts)
+    .map(([name, value]) => `${name}='${String(value).replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`)
+    .join(' ')
+}
+
+export const REPLICATION_ROLE = 'understudy_replica'
+/** Of the front doors: balancer-role.ts. */
+export const DOOR_ROLE = 'understudy_door'
+export const SUPERUSER = 'postgres'
+export const DATABASE = 'postgres'
+
+/** Slot names may only hold a-z, 0-9 and _: what does not fit is spelled out in hexadecimal. */
+export function slotName(node: NodeName): string {
+  return `understudy_${[...node].map((c) => (/[a-z0-9]/.test(c) ? c : `_${c.codePointAt(0)?.toString(16)}_`)).join('')}`
+}
+
+/** Replaces a file that the server reads. No sync: what must survive is in the record, and this is made anew from it. */
+export function replaceFile(folder: Folder, path: string, text: string): void {
+  const beside = `${path}.new`
+  writeFileSync(beside, text, { mode: 0o600 })
+  chmodSync(beside, 0o600)
+  folder.own(beside)
+  renameSync(beside, path)
+}
+
+const INCLUDE = "include_if_exists = 'understudy.conf'"
+
+/** Makes postgresql.conf include our file, once and last, and takes our names out of postgresql.auto.conf. */
+export function includeOurs(folder: Folder, dataDir: string): void {
+  const main = join(dataDir, 'postgresql.conf')
+  const lines = readFileSync(main, 'utf8').trimEnd().split('\n')
+  if (lines.at(-1) !== INCLUDE) {
+    const theirs = lines.filter((line) => line !== INCLUDE).join('\n')
+    replaceFile(folder, main, `${theirs.trimEnd()}\n\n${INCLUDE}\n`)
+  }
+  takeBack(folder, dataDir)
+}
+
+/** Names of ours that somebody set with ALTER SYSTEM. */
+export function alteredSettings(dataDir: string): readonly string[] {
+  return linesOf(autoConf(dataDir)).map(nameIn).filter(isOurs)
+}
+
+/** Takes our names out of postgresql.auto.conf by hand: for a server that does not run, or does not do it itself. */
+export function takeBack(folder: Folder, dataDir: string): void {
+  const lines = linesOf(autoConf(dataDir))
+  const kept = lines.filter((line) => !isOurs(nameIn(line)))
+  if (kept.length < lines.length) replaceFile(folder, autoConf(dataDir), kept.join('\n'))
+}
+
+const autoConf = (dataDir: string) => join(dataDir, 'postgresql.auto.conf')
+const linesOf = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').split('\n') : [])
+const nameIn = (line: string) => line.split('=')[0]?.trim().toLowerCase() ?? ''
+const isOurs = (name: string) => Object.hasOwn(OWN_SETTINGS, name)

@@ -1,0 +1,158 @@
+/**
+ * Our own connections. The administrative one stays open, so that a fence does not begin with a handshake, and is opened
+ * again when it broke. Every statement has a deadline on our side: a frozen server accepts a connection and answers nothing.
+ */
+import pg from 'pg'
+import { UnderstudyError } from '../../../errors.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import type { PrimaryAddress } from '../../replica-driver.ts'
+import { DATABASE, REPLICATION_ROLE, SUPERUSER } from '../files/server-settings.ts'
+
+export type Row = Readonly<Record<string, unknown>>
+
+/** The port is a part of the socket's name. */
+export interface OwnSocket {
+  readonly socketDir: string
+  readonly port: number
+}
+
+export interface SessionParts {
+  readonly clock: Clock
+  /** Asked for each connection: the next server may have another port. */
+  readonly socket: () => OwnSocket
+  readonly statementMs: number
+}
+
+export class Session {
+  readonly #parts: SessionParts
+  #client: Promise<pg.Client> | undefined
+  /** One statement after the other: the end of the last one that was asked for. */
+  #last: Promise<unknown> = Promise.resolve()
+  /** Called when the open connection ends: often the first sign that the server died. */
+  onCut: () => void = () => {}
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts
+  }
+
+  /** One statement; UND_TIMED_OUT after the deadline, and then the connection is given up. */
+  query(text: string, values: readonly unknown[] = [], withinMs = this.#parts.statementMs): Promise<Row[]> {
+    const answer = this.#last.then(() => this.#query(text, values, withinMs))
+    this.#last = answer.catch(() => {}) // whoever asked hears of it
+    return answer
+  }
+
+  async #query(text: string, values: readonly unknown[], withinMs: number): Promise<Row[]> {
+    const opening = this.#open(withinMs)
+    const client = await opening
+    try {
+      const result = await within(this.#parts.clock, withinMs, 'a statement', client.query(text, [...values]))
+      return result.rows as Row[]
+    } catch (error) {
+      if (!isServerError(error)) this.#giveUp(opening)
+      throw error
+    }
+  }
+
+  /** The only row; for statements that always have one. */
+  async one(text: string, values: readonly unknown[] = [], withinMs?: number): Promise<Row> {
+    const [row] = await this.query(text, values, withinMs)
+    if (!row) throw new UnderstudyError('UND_REFUSED', `no answer to ${text.slice(0, 60)}`)
+    return row
+  }
+
+  close(): void {
+    if (this.#client) this.#giveUp(this.#client)
+  }
+
+  #open(withinMs: number): Promise<pg.Client> {
+    this.#client ??= this.#connect(withinMs)
+    return this.#client
+  }
+
+  #connect(withinMs: number): Promise<pg.Client> {
+    const client = localClient(this.#parts.socket())
+    const opening: Promise<pg.Client> = within(this.#parts.clock, withinMs, 'a connection', client.connect()).then(
+      () => client,
+      (error: unknown) => {
+        destroy(client)
+        if (this.#client === opening) this.#client = undefined
+        throw error
+      },
+    )
+    client.on('error', () => {}) // said once more by `end`, and by whatever statement was under way
+    client.on('end', () => {
+      if (this.#client !== opening) return
+      this.#client = undefined
+      this.onCut()
+    })
+    return opening
+  }
+
+  #giveUp(opening: Promise<pg.Client>): void {
+    if (this.#client === opening) this.#client = undefined
+    opening.then(destroy, () => {}) // it never opened: there is nothing to close
+  }
+}
+
+/**
+ * The server's own functions and operators and nobody else's: before PostgreSQL 15 everybody may create some in `public`, and one
+ * that fits a call better would be run as us (CVE-2018-1058). As an option of the connection it is in force from its first
+ * statement on, whatever was set for the role or the database.
+ */
+export const OWN_NAMES_ONLY = '-c search_path=pg_catalog'
+
+/** A fresh connection over the server's own socket, not yet opened. */
+export function localClient({ socketDir, port }: OwnSocket): pg.Client {
+  const client = new pg.Client({
+    host: socketDir,
+    port,
+    user: SUPERUSER,
+    database: DATABASE,
+    application_name: 'understudy',
+    // Ours write also while people only read (refuse-writes.ts): a mark and a pulse are what ends that.
+    options: `${OWN_NAMES_ONLY} -c default_transaction_read_only=off`,
+  })
+  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  return client
+}
+
+/** Another member, as the replication role: speaks SQL and the replication commands. */
+export function remoteClient(to: PrimaryAddress, password: string): pg.Client {
+  const client = new pg.Client({
+    host: to.host,
+    port: to.port,
+    user: REPLICATION_ROLE,
+    password,
+    database: DATABASE,
+    application_name: 'understudy',
+    options: OWN_NAMES_ONLY,
+    connectionTimeoutMillis: 3_000,
+    // A node that vanished says nothing, not even that it is gone: Node asks ten times, a second apart, then the connection breaks.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    ...({ replication: 'database' } as object),
+  })
+  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  return client
+}
+
+/** Ends a connection without a word: a polite goodbye waits for servers that do not answer. */
+export function destroy(client: pg.Client): void {
+  ;(client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
+}
+
+/** Did the server itself answer with an error? Then the connection is still good. */
+export function isServerError(error: unknown): error is pg.DatabaseError {
+  return error instanceof pg.DatabaseError && error.severity !== 'FATAL'
+}
+
+/** The value of `promise`, or UND_TIMED_OUT after `withinMs`. The promise goes on; its end is no longer anybody's concern. */
+export function within<T>(clock: Clock, withinMs: number, what: string, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(withinMs, () => {
+      reject(new UnderstudyError('UND_TIMED_OUT', `${what} was not answered within ${Math.round(withinMs)} ms`))
+    })
+    promise.then(resolve, reject).finally(cancel)
+  })
+}

@@ -1,0 +1,87 @@
+/**
+ * The login of the front doors. A door that moves a session to another primary logs in there as the same user, and for that it
+ * needs to know once what the server keeps of that user's password (password-verifier.ts). So there is a role of the doors that may
+ * call one function, and nothing else; a verifier lets nobody log in by itself, but is still nobody else's business.
+ *
+ * Looked after whenever the row of a rule has become durable: after the first copy was made, after each promotion, and when an
+ * agent finds a primary that was made by an older version. What is right already is not written again.
+ */
+import type { ServiceName, ServiceSpec } from '../../../core/model.ts'
+import { sleep } from '../../../lib/clock.ts'
+import type { DoorNeeds } from '../../balancer-login.ts'
+import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from '../files/server-settings.ts'
+import type { Member } from '../member.ts'
+import type { PostgresOptions } from '../options.ts'
+import { destroy, localClient, within } from './admin-session.ts'
+import { ident } from './catalog.ts'
+import { isVerifierOf, verifierOf } from './password-verifier.ts'
+
+/** Roles of Understudy's own are nobody's to move. */
+const FUNCTION = `
+create or replace function understudy.verifier(name text) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp as $body$
+  select rolpassword from pg_catalog.pg_authid
+  where rolname = $1 and rolcanlogin and rolname not in ('${SUPERUSER}', '${REPLICATION_ROLE}', '${DOOR_ROLE}')
+$body$;
+revoke all on function understudy.verifier(text) from public;
+grant execute on function understudy.verifier(text) to ${DOOR_ROLE};
+grant usage on schema understudy to ${DOOR_ROLE};
+grant connect on database ${DATABASE} to ${DOOR_ROLE};
+`
+
+const WHAT_IS_THERE = `
+select (select rolpassword from pg_authid where rolname = '${DOOR_ROLE}') as verifier,
+  exists (select 1 from pg_roles where rolname = '${DOOR_ROLE}') as role,
+  exists (
+    select 1 from pg_proc, pg_roles where pg_proc.oid = to_regprocedure('understudy.verifier(text)')
+      and rolname = '${DOOR_ROLE}' and has_function_privilege(pg_roles.oid, pg_proc.oid, 'execute')
+  ) as function`
+
+/** The same on every node of the cluster, and not to be had without its token. */
+export function doorPasswordOf(service: ServiceName, secretFor: (purpose: string) => string): string {
+  return secretFor(`door of ${service}`)
+}
+
+export function doorNeeds({ name, options }: ServiceSpec, secretFor: (purpose: string) => string): DoorNeeds {
+  const { tls } = options as unknown as PostgresOptions
+  return { login: { user: DOOR_ROLE, password: doorPasswordOf(name, secretFor), database: DATABASE }, tls }
+}
+
+const TRIES = 5
+const BETWEEN_TRIES_MS = 1_000
+
+/** Until it is there, doors serve but move no sessions. Gives up when this member leads no more, or after some tries. */
+export async function keepDoorLogin(member: Member): Promise<void> {
+  for (let tries = 1; member.runs && member.ruleDurable; tries += 1) {
+    try {
+      return await ensureDoorLogin(member)
+    } catch (error) {
+      if (tries === TRIES) return member.parts.tell(`the login of the doors could not be made: ${String(error)}`)
+      await sleep(member.parts.clock, BETWEEN_TRIES_MS)
+    }
+  }
+}
+
+/**
+ * Idempotent; of use on a primary only. On a connection of its own, because what is written waits for no quorum: should it be
+ * lost with this primary, the next one writes it again.
+ */
+async function ensureDoorLogin(member: Member): Promise<void> {
+  const { clock, options, doorPassword } = member.parts
+  const client = localClient(member.socket)
+  const patient = <T>(what: string, work: Promise<T>) => within(clock, options.timing.statementMs, what, work)
+  try {
+    await patient('a connection', client.connect())
+    const there = (await patient('the login of the doors', client.query(WHAT_IS_THERE))).rows[0]
+    const isKnown = isVerifierOf(there.verifier, doorPassword)
+    if (isKnown && there.function === true) return
+    const verb = there.role === true ? 'alter' : 'create'
+    const role = isKnown
+      ? ''
+      : `${verb} role ${ident(DOOR_ROLE)} login noinherit nosuperuser nocreaterole nocreatedb noreplication password '${verifierOf(doorPassword)}';`
+    const text = `begin; set local synchronous_commit = local; ${role} ${FUNCTION} commit`
+    await patient('the login of the doors', client.query(text))
+  } finally {
+    destroy(client)
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * What we keep in the database itself: one row for each rule that was in force, and a pulse.
+ *
+ * The row of a rule is an ordinary transaction, so it returns when the quorum of its moment has it, and with it everything
+ * that was written before: the log is one line. That makes one insert the proof of two things: after a promotion that the
+ * new quorum works, and after a crash that nothing is visible any more that the quorum does not have.
+ */
+import type pg from 'pg'
+import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
+import { REPLICATION_ROLE } from '../files/server-settings.ts'
+import type { BootstrapOptions } from '../options.ts'
+import type { Row, Session } from './admin-session.ts'
+import { verifierOf } from './password-verifier.ts'
+
+const SCHEMA = `
+create schema if not exists understudy;
+create table if not exists understudy.rules (
+  seq bigint generated always as identity primary key,
+  term bigint not null,
+  promotion text not null,
+  id text not null,
+  leader text not null,
+  members text[] not null,
+  k int not null,
+  timeline int not null,
+  at_log pg_lsn not null,
+  next_xid xid8 not null,
+  noted_at timestamptz not null default now()
+);
+create table if not exists understudy.pulse (one boolean primary key default true check (one), beat bigint not null);
+insert into understudy.pulse values (true, 0) on conflict do nothing;
+`
+
+/** What pg_rewind and the other members need; a superuser is not needed for it. */
+const GRANTS = `
+grant usage on schema understudy to ${REPLICATION_ROLE};
+grant select on all tables in schema understudy to ${REPLICATION_ROLE};
+grant execute on function pg_catalog.pg_ls_dir(text, boolean, boolean) to ${REPLICATION_ROLE};
+grant execute on function pg_catalog.pg_stat_file(text, boolean) to ${REPLICATION_ROLE};
+grant execute on function pg_catalog.pg_read_binary_file(text) to ${REPLICATION_ROLE};
+grant execute on function pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) to ${REPLICATION_ROLE};
+grant execute on function pg_catalog.pg_control_checkpoint() to ${REPLICATION_ROLE};
+`
+
+/**
+ * Idempotent, and for term 1 alone. Waits for no quorum: members cannot come before their role is there, and nobody else is
+ * in yet. Rows of any other promotion came with the data from the cluster that it was of, and say nothing about this one.
+ */
+export async function prepareCatalog(
+  session: Session,
+  promotion: string,
+  replicationPassword: string,
+  bootstrap: BootstrapOptions,
+) {
+  await session.query('set synchronous_commit = local')
+  try {
+    await prepare(session, replicationPassword, bootstrap)
+    await session.query('delete from understudy.rules where promotion <> $1', [promotion])
+  } finally {
+    await session.query('reset synchronous_commit')
+  }
+}
+
+async function prepare(session: Session, replicationPassword: string, bootstrap: BootstrapOptions) {
+  await session.query(SCHEMA)
+  // As a verifier: a server that is set to md5 would otherwise keep a password that no member can log in with.
+  await ensureRole(session, REPLICATION_ROLE, 'login replication', null)
+  // One that came with the data has the password of another cluster.
+  const verifier = literal(verifierOf(replicationPassword))
+  await session.query(`alter role ${REPLICATION_ROLE} login replication password ${verifier}`)
+  await session.query(GRANTS)
+  if (bootstrap.owner !== null) await ensureRole(session, bootstrap.owner, 'login', bootstrap.password)
+  if (bootstrap.database !== null) {
+    const [there] = await session.query('select 1 from pg_database where datname = $1', [bootstrap.database])
+    const owner = bootstrap.owner === null ? '' : ` owner ${ident(bootstrap.owner)}`
+    if (!there) await session.query(`create database ${ident(bootstrap.database)}${owner}`, [], 30_000)
+  }
+}
+
+async function ensureRole(session: Session, name: string, attributes: string, password: string | null): Promise<void> {
+  const [there] = await session.query('select 1 from pg_roles where rolname = $1', [name])
+  if (there) return
+  const secret = password === null ? '' : ` password ${literal(password)}`
+  await session.query(`create role ${ident(name)} ${attributes}${secret}`)
+}
+
+export function ident(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+const INSERT_RULE = `
+insert into understudy.rules (term, promotion, id, leader, members, k, timeline, at_log, next_xid)
+select $1, $2, $3, $4, $5, $6, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,
+       pg_current_wal_lsn(), pg_snapshot_xmax(pg_current_snapshot())`
+
+/**
+ * Writes the row, and returns the position that its quorum must have. That the statement came back proves nothing: it does so as
+ * well when its wait was cancelled (trap 8), and in servers before the minor versions of May 2025 when it came so soon after
+ * the start that nobody waits yet (trap 11). `client` is a connection of its own: it may wait for long.
+ */
+export async function insertRule(client: pg.Client, rule: QuorumConfig, promotion: string): Promise<string> {
+  await client.query(INSERT_RULE, [rule.term, promotion, rule.id, rule.primary, rule.members, rule.k])
+  const { rows } = await client.query('select pg_current_wal_flush_lsn()::text as it')
+  return String((rows[0] as Row).it)
+}
+
+/** Have `k` members of the rule all that there is up to `log`, on their disks? */
+export async function isOnQuorum(client: pg.Client, { members, k }: QuorumConfig, log: string): Promise<boolean> {
+  const { rows } = await client.query(
+    `select count(distinct application_name)::int as it from pg_stat_replication
+     where application_name = any($1) and flush_lsn >= $2::pg_lsn`,
+    [members, log],
+  )
+  return Number((rows[0] as Row).it) >= k
+}
+
+/** The newest rule that this copy holds and has replayed. */
+export function ruleFromRow(row: Row): QuorumConfig | null {
+  if (typeof row.rule_id !== 'string') return null
+  return {
+    term: Number(row.rule_term),
+    primary: String(row.rule_leader),
+    members: row.rule_members as string[],
+    k: Number(row.rule_k),
+    id: row.rule_id,
+  }
+}
+
+export const NEWEST_RULE = `
+select id as rule_id, term as rule_term, leader as rule_leader, members as rule_members, k as rule_k
+from understudy.rules order by seq desc limit 1`

@@ -1,0 +1,216 @@
+/**
+ * The postmaster: started as the leader of a session of its own, so that it outlives the agent; found again by the next
+ * agent through postmaster.pid; its end seen at once.
+ *
+ * Every child of a postmaster makes itself a session of its own, so signals to its process group reach the postmaster alone.
+ * What belongs to a server is told by something better: all of its processes stand in its data folder (/proc/PID/cwd). That
+ * finds those too that outlived their postmaster, or were frozen, which PostgreSQL itself would trip over at its next start.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { UnderstudyError } from '../../../errors.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import { readText, removeFile } from '../../../lib/files.ts'
+import { childrenOf, identify, isAlive, type ProcessIdentity, processState, signal } from '../../../lib/proc.ts'
+import type { Stop } from '../../../lib/stop.ts'
+import { until } from '../../../lib/until.ts'
+import type { Folder } from '../files/member-folder.ts'
+import { fixedArguments } from '../files/server-settings.ts'
+import type { Binaries } from './binaries.ts'
+
+/** How often an adopted postmaster is looked at: a child that is ours says itself that it ended. */
+const LOOK_EVERY_MS = 20
+
+export class Postmaster {
+  readonly identity: ProcessIdentity
+  /** Resolves with a sentence when it is gone. */
+  readonly gone: Promise<string>
+  #gone = false
+  #ended: (how: string) => void = () => {}
+  readonly #clock: Clock
+  #cancelLook: Stop = () => {}
+
+  constructor(identity: ProcessIdentity, child: ChildProcess | null, clock: Clock) {
+    this.identity = identity
+    this.#clock = clock
+    this.gone = new Promise((resolve) => {
+      this.#ended = (how) => {
+        this.#gone = true
+        this.#cancelLook()
+        resolve(how)
+      }
+    })
+    child?.once('exit', (code, killed) => this.#ended(killed ? `killed by ${killed}` : `ended with code ${code}`))
+    this.#look()
+  }
+
+  get isGone(): boolean {
+    return this.#gone
+  }
+
+  /** Stopped by a signal: alive and deaf. */
+  get isFrozen(): boolean {
+    return processState(this.identity.pid)?.letter === 'T'
+  }
+
+  signal(name: NodeJS.Signals): boolean {
+    return !this.#gone && signal(this.identity, name)
+  }
+
+  /** Looks now, because something hints that it ended. */
+  check(): void {
+    if (!this.#gone && !isAlive(this.identity)) this.#ended('ended')
+  }
+
+  /** No more looking; it goes on running. */
+  letGo(): void {
+    this.#cancelLook()
+  }
+
+  #look(): void {
+    this.#cancelLook = this.#clock.after(LOOK_EVERY_MS, () => {
+      this.check()
+      if (!this.#gone) this.#look()
+    })
+  }
+}
+
+/** Starts it; resolves as soon as it runs. What it says goes to the log file. `more`: further arguments of the command line. */
+export async function launch(
+  folder: Folder,
+  binaries: Binaries,
+  clock: Clock,
+  more: readonly string[] = [],
+): Promise<Postmaster> {
+  await killRemains(folder.data, clock)
+  // Nothing stands in the data folder: whoever has the number in these files now is somebody else, or a corpse not yet reaped.
+  removeFile(join(folder.data, 'postmaster.pid'))
+  for (const name of socketLocks(folder)) removeFile(join(folder.sockets, name))
+  const log = openSync(folder.logPath, 'a', 0o600)
+  const { account } = folder
+  try {
+    const child = spawn(binaries.postgres, ['-D', folder.data, ...fixedArguments(), ...more], {
+      cwd: folder.data,
+      env: { ...serverEnvironment(), ...binaries.env },
+      detached: true,
+      stdio: ['ignore', log, log],
+      ...(account ?? {}),
+    })
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve)
+      child.once('error', (cause) => {
+        reject(new UnderstudyError('UND_REFUSED', `${binaries.postgres} cannot be run: ${cause.message}`, { cause }))
+      })
+    })
+    child.unref()
+    const identity = child.pid === undefined ? undefined : identify(child.pid)
+    if (!identity) throw new UnderstudyError('UND_REFUSED', `postgres ended at once: ${lastWords(folder)}`)
+    return new Postmaster(identity, child, clock)
+  } finally {
+    closeSync(log)
+  }
+}
+
+function socketLocks(folder: Folder): string[] {
+  try {
+    return readdirSync(folder.sockets).filter((name) => /^\.s\.PGSQL\.\d+\.lock$/.test(name))
+  } catch {
+    return [] // no server has run here yet
+  }
+}
+
+/** The postmaster that runs on this data already; null when there is none: a server that runs has this file. */
+export function findPostmaster(folder: Folder, clock: Clock): Postmaster | null {
+  const text = readText(join(folder.data, 'postmaster.pid'))
+  if (text === undefined) return null
+  const identity = identify(Number(text.split('\n')[0]))
+  // A pid file may be older than the machine's boot: only a process that stands in the data folder is the postmaster.
+  if (!identity || folderOf(identity.pid) !== realFolder(folder.data)) return null
+  return new Postmaster(identity, null, clock)
+}
+
+/** The port in postmaster.pid of a server that runs. */
+export function portInUse(folder: Folder): number | null {
+  return Number(readText(join(folder.data, 'postmaster.pid'))?.split('\n')[3]) || null
+}
+
+/** Kills everything that stands in the data folder; resolves when nothing of it is left. */
+export async function killRemains(dataDir: string, clock: Clock): Promise<void> {
+  const first = everythingOf(dataDir)
+  if (first.length === 0) return
+  // The postmaster last would start new children; frozen first, it cannot.
+  for (const process of first) signal(process, 'SIGSTOP')
+  await until({ clock, everyMs: 5, withinMs: 10_000, what: 'the end of the server' }, () => {
+    const left = everythingOf(dataDir)
+    for (const process of left) signal(process, 'SIGKILL')
+    return left.length === 0
+  })
+}
+
+export function everythingOf(dataDir: string): ProcessIdentity[] {
+  const folder = realFolder(dataDir)
+  if (folder === null) return []
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid || folderOf(Number(name)) !== folder) return []
+    // Whoever only stands there (a shell) is no part of the server.
+    if (!/^(postgres|postmaster|pg_rewind)$/.test(commandOf(Number(name)))) return []
+    return identify(Number(name)) ?? []
+  })
+}
+
+/** The receivers among the children of a postmaster, also when it does not answer. */
+export function receiversOf(postmaster: ProcessIdentity): ProcessIdentity[] {
+  return childrenOf(postmaster.pid).flatMap((pid) =>
+    /^postgres: (.*: )?walreceiver/.test(titleOf(pid)) ? (identify(pid) ?? []) : [],
+  )
+}
+
+function titleOf(pid: number): string {
+  return readProc(pid, 'cmdline').replaceAll('\0', ' ')
+}
+
+function commandOf(pid: number): string {
+  return readProc(pid, 'comm').trim()
+}
+
+function readProc(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
+  } catch {
+    return '' // gone meanwhile
+  }
+}
+
+function folderOf(pid: number): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`)
+  } catch {
+    return null // gone, or somebody else's: not a process of ours
+  }
+}
+
+function realFolder(path: string): string | null {
+  try {
+    return realpathSync(path)
+  } catch {
+    return null // no such folder: nothing can stand in it
+  }
+}
+
+/** The last line of the server's log that says why it could not go on. */
+export function lastWords(folder: Folder): string {
+  let lines: string[] = []
+  try {
+    lines = readFileSync(folder.logPath, 'utf8').trimEnd().split('\n').slice(-40)
+  } catch {
+    // No log yet: it never said anything.
+  }
+  const telling = lines.findLast((line) => /\b(FATAL|PANIC|ERROR)\b/.test(line)) ?? lines.at(-1)
+  return telling?.replace(/^.*?(FATAL|PANIC|ERROR):\s*/, '') ?? 'it said nothing'
+}
+
+/** No more of the agent's environment than a server needs. */
+export function serverEnvironment(): Record<string, string> {
+  return { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C.UTF-8', TZ: process.env.TZ ?? 'UTC' }
+}

@@ -1,0 +1,72 @@
+/**
+ * Does the server that this standby receives from still live? Its agent may be dead while it serves on, and then it should go
+ * on leading; its host may be cut off in silence, and then nobody should wait for a time-out of the stream.
+ *
+ * While anything is written the stream says it. A primary where nothing is written sends nothing for half of
+ * wal_receiver_timeout, so it is hailed: a connection that asks for TLS and hangs up after the answer, which takes a new
+ * process of a postmaster that is alive. A TCP connection alone would prove nothing: a frozen one accepts it.
+ */
+import { connect } from 'node:net'
+import type { Clock } from '../../../lib/clock.ts'
+import { mayReceive } from '../files/member-record.ts'
+import type { Member } from '../member.ts'
+
+const HAIL_AFTER_MS = 300
+const HAIL_WITHIN_MS = 400
+/** SSLRequest: eight bytes in all, and a number that no version has. */
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
+
+const HEARD = `select extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000 as ago_ms
+from pg_stat_wal_receiver where status = 'streaming'`
+
+export class PrimaryLiveness {
+  readonly #member: Member
+  #heardAt: number | undefined
+
+  constructor(member: Member) {
+    this.#member = member
+  }
+
+  get heardAgoMs(): number | undefined {
+    return this.#heardAt === undefined ? undefined : this.#clock.mono() - this.#heardAt
+  }
+
+  forget(): void {
+    this.#heardAt = undefined
+  }
+
+  async listen(): Promise<void> {
+    const member = this.#member
+    const { following } = member.record
+    if (!member.runs || following === null || !mayReceive(member.record)) return this.forget()
+    const [row] = await member.watcher.query(HEARD)
+    // Its end of the connection is gone: that is first-hand, and what was heard before counts no more.
+    if (!row) return this.forget()
+    const streamAt = this.#clock.mono() - Math.max(0, Number(row.ago_ms))
+    this.#heardAt = Math.max(this.#heardAt ?? streamAt, streamAt)
+    if ((this.heardAgoMs ?? 0) < HAIL_AFTER_MS) return
+    const { host, port } = following.primary
+    if (await hail(host, port, this.#clock)) this.#heardAt = this.#clock.mono()
+  }
+
+  get #clock(): Clock {
+    return this.#member.parts.clock
+  }
+}
+
+/** Did a server answer in time? Never rejects. */
+function hail(host: string, port: number, clock: Clock): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, noDelay: true })
+    const end = (answered: boolean) => {
+      cancel()
+      socket.destroy()
+      resolve(answered)
+    }
+    const cancel = clock.after(HAIL_WITHIN_MS, () => end(false))
+    socket.once('connect', () => socket.write(SSL_REQUEST))
+    socket.once('data', () => end(true))
+    socket.once('error', () => end(false))
+    socket.once('end', () => end(false))
+  })
+}

@@ -1,0 +1,88 @@
+/**
+ * How it goes with the server, as it is told to the core: since when it is in which state, how often it ended by itself, and
+ * what there is to say about it. Whoever listens is told of each change at once.
+ */
+import type { InstanceReport } from '../../../core/model.ts'
+import type { Position } from '../../../core/replicated/quorum-config.ts'
+import { backoffMs } from '../../../lib/backoff.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import type { Stop } from '../../../lib/stop.ts'
+import type { Member } from '../member.ts'
+import { replicaReport } from './observe-server.ts'
+import type { Watch } from './server-watch.ts'
+
+const BACKOFF = { firstMs: 500, mostMs: 30_000 }
+
+export class ServerLifecycle {
+  readonly #clock: Clock
+  readonly #service: string
+  readonly #listeners = new Set<() => void>()
+  #stateSince: number
+  #endedAt = 0
+  #state: InstanceReport['state'] = 'stopped'
+  /** Ends in a row that nobody asked for. */
+  failures = 0
+  note = ''
+  /** Undefined: not fenced. Null: fenced, and nothing is known of any data. */
+  fenced: Position | null | undefined
+
+  constructor(service: string, clock: Clock) {
+    this.#service = service
+    this.#clock = clock
+    this.#stateSince = clock.mono()
+  }
+
+  get state(): InstanceReport['state'] {
+    return this.#state
+  }
+
+  report(member: Member | undefined, watch: Watch | undefined): InstanceReport {
+    const running = member?.runs === true
+    const leads = running && watch?.sight?.inRecovery === false
+    const now = this.#clock.mono()
+    const retryAt = this.#endedAt + backoffMs(this.failures, BACKOFF)
+    // What led and has ended keeps its term: it may be started again where it was.
+    const term = leads || !running ? (member?.record.leading?.term ?? 0) : 0
+    return {
+      service: this.#service,
+      role: !running ? 'none' : leads ? 'primary' : 'standby',
+      state: this.#state,
+      health: running ? (watch?.health ?? 'unknown') : 'unknown',
+      note: [watch?.note, this.note].filter(Boolean).join('; '),
+      healthForMs: now - (watch?.healthSince ?? this.#stateSince),
+      stateForMs: now - this.#stateSince,
+      hung: watch?.hung ?? false,
+      term,
+      failures: this.failures,
+      retryInMs: running || this.failures === 0 ? 0 : Math.max(0, retryAt - now),
+      ...(running && member.postmaster ? member.postmaster.identity : {}),
+      ...(member ? { port: member.port } : {}),
+      ...(member ? { replica: replicaReport(member, watch?.sight ?? null, this.fenced, watch?.heardAgoMs) } : {}),
+    }
+  }
+
+  enter(state: InstanceReport['state']): void {
+    if (state === this.#state) return
+    this.#state = state
+    this.#stateSince = this.#clock.mono()
+    this.tell()
+  }
+
+  /** `byItself`: nobody asked for it. */
+  stopped(note: string, byItself: boolean): void {
+    if (this.#state === 'stopped') return
+    this.note = note
+    this.#endedAt = this.#clock.mono()
+    if (byItself) this.failures += 1
+    this.enter('stopped')
+  }
+
+  onChange(changed: () => void): Stop {
+    this.#listeners.add(changed)
+    return () => void this.#listeners.delete(changed)
+  }
+
+  tell(): void {
+    for (const listener of [...this.#listeners]) listener()
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Does it do its work? On a primary: a committed write through a fresh connection, which takes everything that a client
+ * takes: a new process, the disk, the quorum. On a standby: a read. A server whose disk is full panics and restarts in a
+ * loop while every check of its process says that it lives (trap 24), so free space is looked at, too.
+ *
+ * A probe that hangs in the wait for its quorum is left to hang, and no other is sent after it: cancelling it would make a
+ * write visible that nobody acknowledged, and many of them would use up the connections. What comes of it late counts when it
+ * is looked at next: a server whose commits take longer than a probe may is slow, and not ill.
+ */
+import type { Member } from '../member.ts'
+import { destroy, localClient, within } from './admin-session.ts'
+
+export interface Verdict {
+  readonly healthy: boolean
+  /** Why not; when it is, what people should know all the same, mostly nothing. */
+  readonly note: string
+  /** It replays its log before it lets anybody in: at work, and neither well nor ill. */
+  readonly starting?: true
+}
+
+/** Whoever may write without waiting for a standby, because a role or a database says so (trap 12). */
+const ASKED_FOR_LESS = `
+select coalesce(string_agg(coalesce(role.rolname, base.datname, 'everybody'), ', ' order by 1), '') as who
+from (select coalesce(setrole, 0) as role, coalesce(setdatabase, 0) as base from pg_db_role_setting
+      where exists (select from unnest(setconfig) as one where one ~ '^synchronous_commit=(off|local|remote_write)$')) as set
+left join pg_roles as role on role.oid = set.role left join pg_database as base on base.oid = set.base`
+
+export class Probe {
+  readonly #member: Member
+  /** Under way, or done well since the last look. */
+  #work: Promise<string> | undefined
+
+  constructor(member: Member) {
+    this.#member = member
+  }
+
+  async run(withinMs: number): Promise<Verdict> {
+    const { folder, clock, options } = this.#member.parts
+    const free = folder.freeBytes()
+    if (free < options.limits.freeSpaceMb * 1_048_576) {
+      return { healthy: false, note: `only ${Math.floor(free / 1_048_576)} MB are free on the disk of ${folder.data}` }
+    }
+    this.#work ??= this.#begin(withinMs)
+    try {
+      const who = await within(clock, withinMs, 'the probe', this.#work)
+      this.#work = undefined
+      return { healthy: true, note: who === '' ? '' : `acknowledged before a standby has it: what ${who} writes` }
+    } catch (error) {
+      if (isStartingUp(error)) return { healthy: false, note: String((error as Error).message), starting: true }
+      return { healthy: false, note: await this.#explain(error, withinMs) }
+    }
+  }
+
+  /** Resolves to who asked for less than a quorum. */
+  #begin(withinMs: number): Promise<string> {
+    const { clock } = this.#member.parts
+    const client = localClient(this.#member.socket)
+    const work = (async () => {
+      try {
+        await within(clock, withinMs, 'a connection', client.connect())
+        const { rows } = await client.query('select pg_is_in_recovery() as it')
+        if (rows[0]?.it !== false) return ''
+        await client.query('update understudy.pulse set beat = beat + 1')
+        return String((await client.query(ASKED_FOR_LESS)).rows[0]?.who ?? '')
+      } finally {
+        destroy(client)
+      }
+    })()
+    work.catch(() => {
+      if (this.#work === work) this.#work = undefined
+    })
+    return work
+  }
+
+  async #explain(error: unknown, withinMs: number): Promise<string> {
+    const { postmaster, session } = this.#member
+    if (postmaster?.isFrozen) return 'stopped by a signal (SIGSTOP)'
+    try {
+      const row = await session.one(
+        `select count(*)::int as waiting, (select count(*)::int from pg_stat_replication where state = 'streaming') as streaming
+         from pg_stat_activity where wait_event = 'SyncRep'`,
+        [],
+        withinMs,
+      )
+      if (Number(row.waiting) > 0) return `commits wait for their quorum: ${row.streaming} standbys stream`
+    } catch {
+      // It does not answer this either: the first complaint says it all.
+    }
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+/** `cannot_connect_now`, which a server that shuts down says as well. */
+function isStartingUp(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  return code === '57P03' && !/shutting down/.test(String(message))
+}

@@ -1,0 +1,184 @@
+/**
+ * What the driver knows without asking: kept up to date by looking at the server all the time, by its probe, and at once by
+ * the end of its postmaster. Listeners are told of every change that matters to a decision.
+ */
+import type { InstanceReport } from '../../../core/model.ts'
+import { type Cancel, sleep } from '../../../lib/clock.ts'
+import type { Stop } from '../../../lib/stop.ts'
+import { rotateLog } from '../../process/instance-logs.ts'
+import type { Member } from '../member.ts'
+import { look, type ServerLook } from './observe-server.ts'
+import { PrimaryLiveness } from './primary-liveness.ts'
+import { Probe, type Verdict } from './server-probe.ts'
+
+/** One miss may be our own; two in a row are the server's. */
+const MISSES = 2
+/** Between two times that a standby listens for a sign of life of its primary. */
+const LISTEN_EVERY_MS = 100
+/** How often the size of the log file is looked at. */
+const LOG_EVERY_MS = 5_000
+/** A look or a probe that failed while our own loop was this late proves nothing. */
+const OWN_LAG_MS = 100
+
+export interface WatchParts {
+  readonly member: Member
+  readonly probeEveryMs: number
+  readonly probeTimeoutMs: number
+  loopLagMs(): number
+  /** After each look, so that a copy that has caught up can be let out of quarantine. */
+  onSight(sight: ServerLook): void
+  changed(): void
+}
+
+export class Watch {
+  readonly #parts: WatchParts
+  readonly #cancels = new Set<Cancel>()
+  readonly #ear: PrimaryLiveness
+  #closed = false
+  #misses = 0
+  #looking: Promise<void> | undefined
+  sight: ServerLook | null = null
+  health: InstanceReport['health'] = 'unknown'
+  note = ''
+  hung = false
+  healthSince: number
+
+  constructor(parts: WatchParts) {
+    this.#parts = parts
+    this.#ear = new PrimaryLiveness(parts.member)
+    this.healthSince = this.#clock.mono()
+  }
+
+  get #clock() {
+    return this.#parts.member.parts.clock
+  }
+
+  /** Of the server that this one receives from; undefined when it receives from nobody. */
+  get heardAgoMs(): number | undefined {
+    return this.#ear.heardAgoMs
+  }
+
+  start(): void {
+    const { member, probeEveryMs } = this.#parts
+    this.#every(member.parts.options.timing.watchEveryMs, () => this.lookNow())
+    this.#every(probeEveryMs, () => this.#probe())
+    this.#every(25, async () => this.#seeFrozen())
+    this.#every(LISTEN_EVERY_MS, () => this.#listen())
+    this.#every(LOG_EVERY_MS, () => this.#keepLogSmall())
+  }
+
+  stop(): void {
+    this.#closed = true
+    for (const cancel of this.#cancels) cancel()
+    this.#cancels.clear()
+  }
+
+  /** Said by whoever knows better than the next probe: a start, an end. */
+  feel(health: InstanceReport['health'], note: string): void {
+    if (health === this.health && note === this.note) return
+    if (health !== this.health) this.healthSince = this.#clock.mono()
+    this.health = health
+    this.note = note
+    this.#parts.changed()
+  }
+
+  forget(): void {
+    this.#ear.forget()
+    this.#probing = undefined
+    this.sight = null
+    this.hung = false
+    this.#misses = 0
+  }
+
+  lookNow(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  async #look(): Promise<void> {
+    const { member } = this.#parts
+    if (!member.runs) return
+    try {
+      await member.takeBack()
+      const before = this.sight
+      const sight = await look(member)
+      if (!member.runs) return
+      this.sight = sight
+      this.#parts.onSight(sight)
+      if (differs(before, sight)) this.#parts.changed()
+    } catch {
+      // It does not answer; the probe judges that. What was seen last stays true of the moment it was seen.
+    }
+  }
+
+  async #listen(): Promise<void> {
+    try {
+      await this.#ear.listen()
+    } catch {
+      // This server does not answer: it says nothing about the other one, and what was heard last grows old.
+    }
+  }
+
+  #probing: Probe | undefined
+  async #probe(): Promise<void> {
+    const { member, probeTimeoutMs, loopLagMs } = this.#parts
+    if (!member.runs || member.entry === 'closed') return
+    this.#probing ??= new Probe(member)
+    const probing = this.#probing
+    const verdict: Verdict = await probing.run(probeTimeoutMs)
+    if (!member.runs || this.hung || this.#probing !== probing) return
+    if (!verdict.healthy && loopLagMs() > OWN_LAG_MS) return
+    // Until its first good answer it replays what it needs to be whole, however long that takes: whoever ended it for that
+    // would make it begin again, and so for ever. The same for a standby that has much to replay later.
+    const mayWait = this.health === 'unknown' || member.record.leading === null
+    if (verdict.starting && mayWait) return this.feel('unknown', verdict.note)
+    this.#misses = verdict.healthy ? 0 : this.#misses + 1
+    const unfit = this.sight?.unfit
+    if (verdict.healthy && unfit) this.feel('unhealthy', unfit.why)
+    else if (verdict.healthy) this.feel('healthy', verdict.note)
+    else if (this.#misses >= MISSES) this.feel('unhealthy', verdict.note)
+  }
+
+  async #keepLogSmall(): Promise<void> {
+    const { folder, options } = this.#parts.member.parts
+    const { logMb, logFiles } = options.limits
+    await rotateLog(folder.logPath, logMb * 1_048_576, logFiles).catch(() => {}) // a full disk: the next look tries again
+  }
+
+  #seeFrozen(): void {
+    const { member } = this.#parts
+    const frozen = member.runs && member.postmaster?.isFrozen === true
+    if (frozen === this.hung) return
+    this.hung = frozen
+    if (frozen) this.feel('unhealthy', 'stopped by a signal (SIGSTOP)')
+    else this.#parts.changed()
+  }
+
+  #every(everyMs: number, work: () => Promise<void>): Stop {
+    const turn = async () => {
+      await work()
+      if (this.#closed) return
+      const cancel = this.#clock.after(everyMs, () => {
+        this.#cancels.delete(cancel)
+        void turn()
+      })
+      this.#cancels.add(cancel)
+    }
+    void sleep(this.#clock, 0).then(turn)
+    return () => {}
+  }
+}
+
+function differs(a: ServerLook | null, b: ServerLook): boolean {
+  if (a === null) return true
+  const nodes = (sight: ServerLook) => sight.streaming.map(({ node }) => node).join(' ')
+  return (
+    a.inRecovery !== b.inRecovery ||
+    a.receives !== b.receives ||
+    nodes(a) !== nodes(b) ||
+    a.rule?.id !== b.rule?.id ||
+    a.unfit?.why !== b.unfit?.why
+  )
+}

@@ -1,0 +1,63 @@
+/**
+ * When does a copy really stream, and what may keep it from that?
+ *
+ * A receiver is called streaming before the primary has taken it. One that has not got the log any more, or no slot, says so a
+ * moment later; the standby tries again ten times a second, for ever. So it is looked at twice.
+ *
+ * A standby replays all that it has before it receives from another primary, and before it goes over to the timeline of a
+ * promotion. A query of somebody can hold replay up for 30 s (max_standby_streaming_delay). When the primary changes, everybody's
+ * writes wait for the confirmation of such a copy, so what holds it up is ended; at any other time PostgreSQL's own rule holds.
+ */
+import { sleep } from '../../../lib/clock.ts'
+import { until } from '../../../lib/until.ts'
+import type { PrimaryAddress } from '../../replica-driver.ts'
+import type { Member } from '../member.ts'
+import { endOpenTransactions } from '../verbs/recruit-member.ts'
+import { renewSlot } from '../verbs/remote-primary.ts'
+
+/** A receiver that the primary does not take ends within some milliseconds. */
+const STEADY_MS = 150
+/** The primary makes slots for the members of its rule; who is none yet, and waits for longer than this, asks for its own. */
+const SLOT_AFTER_MS = 500
+/** What holds replay up for less than this is about to be over. */
+const HELD_UP_MS = 50
+
+const HELD_UP = `select 1 from pg_stat_activity where backend_type = 'startup'
+  and (wait_event_type in ('Lock', 'BufferPin') or wait_event like 'RecoveryConflict%')`
+
+/** `isNew`: it has not followed this primary before. */
+export async function untilItStreams(
+  member: Member,
+  primary: PrimaryAddress,
+  isNew: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, options } = member.parts
+  const what = `a stream from ${primary.node}`
+  const patience = { clock, everyMs: 5, withinMs: options.timing.startMs, what, signal }
+  let askedAt = clock.mono()
+  let freeAt = clock.mono()
+  await until(patience, async () => {
+    if (await isTaken(member, primary)) return true
+    if (!isNew || (await member.session.query(HELD_UP)).length === 0) freeAt = clock.mono()
+    else if (clock.mono() - freeAt > HELD_UP_MS) await endOpenTransactions(member)
+    if (clock.mono() - askedAt < SLOT_AFTER_MS) return false
+    await renewSlot(member, primary).catch(() => {}) // the primary does not answer: asked again
+    askedAt = clock.mono()
+    return false
+  })
+}
+
+export async function isTaken(member: Member, primary: PrimaryAddress): Promise<boolean> {
+  const pid = await receiverFrom(member, primary)
+  if (pid === undefined) return false
+  await sleep(member.parts.clock, STEADY_MS)
+  return (await receiverFrom(member, primary)) === pid
+}
+
+async function receiverFrom(member: Member, primary: PrimaryAddress): Promise<unknown> {
+  const [row] = await member.session.query('select pid, sender_host, sender_port, status from pg_stat_wal_receiver')
+  // The host as well: with a fixed port all servers have the same one.
+  const isFrom = row?.sender_host === primary.host && row.sender_port === primary.port
+  return row?.status === 'streaming' && isFrom ? row.pid : undefined
+}

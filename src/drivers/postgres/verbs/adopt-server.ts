@@ -1,0 +1,36 @@
+/** Takes over what an earlier agent of this node left: what runs goes on running, and what it had pledged still holds. */
+import type { Position } from '../../../core/replicated/quorum-config.ts'
+import { isForeign } from '../copy/adopt-database.ts'
+import { mayReceive } from '../files/member-record.ts'
+import type { Member } from '../member.ts'
+import { findPostmaster, killRemains } from '../server/postmaster.ts'
+import type { QuorumRows } from './quorum-row.ts'
+import { settledPosition, stopReceiving } from './recruit-member.ts'
+
+/** The position when it was fenced and still is; undefined when it is not. */
+export async function adopt(member: Member, marker: QuorumRows): Promise<Position | undefined> {
+  const { folder, clock, record } = member.parts
+  await folder.removeLeftovers()
+  if (isForeign(member)) return undefined // somebody's database, to be taken over by `create`: until then it is left alone
+  const postmaster = findPostmaster(folder, clock)
+  if (!postmaster) {
+    await killRemains(folder.data, clock)
+    return undefined
+  }
+  member.hold(postmaster)
+  const { leading, pledged } = record.now
+  if (postmaster.isFrozen || mayReceive(record.now)) return undefined
+  await member.untilItAnswers()
+  if (leading !== null) {
+    // A rule whose row was durable is marked again: nothing else says that it still is.
+    if (!(await member.inRecovery())) marker.begin(leading)
+    return undefined
+  }
+  if (!(await member.inRecovery())) {
+    await member.end('immediate', 500, 'it ran as a primary without leading anything')
+    await member.start()
+  }
+  // It may have died between its pledge and the end of the receiver: the pledge is what holds.
+  await stopReceiving(member)
+  return pledged > 0 ? settledPosition(member) : undefined
+}

@@ -1,0 +1,76 @@
+/** Changes the rule of a primary that leads already, in the steps of synchronous-standbys.ts. */
+import { sameConfig } from '../../../core/replicated/quorum.ts'
+import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
+import { UnderstudyError } from '../../../errors.ts'
+import { until } from '../../../lib/until.ts'
+import type { Member } from '../member.ts'
+import { logState } from '../server/replica-position.ts'
+import { parseLsn } from '../server/wal-position.ts'
+import { ensureSlots } from './lead.ts'
+import { stepsBetween, synchronousStandbyNames } from './synchronous-standbys.ts'
+
+/** `mark` writes the row of the rule that it is given, and resolves when its quorum has it. */
+export async function changeRule(
+  member: Member,
+  to: QuorumConfig,
+  mark: (rule: QuorumConfig) => Promise<void>,
+): Promise<void> {
+  const { record } = member.parts
+  const from = record.now.leading
+  if (!from || from.term !== to.term || from.primary !== to.primary) {
+    throw new UnderstudyError('UND_REFUSED', `it does not lead in term ${to.term}`)
+  }
+  if (record.now.pledged > to.term) throw new UnderstudyError('UND_REFUSED', `pledged to term ${record.now.pledged}`)
+  const steps = stepsBetween(from, to)
+  // Room for all that come in, before anything depends on them.
+  await ensureSlots(member, to.members)
+  await untilTheyCaughtUp(
+    member,
+    to.members.filter((name) => !from.members.includes(name)),
+  )
+  for (const { rule, first } of steps) {
+    const isLate = first === 'row' && !(await inTime(mark(rule)))
+    record.change({ leading: rule })
+    await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+    if (first === 'setting' || isLate) await mark(rule)
+  }
+  // The setting is in force already and its row was not durable when it was last seen, or nothing but the id is new.
+  if (steps.length === 0 && !sameConfig(member.durable, to)) {
+    await mark(to)
+    record.change({ leading: to })
+  }
+}
+
+/**
+ * The row waits for the rule before it, and those who are to confirm that may be gone for good. Then the setting comes first
+ * here too: every rule of this way is on the cluster's record before the server hears of it, and a fence beats all of them.
+ */
+async function inTime(marked: Promise<void>): Promise<boolean> {
+  try {
+    await marked
+    return true
+  } catch (error) {
+    if (error instanceof UnderstudyError && error.code === 'UND_TIMED_OUT') return false
+    throw error
+  }
+}
+
+/** A member counts only when it has everything up to the moment at which it came in (trap 17). */
+async function untilTheyCaughtUp(member: Member, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return
+  const { clock, options } = member.parts
+  const { log } = await logState(member.session)
+  const patience = {
+    clock,
+    everyMs: 10,
+    withinMs: options.timing.markMs,
+    what: `${names.join(', ')} with all that is here`,
+  }
+  await until(patience, async () => {
+    const rows = await member.session.query(
+      `select application_name as node, flush_lsn::text as flushed from pg_stat_replication
+       where state = 'streaming' and flush_lsn is not null`,
+    )
+    return names.every((name) => rows.some((row) => row.node === name && parseLsn(String(row.flushed)) >= log))
+  })
+}

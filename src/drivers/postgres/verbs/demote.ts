@@ -1,0 +1,56 @@
+/**
+ * Ends leading on purpose. What can be done while people still work comes first: a checkpoint, because a shutdown has to write all
+ * that is dirty, and the logins of the doors' sessions at who is to lead next, because those are what people would wait for most;
+ * then sessions are let go (drain-sessions.ts), which may fail and then nothing has happened; then the pledge, after which there is no
+ * way back; then the end.
+ *
+ * A clean shutdown lets the standbys have everything, the shutdown record included, so that the former primary has nothing of
+ * its own afterwards and follows without a rewind. When standbys do not take it in time, the server is ended anyway: what was
+ * acknowledged is on the quorum, and the rest was promised to nobody.
+ */
+import type { Term } from '../../../core/model.ts'
+import { UnderstudyError } from '../../../errors.ts'
+import { sleep } from '../../../lib/clock.ts'
+import type { Member } from '../member.ts'
+import { drain } from './drain-sessions.ts'
+import { pledge } from './recruit-member.ts'
+
+/** A door that has not told by now has too much to do, or nobody that it could tell. */
+const AHEAD_WITHIN_MS = 1_500
+
+export interface Steps {
+  /** Have the front doors logged in at the next primary all that they can? */
+  doorsWentAhead(): boolean
+  /** From here on nothing new should come. */
+  stopping(): void
+  /** Have all front doors heard of it? */
+  doorsHeard(): boolean
+  /** From here on there is no way back. */
+  ending(): void
+}
+
+export async function demote(member: Member, term: Term, steps: Steps, signal: AbortSignal) {
+  const leads = member.record.leading !== null
+  const { demoteMs } = member.parts.options.timing
+  if (leads && member.runs && !member.postmaster?.isFrozen) {
+    const checkpoint = member.session.query('checkpoint', [], demoteMs).catch(() => {}) // the shutdown makes another one
+    await Promise.all([checkpoint, untilAhead(member, steps, signal)])
+    signal.throwIfAborted()
+    steps.stopping()
+    await drain(member, () => steps.doorsHeard(), signal)
+  }
+  steps.ending()
+  const led = pledge(member, term)
+  if (led) await member.end('fast', demoteMs, `demoted for term ${term}`)
+}
+
+/** Nothing depends on it: who has not logged in by then does so later, and waits for it. */
+async function untilAhead(member: Member, steps: Steps, signal: AbortSignal): Promise<void> {
+  const { clock } = member.parts
+  const untilMs = clock.mono() + AHEAD_WITHIN_MS
+  while (member.runs && !steps.doorsWentAhead() && clock.mono() < untilMs) {
+    signal.throwIfAborted()
+    await sleep(clock, 5)
+  }
+  if (!member.runs) throw new UnderstudyError('UND_REFUSED', 'its server ended before it could hand over')
+}

@@ -1,0 +1,88 @@
+/**
+ * Lets people finish before a primary ends on purpose. Everything here can be taken back.
+ *
+ * By now the front doors have been told that it stops: they hold what is new, take what is idle off this server, and let go
+ * on what is in a transaction. So three kinds of sessions are seen here, and each is waited for differently:
+ *
+ *   in a transaction since before the doors heard  until it ends; when it does not in time, the handover is called off
+ *   idle                                            as long as they grow fewer: doors are still taking theirs away
+ *   in a younger transaction                        not at all: nothing holds whoever has come past the doors, so the next
+ *                                                   transaction of theirs follows this one, and waiting would never end
+ *
+ * Each door says when it has heard; on a busy machine that takes longer than any constant, and whoever came through a door
+ * that had not heard would be cut in the middle of a transaction.
+ *
+ * Nobody new is let in when it takes longer than a moment. Not at once: a door that has not heard yet would be refused with an
+ * error that its client sees, while a server that is shutting down refuses with one that doors take for what it is (57P03).
+ */
+import { UnderstudyError } from '../../../errors.ts'
+import { sleep } from '../../../lib/clock.ts'
+import { DOOR_ROLE } from '../files/server-settings.ts'
+import type { Member } from '../member.ts'
+import type { Row } from '../server/admin-session.ts'
+
+const LOOK_EVERY_MS = 5
+/** A door that has not said by now that it has heard is on a node that does not talk to us, and serves nobody here for long. */
+const DOORS_HEAR_MS = 1_000
+/** What a door had passed on when it heard has begun here by then. */
+const ON_ITS_WAY_MS = 100
+/** Doors have taken away all that they can when the sessions have not grown fewer for so long. */
+const QUIET_MS = 100
+
+/** Those of the doors themselves and our own are nobody's. */
+const SESSIONS = `
+select pid, usename as who, application_name as program, state, state like 'idle in%' as idle_inside,
+  coalesce(state, 'begins') not in ('idle', 'disabled') as busy,
+  extract(epoch from clock_timestamp() - coalesce(xact_start, query_start, backend_start)) * 1000 as for_ms
+from pg_stat_activity
+where backend_type = 'client backend' and pid <> pg_backend_pid() and usename is distinct from '${DOOR_ROLE}'
+  and application_name is distinct from 'understudy'`
+
+/** Resolves when the server may end. Rejects with UND_TIMED_OUT, and the server is as it was, when a transaction does not end. */
+export async function drain(member: Member, doorsHeard: () => boolean, signal: AbortSignal): Promise<void> {
+  try {
+    await wait(member, doorsHeard, signal)
+  } catch (error) {
+    member.draining = false
+    if (member.runs) member.reload()
+    throw error
+  }
+}
+
+async function wait(member: Member, doorsHeard: () => boolean, signal: AbortSignal): Promise<void> {
+  const { clock, options } = member.parts
+  const beganAt = clock.mono()
+  let fewest = Number.POSITIVE_INFINITY
+  let fewerAt = beganAt
+  let heardAt: number | undefined
+  for (;;) {
+    const sessions = await member.session.query(SESSIONS)
+    const now = clock.mono()
+    if (sessions.length < fewest) [fewest, fewerAt] = [sessions.length, now]
+    const forMs = now - beganAt
+    if (doorsHeard() || forMs >= DOORS_HEAR_MS) heardAt ??= now
+    const heardForMs = heardAt === undefined ? 0 : now - heardAt
+    const old = sessions.filter(({ busy, for_ms: age }) => busy === true && Number(age) > heardForMs - ON_ITS_WAY_MS)
+    const isQuiet = heardForMs >= ON_ITS_WAY_MS && now - fewerAt >= QUIET_MS
+    if (sessions.length === 0 || (old.length === 0 && isQuiet)) return
+    if (old.length === 0 && forMs >= options.timing.drainMs) return
+    if (forMs >= options.timing.drainMs) throw new UnderstudyError('UND_TIMED_OUT', whoStays(old, forMs))
+    if (!member.draining && heardForMs >= ON_ITS_WAY_MS) {
+      member.draining = true
+      member.reload()
+    }
+    await sleep(clock, LOOK_EVERY_MS)
+    signal.throwIfAborted()
+  }
+}
+
+function whoStays(sessions: readonly Row[], forMs: number): string {
+  const [first] = sessions.toSorted((a, b) => Number(b.for_ms) - Number(a.for_ms))
+  const count = sessions.length === 1 ? '1 transaction is' : `${sessions.length} transactions are`
+  const program = first?.program ? `, ${first.program}` : ''
+  const idle = first?.idle_inside === true ? ' and idle' : ''
+  return (
+    `${count} still open after ${(forMs / 1_000).toFixed(1)} s (the oldest: process ${first?.pid} of ${first?.who}${program}, ` +
+    `open${idle} for ${(Number(first?.for_ms) / 1_000).toFixed(1)} s)`
+  )
+}

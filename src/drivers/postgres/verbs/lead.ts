@@ -1,0 +1,158 @@
+/**
+ * Makes this member the primary of a rule: the rule in force first, then promotion, then the durable mark.
+ *
+ * The rule is set and verified while the server is still in recovery, so there is no moment at which it could acknowledge
+ * with less. Until the mark is durable people are kept out; the mark's return proves that the quorum works and that it has
+ * everything before the mark, which after a crash includes what nobody had acknowledged (trap 9). The same path serves a
+ * promotion, its repetition after a crash half way, and the restart of a primary in place.
+ */
+import type pg from 'pg'
+import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
+import { UnderstudyError } from '../../../errors.ts'
+import { sleep } from '../../../lib/clock.ts'
+import { until } from '../../../lib/until.ts'
+import { mayReceive } from '../files/member-record.ts'
+import { slotName } from '../files/server-settings.ts'
+import type { Member } from '../member.ts'
+import { destroy, localClient, within } from '../server/admin-session.ts'
+import { insertRule, isOnQuorum, prepareCatalog } from '../server/catalog.ts'
+import { positionIn } from '../server/replica-position.ts'
+import { BRANCHES_KEPT } from '../server/wal-position.ts'
+import { endOpenTransactions, receivesNothing, settled, stopReceiving } from './recruit-member.ts'
+import { synchronousStandbyNames } from './synchronous-standbys.ts'
+
+/** Mostly it is there at the first look; each look is a part of a failover. */
+const ON_QUORUM_EVERY_MS = 3
+
+/** Resolves when the mark is on its quorum; `marking` goes on when that takes longer than it may. */
+export async function lead(
+  member: Member,
+  rule: QuorumConfig,
+  mark: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  refuseUnlessFenced(member, rule)
+  const starts = !member.runs
+  if (starts) await member.start(signal)
+  await member.untilItAnswers(signal)
+  if (await member.inRecovery()) await promote(member, rule, signal)
+  else {
+    // Before the minor versions of May 2025 nobody waits until the checkpointer has begun: one that answers has (trap 11).
+    if (starts) await checkpoint(member)
+    await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+  }
+  // Whoever made the first copy may have died before it was ready.
+  const { replicationPassword, options } = member.parts
+  const promotion = member.record.lineage.at(-1)?.id ?? rule.id
+  if (rule.term === 1) await prepareCatalog(member.session, promotion, replicationPassword, options.bootstrap)
+  await mark()
+}
+
+function refuseUnlessFenced(member: Member, rule: QuorumConfig): void {
+  const { pledged, leading } = member.record
+  if (rule.primary !== member.parts.node) throw new UnderstudyError('UND_REFUSED', `that rule is for ${rule.primary}`)
+  if (leading?.term === rule.term && leading.id === rule.id) return // said once more
+  if (pledged !== rule.term || mayReceive(member.record)) {
+    throw new UnderstudyError('UND_REFUSED', `not fenced for term ${rule.term}: pledged to ${pledged}`)
+  }
+  if (leading !== null) throw new UnderstudyError('UND_REFUSED', `it leads by another rule of term ${leading.term}`)
+  if (member.record.quarantinedUntil !== null) {
+    throw new UnderstudyError('UND_REFUSED', 'it was rewound or cloned and has not caught up: it cannot lead')
+  }
+}
+
+export async function promote(member: Member, rule: QuorumConfig, signal: AbortSignal): Promise<void> {
+  const { record, clock, options } = member.parts
+  if (!(await receivesNothing(member))) await stopReceiving(member)
+  if (record.now.leading?.id !== rule.id) {
+    const { timeline } = positionIn(member, await settled(member))
+    const branch = { term: rule.term, id: rule.id, after: timeline }
+    const lineage = [...record.now.lineage, branch].slice(-BRANCHES_KEPT)
+    record.change({ leading: rule, lineage, suspect: false })
+  }
+  member.durable = null
+  await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+  const startedAt = clock.mono()
+  let told = startedAt
+  await member.session.query('select pg_promote(false)')
+  const patience = { clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'the end of recovery', signal }
+  await until(patience, async () => {
+    if (!(await member.inRecovery())) return true
+    // A query of somebody on this standby may be what replay waits for (measured: more than 8 s).
+    if (clock.mono() - told > 40) {
+      told = clock.mono()
+      await endOpenTransactions(member)
+    }
+    return false
+  })
+}
+
+const EXISTS_ALREADY = '42710'
+
+/** Slots for everybody who may follow: without use they hold nothing back; `wal_keep_size` bridges until they are used. */
+export async function ensureSlots(member: Member, nodes: readonly string[]): Promise<void> {
+  const names = nodes.filter((node) => node !== member.parts.node).map(slotName)
+  const missing = await member.session.query(
+    `select name from unnest($1::text[]) as name
+     where not exists (select 1 from pg_replication_slots where slot_name = name)`,
+    [names],
+  )
+  for (const { name } of missing) {
+    try {
+      await member.session.query('select pg_create_physical_replication_slot($1)', [name])
+    } catch (error) {
+      // Its member was quicker: whoever is about to follow asks for its own.
+      if ((error as { code?: unknown }).code !== EXISTS_ALREADY) throw error
+    }
+  }
+}
+
+/** Slots from the time when this member led hold log back for nobody. */
+export async function releaseSlots(member: Member): Promise<void> {
+  await member.session.query(
+    `select pg_drop_replication_slot(slot_name) from pg_replication_slots
+     where slot_type = 'physical' and not active and restart_lsn is not null and slot_name like 'understudy\\_%'`,
+  )
+}
+
+/**
+ * Writes the row of the rule, and resolves when its quorum has been seen to have it: without a deadline, because a wait that is given up
+ * would leave the row visible and not acknowledged. Rejects when the server ends.
+ */
+export async function writeMark(member: Member, rule: QuorumConfig, opening: Promise<pg.Client>): Promise<void> {
+  const client = await opening
+  try {
+    const log = await insertRule(client, rule, member.record.lineage.at(-1)?.id ?? rule.id)
+    // While a rule changes its row may come before its setting: then those of the setting must have it as well.
+    const isSeen = async () =>
+      (await isOnQuorum(client, member.record.leading ?? rule, log)) && (await isOnQuorum(client, rule, log))
+    while (!(await isSeen())) await sleep(member.parts.clock, ON_QUORUM_EVERY_MS)
+  } finally {
+    destroy(client)
+  }
+}
+
+/** A connection for a mark. It may be opened while the promotion is under way: a new process takes its time. */
+export async function openForMark(member: Member): Promise<pg.Client> {
+  const { clock, options } = member.parts
+  const client = localClient(member.socket)
+  try {
+    await within(clock, options.timing.statementMs, 'a connection', client.connect())
+    return client
+  } catch (error) {
+    destroy(client)
+    throw error
+  }
+}
+
+/** After a promotion a rewind looks at the last checkpoint, which is still of the old timeline (trap 21). */
+export async function checkpoint(member: Member): Promise<void> {
+  const { clock } = member.parts
+  const client = localClient(member.socket)
+  try {
+    await within(clock, 2_000, 'a connection', client.connect())
+    await within(clock, 60_000, 'a checkpoint', client.query('checkpoint'))
+  } finally {
+    destroy(client)
+  }
+}

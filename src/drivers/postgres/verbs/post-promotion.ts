@@ -1,0 +1,35 @@
+/**
+ * What is left to do when a primary leads. Hardly anybody waits for any of it, so those who wait come first.
+ *
+ * A checkpoint writes and syncs everything that is dirty: begun at once it competes with the first transactions of everybody.
+ * PostgreSQL makes one of its own after a promotion, slowly. Ours is for a member that has to rewind: it can begin when the
+ * primary's last checkpoint is of the new timeline (trap 21). Where that member is the one that has to confirm the first row,
+ * the primary waits for it, and it for this: so the time counts from when the row is written, not from when it is durable.
+ */
+import type { Cancel } from '../../../lib/clock.ts'
+import type { Member } from '../member.ts'
+import { checkpoint, ensureSlots } from './lead.ts'
+
+const CHECKPOINT_AFTER_MS = 1_000
+
+export class PostPromotion {
+  #cancel: Cancel = () => {}
+
+  /** The row of its rule is about to be written. */
+  checkpointSoon(member: Member): void {
+    this.stop()
+    this.#cancel = member.parts.clock.after(CHECKPOINT_AFTER_MS, () => {
+      if (member.runs && member.record.leading) checkpoint(member).catch(() => {}) // whoever has to rewind asks for the truth himself
+    })
+  }
+
+  /** It leads. */
+  keepSlots(member: Member): void {
+    const members = member.record.leading?.members ?? []
+    ensureSlots(member, members).catch(() => {}) // made on each change of rule, and by each follower ahead of time
+  }
+
+  stop(): void {
+    this.#cancel()
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Makes sure that this member will never again acknowledge anything for an older primary, and only then says how far it is.
+ *
+ * Why it is done in this order:
+ *
+ *   1. the pledge, on the disk: whoever is restarted from here on comes up receiving from nobody;
+ *   2. the key: a receiver reads its password from a file when it connects. Without the file, whatever is started from now
+ *      on, by whom and with which settings whatsoever, cannot stream. That closes a gap that watching cannot: a server
+ *      that was about to start a receiver when it was told not to. The next file opens the next primary only (`keyText`);
+ *   3. conninfo empty and reload: a healthy server ends its receiver by itself;
+ *   4. SIGTERM to the receivers that are there: a server whose replay is busy, paused or blocked does not (trap 1, measured).
+ *      By the process's own number, because pg_terminate_backend does not work on receivers (trap 2);
+ *   5. nothing left, seen twice by the kernel's list of children and once by the server: a receiver writes down what it has
+ *      as its last act, so the position is read after it is gone (trap 3);
+ *   6. paused replay goes on: it would cost a promotion one second.
+ */
+import type { Term } from '../../../core/model.ts'
+import type { Position } from '../../../core/replicated/quorum-config.ts'
+import { UnderstudyError } from '../../../errors.ts'
+import { sleep } from '../../../lib/clock.ts'
+import { signal } from '../../../lib/proc.ts'
+import { until } from '../../../lib/until.ts'
+import { mayReceive } from '../files/member-record.ts'
+import { includeOurs } from '../files/server-settings.ts'
+import type { Member } from '../member.ts'
+import { receiversOf } from '../server/postmaster.ts'
+import { type LogState, logState, positionIn } from '../server/replica-position.ts'
+
+/** The SQLSTATE of a server that starts, ends, or is a standby that is not consistent yet. */
+const STARTING = '57P03'
+
+/** Null: it is pledged and has no data, so it says nothing about what was acknowledged. */
+export async function fence(member: Member, term: Term): Promise<Position | null> {
+  const wasPrimary = await pledgeOrEnd(member, term)
+  if (member.parts.folder.content() !== 'data' || member.record.torn) return null
+  if (wasPrimary) await member.end('immediate', 500, `fenced for term ${term}`)
+  if (member.runs) await stopReceiving(member)
+  else await member.start()
+  return settledPosition(member)
+}
+
+/** A disk that takes no pledge must not keep an old primary: whoever leads does not have to remember anything to end. */
+async function pledgeOrEnd(member: Member, term: Term): Promise<boolean> {
+  try {
+    return pledge(member, term)
+  } catch (error) {
+    const isRefusal = error instanceof UnderstudyError
+    if (!isRefusal && member.record.leading) await member.end('immediate', 500, `term ${term} was won`)
+    throw error
+  }
+}
+
+/** Writes the pledge down; true when it led until now. */
+export function pledge(member: Member, term: Term): boolean {
+  const { pledged, following, leading, suspect } = member.record
+  if (term < pledged)
+    throw new UnderstudyError('UND_REFUSED', `pledged to term ${pledged}, which is higher than ${term}`)
+  if (mayReceive(member.record) && following?.rule.term === term) {
+    throw new UnderstudyError('UND_REFUSED', `it follows ${following.primary.node}, the primary of term ${term}`)
+  }
+  if (leading !== null && leading.term >= term) {
+    throw new UnderstudyError('UND_REFUSED', `it leads, or is about to lead, in term ${leading.term}`)
+  }
+  const leads = leading !== null
+  member.parts.record.change({ pledged: term, following: null, leading: null, suspect: suspect || leads })
+  member.takeKey()
+  return leads
+}
+
+/** Steps 2 to 5, for a server that runs as a standby. */
+export async function stopReceiving(member: Member): Promise<void> {
+  const { postmaster } = member
+  if (!postmaster) return
+  member.takeKey()
+  // What somebody put into postgresql.auto.conf comes after ours, and would be in force for good.
+  includeOurs(member.parts.folder, member.parts.folder.data)
+  member.reload()
+  let emptyLooks = 0
+  const patience = { clock: member.parts.clock, everyMs: 1, withinMs: member.parts.options.timing.fenceMs }
+  await until({ ...patience, what: 'the end of the receiver' }, async () => {
+    const receivers = receiversOf(postmaster.identity)
+    for (const receiver of receivers) signal(receiver, 'SIGTERM')
+    // The kernel's list may leave one out while others end: one empty look is not enough.
+    emptyLooks = receivers.length === 0 ? emptyLooks + 1 : 0
+    return emptyLooks >= 2 && (await serverAgrees(member).catch((error) => unlessStarting(member, error)))
+  })
+}
+
+/** It answers when it has replayed what makes it whole: asked again until then. */
+async function unlessStarting({ parts }: Member, error: unknown): Promise<false> {
+  if ((error as { code?: unknown }).code !== STARTING) throw error
+  await sleep(parts.clock, 5) // each question is a new process
+  return false
+}
+
+/** The fence still stands: what is looked at again before a promotion. */
+export async function receivesNothing(member: Member): Promise<boolean> {
+  if (!member.postmaster || receiversOf(member.postmaster.identity).length > 0) return false
+  return serverAgrees(member)
+}
+
+async function serverAgrees(member: Member): Promise<boolean> {
+  const row = await member.session.one(
+    `select current_setting('primary_conninfo') as conninfo, current_setting('restore_command') as restore,
+       (select count(*) from pg_stat_wal_receiver where pid is not null)::int as receivers`,
+  )
+  return row.conninfo === '' && row.restore === '' && row.receivers === 0
+}
+
+/** Step 6, and the position when it can be trusted: a copy that was restarted first replays all that it has (trap 18). */
+export async function settledPosition(member: Member): Promise<Position> {
+  return positionIn(member, await settled(member))
+}
+
+export async function settled(member: Member): Promise<LogState> {
+  const { clock, options } = member.parts
+  const startedAt = clock.mono()
+  const patience = { clock, everyMs: 2, withinMs: options.timing.fenceMs, what: 'replay of all that is here' }
+  return until(patience, async () => {
+    const state = await logState(member.session)
+    if (state.paused) await goOnReplaying(member)
+    if (state.received !== null || state.exhausted) return state
+    if (clock.mono() - startedAt > 50) await endOpenTransactions(member)
+    return null
+  })
+}
+
+/** One that has less than its primary would end when it is told to go on: it is started anew, with as much (standby-capacity.ts). */
+async function goOnReplaying(member: Member): Promise<void> {
+  const less = await member.shortfall(member.session)
+  if (less === null) return void (await member.session.query('select pg_wal_replay_resume()'))
+  await member.end('immediate', 500, `started anew, because ${less}`)
+  await member.start()
+}
+
+/** Queries of people on a standby may block replay for as long as max_standby_streaming_delay: they are ended. */
+export async function endOpenTransactions(member: Member): Promise<void> {
+  await member.session.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where backend_type = 'client backend' and pid <> pg_backend_pid() and xact_start is not null`,
+  )
+}

@@ -1,0 +1,43 @@
+/**
+ * Is anybody there to confirm writes? A primary whose quorum is gone would let each write wait for ever. Reads are fine, so
+ * new transactions are made read-only: clients hear 25006 at once, and know as much as they would at a standby. What waits
+ * already goes on waiting: it is acknowledged when the quorum is back, and nothing of it may be given up before (trap 8).
+ *
+ * It is a courtesy and no fence: a session may ask for a transaction that writes, and then that one waits.
+ */
+import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
+import type { Member } from '../member.ts'
+import type { ServerLook } from '../server/observe-server.ts'
+
+export class WriteRefusal {
+  readonly #afterMs: number
+  #missingSince: number | undefined
+
+  /** `afterMs`: a hiccup is shorter than that. */
+  constructor(afterMs: number) {
+    this.#afterMs = afterMs
+  }
+
+  /**
+   * Tells the server when it has changed. Before its rule is durable nobody is let in, so nobody needs the courtesy; and the
+   * row that makes it durable has just been confirmed, whatever was seen before.
+   */
+  see(member: Member, sight: ServerLook): void {
+    const rule = member.ruleDurable ? member.record.leading : null
+    const writesWait = !this.canBeHad(rule, sight, member.parts.clock.mono())
+    if (writesWait === member.writesWait) return
+    member.writesWait = writesWait
+    member.reload()
+  }
+
+  /** Can a write be confirmed, or may it soon again? `rule`: what is led under; null: nothing. */
+  canBeHad(rule: QuorumConfig | null, sight: Pick<ServerLook, 'streaming'>, now: number): boolean {
+    const streaming = rule ? sight.streaming.filter(({ node }) => rule.members.includes(node)).length : 0
+    if (rule === null || streaming >= rule.k) {
+      this.#missingSince = undefined
+      return true
+    }
+    this.#missingSince ??= now
+    return now - this.#missingSince < this.#afterMs
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * A rule as PostgreSQL understands it, and the way from one rule to the next.
+ *
+ * While a rule changes, somebody may fence by the old one and somebody else by the new one, so every acknowledgement on the
+ * way must be safe under both. PostgreSQL cannot say "this quorum and that one", so a change goes in steps of one member or
+ * one count, for which a single setting satisfies both sides:
+ *
+ *     a member comes in     the row first, then the setting     k of the old members are k of the new ones
+ *     a member goes out     the setting first, then the row     k of the remaining are k of the old ones
+ *     k grows               the setting first, then the row     k + 1 are also k
+ *     k shrinks             the row first, then the setting     and never because a standby merely seems dead (trap 10)
+ *     k shrinks to none     the setting first, then the row     nobody is left who could confirm the row: it would wait for
+ *                                                               ever. The record has the new rule before the server
+ *                                                               hears of it, and only its own primary beats it
+ *
+ * The orders are those of Patroni's quorum commit (patroni/quorum.py). The row is durable under the setting of its moment,
+ * so whoever fences enough members for the older rule finds the newer one on at least one of them.
+ */
+import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
+import { assert } from '../../../lib/assert.ts'
+
+/** The value of synchronous_standby_names. */
+export function synchronousStandbyNames({ members, k }: Pick<QuorumConfig, 'members' | 'k'>): string {
+  if (k === 0 || members.length === 0) return ''
+  for (const name of members) {
+    // `*` means everybody, even between quotes: the arithmetic would be void (trap 6).
+    assert(name !== '*' && name !== '', `a member cannot be called "${name}"`)
+  }
+  return `ANY ${k} (${members.map((name) => `"${name.replaceAll('"', '""')}"`).join(', ')})`
+}
+
+export interface RuleStep {
+  readonly rule: QuorumConfig
+  readonly first: 'setting' | 'row'
+}
+
+/** The steps from one rule of a primary to another one of the same term; empty when nothing changes. */
+export function stepsBetween(from: QuorumConfig, to: QuorumConfig): readonly RuleStep[] {
+  assert(from.primary === to.primary && from.term === to.term, 'only a promotion changes primary and term')
+  assert(to.k >= 0 && to.k <= to.members.length, `k = ${to.k} of ${to.members.length} members cannot be had`)
+  const steps: RuleStep[] = []
+  let members = from.members
+  let k = from.k
+  const take = (first: RuleStep['first']) => steps.push({ rule: { ...to, members, k }, first })
+  for (const name of to.members.filter((member) => !from.members.includes(member))) {
+    members = [...members, name]
+    take('row')
+  }
+  // k grows while all are in, and shrinks before any goes: there is never a rule with k > n on the way.
+  while (k < to.k) {
+    k += 1
+    take('setting')
+  }
+  while (k > to.k) {
+    k -= 1
+    take(k === 0 ? 'setting' : 'row')
+  }
+  for (const name of from.members.filter((member) => !to.members.includes(member))) {
+    members = members.filter((member) => member !== name)
+    take('setting')
+  }
+  return steps
+}

@@ -1,0 +1,102 @@
+/**
+ * What is known of this instance beyond the life of one agent: who it is (instance-record.ts), how often it has failed, and until
+ * when its back-off lasts. In memory and on disk, the disk first.
+ */
+import type { InstanceReport } from '../../core/model.ts'
+import { bootId } from '../../lib/boot.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
+import { restartWaitMs } from '../restart-backoff.ts'
+import { type InstanceRecord, readRecord, writeRecord } from './instance-record.ts'
+
+export class InstanceHistory {
+  readonly #path: string
+  readonly #clock: Clock
+  readonly #random: Random
+  #record: InstanceRecord | undefined
+  #failures = 0
+  #lastEnd = ''
+  #retryAtMono = 0
+
+  constructor(path: string, clock: Clock, random: Random) {
+    this.#path = path
+    this.#clock = clock
+    this.#random = random
+  }
+
+  /** Of the last instance, when none runs. */
+  get record(): InstanceRecord | undefined {
+    return this.#record
+  }
+
+  get failures(): number {
+    return this.#failures
+  }
+
+  /** What counts against it. */
+  report(): Pick<InstanceReport, 'failures' | 'retryInMs' | 'lastEnd'> {
+    const retryInMs = Math.max(0, this.#retryAtMono - this.#clock.mono())
+    return { failures: this.#failures, retryInMs, ...(this.#lastEnd !== '' && { lastEnd: this.#lastEnd }) }
+  }
+
+  /** What an earlier agent wrote in this boot of the machine. */
+  load(): InstanceRecord | undefined {
+    const record = readRecord(this.#path)
+    if (!record) return undefined
+    this.#record = record
+    this.#failures = record.failures
+    this.#lastEnd = record.failures > 0 ? record.note : ''
+    this.#retryAtMono = record.retryAtMono
+    return record
+  }
+
+  /** A new instance, behind its gate. */
+  open(instance: Pick<InstanceRecord, 'identity' | 'role' | 'term' | 'port'>): InstanceRecord {
+    this.#retryAtMono = 0
+    return this.#write({
+      bootId: bootId(),
+      phase: 'gated',
+      ...instance,
+      told: true,
+      startedAtMono: this.#clock.mono(),
+      wasHealthy: false,
+      failures: this.#failures,
+      retryAtMono: 0,
+      note: this.#lastEnd,
+    })
+  }
+
+  change(change: Partial<InstanceRecord>): InstanceRecord | undefined {
+    return this.#record && this.#write({ ...this.#record, ...change })
+  }
+
+  /** For what an agent can do without: a disk that is full is no reason to disturb what runs. */
+  changeIfPossible(change: Partial<InstanceRecord>): void {
+    try {
+      this.change(change)
+    } catch {
+      // A later agent then knows an older truth; it verifies what matters (is this process there?) for itself.
+    }
+  }
+
+  /** Nothing of the instance is left. */
+  close(note: string, failed: boolean): void {
+    if (failed) this.#failures += 1
+    if (failed) this.#lastEnd = note
+    this.#retryAtMono = failed ? this.#clock.mono() + restartWaitMs(this.#failures, this.#random) : 0
+    this.changeIfPossible({ phase: 'ended', failures: this.#failures, retryAtMono: this.#retryAtMono, note })
+  }
+
+  /** A spell of good health: earlier failures count no more. */
+  forgive(): void {
+    this.#failures = 0
+    this.#lastEnd = ''
+    this.changeIfPossible({ failures: 0, note: '' })
+  }
+
+  #write(record: InstanceRecord): InstanceRecord {
+    writeRecord(this.#path, record)
+    this.#record = record
+    return record
+  }
+}

@@ -1,0 +1,86 @@
+/** Where one instance lives: names, files and what it is started with. */
+import { join } from 'node:path'
+import type { NodeSpec, Role, ServiceSpec, Term } from '../../core/model.ts'
+import { choosePort, firstPort, requirePort } from '../instance-port.ts'
+import { commandWords } from './command-line.ts'
+import { inheritedEnvironment, instanceEnvironment } from './environment.ts'
+import { allChecks, type Check, execCheck, httpCheck } from './health-check.ts'
+import type { ProcessOptions } from './options.ts'
+import { lookUpUser, type RunAs } from './run-as.ts'
+import { type Gate, spawnGate } from './spawn.ts'
+import { writeState } from './state-writes.ts'
+
+export class Place {
+  readonly recordPath: string
+  readonly termFile: string
+  readonly logPath: string
+  readonly options: ProcessOptions
+  readonly #cluster: string
+  readonly #node: NodeSpec
+  readonly #service: ServiceSpec
+
+  constructor(cluster: string, node: NodeSpec, service: ServiceSpec, nodeDir: string) {
+    this.recordPath = join(nodeDir, 'instances', `${service.name}.json`)
+    this.termFile = join(nodeDir, 'instances', `${service.name}.term`)
+    this.logPath = join(nodeDir, 'logs', `${service.name}.log`)
+    this.options = service.options as ProcessOptions // compiled by the config room into this very type
+    this.#cluster = cluster
+    this.#node = node
+    this.#service = service
+  }
+
+  /** The port of the next instance: the fixed one, or the one it had before if it is free, or another. */
+  findPort(lastPort: number | null): Promise<number> {
+    const { address, name } = this.#node
+    if (this.options.port !== null) return requirePort(address, this.options.port)
+    return choosePort(address, lastPort, firstPort(this.#cluster, name, this.#service.name))
+  }
+
+  async spawn(role: Exclude<Role, 'none'>, term: Term, port: number): Promise<Gate> {
+    const { run, cwd, limits } = this.options
+    const runAs = await this.#runAs()
+    const env = this.#environment(runAs, role, term, port)
+    return spawnGate({ words: commandWords(run), cwd, env, runAs, limits, logPath: this.logPath })
+  }
+
+  /** How to ask an instance on `port` whether it is well; null when there is nothing to ask. */
+  async check(role: Exclude<Role, 'none'>, term: Term, port: number): Promise<Check | null> {
+    const { health, cwd } = this.options
+    const timeoutMs = this.#service.timing.probeTimeoutMs
+    const checks: Check[] = []
+    if (health.http !== null) checks.push(httpCheck({ host: this.#node.address, port, path: health.http, timeoutMs }))
+    if (health.exec !== null) {
+      const runAs = await this.#runAs()
+      const env = this.#environment(runAs, role, term, port)
+      checks.push(execCheck({ run: health.exec, cwd, env, runAs, timeoutMs }))
+    }
+    return checks.length === 0 ? null : allChecks(checks)
+  }
+
+  /** Says the present term to a program that can only be signalled. Readable for every user that it may run as. */
+  writeTerm(term: Term): void {
+    writeState(this.termFile, `${term}\n`, 0o644)
+  }
+
+  async #runAs(): Promise<RunAs | null> {
+    return this.options.user === null ? null : lookUpUser(this.options.user)
+  }
+
+  #environment(runAs: RunAs | null, role: Exclude<Role, 'none'>, term: Term, port: number): NodeJS.ProcessEnv {
+    return {
+      ...inheritedEnvironment(process.env),
+      ...runAs?.env,
+      ...this.options.env,
+      ...instanceEnvironment({
+        cluster: this.#cluster,
+        node: this.#node.name,
+        service: this.#service.name,
+        role,
+        term,
+        termFile: this.termFile,
+        host: this.#node.address,
+        port,
+      }),
+    }
+  }
+}

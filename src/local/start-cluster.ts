@@ -1,0 +1,213 @@
+/**
+ * A whole cluster on one machine, each node a process tree of its own, so that a node can be lost as a server would be.
+ * Whoever calls `startLocal` looks after the agents: that is all that `up` does. Killing it harms nothing that runs; the
+ * next `up` takes over what it finds.
+ *
+ * Order: is the folder claimed (one `up` at a time)? → is something of it running, and with the same config? → can this machine
+ * hold it? → claim, ask the same again, write down, start. Everything that can be refused is refused before anything is
+ * changed, down to the mode of the folder: what runs there needs it as it is.
+ */
+import { randomBytes } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
+import { type Client, connect } from '../client/index.ts'
+import type { ClusterSpec, NodeName } from '../core/model.ts'
+import { UnderstudyError } from '../errors.ts'
+import { type Clock, systemClock } from '../lib/clock.ts'
+import { unreadable } from '../lib/files.ts'
+import type { Stop } from '../lib/stop.ts'
+import { apiAddresses, type ClusterFile, StateFolder } from './cluster-folder.ts'
+import { type LocalEvent, LocalNode, type NodePhase } from './local-node.ts'
+import type { NodeProcess } from './node-processes.ts'
+import { checkMachine } from './preflight.ts'
+import {
+  killEverything,
+  type LeftProcess,
+  refuseIfUnknown,
+  type StopReport,
+  type StopRequest,
+  stopEverything,
+  whatIsLeft,
+} from './stop-cluster.ts'
+import { claim, refuseIfClaimed } from './up-claim.ts'
+
+export interface LocalOptions {
+  readonly spec: ClusterSpec
+  readonly stateDir: string
+  readonly version: string
+  readonly configFile?: string
+  /** Told of everything that happens from the very start on; `onEvent` comes too late for that. */
+  readonly onEvent?: (event: LocalEvent) => void
+  /** What is run as the agent of a node. Default: this program's `agent` command. For tests. */
+  readonly agentCommand?: (node: NodeName, stateDir: string) => readonly string[]
+  readonly clock?: Clock
+}
+
+export interface LocalCluster {
+  readonly spec: ClusterSpec
+  readonly state: StateFolder
+  /** The road in. */
+  readonly client: Client
+  readonly nodes: ReadonlyMap<NodeName, { readonly phase: NodePhase }>
+  /** Resolves when every agent has ended because it was told to, by whomever. */
+  readonly ended: Promise<void>
+  startNode(name: NodeName): void
+  /** SIGKILL for the agent alone; it is started again. */
+  killAgent(name: NodeName): boolean
+  /** SIGKILL for all of the node at once; it stays down until `startNode`. */
+  killNode(name: NodeName): Promise<NodeProcess[]>
+  /** In order, with patience, then by force; gives the folder back. */
+  stop(options?: Pick<StopRequest, 'withinMs' | 'onLeft'>): Promise<StopReport>
+  /** By force, now; gives the folder back. */
+  kill(): Promise<LeftProcess[]>
+  /** Looks after nothing any more and gives the folder back. What runs goes on running. */
+  letGo(): void
+  onEvent(listener: (event: LocalEvent) => void): Stop
+}
+
+/**
+ * Resolves when every agent is started or taken over; services become healthy later. Rejects with UND_ALREADY_RUNNING,
+ * UND_REFUSED (something runs with another config), UND_STATE_NOT_WRITABLE, UND_STATE_UNREADABLE, UND_ADDRESS_NOT_LOCAL,
+ * UND_PORT_TAKEN, UND_PORT_FORBIDDEN; then nothing was started and nothing was changed.
+ */
+export async function startLocal(options: LocalOptions): Promise<LocalCluster> {
+  const state = new StateFolder(options.stateDir)
+  await refuseStart(options.spec, state)
+  state.create()
+  const giveBack = claim(state.claimFile)
+  try {
+    const run = runOf(options.spec, state) // once more: only the holder of the claim knows that it stays so
+    const token = state.keepToken()
+    state.writeCluster(clusterFile(options, run))
+    return new Local(options, state, token, giveBack)
+  } catch (error) {
+    giveBack()
+    throw error
+  }
+}
+
+/** Rejects as `startLocal` when it would be refused now. Changes nothing. */
+export async function refuseStart(spec: ClusterSpec, state: StateFolder): Promise<void> {
+  state.refuseUnlessWritable()
+  refuseIfClaimed(state.claimFile)
+  runOf(spec, state)
+  await checkMachine(spec, state)
+}
+
+/** The run that goes on, or the name of a new one when nothing of the folder runs. Throws UND_REFUSED, UND_STATE_UNREADABLE. */
+function runOf(spec: ClusterSpec, state: StateFolder): string {
+  refuseIfUnknown(state)
+  const token = state.readToken()
+  if (whatIsLeft(state).length === 0) return randomBytes(8).toString('hex')
+  const kept = state.readCluster()
+  if (token === undefined) throw unreadable(state.tokenFile, 'it is missing, and something of its cluster still runs')
+  if (kept && isDeepStrictEqual(kept.spec, JSON.parse(JSON.stringify(spec)))) return kept.run
+  const what =
+    kept && kept.spec.name !== spec.name ? `the cluster “${kept.spec.name}”` : 'an older version of this config'
+  throw new UnderstudyError(
+    'UND_REFUSED',
+    `${what} still runs from ${state.path}; end it with “understudy down”, then “understudy up” takes the new config`,
+  )
+}
+
+function clusterFile({ spec, configFile, version }: LocalOptions, run: string): ClusterFile {
+  return { spec, run, version, ...(configFile === undefined ? {} : { configFile }) }
+}
+
+class Local implements LocalCluster {
+  readonly spec: ClusterSpec
+  readonly state: StateFolder
+  readonly client: Client
+  readonly ended: Promise<void>
+  readonly #nodes: ReadonlyMap<NodeName, LocalNode>
+  readonly #clock: Clock
+  readonly #giveBack: () => void
+  readonly #listeners = new Set<(event: LocalEvent) => void>()
+  #sayEnded = () => {}
+
+  constructor(options: LocalOptions, state: StateFolder, token: string, giveBack: () => void) {
+    const { spec, clock = systemClock, agentCommand = ownAgent } = options
+    this.spec = spec
+    this.state = state
+    this.client = connect({ addresses: apiAddresses(spec), token })
+    this.#clock = clock
+    this.#giveBack = giveBack
+    this.ended = new Promise((resolve) => {
+      this.#sayEnded = resolve
+    })
+    if (options.onEvent) this.#listeners.add(options.onEvent)
+    const nodeOf = (name: NodeName) => {
+      const tell = (event: LocalEvent) => this.#tell(event)
+      return new LocalNode({ name, folder: state.node(name), command: agentCommand(name, state.path), clock, tell })
+    }
+    this.#nodes = new Map(spec.nodes.map(({ name }) => [name, nodeOf(name)]))
+    for (const node of this.#nodes.values()) node.start()
+  }
+
+  get nodes(): ReadonlyMap<NodeName, { readonly phase: NodePhase }> {
+    return this.#nodes
+  }
+
+  startNode(name: NodeName): void {
+    this.#node(name).start()
+  }
+
+  killAgent(name: NodeName): boolean {
+    return this.#node(name).killAgent()
+  }
+
+  killNode(name: NodeName): Promise<NodeProcess[]> {
+    return this.#node(name).kill()
+  }
+
+  async stop(options: Pick<StopRequest, 'withinMs' | 'onLeft'> = {}): Promise<StopReport> {
+    const { state, spec, client } = this
+    this.#stopLooking()
+    const report = await stopEverything({ state, spec, client, clock: this.#clock, ...options })
+    this.letGo()
+    return report
+  }
+
+  async kill(): Promise<LeftProcess[]> {
+    this.#stopLooking()
+    const killed = await killEverything(this.state, this.#clock)
+    this.letGo()
+    return killed
+  }
+
+  letGo(): void {
+    this.#stopLooking()
+    this.#giveBack()
+  }
+
+  onEvent(listener: (event: LocalEvent) => void): Stop {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #stopLooking(): void {
+    for (const node of this.#nodes.values()) node.letGo()
+  }
+
+  #node(name: NodeName): LocalNode {
+    const node = this.#nodes.get(name)
+    if (node) return node
+    throw new UnderstudyError('UND_UNKNOWN_NODE', `no node “${name}”; there are: ${[...this.#nodes.keys()].join(', ')}`)
+  }
+
+  #tell(event: LocalEvent): void {
+    for (const listener of [...this.#listeners]) listener(event)
+    if (
+      event.what === 'agent-ended' &&
+      [...this.#nodes.values()].every(({ phase }) => phase === 'ended' || phase === 'down')
+    ) {
+      this.#sayEnded()
+    }
+  }
+}
+
+/** From dist/ this program's own main; from the sources (in tests) the built one. */
+function ownAgent(node: NodeName, stateDir: string): readonly string[] {
+  const main = import.meta.url.endsWith('.ts') ? '../../dist/cli/main.js' : '../cli/main.js'
+  return [process.execPath, fileURLToPath(new URL(main, import.meta.url)), 'agent', '--node', node, '--state', stateDir]
+}

@@ -1,0 +1,300 @@
+/**
+ * The driver of a made-up database: keeps the contract of the port as the driver of PostgreSQL does, on database-server.ts. What it
+ * knows comes from looks that are some milliseconds old; what must outlive the agent is in the record on the node's disk.
+ */
+import { isAsBefore } from '../../agent/report-news.ts'
+import type { InstanceReport, Term } from '../../core/model.ts'
+import { sameConfig } from '../../core/replicated/quorum.ts'
+import type { Position, QuorumConfig, ReplicaReport } from '../../core/replicated/quorum-config.ts'
+import type { StartRequest } from '../../drivers/driver.ts'
+import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica-driver.ts'
+import { restartWaitMs } from '../../drivers/restart-backoff.ts'
+import type { Stop } from '../../lib/stop.ts'
+import { mayReceive } from './disk.ts'
+import type { DatabaseDriverParts } from './driver-parts.ts'
+import { refusal, Verb } from './driver-verbs.ts'
+import { follow } from './follow-primary.ts'
+import { changeRule, create, lead, startStandby } from './lead-replica.ts'
+import { QuorumRows } from './quorum-rows.ts'
+import { drain, fence, leadsStill, pledge } from './recruit-replica.ts'
+import { ENTRY_BYTES, lookAt, type ServerLook } from './server-look.ts'
+
+const LOOK_EVERY_MS = 100
+const NOTICE_MS = 15
+const DEMOTE_WITHIN_MS = 400
+const FORGIVEN_AFTER_MS = 2_000
+
+export class DatabaseDriver implements ReplicaDriver {
+  readonly #parts: DatabaseDriverParts
+  readonly #listeners = new Set<() => void>()
+  #verb: Verb | null = null
+  #state: InstanceReport['state'] = 'stopped'
+  #stateSince: number
+  #health: InstanceReport['health'] = 'unknown'
+  #healthSince: number
+  #note = ''
+  #failures = 0
+  #retryAt = 0
+  #sight: ServerLook | null = null
+  /** Undefined: not fenced. Null: fenced, without data. */
+  #fenced: Position | null | undefined
+  readonly #marks: QuorumRows
+  #asked = false
+  #told: InstanceReport | null = null
+  #unwatch: Stop = () => undefined
+
+  constructor(parts: DatabaseDriverParts) {
+    this.#parts = parts
+    this.#stateSince = parts.clock.mono()
+    this.#healthSince = this.#stateSince
+    this.#marks = new QuorumRows(parts.server, parts.gate, () => this.#look())
+  }
+
+  observe(): InstanceReport {
+    const { clock, service, server, port } = this.#parts
+    const { leading } = server.disk.record
+    const now = clock.mono()
+    const running = this.#state === 'running' || this.#state === 'stopping'
+    const leads = running && this.#sight?.inRecovery === false
+    const process = running ? server.process : null
+    return {
+      service: service.name,
+      role: !running ? 'none' : leads ? 'primary' : 'standby',
+      state: this.#state,
+      health: running ? this.#health : 'unknown',
+      note: this.#note,
+      healthForMs: now - this.#healthSince,
+      stateForMs: now - this.#stateSince,
+      hung: running && server.isFrozen && this.#health === 'unhealthy',
+      term: leads || !running ? (leading?.term ?? 0) : 0,
+      failures: this.#failures,
+      retryInMs: running ? 0 : Math.max(0, this.#retryAt - now),
+      ...(process && { pid: process.identity.pid, startTime: process.identity.startTime }),
+      port,
+      replica: this.#replica(leads),
+    }
+  }
+
+  #replica(leads: boolean): ReplicaReport {
+    const { server } = this.#parts
+    const { pledged, following, leading, quarantinedUntil, suspect } = server.disk.record
+    const sight = this.#sight
+    return {
+      pledged,
+      fenced: this.#fenced !== undefined,
+      position: this.#fenced !== undefined ? this.#fenced : (sight?.position ?? null),
+      replayLagBytes: (sight?.replayLag ?? 0) * ENTRY_BYTES,
+      // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.
+      rule: leads && sameConfig(leading, this.#marks.durable) ? leading : null,
+      ruleDurable: leads && leading !== null && server.open,
+      streaming: leads ? (sight?.streaming ?? []) : [],
+      receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,
+      ...(sight?.receives && server.receiver ? { heardAgoMs: server.receiver.heardAgoMs } : {}),
+      quarantined: quarantinedUntil !== null,
+      diverged: suspect,
+    }
+  }
+
+  create(rule: QuorumConfig): Promise<void> {
+    return this.#do('starting', async (verb) => {
+      await create(verb, rule)
+      this.#marks.begin(rule)
+    })
+  }
+
+  start({ role, term }: StartRequest): Promise<void> {
+    return this.#do('starting', async (verb) => {
+      const { leading, pledged } = verb.record
+      if (role !== 'primary') {
+        if (leading !== null) throw refusal(`it led in term ${leading.term}`)
+        return startStandby(verb)
+      }
+      if (leading?.term !== term || pledged > term) throw refusal(`it was not the primary of term ${term}`)
+      await lead(verb, leading)
+      await this.#marks.untilDurable(verb, leading)
+    })
+  }
+
+  promote(term: Term): Promise<void> {
+    return Promise.reject(refusal(`a replicated service is promoted by a rule: fence(${term}), then lead(rule)`))
+  }
+
+  follow(rule: QuorumConfig, { node }: PrimaryAddress): Promise<void> {
+    return this.#do('starting', async (verb) => {
+      if (node === this.#parts.server.parts.node) throw refusal('nobody follows itself')
+      this.#fenced = undefined
+      this.#marks.stop()
+      await follow(verb, rule)
+    })
+  }
+
+  fence(term: Term): Promise<void> {
+    return this.#do('starting', async (verb) => {
+      this.#fenced = undefined
+      this.#marks.stop()
+      this.#fenced = await fence(verb, term)
+    })
+  }
+
+  lead(rule: QuorumConfig): Promise<void> {
+    return this.#do('starting', async (verb) => {
+      await lead(verb, rule)
+      this.#fenced = undefined
+      await this.#marks.untilDurable(verb, rule)
+    })
+  }
+
+  changeRule(rule: QuorumConfig): Promise<void> {
+    return this.#do('starting', async (verb) => {
+      await changeRule(verb, rule)
+      await this.#marks.untilDurable(verb, rule)
+    })
+  }
+
+  demote(term: Term): Promise<void> {
+    return this.#do('stopping', async (verb) => {
+      if (verb.server.runs && verb.record.leading !== null) {
+        this.#enter('stopping')
+        this.#look() // doors hold from here on
+        await drain(verb)
+      }
+      this.#marks.stop()
+      this.#asked = true
+      this.#fenced = undefined
+      const led = pledge(verb, term)
+      if (led || leadsStill(verb)) await verb.end('fast', DEMOTE_WITHIN_MS)
+    })
+  }
+
+  stop({ graceMs }: { readonly settleMs: number; readonly graceMs: number }): Promise<void> {
+    return this.#end('fast', graceMs / 10)
+  }
+
+  kill(): Promise<void> {
+    return this.#end('immediate', 0)
+  }
+
+  #end(how: 'fast' | 'immediate', withinMs: number): Promise<void> {
+    return this.#do('stopping', async (verb) => {
+      this.#marks.stop()
+      this.#asked = true
+      await verb.end(how, withinMs)
+    })
+  }
+
+  async adopt(): Promise<void> {
+    const { server, gate, random } = this.#parts
+    this.#unwatch = server.onChange(() => gate.after(NOTICE_MS * random(), () => this.#look()))
+    server.draining = false // an earlier agent may have died over it
+    this.#look()
+    this.#lookOn()
+    if (!server.runs) return
+    const { leading, pledged } = server.disk.record
+    // It may have died between its pledge and the end of the receiver: the pledge is what holds.
+    if (leading === null && pledged > 0 && !mayReceive(server.disk.record))
+      await this.fence(pledged).catch(() => undefined) // said again when the record still asks for it
+    else if (leading !== null && !server.inRecovery) this.#marks.begin(leading)
+  }
+
+  onChange(changed: () => void): Stop {
+    this.#listeners.add(changed)
+    return () => void this.#listeners.delete(changed)
+  }
+
+  readonly close = async (): Promise<void> => this.letGo()
+
+  letGo(): void {
+    this.#unwatch()
+  }
+
+  /** What is under way is called off: the agent says the next verb only when that is what should happen. */
+  async #do(state: 'starting' | 'stopping', work: (verb: Verb) => Promise<void>): Promise<void> {
+    const { server, clock, gate, random } = this.#parts
+    if (this.#verb) this.#verb.isOff = true
+    const verb = new Verb({ server, clock, gate, random })
+    this.#verb = verb
+    if (state === 'starting') this.#asked = false
+    if (!server.runs && state === 'starting') this.#enter('starting')
+    try {
+      await work(verb)
+    } catch (error) {
+      if (!verb.isOff) this.#note = String((error as Error).message)
+      throw error
+    } finally {
+      if (this.#verb === verb) {
+        this.#verb = null
+        this.#look()
+      }
+    }
+  }
+
+  #lookOn(): void {
+    this.#parts.clock.after(LOOK_EVERY_MS, () => {
+      this.#look()
+      this.#lookOn()
+    })
+  }
+
+  #look(): void {
+    const { server } = this.#parts
+    if (!server.runs) this.#seeEnd()
+    else {
+      if (this.#verb === null || this.#state === 'stopped') this.#enter('running')
+      if (!server.isFrozen) this.#see()
+      this.#judge()
+    }
+    const facts = this.observe()
+    if (this.#told && isAsBefore(this.#told, facts)) return
+    this.#told = facts
+    for (const listener of [...this.#listeners]) listener()
+  }
+
+  #see(): void {
+    const { server } = this.#parts
+    const { disk, replay } = server
+    this.#sight = lookAt(server)
+    const { quarantinedUntil } = disk.record
+    if (quarantinedUntil !== null && this.#sight.receives && replay.replayed >= quarantinedUntil)
+      Object.assign(disk, { record: { ...disk.record, quarantinedUntil: null }, wasSound: true })
+  }
+
+  #seeEnd(): void {
+    if (this.#state === 'stopped' || (this.#state === 'starting' && this.#verb !== null)) return
+    const { clock, random } = this.#parts
+    this.#marks.forget()
+    this.#sight = null
+    this.#fenced = this.#fenced === null ? null : undefined
+    if (!this.#asked) {
+      this.#failures += 1
+      this.#retryAt = clock.mono() + restartWaitMs(this.#failures, random)
+      this.#note = 'ended by itself'
+    } else if (this.#state === 'stopping') this.#note = ''
+    this.#feel('unknown')
+    this.#enter('stopped')
+  }
+
+  /** A write that is committed through a fresh connection, or on a standby a read: done here by looking at the effect. */
+  #judge(): void {
+    const { server, service, clock } = this.#parts
+    const { unwell } = server.parts.processes.habitsOf(service.name)
+    const waits = server.senders.waitsForMs > service.timing.probeTimeoutMs
+    if (server.isFrozen) this.#feel('unhealthy', 'stopped by a signal (SIGSTOP)')
+    else if (unwell) this.#feel('unhealthy', 'the probe does not come back')
+    else if (waits) this.#feel('unhealthy', 'commits wait for their quorum')
+    else this.#feel('healthy')
+    if (this.#health === 'healthy' && clock.mono() - this.#healthSince > FORGIVEN_AFTER_MS) this.#failures = 0
+  }
+
+  #feel(health: InstanceReport['health'], note?: string): void {
+    if (health !== this.#health) this.#healthSince = this.#parts.clock.mono()
+    this.#health = health
+    if (note !== undefined) this.#note = note
+    else if (health === 'healthy') this.#note = ''
+  }
+
+  #enter(state: InstanceReport['state']): void {
+    if (state === this.#state) return
+    this.#state = state
+    this.#stateSince = this.#parts.clock.mono()
+  }
+}

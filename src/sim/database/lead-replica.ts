@@ -1,0 +1,86 @@
+/** Leading by the made-up driver: the rule in force first, then promotion, then the mark, and only then are people let in. */
+import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
+import { mayReceive } from './disk.ts'
+import { refusal, type Verb } from './driver-verbs.ts'
+
+const PROMOTE_WITHIN_MS = 20_000
+
+/** Also a repetition after a crash half way, and a restart in place. The caller marks. */
+export async function lead(verb: Verb, rule: QuorumConfig): Promise<void> {
+  const { pledged, leading, quarantinedUntil } = verb.record
+  const again = leading?.id === rule.id
+  if (rule.primary !== verb.server.parts.node) throw refusal(`that rule is for ${rule.primary}`)
+  if (pledged > rule.term) throw refusal(`pledged to term ${pledged}`)
+  if (!again && (pledged !== rule.term || mayReceive(verb.record) || leading !== null))
+    throw refusal(`not fenced for term ${rule.term}`)
+  if (!again && quarantinedUntil !== null) throw refusal('it was rewound or cloned and has not caught up')
+  setRule(verb, again && leading ? leading : rule)
+  const starts = !verb.server.runs
+  await verb.launch()
+  if (!verb.server.inRecovery) {
+    if (starts) await untilTheyWait(verb)
+    return verb.server.reload()
+  }
+  if (verb.server.receiver) await verb.stopReceiving()
+  await verb.settledLength()
+  verb.note({ leading: again && leading ? leading : rule, suspect: false })
+  verb.disk.slots = new Set([...verb.disk.slots, ...rule.members])
+  verb.server.reload()
+  verb.server.promote(rule)
+  await verb.until('promotion', PROMOTE_WITHIN_MS, () => {
+    if (!verb.server.runs) throw refusal('the server ended while it was promoted')
+    verb.server.replay.resume() // queries that are in the way are ended
+    return !verb.server.inRecovery
+  })
+}
+
+/** Right after a start nobody waits for a quorum yet; when a checkpoint is done, everybody does (trap 11). */
+async function untilTheyWait(verb: Verb): Promise<void> {
+  const { server } = verb
+  const before = server.checkpoints
+  server.checkpoint()
+  await verb.until('a checkpoint', PROMOTE_WITHIN_MS, () => server.checkpoints !== before)
+}
+
+export function setRule({ disk }: Verb, { members, k }: Pick<QuorumConfig, 'members' | 'k'>): void {
+  Object.assign(disk.settings, { members, k })
+}
+
+/** The first copy, out of nothing. */
+export async function create(verb: Verb, rule: QuorumConfig): Promise<void> {
+  const { disk, server } = verb
+  if (verb.record.leading?.id === rule.id && disk.hasData) return lead(verb, rule)
+  if (disk.hasData) throw refusal('there is a database already')
+  if (verb.record.pledged > rule.term) throw refusal(`pledged to term ${verb.record.pledged}`)
+  await verb.pass(100)
+  const begin = { index: 0, term: rule.term, promotion: rule.id, timeline: 1, kind: 'begin' as const }
+  Object.assign(disk, { hasData: true, log: [begin], checkpoint: 0, standbySignal: false })
+  verb.note({ pledged: rule.term, leading: rule, following: null })
+  setRule(verb, rule)
+  await verb.launch()
+  server.reload()
+}
+
+/** The setting first: what is acknowledged from here on is safe under the new rule. `mark` makes what came before so. */
+export async function changeRule(verb: Verb, to: QuorumConfig): Promise<void> {
+  const { leading, pledged } = verb.record
+  if (leading?.term !== to.term || leading.id !== to.id) throw refusal(`it does not lead in term ${to.term}`)
+  if (pledged > to.term) throw refusal(`pledged to term ${pledged}`)
+  if (!verb.server.runs || verb.server.inRecovery) throw refusal('it does not run as a primary')
+  verb.note({ leading: to })
+  for (const member of to.members) verb.disk.slots.add(member)
+  setRule(verb, to)
+  verb.server.reload()
+  await verb.pass(2)
+}
+
+/** The files are brought in line with the record first: a standby receives from whom it may, or from nobody. */
+export async function startStandby(verb: Verb): Promise<void> {
+  const { following } = verb.record
+  if (!verb.disk.hasData) throw refusal('there is no data here')
+  verb.disk.standbySignal = true
+  const from = mayReceive(verb.record) ? (following?.node ?? null) : null
+  verb.disk.settings.receiveFrom = from
+  verb.disk.key = from
+  await verb.launch()
+}

@@ -1,0 +1,80 @@
+/**
+ * The rows of rules. When the row of a rule is on its quorum, the rule is durable and people may come in: the row's return
+ * proves that the quorum works, and that it has everything before the row (trap 9).
+ */
+import { sameConfig } from '../../core/replicated/quorum.ts'
+import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
+import type { Gate } from '../gate.ts'
+import type { Process } from '../sim-processes.ts'
+import type { DatabaseServer } from './database-server.ts'
+import type { Verb } from './driver-verbs.ts'
+import type { Waited } from './senders.ts'
+import type { Entry } from './wal-model.ts'
+
+const MARK_WITHIN_MS = 1_000
+const SEEN_EVERY_MS = 10
+
+export class QuorumRows {
+  readonly #server: DatabaseServer
+  readonly #gate: Gate
+  readonly #changed: () => void
+  #marking: QuorumConfig | null = null
+  /** A row that waited on a server that has ended since waits for ever. */
+  #markedOn: Process | null = null
+  /** The newest rule whose row is on its quorum. */
+  durable: QuorumConfig | null = null
+
+  constructor(server: DatabaseServer, gate: Gate, changed: () => void) {
+    this.#server = server
+    this.#gate = gate
+    this.#changed = changed
+  }
+
+  begin(rule: QuorumConfig): void {
+    const server = this.#server
+    const { process } = server
+    if (sameConfig(this.#marking, rule) && this.#markedOn === process) return
+    this.#marking = rule
+    this.#markedOn = process
+    server.mark(rule, (how, entry) => this.#gate.deliver(() => this.#returned(rule, process, how, entry)))
+    if (!server.checkpointed) server.checkpoint()
+  }
+
+  #returned(rule: QuorumConfig, process: Process | null, how: Waited, entry: Entry): void {
+    const server = this.#server
+    if (this.#marking !== rule || server.process !== process || !process) return
+    // Whoever did not wait says the same as whoever did (trap 11): it counts when the members are seen to have it.
+    if (how === 'acknowledged' && server.senders.confirmations(rule.members, entry.index) < rule.k)
+      return void this.#gate.after(SEEN_EVERY_MS, () => this.#returned(rule, process, how, entry))
+    this.#marking = null
+    if (how === 'cancelled') return this.begin(rule) // the row is here, and nobody says that it is anywhere else
+    this.durable = rule
+    this.#open(rule)
+    this.#changed()
+  }
+
+  /** Begins, and goes on when that took too long: whoever waits is told, and asks again. */
+  async untilDurable(verb: Verb, rule: QuorumConfig): Promise<void> {
+    const isDone = () => sameConfig(this.durable, rule) && this.#server.open
+    if (isDone()) return
+    this.begin(rule)
+    await verb.until(`the row of the rule of term ${rule.term}`, MARK_WITHIN_MS, isDone)
+  }
+
+  stop(): void {
+    this.#marking = null
+  }
+
+  /** The server has ended: what it marked is for the next one to say. */
+  forget(): void {
+    this.durable = null
+    this.#marking = null
+  }
+
+  #open(rule: QuorumConfig): void {
+    const server = this.#server
+    if (server.open || server.disk.record.leading === null) return
+    server.open = true
+    server.parts.ledger.open(server.parts.node, rule.term, server.disk.log)
+  }
+}

@@ -1,0 +1,14 @@
+/** One thread of many-seeds.ts: gets portions of seeds, gives summaries. */
+import { parentPort, workerData } from 'node:worker_threads'
+import type { ClusterSpec } from '../core/model.ts'
+import { type Portion, runPortion } from './many-seeds.ts'
+
+const { cluster } = workerData as { readonly cluster?: ClusterSpec }
+
+// Refusals and timeouts are made up by the dozen in each seed, and nobody reads where they come from; `--seed` alone, which
+// runs in no thread, still tells.
+Error.stackTraceLimit = 0
+
+parentPort?.on('message', (portion: Portion) => {
+  void runPortion(portion, cluster).then((sum) => parentPort?.postMessage(sum))
+})

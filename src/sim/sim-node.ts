@@ -1,0 +1,296 @@
+/**
+ * One made-up server: clocks, processes, a disk for the drivers' books, a fence, a balancer that keeps its last table, and
+ * the REAL agent, which can be killed, frozen and started again while all the rest goes on.
+ */
+
+import type { Mesh, Message } from '../agent/agent-ports.ts'
+import { AgentSurface } from '../agent/agent-surface.ts'
+import { Agent } from '../agent/loop.ts'
+import type { EventRecord } from '../api/api-types.ts'
+import type { ClusterSpec, NodeName, NodeSpec, ServiceName } from '../core/model.ts'
+import type { RoutingTable } from '../core/routing.ts'
+import type { Driver } from '../drivers/driver.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Random } from '../lib/random.ts'
+import { DatabaseDriver } from './database/database-driver.ts'
+import { DatabaseServer } from './database/database-server.ts'
+import { newDisk } from './database/disk.ts'
+import type { Ledger } from './database/ledger.ts'
+import { SimFence } from './fence-model.ts'
+import { Gate } from './gate.ts'
+import type { Network } from './network.ts'
+import { NodeClock } from './node-clock.ts'
+import { type Books, newBooks, SimDriver } from './process-driver.ts'
+import { counted } from './role-changes.ts'
+import { Processes, type Watcher } from './sim-processes.ts'
+import { StoreHandle } from './store-handle.ts'
+import type { StoreServer } from './store-server.ts'
+
+export interface NodeParts {
+  readonly spec: NodeSpec
+  readonly cluster: ClusterSpec
+  readonly clock: Clock
+  readonly random: Random
+  readonly rate: number
+  readonly freezes: boolean
+  readonly network: Network
+  readonly store: StoreServer
+  readonly watcher: Watcher
+  run(): string
+  ledger(service: ServiceName): Ledger
+  database(node: NodeName, service: ServiceName): DatabaseServer | undefined
+  deliver(to: NodeName, from: NodeName, message: Message): void
+  onEvent(node: NodeName, event: EventRecord): void
+  onTable(table: RoutingTable): void
+  onExit(node: NodeName): void
+  onRoleChange(change: string): void
+}
+
+interface Running {
+  readonly gate: Gate
+  readonly agent: Agent
+  readonly surface: AgentSurface
+  readonly store: StoreHandle
+  readonly mesh: SimMesh
+  readonly drivers: readonly (SimDriver | DatabaseDriver)[]
+}
+
+const ADOPT_MS = 20
+const LATE_MS = 1
+
+export class SimNode {
+  readonly name: NodeName
+  readonly processes: Processes
+  readonly clock: NodeClock
+  fence: SimFence
+  readonly #parts: NodeParts
+  readonly #books = new Map<ServiceName, Books>()
+  readonly databases = new Map<ServiceName, DatabaseServer>()
+  #power: Gate
+  #running: Running | null = null
+  #agentPid = 10
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts
+    this.name = parts.spec.name
+    this.clock = new NodeClock(parts.clock, parts.rate, Math.floor(parts.random() * 1e6))
+    this.processes = new Processes({
+      node: this.name,
+      clock: parts.clock,
+      random: parts.random,
+      watcher: parts.watcher,
+    })
+    this.#power = new Gate(parts.clock)
+    for (const { name, traits } of parts.cluster.services)
+      if (traits.replicates) this.databases.set(name, this.#newDatabase(name))
+    this.fence = this.#newFence()
+  }
+
+  get isUp(): boolean {
+    return this.#power.state === 'running'
+  }
+
+  get agent(): Agent | null {
+    return this.#running?.agent ?? null
+  }
+
+  get surface(): AgentSurface | null {
+    return this.#running?.gate.state === 'running' ? this.#running.surface : null
+  }
+
+  get agentPid(): number {
+    return this.#agentPid
+  }
+
+  get agentState(): 'running' | 'frozen' | 'dead' {
+    return this.#running?.gate.state ?? 'dead'
+  }
+
+  startAgent(): void {
+    if (this.#running || !this.isUp) return
+    const { clock, random, cluster, network, store, spec } = this.#parts
+    const gate = new Gate(clock)
+    const own = this.clock.through(gate, () => LATE_MS * random())
+    const handle = new StoreHandle({ node: this.name, server: store, network, gate, clock })
+    const mesh = new SimMesh(this.name, cluster, network, gate, this.#parts.deliver)
+    const drivers = cluster.services.map((service, index) => {
+      const books = this.#booksOf(service.name, index)
+      const server = this.databases.get(service.name)
+      const driver = server
+        ? new DatabaseDriver({ service, server, port: books.port, gate, clock: own, random })
+        : new SimDriver({ service, processes: this.processes, books, gate, clock: own, random })
+      return [service.name, driver] as const
+    })
+    this.#agentPid += 1
+    const pids = { agent: this.#agentPid, balancer: 1, fence: 2 }
+    const agent = new Agent({
+      cluster,
+      self: spec.name,
+      run: this.#parts.run(),
+      freezes: this.#parts.freezes,
+      world: {
+        clock: own,
+        store: handle,
+        mesh,
+        drivers: new Map<ServiceName, Driver>(
+          drivers.map(([service, driver]) => [service, counted<Driver>(driver, this.#parts.onRoleChange)]),
+        ),
+        fence: this.fence.portFor(gate),
+        door: {
+          open: [],
+          leaving: [],
+          ahead: [],
+          sessions: [],
+          leadsTo: () => true,
+          publish: (table) => this.#parts.onTable(table),
+        },
+        remember: (what, record) => {
+          if (what === 'events') this.#parts.onEvent(this.name, record as EventRecord)
+        },
+        pids: () => pids,
+      },
+      onExit: () => gate.deliver(() => this.#exit()),
+    })
+    const surface = new AgentSurface({
+      agent,
+      store: handle,
+      cluster,
+      run: this.#parts.run(),
+      pids: () => pids,
+      door: { open: [], counters: [] },
+    })
+    this.#running = { gate, agent, surface, store: handle, mesh, drivers: drivers.map(([, driver]) => driver) }
+    gate.after(ADOPT_MS * (0.5 + random()), () => {
+      void Promise.all(drivers.map(([, driver]) => driver.adopt())).then(() => agent.start())
+    })
+  }
+
+  /** kill -9. Whatever runs here goes on running. */
+  killAgent(): void {
+    const running = this.#running
+    this.#running = null
+    running?.gate.kill()
+    running?.store.letGo()
+    for (const driver of running?.drivers ?? []) driver.letGo()
+  }
+
+  freezeAgent(): void {
+    this.#running?.gate.freeze()
+  }
+
+  thawAgent(): void {
+    this.#running?.gate.thaw()
+  }
+
+  /** Power off: agent, fence, balancer and processes at once. */
+  die(): void {
+    if (!this.isUp) return
+    this.killAgent()
+    this.#power.kill()
+    this.processes.powerOff()
+  }
+
+  /** Power on: the disk is as it was, nothing runs but the agent. */
+  boot(): void {
+    if (this.isUp) return
+    this.#power = new Gate(this.#parts.clock)
+    this.fence = this.#newFence()
+    for (const [service, books] of this.#books) this.#books.set(service, newBooks(books.port)) // of another boot
+    this.startAgent()
+  }
+
+  hear(from: NodeName, message: Message): void {
+    this.#running?.mesh.hear(from, message)
+  }
+
+  linkUp(peer: NodeName): void {
+    this.#running?.mesh.linkUp(peer)
+  }
+
+  #exit(): void {
+    void this.#running?.agent.stop()
+    this.killAgent()
+    this.#parts.onExit(this.name)
+  }
+
+  #booksOf(service: ServiceName, index: number): Books {
+    const known = this.#books.get(service)
+    if (known) return known
+    const books = newBooks(20_000 + index)
+    this.#books.set(service, books)
+    return books
+  }
+
+  #newDatabase(service: ServiceName): DatabaseServer {
+    const { clock, random, network, ledger, database } = this.#parts
+    return new DatabaseServer({
+      service,
+      node: this.name,
+      disk: newDisk(),
+      clock,
+      random,
+      network,
+      processes: this.processes,
+      ledger: ledger(service),
+      peer: (node) => database(node, service),
+    })
+  }
+
+  #newFence(): SimFence {
+    const power = this.#power
+    const { random } = this.#parts
+    return new SimFence({
+      clock: this.clock,
+      world: { after: (ms, fn) => power.after(ms, fn) },
+      processes: this.processes,
+      random,
+      gate: () => power,
+    })
+  }
+}
+
+/** Messages go to every other node's agent, or are lost. */
+class SimMesh implements Mesh {
+  readonly #self: NodeName
+  readonly #others: readonly NodeName[]
+  readonly #network: Network
+  readonly #gate: Gate
+  readonly #deliver: NodeParts['deliver']
+  readonly #listeners = new Set<(from: NodeName, message: Message) => void>()
+  readonly #linkListeners = new Set<(peer: NodeName) => void>()
+
+  constructor(self: NodeName, cluster: ClusterSpec, network: Network, gate: Gate, deliver: NodeParts['deliver']) {
+    this.#self = self
+    this.#others = cluster.nodes.map(({ name }) => name).filter((name) => name !== self)
+    this.#network = network
+    this.#gate = gate
+    this.#deliver = deliver
+  }
+
+  broadcast(message: Message): void {
+    for (const other of this.#others)
+      this.#network.send(this.#self, other, () => this.#deliver(other, this.#self, message))
+  }
+
+  onMessage(listener: (from: NodeName, message: Message) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  onLink(listener: (peer: NodeName) => void): () => void {
+    this.#linkListeners.add(listener)
+    return () => void this.#linkListeners.delete(listener)
+  }
+
+  hear(from: NodeName, message: Message): void {
+    this.#gate.deliver(() => {
+      for (const listener of this.#listeners) listener(from, message)
+    })
+  }
+
+  linkUp(peer: NodeName): void {
+    this.#gate.deliver(() => {
+      for (const listener of this.#linkListeners) listener(peer)
+    })
+  }
+}

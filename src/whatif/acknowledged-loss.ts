@@ -1,0 +1,33 @@
+/**
+ * Can an acknowledged write be lost? Only a service that replicates has an answer, and it is arithmetic (core/replicated/quorum.ts): a
+ * write is acknowledged when the primary and k of its n standbys have it, and nobody takes over before n - k + 1 of those are
+ * fenced. So a takeover loses nothing; what is left is whether every copy of a write was on machines that are gone for good.
+ */
+import type { ServiceSpec } from '../core/model.ts'
+import type { QuorumConfig } from '../core/replicated/quorum-config.ts'
+import type { Replicated } from './replicated-outcome.ts'
+import type { Situation } from './situation.ts'
+
+export type Loss =
+  /** Nothing of it is replicated: what a program keeps on its node's disk is its own business. */
+  | 'n/a'
+  | 'none'
+  /** Every copy of some acknowledged write may have been on what is gone: lost unless its disks come back. */
+  | 'if-disks-are-gone'
+  /** The same with k of 0: the primary alone had what it acknowledged, and it is gone. */
+  | 'possible'
+
+/** The rule in force before the failure: who leads, which nodes hold copies, and how many of them must have a write. */
+export function ruleBefore(calm: Situation, service: ServiceSpec): QuorumConfig | undefined {
+  return calm.records.get(service.name)?.replica?.rules.at(-1)
+}
+
+export function lossAfter(situation: Situation, service: ServiceSpec, after: Replicated | undefined): Loss {
+  if (!service.traits.replicates) return 'n/a'
+  const rule = situation.calm ? ruleBefore(situation.calm, service) : undefined
+  // Whoever leads now is the old primary or had everything: nobody is elected otherwise.
+  if (!rule || !after || after.primary !== null || situation.hearing.lives(rule.primary)) return 'none'
+  if (rule.k === 0) return 'possible'
+  const holdersGone = rule.members.filter((node) => !situation.hearing.lives(node)).length
+  return holdersGone >= rule.k ? 'if-disks-are-gone' : 'none'
+}

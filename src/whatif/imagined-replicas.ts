@@ -1,0 +1,206 @@
+/**
+ * The copies of one replicated service in an imagined failure, and the view that a node would have of them: record, rule in
+ * force, who runs, who gets log from whom. Log goes along links that are whole; all copies of a calm cluster are equally far.
+ */
+
+import type { InstanceReport, NodeName, NodeReport, ServiceSpec } from '../core/model.ts'
+import { place } from '../core/placement.ts'
+import type { ServiceRecord } from '../core/records.ts'
+import { defaultK } from '../core/replicated/quorum.ts'
+import type { QuorumConfig, ReplicaRecord, Replication } from '../core/replicated/quorum-config.ts'
+import { replicationOf } from '../core/replicated/replica-facts.ts'
+import { neverStarted, type PeerFacts, type Revised, type View } from '../core/view.ts'
+import { at, type Situation } from './situation.ts'
+
+interface Copy {
+  readonly running: boolean
+  readonly isPrimary: boolean
+  /** The term that it leads in, or has pledged. */
+  readonly term: number
+  readonly fenced: boolean
+}
+
+export interface ImaginedReplicas {
+  readonly situation: Situation
+  readonly service: ServiceSpec
+  /** Only living nodes. */
+  readonly byNode: Map<NodeName, Copy>
+  record: Revised<ServiceRecord> & { readonly replica: ReplicaRecord }
+  /** What the primary's server waits for. */
+  inForce: QuorumConfig | null
+  /** Its row was on that quorum once: before that nobody may be let in, not even to read. */
+  durable: boolean
+  /** For how long whoever fell silent has been so: first condemned, later lost. */
+  silentForMs: number
+}
+
+/** Longer than anything that is waited for: whoever is silent has been so for long. */
+const AGE_MS = 60_000
+const FAR = '1000'
+
+/** What the config says; of a made-up service without it, half of the servers. */
+export function replicationFor(service: ServiceSpec): Replication {
+  return service.replication ? replicationOf(service) : { k: defaultK(service.instances), degrade: 'block' }
+}
+
+/** The record of a calm cluster that `primary` leads, or whoever comes first; undefined when no node may have a copy. */
+export function calmRecord({ setting }: Situation, service: ServiceSpec): ImaginedReplicas['record'] | undefined {
+  const wanted = setting.primaries[service.name]
+  const [primary, ...others] = place(service, setting.cluster.nodes, wanted === undefined ? [] : [wanted])
+  if (primary === undefined) return undefined
+  const leads = wanted ?? primary
+  const members = [primary, ...others].filter((node) => node !== leads).sort()
+  const k = Math.min(replicationFor(service).k, members.length)
+  const rule = { term: 1, primary: leads, members, k, id: 'before' }
+  return { term: 1, primary: leads, revision: 1, replica: { phase: 'serving', by: leads, rules: [rule] } }
+}
+
+/** Just after the failure. Undefined where it never had a primary. */
+export function copiesIn(situation: Situation, spec: ServiceSpec): ImaginedReplicas | undefined {
+  const record = situation.records.get(spec.name)
+  const [rule] = record?.replica?.rules ?? []
+  if (!record?.replica || !rule) return undefined
+  const byNode = new Map<NodeName, Copy>()
+  for (const node of [rule.primary, ...rule.members]) {
+    if (!situation.hearing.lives(node)) continue
+    const running = situation.instances.get(at(node, spec.name))?.report.state === 'running'
+    byNode.set(node, { running, isPrimary: node === rule.primary, term: rule.term, fenced: false })
+  }
+  const service = { ...spec, replication: replicationFor(spec) }
+  const silentForMs = situation.hearing.suspectAfterMs
+  return {
+    situation,
+    service,
+    byNode,
+    record: { ...record, replica: record.replica },
+    inForce: rule,
+    durable: true,
+    silentForMs,
+  }
+}
+
+export function leaderIn({ byNode, inForce }: ImaginedReplicas): NodeName | undefined {
+  const copy = inForce ? byNode.get(inForce.primary) : undefined
+  return copy?.running && copy.isPrimary ? inForce?.primary : undefined
+}
+
+/** Who gets log from `primary`. */
+function streamingFrom({ byNode, situation }: ImaginedReplicas, primary: NodeName): NodeName[] {
+  const lead = byNode.get(primary)
+  if (!lead?.running || !lead.isPrimary) return []
+  return [...byNode].flatMap(([node, { running, isPrimary, fenced, term }]) =>
+    running && !isPrimary && !fenced && term <= lead.term && situation.hearing.hears(primary, node) ? [node] : [],
+  )
+}
+
+/** Would a write under this rule be acknowledged? */
+export function confirms(copies: ImaginedReplicas, rule: QuorumConfig | null = copies.inForce): boolean {
+  if (!rule || leaderIn(copies) !== rule.primary) return false
+  return streamingFrom(copies, rule.primary).filter((node) => rule.members.includes(node)).length >= rule.k
+}
+
+/** A server that ended is started where it was, as what it was: a new primary makes it follow. */
+export function startAgain({ byNode }: ImaginedReplicas): NodeName[] {
+  const ended = [...byNode].filter(([, { running }]) => !running)
+  for (const [node, copy] of ended) byNode.set(node, { ...copy, running: true })
+  return ended.map(([node]) => node)
+}
+
+/** Everybody whom `by` can hear pledges the term, and receives nothing any more. */
+export function fenceAll({ byNode, situation }: ImaginedReplicas, by: NodeName, term: number): void {
+  for (const [node, copy] of byNode) {
+    if (copy.running && situation.hearing.hears(by, node))
+      byNode.set(node, { ...copy, isPrimary: false, term, fenced: true })
+  }
+}
+
+/** The chosen one leads, and whoever hears it follows. */
+export function leadUnder(copies: ImaginedReplicas, rule: QuorumConfig): void {
+  const { byNode, situation } = copies
+  for (const [node, copy] of byNode) {
+    if (node !== rule.primary && !situation.hearing.hears(rule.primary, node)) continue
+    byNode.set(node, { ...copy, isPrimary: node === rule.primary, term: rule.term, fenced: false })
+  }
+  copies.inForce = rule
+  copies.durable = confirms(copies)
+}
+
+export function viewOf(copies: ImaginedReplicas, self: NodeName): View {
+  const { situation, service, record } = copies
+  const { setting, hearing } = situation
+  const peers: Record<NodeName, PeerFacts> = {}
+  for (const { name } of setting.cluster.nodes) {
+    if (name === self) continue
+    const hears = hearing.hears(self, name)
+    const state = hearing.stateOf(self, name, copies.silentForMs)
+    peers[name] = { state, heardAgoMs: hears ? 0 : AGE_MS, report: hears ? reportOf(copies, name) : null }
+  }
+  const known = { [service.name]: AGE_MS }
+  return {
+    now: AGE_MS,
+    wall: AGE_MS,
+    self,
+    cluster: { ...setting.cluster, services: [service] },
+    store: {
+      reachable: hearing.reachesStore(self),
+      why: hearing.reachesStore(self) ? '' : 'it does not answer',
+      cluster: { desired: 'running' },
+      services: { [service.name]: record },
+      leads: {},
+      nodes: {},
+      sizes: {},
+      leadFreeForMs: {},
+      switchoverForMs: {},
+      recordForMs: known,
+    },
+    peers,
+    local: {
+      instances: { [service.name]: instanceOf(copies, self) },
+      leases: {},
+      busy: {},
+      failedIn: {},
+      startedAgoMs: AGE_MS,
+      lagMs: 0,
+      stopping: false,
+    },
+  }
+}
+
+function reportOf(copies: ImaginedReplicas, node: NodeName): NodeReport {
+  const instances = [instanceOf(copies, node)]
+  return { node, incarnation: 1, agentPid: 1, balancerPid: 2, fencePid: 3, instances, stopping: false }
+}
+
+function instanceOf(copies: ImaginedReplicas, node: NodeName): InstanceReport {
+  const { byNode, service, inForce } = copies
+  const copy = byNode.get(node)
+  if (!copy) return neverStarted(service.name)
+  const { running, isPrimary, term, fenced } = copy
+  const leader = leaderIn(copies)
+  const follows = leader !== undefined && leader !== node && streamingFrom(copies, leader).includes(node)
+  const streaming = isPrimary ? streamingFrom(copies, node).map((name) => ({ node: name, lagBytes: 0 })) : []
+  const known = isPrimary ? inForce : null
+  return {
+    ...neverStarted(service.name),
+    role: !running ? 'none' : isPrimary ? 'primary' : 'standby',
+    state: running ? 'running' : 'stopped',
+    health: running ? 'healthy' : 'unknown',
+    healthForMs: AGE_MS,
+    stateForMs: AGE_MS,
+    term,
+    failures: running ? 0 : 1,
+    note: running ? '' : 'was killed',
+    replica: {
+      pledged: term,
+      fenced,
+      position: { term: 1, timeline: 1, log: FAR },
+      replayLagBytes: 0,
+      rule: known,
+      ruleDurable: isPrimary && copies.durable,
+      streaming,
+      receivingFrom: follows ? leader : null,
+      quarantined: false,
+      diverged: false,
+    },
+  }
+}
