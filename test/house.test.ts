@@ -53,7 +53,7 @@ describe('imports run one way', () => {
   test.each([
     ['src/core/a.ts', '../lib/assert.ts'],
     ['src/agent/a.ts', '../stores/store.ts'],
-    ['src/client/a.ts', '../api/contract.ts'],
+    ['src/client/a.ts', '../api/api-types.ts'],
     ['src/cli/commands/a.ts', '../../config/load.ts'],
     ['src/stores/embedded/a.ts', '../store.ts'],
     ['src/lib/a.ts', '../errors.ts'],
@@ -191,7 +191,7 @@ describe('no file is dead', () => {
   test.runIf(canBeJudged(src))('here', () => expect(checkReach(src)).toEqual([]))
 
   test('what nothing reaches', () => {
-    const main = made('src/cli/main.ts', "import './a.ts'\nspawn(new URL('../agent/fence.js', import.meta.url))")
+    const main = made('src/cli/main.ts', "import './a.ts'\nspawn(new URL('../agent/fence-client.js', import.meta.url))")
     const reached = [main, made('src/cli/a.ts', ''), made('src/agent/fence-client.ts', '')]
     expect(checkReach([...reached, made('src/cli/b.ts', "import './a.ts'")])).toEqual([
       'src/cli/b.ts: nothing that runs reaches it',

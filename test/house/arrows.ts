@@ -23,7 +23,7 @@ const NARROWED: Readonly<Record<string, { readonly sees: (file: string) => boole
     because: 'the SDK knows the cluster through the API contract only',
   },
   drills: {
-    sees: (file) => /^src\/(drills|client|lib)\/|^src\/(errors|api\/contract)\.ts$/.test(file),
+    sees: (file) => /^src\/(drills|client|lib)\/|^src\/(errors|api\/api-types)\.ts$/.test(file),
     because: 'a drill that sees more than a client could cheat',
   },
 }

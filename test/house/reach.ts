@@ -16,7 +16,7 @@ export const ENTRIES = [
 ]
 
 /** Fakes, made-up clocks, contract suites and invariants are there for tests: a test that uses one keeps it alive. */
-const FOR_TESTS = /(^|\/)(fake|virtual|contract|invariants)[^/]*\.ts$/
+const FOR_TESTS = /(^|\/)(fake|virtual|invariants)[^/]*\.ts$|\/contract\/[^/]*\.ts$/
 
 export function checkReach(sources: readonly Source[], entries: readonly string[] = ENTRIES): string[] {
   const byPath = new Map(sources.map((source) => [source.path, source]))

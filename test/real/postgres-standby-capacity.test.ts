@@ -1,6 +1,8 @@
 /**
  * A standby never runs with less than its primary: for some settings PostgreSQL neither starts nor promotes one that has less.
  * Raised behind the config's back with ALTER SYSTEM, and lowered in the config, on every order of restarts that can happen.
+ *
+ * Exercises: drivers/postgres. Engines: postgresql.
  */
 import { afterEach, describe, expect, test } from 'vitest'
 import { everyPostgres } from './engines.ts'
