@@ -276,7 +276,10 @@ class PostgresDriver implements ReplicaDriver {
     member.durable = null
     this.#marker?.stop()
     this.#course.fenced = this.#course.fenced === null ? null : undefined
-    this.#stopped(asked ? (member.farewell ?? '') : `${how}: ${lastWords(member.parts.folder)}`, !asked)
+    this.#stopped(
+      asked ? (member.farewell ?? '') : `${how}: ${lastWords(member.parts.folder, member.postmaster?.logFrom)}`,
+      !asked,
+    )
   }
 
   #stopped(note: string, byItself: boolean): void {

@@ -235,7 +235,8 @@ export class Member {
     const { clock, options, folder } = this.parts
     const patience = { clock, everyMs: 5, withinMs: options.timing.startMs, what: 'an answer of the server' }
     await until(signal ? { ...patience, signal } : patience, async () => {
-      if (!this.runs) throw new UnderstudyError('UND_REFUSED', `the server ended: ${lastWords(folder)}`)
+      if (!this.runs)
+        throw new UnderstudyError('UND_REFUSED', `the server ended: ${lastWords(folder, this.postmaster?.logFrom)}`)
       try {
         await this.session.query('select 1')
         return true

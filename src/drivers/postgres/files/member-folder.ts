@@ -85,19 +85,41 @@ export class Folder {
     return join(this.data, 'standby.signal')
   }
 
-  /**
-   * Made, and given to the account that the server runs as. The state folder and what leads from it to here are root's
-   * alone: the account's group is let through them, which is not to say that it may list them.
-   */
+  /** Made, and given to the account that the server runs as. */
   prepare(): void {
     mkdirSync(this.base, { recursive: true, mode: 0o755 })
     mkdirSync(dirname(this.logPath), { recursive: true })
-    if (this.account) letThrough(this.account, dirname(this.base), dirname(dirname(this.#nodeDir)))
     mkdirSync(this.sockets, { recursive: true, mode: 0o700 })
     mkdirSync(dirname(this.data), { recursive: true, mode: 0o755 })
     this.own(this.base)
     this.own(this.sockets)
-    chmodSync(this.sockets, 0o700)
+    this.openTheWay()
+  }
+
+  /**
+   * Sees that the server can get to its files, and puts right what it can: asked before each start and every few seconds,
+   * because a folder's mode is soon changed and a server needs the way only when it starts, which is in a failover. The state
+   * folder and what leads from it to here are the agent's alone: the account's group is let through them, which is not to say
+   * that it may list them. Returns what was put right. Throws UND_CONFIG_INVALID when a folder further up keeps it out.
+   */
+  openTheWay(): string[] {
+    const top = dirname(dirname(this.#nodeDir))
+    const account = this.account ?? { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
+    const mended = openWay({ account, from: dirname(this.base), within: top })
+    // A data folder that the config names is left as it is: it may be a user's, to be taken over.
+    const own = [this.base, this.sockets, join(this.base, 'data')].filter((path) => existsSync(path))
+    return [...mended, ...own.filter((path) => this.#makeOwn(path))]
+  }
+
+  /** A folder that the account owns: nobody else writes to it. True when that was not so. */
+  #makeOwn(path: string): boolean {
+    const { mode, uid } = statSync(path)
+    const isOwned = this.account === null || uid === this.account.uid
+    const allowed = path === this.base ? 0o755 : path === this.data ? 0o750 : 0o700
+    if (isOwned && (mode & 0o700) === 0o700 && (mode & 0o777 & ~allowed) === 0) return false
+    if (!isOwned) this.own(path)
+    chmodSync(path, (mode & allowed) | 0o700)
+    return true
   }
 
   /** Where the server's Unix socket is: a folder that nobody else can enter, which is all the proof that a session needs. */
@@ -147,21 +169,39 @@ export class Folder {
   }
 }
 
-/** Lets the account pass through each folder from `path` up; those above `within` are not ours to change. */
-function letThrough(account: Account, path: string, within: string): void {
-  for (let folder = path; folder !== dirname(folder); folder = dirname(folder)) {
+/** From the top of the state folder down to `from`, and without touching anything above `within`, which is not ours. */
+function openWay({ account, from, within }: Way): string[] {
+  const folders: string[] = []
+  for (let folder = from; folder !== dirname(folder); folder = dirname(folder)) folders.unshift(folder)
+  return folders.filter((folder) => {
     const { mode, uid, gid } = statSync(folder)
-    if ((mode & 0o001) !== 0 || (gid === account.gid && (mode & 0o010) !== 0)) continue
-    if (uid === 0 && !relative(within, folder).startsWith('..') && (mode & 0o070) === 0) {
+    if (mayPass(account, { mode, uid, gid })) return false
+    if (relative(within, folder).startsWith('..')) throw keptOut(account, folder)
+    if (uid === account.uid) chmodSync(folder, (mode & 0o7777) | 0o100)
+    else if (gid === account.gid || (mode & 0o070) === 0) {
       chownSync(folder, uid, account.gid)
       chmodSync(folder, (mode & 0o777) | 0o010)
-      continue
-    }
-    throw new UnderstudyError(
-      'UND_CONFIG_INVALID',
-      `the user that PostgreSQL runs as (number ${account.uid}) cannot enter ${folder}: keep the state where it can`,
-    )
-  }
+    } else throw keptOut(account, folder)
+    return true
+  })
+}
+
+interface Way {
+  readonly account: Account
+  readonly from: string
+  readonly within: string
+}
+
+function mayPass({ uid, gid }: Account, folder: { readonly mode: number; readonly uid: number; readonly gid: number }) {
+  if (uid === 0) return true
+  if (folder.uid === uid) return (folder.mode & 0o100) !== 0 // the owner's bits alone count for the owner
+  if (folder.gid === gid) return (folder.mode & 0o010) !== 0
+  return (folder.mode & 0o001) !== 0
+}
+
+function keptOut({ uid }: Account, folder: string): UnderstudyError {
+  const who = `the user that PostgreSQL runs as (number ${uid})`
+  return new UnderstudyError('UND_CONFIG_INVALID', `${who} cannot enter ${folder}: keep the state where it can`)
 }
 
 /** Everything written under `path` until now is on the disk: one system call for the whole file system. */

@@ -7,7 +7,16 @@
  * finds those too that outlived their postmaster, or were frozen, which PostgreSQL itself would trip over at its next start.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { UnderstudyError } from '../../../errors.ts'
 import type { Clock } from '../../../lib/clock.ts'
@@ -31,8 +40,12 @@ export class Postmaster {
   readonly #clock: Clock
   #cancelLook: Stop = () => {}
 
-  constructor(identity: ProcessIdentity, child: ChildProcess | null, clock: Clock) {
+  /** Where its log began: what stands before that was said by an earlier one. 0 when an earlier agent started it. */
+  readonly logFrom: number
+
+  constructor(identity: ProcessIdentity, child: ChildProcess | null, clock: Clock, logFrom = 0) {
     this.identity = identity
+    this.logFrom = logFrom
     this.#clock = clock
     this.gone = new Promise((resolve) => {
       this.#ended = (how) => {
@@ -84,10 +97,12 @@ export async function launch(
   more: readonly string[] = [],
 ): Promise<Postmaster> {
   await killRemains(folder.data, clock)
+  folder.openTheWay()
   // Nothing stands in the data folder: whoever has the number in these files now is somebody else, or a corpse not yet reaped.
   removeFile(join(folder.data, 'postmaster.pid'))
   for (const name of socketLocks(folder)) removeFile(join(folder.sockets, name))
   const log = openSync(folder.logPath, 'a', 0o600)
+  const logFrom = fstatSync(log).size
   const { account } = folder
   try {
     const child = spawn(binaries.postgres, ['-D', folder.data, ...fixedArguments(), ...more], {
@@ -105,8 +120,8 @@ export async function launch(
     })
     child.unref()
     const identity = child.pid === undefined ? undefined : identify(child.pid)
-    if (!identity) throw new UnderstudyError('UND_REFUSED', `postgres ended at once: ${lastWords(folder)}`)
-    return new Postmaster(identity, child, clock)
+    if (!identity) throw new UnderstudyError('UND_REFUSED', `postgres ended at once: ${lastWords(folder, logFrom)}`)
+    return new Postmaster(identity, child, clock, logFrom)
   } finally {
     closeSync(log)
   }
@@ -198,16 +213,41 @@ function realFolder(path: string): string | null {
   }
 }
 
-/** The last line of the server's log that says why it could not go on. */
-export function lastWords(folder: Folder): string {
-  let lines: string[] = []
+/**
+ * The last line of the server's log that says why it could not go on. `from`: where the log of this server begins, so that an
+ * earlier one's words are not taken for its own. What it says before it has read its config comes without a level
+ * (`postgres: could not access directory …`), and the advice after that is not the reason.
+ */
+export function lastWords(folder: Folder, from = 0): string {
+  const lines = tailOf(folder.logPath, from).trimEnd().split('\n')
+  const index = lines.findLastIndex((line) =>
+    /\b(FATAL|PANIC|ERROR)\b|^\S*postgres: |execution of the PostgreSQL/.test(line),
+  )
+  const telling = index === -1 ? lines.at(-1) : lines[index]
+  const words = telling?.replace(/^(.*?\b(FATAL|PANIC|ERROR):\s*|\S*postgres: )/, '') ?? ''
+  const before = lines.slice(0, index).findLast((line) => /\bLOG:/.test(line))
+  // Which line of the file and what is wrong with it was said just before.
+  if (/contains errors/.test(words) && before) return `${words}: ${before.replace(/^.*?\bLOG:\s*/, '')}`
+  return words === '' ? 'it said nothing' : words
+}
+
+const TAIL_BYTES = 16 * 1024
+
+function tailOf(path: string, from: number): string {
+  let file: number
   try {
-    lines = readFileSync(folder.logPath, 'utf8').trimEnd().split('\n').slice(-40)
+    file = openSync(path, 'r')
   } catch {
-    // No log yet: it never said anything.
+    return '' // no log yet: it never said anything
   }
-  const telling = lines.findLast((line) => /\b(FATAL|PANIC|ERROR)\b/.test(line)) ?? lines.at(-1)
-  return telling?.replace(/^.*?(FATAL|PANIC|ERROR):\s*/, '') ?? 'it said nothing'
+  try {
+    const { size } = fstatSync(file)
+    const start = Math.max(from > size ? 0 : from, size - TAIL_BYTES) // shorter than it was: it was rotated
+    const bytes = Buffer.alloc(size - start)
+    return bytes.toString('utf8', 0, readSync(file, bytes, 0, bytes.length, start))
+  } finally {
+    closeSync(file)
+  }
 }
 
 /** No more of the agent's environment than a server needs. */

@@ -15,8 +15,8 @@ import { Probe, type Verdict } from './server-probe.ts'
 const MISSES = 2
 /** Between two times that a standby listens for a sign of life of its primary. */
 const LISTEN_EVERY_MS = 100
-/** How often the size of the log file is looked at. */
-const LOG_EVERY_MS = 5_000
+/** How often the size of the log file is looked at, and whether the server could get to its files if it had to start now. */
+const HOUSEKEEPING_EVERY_MS = 5_000
 /** A look or a probe that failed while our own loop was this late proves nothing. */
 const OWN_LAG_MS = 100
 
@@ -64,7 +64,8 @@ export class Watch {
     this.#every(probeEveryMs, () => this.#probe())
     this.#every(25, async () => this.#seeFrozen())
     this.#every(LISTEN_EVERY_MS, () => this.#listen())
-    this.#every(LOG_EVERY_MS, () => this.#keepLogSmall())
+    this.#every(HOUSEKEEPING_EVERY_MS, () => this.#keepLogSmall())
+    this.#every(HOUSEKEEPING_EVERY_MS, async () => this.#openTheWay())
   }
 
   stop(): void {
@@ -145,6 +146,13 @@ export class Watch {
     const { folder, options } = this.#parts.member.parts
     const { logMb, logFiles } = options.limits
     await rotateLog(folder.logPath, logMb * 1_048_576, logFiles).catch(() => {}) // a full disk: the next look tries again
+  }
+
+  #openTheWay(): void {
+    const { folder, tell } = this.#parts.member.parts
+    const mended = folder.openTheWay()
+    if (mended.length > 0)
+      tell(`the rights of ${mended.join(', ')} were put right: the server could not have been started`)
   }
 
   #seeFrozen(): void {
