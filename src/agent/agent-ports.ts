@@ -34,8 +34,8 @@ export interface FencePort {
 
 /** The balancer of this node. */
 export interface DoorPort {
-  /** Where it listens now, as `host:port`; nothing is known of a balancer that does not answer. */
-  readonly open: readonly string[]
+  /** Where it listens now, as `host:port`: empty for one that does not answer. Undefined: there is no balancer to ask. */
+  readonly open: readonly string[] | undefined
   /** What it said last of each service whose primary changed. */
   readonly sessions: readonly SessionTally[]
   /** Primaries that are about to end, as the table that it uses says: `service@node`. */

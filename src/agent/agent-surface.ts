@@ -18,7 +18,10 @@ import type {
 import type { Gauges, Surface } from '../api/surface.ts'
 import { isServing, knownProblems, sentenceFor, standing } from '../core/explain.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
+import { silenceOf } from '../core/node-silence.ts'
 import type { ClusterRecord, NodeRecord, ServiceRecord, SizeRecord } from '../core/records.ts'
+import { redundancyOf } from '../core/redundancy.ts'
+import { closedEndpoints } from '../core/redundancy-missing.ts'
 import { expectedRto } from '../core/replicated/expected-rto.ts'
 import { readOnlyOf } from '../core/replicated/read-only.ts'
 import { lagBytesOf } from '../core/replicated/replica-facts.ts'
@@ -222,20 +225,23 @@ export class AgentSurface implements Surface {
     const { agent } = this.#options
     const { view, decision, journal } = agent
     const lead = leaderOf(view, service)
-    const last = journal.events().findLast((event) => event.service === service.name && event.kind !== 'ended')
+    const last = journal.events().findLast(({ service: of, kind, rule }) => {
+      return of === service.name && kind !== 'ended' && rule !== 'redundancy' // what was done, not how it stands
+    })
     return {
       name: service.name,
       kind: service.kind,
       redundancy: service.redundancy,
       term: recordOf(view, service.name).term,
       primary: lead?.node ?? null,
-      healthy: isServing(view, service),
+      healthy: isServing(view, service) && !closedEndpoints(view, service).all,
       why: sentenceFor(view, service, knownProblems(view, decision.problems)),
       readOnly: readOnlyOf(view, service)?.why ?? null,
       wanted: service.instances,
       quorum: quorumOf(recordOf(view, service.name), service),
       rule: last?.rule ?? '',
       instances: view.cluster.nodes.flatMap((node) => this.#instance(node.name, service) ?? []),
+      redundancyState: redundancyOf(view, service),
       ...expectationOf(view, service),
       endpoints: view.cluster.nodes.flatMap((node) =>
         service.endpoints.map(({ purpose, protocol, port }) => ({
@@ -253,14 +259,16 @@ export class AgentSurface implements Surface {
   #instance(node: NodeName, service: ServiceSpec): InstanceStatus | undefined {
     const { view } = this.#options.agent
     const instance = instanceOn(view, node, service.name)
-    if (!instance || (instance.state === 'stopped' && instance.failures === 0)) return undefined
-    const silent = nodeState(view, node) === 'lost'
+    if (!instance || (instance.state === 'stopped' && instance.failures === 0 && instance.note === '')) return undefined
+    const state = nodeState(view, node)
+    // One that is late for a moment is not unknown; one that its observers call silent is.
+    const silent = state !== 'alive' && state !== 'suspect'
     return {
       node,
       role: instance.state === 'stopped' ? 'none' : instance.role,
       state: silent ? 'unknown' : instance.state,
       healthy: !silent && isWell(instance),
-      note: silent ? `${node} is lost: this is what it said last` : instance.note,
+      note: silent ? `${node}: ${silenceOf(view, node)}${instance.note && `; then: ${instance.note}`}` : instance.note,
       pid: instance.pid ?? null,
       port: instance.port ?? null,
       failures: instance.failures,

@@ -6,7 +6,9 @@ import type { EventRecord, Receipt } from '../api/api-types.ts'
 import type { NodeName, ServiceName } from '../core/model.ts'
 import type { Problem } from '../core/problems/problem.ts'
 import type { Rule } from '../core/rule-names.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { Stop } from '../lib/stop.ts'
+import { Repeats, type Told } from './repeats.ts'
 
 export const EVENTS_KEPT = 1_000
 const RECEIPTS_KEPT = 200
@@ -23,10 +25,14 @@ export interface Entry {
 
 export class Journal {
   readonly #self: NodeName
-  readonly #wall: () => number
+  readonly #clock: Pick<Clock, 'wall' | 'mono'>
+  readonly #tellsEach: boolean
+  readonly #repeats = new Repeats()
   readonly #publish: (event: EventRecord) => void
   readonly #events: EventRecord[] = []
   readonly #known = new Set<string>()
+  /** By rule and service, for as long as the agent lives. */
+  readonly #last = new Map<string, EventRecord>()
   readonly #receipts: Receipt[] = []
   readonly #listeners = new Set<(event: EventRecord) => void>()
   readonly #run: string
@@ -35,19 +41,42 @@ export class Journal {
   /** Of problems that are told only when they last: when each was first seen, by the wall clock. */
   readonly #seenSince = new Map<string, number>()
 
-  constructor(self: NodeName, wall: () => number, publish: (event: EventRecord) => void) {
+  /** `tellsEach`: also what is repeated too often. */
+  constructor(
+    self: NodeName,
+    clock: Pick<Clock, 'wall' | 'mono'>,
+    publish: (event: EventRecord) => void,
+    { tellsEach = false }: { readonly tellsEach?: boolean | undefined } = {},
+  ) {
     this.#self = self
-    this.#wall = wall
+    this.#clock = clock
     this.#publish = publish
-    this.#run = wall().toString(36) // a restarted agent never repeats an id
+    this.#tellsEach = tellsEach
+    this.#run = clock.wall().toString(36) // a restarted agent never repeats an id
   }
 
+  /** At once; what is repeated too often is counted instead, and told by `flush` when its time has come. */
   tell(entry: Entry): void {
+    if (this.#tellsEach) this.#write(entry)
+    else for (const told of this.#repeats.take(entry, this.#clock.mono())) this.#write(told)
+  }
+
+  /** Tells what was held back for long enough, or `all` of it because there is no later. To be called again and again. */
+  flush(which: 'due' | 'all' = 'due'): void {
+    for (const told of which === 'all' ? this.#repeats.rest() : this.#repeats.due(this.#clock.mono())) this.#write(told)
+  }
+
+  #write(entry: Told): void {
     this.#count += 1
     const id = `${this.#self}-${this.#run}-${this.#count}`
-    const event: EventRecord = { id, at: new Date(this.#wall()).toISOString(), node: this.#self, ...entry }
+    const event: EventRecord = { id, at: new Date(this.#clock.wall()).toISOString(), node: this.#self, ...entry }
     this.#keep(event)
     this.#publish(event)
+  }
+
+  /** The newest that is known of a service by this rule, whoever told it. */
+  lastOf(service: ServiceName, rule: Rule): EventRecord | undefined {
+    return this.#last.get(`${rule} ${service}`)
   }
 
   /** An event of another agent; said twice it is kept once. */
@@ -58,7 +87,7 @@ export class Journal {
   /** What happened before this agent, or while it was not heard: put where it belongs in time, told to nobody again. */
   recall(events: readonly EventRecord[], receipts: readonly Receipt[]): void {
     const missing = events.filter(({ id }) => !this.#known.has(id))
-    for (const { id } of missing) this.#known.add(id)
+    for (const event of missing) this.#note(event)
     if (missing.length > 0) {
       this.#events.push(...missing)
       this.#events.sort((a, b) => (a.at < b.at ? -1 : Number(a.at > b.at)))
@@ -101,9 +130,10 @@ export class Journal {
 
   #hasStood(key: string, { tellAfterMs = 0 }: Problem): boolean {
     if (tellAfterMs === 0) return true
-    const since = this.#seenSince.get(key) ?? this.#wall()
+    const now = this.#clock.wall()
+    const since = this.#seenSince.get(key) ?? now
     this.#seenSince.set(key, since)
-    return this.#wall() - since >= tellAfterMs
+    return now - since >= tellAfterMs
   }
 
   events(): readonly EventRecord[] {
@@ -121,9 +151,15 @@ export class Journal {
 
   #keep(event: EventRecord): void {
     this.#events.push(event)
-    this.#known.add(event.id)
+    this.#note(event)
     this.#forgetOldest()
     for (const listener of this.#listeners) listener(event)
+  }
+
+  #note(event: EventRecord): void {
+    this.#known.add(event.id)
+    const key = `${event.rule} ${event.service ?? ''}`
+    if ((this.#last.get(key)?.at ?? '') <= event.at) this.#last.set(key, event)
   }
 
   #forgetOldest(): void {

@@ -3,7 +3,7 @@
  * beside it, and while one runs nothing new is begun for its service. What a step changed comes back as an event, and the
  * next turn sees it.
  */
-import type { Receipt } from '../api/api-types.ts'
+import type { EventRecord, Receipt } from '../api/api-types.ts'
 import type { Act } from '../core/choose.ts'
 import { type Decision, decide } from '../core/decide.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
@@ -28,6 +28,7 @@ import { type Observed, observe } from './observe-view.ts'
 import { Peers } from './peers.ts'
 import { Publisher } from './publish.ts'
 import { Receipts } from './receipt-writer.ts'
+import { RedundancyNews } from './redundancy-news.ts'
 import { Steps, writesStore } from './steps-under-way.ts'
 import { startWriteProbe } from './write-probe.ts'
 
@@ -39,6 +40,8 @@ export interface AgentOptions {
   readonly world: World
   /** Whether views are frozen all the way down, so that no finder can change one. Default true; it costs a tenth of a turn. */
   readonly freezes?: boolean
+  /** Whether each event is told, however often it is repeated: the simulator counts them. Default false. */
+  readonly tellsEach?: boolean
   /** Called once, when nothing runs here any more and nothing should. */
   onExit(): void
 }
@@ -51,6 +54,7 @@ export class Agent {
   readonly #peers: Peers
   readonly #leads: Leads
   readonly #receipts: Receipts
+  readonly #redundancy = new RedundancyNews()
   readonly #lag: LoopLag
   readonly #stops = new StopStack()
   readonly #steps: Steps
@@ -82,14 +86,11 @@ export class Agent {
       failed: (act, service, error) => this.#failed(act, service, error),
       wake: () => this.wake(),
     })
-    this.journal = new Journal(
-      self,
-      () => world.clock.wall(),
-      (event) => {
-        world.remember('events', event)
-        world.mesh.broadcast({ kind: 'event', event })
-      },
-    )
+    const publish = (event: EventRecord) => {
+      world.remember('events', event)
+      world.mesh.broadcast({ kind: 'event', event })
+    }
+    this.journal = new Journal(self, world.clock, publish, { tellsEach: options.tellsEach })
     const own = { agreed: this.#agreed, peers: this.#peers, leads: this.#leads, steps: this.#steps }
     this.#observed = { cluster, self, run, world, startedAt: now, ...own }
     this.#view = this.#observe()
@@ -130,6 +131,7 @@ export class Agent {
   /** Stops deciding. Whatever runs goes on running, under the leases and deadlines that it has. */
   async stop(): Promise<void> {
     this.#running = false
+    this.journal.flush('all')
     await this.#stops.stop()
   }
 
@@ -193,6 +195,7 @@ export class Agent {
       steps: this.#steps,
       look: () => this.look(),
     })
+    this.#redundancy.see(this.#view, this.journal)
     this.#telling.routes(this.#view)
     this.#telling.report(this.#view, this.#decision.problems, false)
     for (const receipt of this.#receipts.see(this.#view, this.#world.door)) this.#tellReceipt(receipt)
@@ -284,6 +287,7 @@ export class Agent {
   #beat(): void {
     const now = this.#world.clock.mono()
     this.#lag.tick(now)
+    this.journal.flush()
     const abstains = this.#lag.worstMs(now) > LATE_MS
     this.#peers.judge(now, this.#world.clock.wall(), this.loopLagMs)
     const suspects = this.#peers.suspects()

@@ -12,7 +12,7 @@ export interface Observed {
   readonly cluster: ClusterSpec
   readonly self: NodeName
   readonly run: string
-  readonly world: Pick<World, 'clock' | 'drivers'>
+  readonly world: Pick<World, 'clock' | 'drivers' | 'door'>
   readonly agreed: AgreedRecords
   readonly peers: Peers
   readonly leads: Leads
@@ -45,6 +45,7 @@ export function observe(
       failedIn: steps.failedIn,
       startedAgoMs: now - startedAt,
       lagMs,
+      openDoors: world.door.open,
       stopping: store.cluster.desired === 'stopped' && store.cluster.run === run,
     },
   }

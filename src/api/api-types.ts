@@ -49,8 +49,36 @@ export interface ServiceStatus {
   readonly rule: string
   readonly instances: readonly InstanceStatus[]
   readonly endpoints: readonly EndpointStatus[]
+  /** Whether all that the config asks for is there, and what one more loss would do. */
+  readonly redundancyState: RedundancyState
   /** Only of services whose standbys hold copies: how long it would be away if it failed now. */
   readonly expectedRto?: ExpectedRto
+}
+
+/** Healthy says that clients are served now; this says whether they still are after one more loss. */
+export interface RedundancyState {
+  /**
+   * `redundant`: all that the config asks for is there, and any one node of it may fail. `not-redundant`: all is there, but
+   * the config asks for too little: one loss stops writes or the service. `degraded`: clients are served, and something that
+   * the config asks for is missing. `unhealthy`: clients are not served, or no write can be acknowledged.
+   */
+  readonly state: 'redundant' | 'not-redundant' | 'degraded' | 'unhealthy'
+  /** How many instances are wanted, cold standbys included: a node that can start one at once counts. */
+  readonly wanted: number
+  /** How many of them are there, on nodes that are heard. */
+  readonly there: number
+  /** The worst that the loss of one more instance or node would do; null while the service is unhealthy. */
+  readonly oneMoreLoss: 'nothing' | 'stops-writes' | 'stops-service' | null
+  readonly missing: readonly {
+    /** `store`: no failover is possible without it. */
+    readonly what: 'replica' | 'instance' | 'endpoint' | 'store'
+    /** Null: no node is left for it, or it belongs to none. */
+    readonly node: string | null
+    /** The reason, as the node concerned reports it. */
+    readonly why: string
+  }[]
+  /** A few words: `2 of 3 replicas, one more loss stops writes`. */
+  readonly summary: string
 }
 
 /** An estimate from what is known now: how far the best standby is, and how long silence has to last. */
@@ -97,6 +125,11 @@ export interface EventRecord {
   readonly rule: string
   readonly kind: 'noticed' | 'done' | 'failed' | 'ended' | 'told'
   readonly why: string
+  /**
+   * This event stands for so many that were not told one by one, because the same, or too many of the same rule, service and
+   * kind, came shortly before; `why` is that of the newest. Absent: it stands for itself.
+   */
+  readonly repeated?: number
 }
 
 /** What one failover, switchover or repair did, millisecond by millisecond. */

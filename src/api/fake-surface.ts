@@ -9,6 +9,7 @@ import type {
   EventRecord,
   Explanation,
   Receipt,
+  RedundancyState,
   ResizeRequest,
   ServiceStatus,
   Status,
@@ -197,6 +198,7 @@ function fakeWeb(nodes: readonly string[]): ServiceStatus {
     wanted: 2,
     quorum: null,
     rule: '',
+    redundancyState: fakeRedundancy({ summary: '2 of 2 instances' }),
     instances: nodes.map((node, index) => ({
       node,
       role: 'active',
@@ -233,6 +235,7 @@ function fakeMailer(nodes: readonly string[]): ServiceStatus {
     wanted: 2,
     quorum: null,
     rule: 'no-primary',
+    redundancyState: fakeRedundancy({ summary: '2 of 2 instances' }),
     instances: nodes
       .slice(0, 2)
       .map((node, index) =>
@@ -242,4 +245,8 @@ function fakeMailer(nodes: readonly string[]): ServiceStatus {
       ),
     endpoints: [],
   }
+}
+
+export function fakeRedundancy(fields: Partial<RedundancyState> = {}): RedundancyState {
+  return { state: 'redundant', wanted: 2, there: 2, oneMoreLoss: 'nothing', missing: [], summary: '', ...fields }
 }

@@ -4,6 +4,7 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Receipt, Status } from './api-types.ts'
+import { REDUNDANCY_STATES } from './schemas.ts'
 import type { Gauges, Surface } from './surface.ts'
 
 type Labels = Readonly<Record<string, string>>
@@ -53,6 +54,14 @@ function writeCluster(page: Page, status: Status): void {
 function writeService(page: Page, service: Status['services'][number]): void {
   const of = { service: service.name }
   page.gauge('understudy_service_healthy', '1 while the service does its work', flag(service.healthy), of)
+  for (const state of REDUNDANCY_STATES) {
+    const help = '1 for the state of redundancy that the service is in, 0 for the others'
+    const isIn = flag(service.redundancyState.state === state)
+    page.gauge('understudy_service_redundancy', help, isIn, { ...of, state })
+  }
+  const { there, wanted } = service.redundancyState
+  page.gauge('understudy_service_instances_wanted', 'instances that are wanted', wanted, of)
+  page.gauge('understudy_service_instances_there', 'instances that are there, ready cold standbys included', there, of)
   page.gauge('understudy_service_term', 'grows with every change of primary', service.term, of)
   for (const { node, role, healthy, failures } of service.instances) {
     if (role === 'primary') {

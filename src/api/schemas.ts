@@ -10,6 +10,8 @@ const numberOrNull = { type: ['number', 'null'], minimum: 0 }
 const count = { type: 'integer', minimum: 0 }
 const countOrNull = { type: ['integer', 'null'], minimum: 0 }
 const counts = { type: 'object', additionalProperties: count }
+export const REDUNDANCY_STATES = ['redundant', 'not-redundant', 'degraded', 'unhealthy'] as const
+
 const moment = { type: 'string', format: 'date-time' }
 
 function oneOf(...values: readonly string[]): Schema {
@@ -37,6 +39,7 @@ export type SchemaName =
   | 'InstanceStatus'
   | 'EndpointStatus'
   | 'EventRecord'
+  | 'RedundancyState'
   | 'ExpectedRto'
   | 'Receipt'
   | 'SessionsSummary'
@@ -83,10 +86,19 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
       rule: text,
       instances: list(reference('InstanceStatus')),
       endpoints: list(reference('EndpointStatus')),
+      redundancyState: reference('RedundancyState'),
       expectedRto: reference('ExpectedRto'),
     },
     ['expectedRto'],
   ),
+  RedundancyState: object({
+    state: oneOf(...REDUNDANCY_STATES),
+    wanted: count,
+    there: count,
+    oneMoreLoss: { type: ['string', 'null'], enum: ['nothing', 'stops-writes', 'stops-service', null] },
+    missing: list(object({ what: oneOf('replica', 'instance', 'endpoint', 'store'), node: nameOrNull, why: text })),
+    summary: text,
+  }),
   ExpectedRto: object({ ifPrimaryDiesMs: numberOrNull, ifNodeIsLostMs: numberOrNull, why: text }),
   InstanceStatus: object(
     {
@@ -111,15 +123,19 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
     port: count,
     open: flag,
   }),
-  EventRecord: object({
-    id: name,
-    at: moment,
-    node: name,
-    service: nameOrNull,
-    rule: name,
-    kind: oneOf('noticed', 'done', 'failed', 'ended', 'told'),
-    why: text,
-  }),
+  EventRecord: object(
+    {
+      id: name,
+      at: moment,
+      node: name,
+      service: nameOrNull,
+      rule: name,
+      kind: oneOf('noticed', 'done', 'failed', 'ended', 'told'),
+      why: text,
+      repeated: count,
+    },
+    ['repeated'],
+  ),
   Receipt: object(
     {
       id: name,

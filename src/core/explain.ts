@@ -91,7 +91,7 @@ function leaderSentence(view: View, service: ServiceSpec): string {
   return `${lead.node} holds term ${lead.term} of ${service.name}; its instance is ${describe(instance)}`
 }
 
-function describe(instance: InstanceReport | undefined): string {
+export function describe(instance: InstanceReport | undefined): string {
   if (!instance) return 'not reported'
   if (instance.retryInMs > 0) return `started again in ${formatDuration(instance.retryInMs)}: ${instance.note}`
   if (instance.state === 'running') {

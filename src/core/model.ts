@@ -150,7 +150,7 @@ export interface NodeReport {
   readonly balancerPid: number | null
   readonly fencePid: number | null
   /** Where its balancer listens, as `host:port`. */
-  readonly openDoors?: readonly string[]
+  readonly openDoors?: readonly string[] | undefined
   /** Primaries of which its balancer has heard that they are about to end, as `service@node`: it sends nothing more there. */
   readonly leaving?: readonly string[]
   /** Where its balancer has logged in ahead all sessions that it could, as `service@node`. */

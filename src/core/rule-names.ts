@@ -54,6 +54,8 @@ export const RULES = {
     'The store does not answer or cannot be written: what runs goes on, nothing that needs agreement is done.',
   'node-lost': 'A majority of the nodes that watch a node has heard nothing of it for long enough.',
   'too-few-instances': 'Fewer nodes are left than instances were asked for.',
+  redundancy:
+    'How redundant a service is has changed: all is there, something is missing, or it is not served; with what is missing and why.',
   'zone-crowded':
     'Two instances stand in one zone while another one has none: its nodes are away, or copies stay where their data is.',
   'promise-broken':

@@ -65,6 +65,8 @@ export interface LocalFacts {
   readonly lagMs: number
   /** This node is being stopped on purpose. */
   readonly stopping: boolean
+  /** Where this node's balancer listens, as `host:port`. Absent: not known. */
+  readonly openDoors?: readonly string[] | undefined
 }
 
 export interface FailedTry {

@@ -127,6 +127,7 @@ export class SimNode {
       cluster,
       self: spec.name,
       run: this.#parts.run(),
+      tellsEach: true,
       freezes: this.#parts.freezes,
       world: {
         clock: own,
@@ -137,7 +138,7 @@ export class SimNode {
         ),
         fence: this.fence.portFor(gate),
         door: {
-          open: [],
+          open: undefined, // made-up nodes have no balancers that could fail to listen
           leaving: [],
           ahead: [],
           sessions: [],

@@ -15,21 +15,87 @@ export function statusLines(io: Io, status: Status): string[] {
     ...serviceLines(io, status.services),
     '',
     ...instanceLines(io, status.services),
-    ...section(doorLines(io, status.services)),
+    ...section(missingLines(io, status.services)),
+    ...section(doorLines(io, status)),
     ...section(next.map((line) => clip(io, line))),
   ]
 }
 
-/** `shop  all healthy  3 of 3 nodes alive  store embedded  (says a)`. */
-export function summaryLine(io: Io, { cluster, nodes, services, store, answeredBy }: Status): string {
-  const { bold, green, red, dim } = io.paint
-  const unwell = services.filter(({ healthy }) => !healthy).map(({ name }) => name)
+/** `shop  all healthy and redundant  3 of 3 nodes alive  store embedded  (says a)`. */
+export function summaryLine(io: Io, status: Status): string {
+  const { cluster, nodes, store, answeredBy } = status
+  const { bold, red, yellow, dim } = io.paint
   const alive = nodes.filter((node) => node.alive).length
-  const health = unwell.length === 0 ? green('all healthy') : red(`unhealthy: ${unwell.join(', ')}`)
+  const drained = nodes.filter((node) => node.drained).map(({ name }) => name)
   const living = `${alive} of ${nodes.length} nodes alive`
   const kept = store.writable ? `store ${store.kind}` : red(`store ${store.kind}: ${store.why || 'takes no changes'}`)
-  const line = [bold(cluster), health, alive === nodes.length ? living : red(living), kept, dim(`(says ${answeredBy})`)]
+  const line = [
+    bold(cluster),
+    headline(io, status),
+    alive === nodes.length ? living : red(living),
+    ...(drained.length > 0 ? [yellow(`drained: ${drained.join(', ')}`)] : []),
+    kept,
+    dim(`(says ${answeredBy})`),
+  ]
   return clip(io, line.join('  '))
+}
+
+/**
+ * The worst first, each with the reason: `unhealthy: web (a: ended with code 1); degraded: db (2 of 3 replicas, one more loss
+ * stops writes; c: the disk is full)`.
+ */
+function headline({ paint }: Io, { services }: Status): string {
+  const unhealthy = services.filter(isUnhealthy)
+  const degraded = services.filter((service) => !isUnhealthy(service) && service.redundancyState.state === 'degraded')
+  const thin = services.filter(({ redundancyState: { state } }) => state === 'not-redundant').map(({ name }) => name)
+  const bad = [
+    ...(unhealthy.length > 0 ? [paint.red(`unhealthy: ${unhealthy.map(unhealthyText).join(', ')}`)] : []),
+    ...(degraded.length > 0 ? [paint.yellow(`degraded: ${degraded.map(degradedText).join(', ')}`)] : []),
+  ]
+  if (bad.length > 0) return bad.join('; ')
+  if (thin.length === 0) return paint.green('all healthy and redundant')
+  return `${paint.green('all healthy')}, ${paint.yellow(`not redundant as configured: ${thin.join(', ')}`)}`
+}
+
+/** Clients are not served, or nothing can be written. */
+function isUnhealthy({ healthy, redundancyState }: ServiceStatus): boolean {
+  return !healthy || redundancyState.state === 'unhealthy'
+}
+
+function unhealthyText({ name, redundancyState: { missing } }: ServiceStatus): string {
+  const why = reasonText(missing)
+  return why === '' ? name : `${name} (${why})`
+}
+
+function degradedText({ name, redundancyState: { summary, missing } }: ServiceStatus): string {
+  return `${name} (${[summary, reasonText(missing)].filter(Boolean).join('; ')})`
+}
+
+const LONGEST_REASON = 120
+
+/** The first reason, and how many more there are. */
+function reasonText(missing: ServiceStatus['redundancyState']['missing']): string {
+  const [first, ...others] = missing
+  if (!first) return ''
+  const why = first.why.length > LONGEST_REASON ? `${first.why.slice(0, LONGEST_REASON - 1)}…` : first.why
+  return `${first.node === null ? '' : `${first.node}: `}${why}${others.length === 0 ? '' : `; ${others.length} more`}`
+}
+
+const MISSING_COLUMNS: readonly Column[] = [{ title: 'MISSING' }, { title: 'OF' }, { title: 'NODE' }, { title: 'WHY' }]
+
+/** Everything that the config asks for and is not there; nothing when nothing is missing. */
+export function missingLines(io: Io, services: readonly ServiceStatus[]): string[] {
+  const rows = services.flatMap(({ name, redundancyState: { missing } }) =>
+    missing.map(({ what, node, why }) => [what, name, node ?? '', why]),
+  )
+  return rows.length === 0 ? [] : tableLines(io, MISSING_COLUMNS, rows)
+}
+
+/** What `--exit-code` says: 0 all is as wished, 1 a service is unhealthy, 11 all serve and something is missing. */
+export function statusExitCode({ services, nodes, store }: Status): 0 | 1 | 11 {
+  if (services.some(isUnhealthy)) return 1
+  const isWhole = services.every(({ redundancyState: { state } }) => state !== 'degraded')
+  return isWhole && nodes.every(({ alive }) => alive) && store.writable ? 0 : 11
 }
 
 const NODE_COLUMNS: readonly Column[] = [
@@ -66,6 +132,7 @@ const EXPECTED = 'RTO NOW'
 const SERVICE_COLUMNS: readonly Column[] = [
   { title: 'SERVICE' },
   { title: 'HEALTH' },
+  { title: 'REDUNDANCY' },
   { title: 'LED BY' },
   { title: 'TERM', align: 'right' },
   { title: EXPECTED, align: 'right' },
@@ -73,14 +140,17 @@ const SERVICE_COLUMNS: readonly Column[] = [
 ]
 
 export function serviceLines(io: Io, services: readonly ServiceStatus[]): string[] {
-  const rows = services.map(({ name, healthy, readOnly, primary, redundancy, term, why, expectedRto }) => [
-    name,
-    healthy ? io.paint.green('healthy') : io.paint.red(readOnly === null ? 'unhealthy' : 'read-only'),
-    primary ?? '',
-    redundancy === 'active-passive' ? String(term) : '',
-    expectationText(io, expectedRto),
-    why,
-  ])
+  const rows = services.map(
+    ({ name, healthy, readOnly, redundancyState, primary, redundancy, term, why, expectedRto }) => [
+      name,
+      healthy ? io.paint.green('healthy') : io.paint.red(readOnly === null ? 'unhealthy' : 'read-only'),
+      redundancyText(io, redundancyState),
+      primary ?? '',
+      redundancy === 'active-passive' ? String(term) : '',
+      expectationText(io, expectedRto),
+      why,
+    ],
+  )
   const isExpected = services.some(({ expectedRto }) => expectedRto !== undefined)
   if (isExpected) return tableLines(io, SERVICE_COLUMNS, rows)
   const at = SERVICE_COLUMNS.findIndex(({ title }) => title === EXPECTED)
@@ -92,6 +162,12 @@ export function serviceLines(io: Io, services: readonly ServiceStatus[]): string
 function expectationText({ paint }: Io, expected: ServiceStatus['expectedRto']): string {
   if (expected === undefined) return ''
   return expected.ifNodeIsLostMs === null ? paint.red('never') : formatDuration(expected.ifNodeIsLostMs)
+}
+
+function redundancyText({ paint }: Io, { state, there, wanted }: ServiceStatus['redundancyState']): string {
+  const counted = `${there} of ${wanted}`
+  if (state === 'redundant') return paint.green(counted)
+  return state === 'not-redundant' ? paint.yellow(`${counted}, no spare`) : paint.red(counted)
 }
 
 const INSTANCE_COLUMNS: readonly Column[] = [
@@ -145,26 +221,30 @@ function instanceNote({ note, failures, retryInMs, lagBytes = 0 }: InstanceStatu
 }
 
 /** Where clients go: one line for each service that has doors. */
-export function doorLines(io: Io, services: readonly ServiceStatus[]): string[] {
+export function doorLines(io: Io, { services, nodes }: Pick<Status, 'services' | 'nodes'>): string[] {
+  const heard = new Set(nodes.filter(({ alive }) => alive).map(({ name }) => name))
   const rows = services.flatMap(({ name, endpoints }) => {
     const purposes = [...new Set(endpoints.map(({ purpose }) => purpose))]
     return purposes.map((purpose) => {
       const doors = endpoints.filter((endpoint) => endpoint.purpose === purpose)
       const label = purposes.length > 1 ? `${name} (${purpose})` : name
-      return [label, doors.map((door) => doorText(io, door)).join('  ')]
+      return [label, doors.map((door) => doorText(io, door, heard.has(door.node))).join('  ')]
     })
   })
   return rows.length === 0 ? [] : tableLines(io, [{ title: 'DOORS' }, { title: '' }], rows)
 }
 
-function doorText(io: Io, { protocol, host, port, open }: EndpointStatus): string {
+/** The balancer of a node that is not heard may listen or not: neither is claimed. */
+function doorText(io: Io, { protocol, host, port, open }: EndpointStatus, isHeard: boolean): string {
   const text = `${protocol}://${host}:${port}`
+  if (!isHeard) return io.paint.yellow(`${text} (not known)`)
   return open ? text : io.paint.red(`${text} (closed)`)
 }
 
 function nextSteps({ services, nodes }: Status): string[] {
   const drained = nodes.filter((node) => node.drained).map(({ name }) => `understudy undrain ${name}`)
-  const unwell = services.filter(({ healthy }) => !healthy).map(({ name }) => `understudy why ${name}`)
+  const bad = services.filter((service) => isUnhealthy(service) || service.redundancyState.state === 'degraded')
+  const unwell = bad.map(({ name }) => `understudy why ${name}`)
   return [...unwell, ...drained].length === 0 ? [] : [`Next: ${[...unwell, ...drained].join('   ')}`]
 }
 

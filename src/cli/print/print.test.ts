@@ -1,13 +1,13 @@
 /** What people read, as they read it: a change of a word is a change of this file. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { FakeSurface, fakeEvent, fakeReceipt, fakeStatus } from '../../api/fake-surface.ts'
+import { FakeSurface, fakeEvent, fakeReceipt, fakeRedundancy, fakeStatus } from '../../api/fake-surface.ts'
 import type { ServiceStatus, Status } from '../../client/index.ts'
 import type { NodePhase } from '../../local/local-node.ts'
 import { fakeIo } from '../fake-io.ts'
 import { clip } from './columns.ts'
 import { frame, type Picture } from './frame.ts'
 import { eventLine, explanationLines, receiptLines, receiptsLines } from './print-events.ts'
-import { statusLines } from './print-status.ts'
+import { statusExitCode, statusLines } from './print-status.ts'
 import { killedLines, leftLine, stopLines } from './print-stop.ts'
 
 beforeEach(() => {
@@ -40,6 +40,16 @@ function badNight(): Status {
       {
         ...web,
         healthy: false,
+        redundancyState: fakeRedundancy({
+          state: 'unhealthy',
+          there: 0,
+          oneMoreLoss: null,
+          missing: [
+            { what: 'instance', node: 'a', why: 'its instance is stopped: ended with code 1' },
+            { what: 'instance', node: 'b', why: 'its instance is unhealthy: GET /healthz: 503' },
+          ],
+          summary: '0 of 2 instances',
+        }),
         why: 'no instance of web is healthy (3 asked for)',
         instances: [
           {
@@ -65,16 +75,16 @@ describe('status', () => {
   it('is short when all is well', () => {
     expect(shown(statusLines(io, fakeStatus()))).toMatchInlineSnapshot(`
       "
-      shop  all healthy  3 of 3 nodes alive  store embedded  (says a)
+      shop  all healthy and redundant  3 of 3 nodes alive  store embedded  (says a)
 
       NODE  ADDRESS     ZONE   STATE  AGENT  BALANCER  FENCE
       a     127.0.0.11  north  alive    100       200    300
       b     127.0.0.12  south  alive    101       201    301
       c     127.0.0.13  west   alive    102       202    302
 
-      SERVICE  HEALTH   LED BY  TERM  WHY
-      web      healthy  -          -  three of three instances serve
-      mailer   healthy  a          3  led from a since term 3
+      SERVICE  HEALTH   REDUNDANCY  LED BY  TERM  WHY
+      web      healthy  2 of 2      -          -  three of three instances serve
+      mailer   healthy  2 of 2      a          3  led from a since term 3
 
       INSTANCE  NODE  ROLE     STATE    HEALTH   PID   PORT  NOTE
       web       a     active   running  healthy  400  40001
@@ -92,28 +102,72 @@ describe('status', () => {
   it('says what is wrong and what to type next', () => {
     expect(shown(statusLines(io, badNight()))).toMatchInlineSnapshot(`
       "
-      shop  unhealthy: web  2 of 3 nodes alive  store embedded: the disk is full  (says b)
+      shop  unhealthy: web (a: its instance is stopped: ended with code 1; 1 more)  2 of 3 nodes alive  drained: b  store embedded: the disk is full  (says b)
 
       NODE  ADDRESS     ZONE   STATE           AGENT  BALANCER  FENCE
       a     127.0.0.11  north  alive             100       200    300
       b     127.0.0.12  south  alive, drained    101       201    301
       c     127.0.0.13  west   lost                -         -      -
 
-      SERVICE  HEALTH     LED BY  TERM  WHY
-      web      unhealthy  -          -  no instance of web is healthy (3 asked for)
-      mailer   healthy    a          3  led from a since term 3
+      SERVICE  HEALTH     REDUNDANCY  LED BY  TERM  WHY
+      web      unhealthy  0 of 2      -          -  no instance of web is healthy (3 asked for)
+      mailer   healthy    2 of 2      a          3  led from a since term 3
 
       INSTANCE  NODE  ROLE    STATE    HEALTH     PID   PORT  NOTE
       web       a     -       stopped  -            -      -  ended with code 1; failed 4 times in a row; again in 1.6 s
                 b     active  running  unhealthy  401  40002  GET /healthz: 503
       mailer    -     -       none     -            -      -
 
+      MISSING   OF   NODE  WHY
+      instance  web  a     its instance is stopped: ended with code 1
+      instance  web  b     its instance is unhealthy: GET /healthz: 503
+
       DOORS
-      web    http://127.0.0.11:8080  http://127.0.0.12:8080  http://127.0.0.13:8080
+      web    http://127.0.0.11:8080  http://127.0.0.12:8080  http://127.0.0.13:8080 (not known)
 
       Next: understudy why web   understudy undrain b
       "
     `)
+  })
+})
+
+describe('the headline of status', () => {
+  const first = (status: Status) => statusLines(io, status)[0]
+  const now = (state: Partial<ServiceStatus['redundancyState']>): Status => {
+    const status = fakeStatus()
+    const [web, mailer] = status.services as [ServiceStatus, ServiceStatus]
+    return { ...status, services: [web, { ...mailer, redundancyState: fakeRedundancy(state) }] }
+  }
+  const degraded = now({
+    state: 'degraded',
+    there: 2,
+    wanted: 3,
+    oneMoreLoss: 'stops-writes',
+    missing: [{ what: 'replica', node: 'c', why: 'its server is stopped: No space left on device' }],
+    summary: '2 of 3 replicas, one more loss stops writes',
+  })
+  const thin = now({ state: 'not-redundant', wanted: 1, there: 1, oneMoreLoss: 'stops-service' })
+
+  it('says which service is degraded, what one more loss does, and why', () => {
+    expect(first(degraded)).toMatchInlineSnapshot(
+      `"shop  degraded: mailer (2 of 3 replicas, one more loss stops writes; c: its server is stopped: No space left on device)  3 of 3 nodes alive  store embedded  (says a)"`,
+    )
+    expect(statusLines(io, degraded).join('\n')).toMatch(
+      /MISSING +OF +NODE +WHY\nreplica +mailer +c +its server is stopped/,
+    )
+    expect(statusLines(io, degraded).at(-1)).toBe('Next: understudy why mailer')
+  })
+
+  it('says which service is not redundant because the config asks for no more', () => {
+    expect(first(thin)).toMatchInlineSnapshot(
+      `"shop  all healthy, not redundant as configured: mailer  3 of 3 nodes alive  store embedded  (says a)"`,
+    )
+  })
+
+  it('goes with the exit code: 0 as wished, 1 unhealthy, 11 something is missing', () => {
+    const silent = { ...fakeStatus(), nodes: badNight().nodes }
+    const stuck = { ...fakeStatus(), store: { kind: 'embedded', writable: false, why: 'the disk is full' } }
+    expect([fakeStatus(), thin, badNight(), degraded, silent, stuck].map(statusExitCode)).toEqual([0, 0, 1, 11, 11, 11])
   })
 })
 

@@ -4,7 +4,8 @@
  * added to that was measured (docs/performance.md): noticing, fencing, promoting and the first confirmed write.
  */
 
-import type { ServiceSpec } from '../model.ts'
+import type { Candidate } from '../election.ts'
+import type { NodeName, ServiceSpec } from '../model.ts'
 import type { View } from '../view.ts'
 import { candidatesIn } from './candidates.ts'
 import { couldBeat, newestConfig, replicaOn, replicatedRecord } from './replica-facts.ts'
@@ -24,22 +25,33 @@ const REPLAY_BYTES_PER_MS = 16_000
 export function expectedRto(view: View, service: ServiceSpec): ExpectedRto | undefined {
   const record = service.traits.replicates ? replicatedRecord(view, service) : undefined
   if (!record) return undefined
-  const { primary } = newestConfig(record)
-  const standing = candidatesIn(view, service)
-  const [best] = standing.filter(({ able }) => able)
-  if (!best || !couldBeat(view, service, record.replica.rules, primary)) {
-    const why = best
-      ? 'too few copies are in reach for another to take over'
-      : `no standby could take over now (${standing.map(({ node, why }) => `${node}: ${why}`).join('; ')})`
-    return { ifPrimaryDiesMs: null, ifNodeIsLostMs: null, why }
-  }
-  const lagBytes = replicaOn(view, best.node, service)?.replayLagBytes ?? 0
+  const { best, why } = takeover(view, service)
+  if (best === undefined) return { ifPrimaryDiesMs: null, ifNodeIsLostMs: null, why }
+  const lagBytes = replicaOn(view, best, service)?.replayLagBytes ?? 0
   const takeoverMs = TAKEOVER_MS + Math.round(lagBytes / REPLAY_BYTES_PER_MS)
   const { suspectCeilingMs, heartbeatMs } = view.cluster.timing
   const silenceMs = suspectCeilingMs + heartbeatMs
   return {
     ifPrimaryDiesMs: takeoverMs,
     ifNodeIsLostMs: takeoverMs + silenceMs,
-    why: `${best.node} would take over, with ${lagBytes} bytes to replay; silence is believed after ${silenceMs} ms`,
+    why: `${best} would take over, with ${lagBytes} bytes to replay; silence is believed after ${silenceMs} ms`,
   }
+}
+
+/** Which standby would take over if the primary failed now; without `best`, why none could. */
+export function takeover(view: View, service: ServiceSpec): { readonly best?: NodeName; readonly why: string } {
+  const record = replicatedRecord(view, service)
+  if (!record) return { why: 'there is no primary yet' }
+  if (!view.store.reachable) return { why: `no failover is possible without the store: ${view.store.why}` }
+  const standbys = candidatesIn(view, service)
+  const best = standbys.find(({ able }) => able)?.node
+  if (best === undefined) return { why: withReasons('no standby could take over now', standbys) }
+  if (couldBeat(view, service, record.replica.rules, newestConfig(record).primary)) return { best, why: '' }
+  const away = standbys.filter(({ able }) => !able)
+  return { why: withReasons('no failover is possible: too few replicas are in reach', away) }
+}
+
+function withReasons(sentence: string, standbys: readonly Candidate[]): string {
+  const reasons = standbys.map(({ node, why }) => `${node}: ${why}`).join('; ')
+  return reasons === '' ? sentence : `${sentence} (${reasons})`
 }
