@@ -47,6 +47,7 @@ const AT_MOST_MS = Number(process.env.SIM_MOST_MS ?? 45_000)
 const ELSEWHERE = new Set([
   'instance-unproven',
   'target-dead',
+  'target-full',
   'door-closed',
   'door-certificate',
   'table-refused',

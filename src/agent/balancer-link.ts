@@ -123,6 +123,9 @@ export class Door implements DoorPort {
           )
         }
         break
+      case 'full':
+        this.#full(message)
+        break
       case 'listen-failed':
         this.#listenFailed(message)
         break
@@ -156,6 +159,13 @@ export class Door implements DoorPort {
   #isNews(targetId: string): boolean {
     const targets = routesFor(this.#view()).flatMap((route) => route.targets)
     return targets.some(({ id, state }) => id === targetId && state === 'serving')
+  }
+
+  #full({ service, targetId, isFull, of }: FromBalancer & { type: 'full' }): void {
+    const why = isFull
+      ? `this node's balancer has ${of} at ${targetId}, as many as it may: further ones wait, then get 503`
+      : `this node's balancer can open requests at ${targetId} again`
+    this.#tell({ service, rule: 'target-full', kind: isFull ? 'noticed' : 'ended', why })
   }
 
   /** It tries again twice a second; the operator wants to hear it once. */

@@ -79,7 +79,7 @@ export class FakeSurface implements Surface {
   }
 
   gauges(): Gauges {
-    const counters = { requests: 9, connections: 4, retried: 1, failed: 0, held: 2, open: 3 }
+    const counters = { requests: 9, connections: 4, retried: 1, failed: 0, held: 2, open: 3, streams: 1, full: 0 }
     return {
       loopLagMs: 2,
       turns: 100,

@@ -98,6 +98,8 @@ function writeAgent(page: Page, gauges: Gauges): void {
     page.counter('understudy_balancer_retried_total', 'requests tried again elsewhere', route.retried, of)
     page.counter('understudy_balancer_failed_total', 'requests answered with an error of ours', route.failed, of)
     page.counter('understudy_balancer_held_total', 'requests held until something could serve them', route.held, of)
+    page.counter('understudy_balancer_full_total', 'requests refused because every instance was full', route.full, of)
+    page.gauge('understudy_balancer_streams', 'upgraded connections and event streams open now', route.streams, of)
     page.gauge('understudy_balancer_open_connections', 'connections open now', route.open, of)
   }
 }

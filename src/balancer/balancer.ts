@@ -25,6 +25,7 @@ export interface DoorEvents {
   onListening(route: Route): void
   onListenFailed(route: Route, code: string, message: string): void
   onVerdict(service: string, targetId: string, verdict: Verdict, why: string): void
+  onFull(service: string, targetId: string, isFull: boolean, of: string): void
   onSessions(tally: SessionTally): void
   onAhead(places: readonly string[]): void
 }
@@ -68,6 +69,7 @@ export class Balancer {
       secretOf,
       cancels: new Cancels(),
       onVerdict: (service, { spec, belief }) => events.onVerdict(service, spec.id, belief.verdict, belief.why),
+      onFull: (service, target) => events.onFull(service, target.spec.id, target.toldFull, target.fullOf),
       onSessions: (tally) => events.onSessions(tally),
     }
     this.#cancelTick = clock.after(TICK_MS, () => this.#tick())
@@ -173,6 +175,7 @@ export class Balancer {
     this.#tellAhead()
     for (const open of this.#ending) {
       open.entrance.tick(now)
+      open.listener.front.tick?.(now)
       open.listener.front.wind()
       if (open.listener.front.open === 0) this.#shut(open)
     }

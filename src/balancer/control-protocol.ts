@@ -51,6 +51,14 @@ export type FromBalancer =
       readonly verdict: Verdict
       readonly why: string
     }
+  /** It has as many open requests or streams as this balancer may open there, or has room again; `of`: `4096 open requests`. */
+  | {
+      readonly type: 'full'
+      readonly service: string
+      readonly targetId: string
+      readonly isFull: boolean
+      readonly of: string
+    }
   /** At most once a second, and only when they changed. */
   | { readonly type: 'counters'; readonly routes: readonly RouteCounters[] }
   /** Once per change of primary that this door lived through, when nothing of it is held any more. */

@@ -5,7 +5,7 @@
  * to the primary the highest term ever seen is remembered: a target of a lower term is a former primary, and whatever
  * is sent there may be lost, so nothing goes there again and what is there is cut, even when no newer primary is known.
  */
-
+import { type EndpointLimits, limitsFor } from '../core/endpoint-limits.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
 import type { Route, RouteCounters, RoutingTable, Target } from '../core/routing.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -29,8 +29,11 @@ export interface BalancerShared {
   /** Of all PostgreSQL routes: a cancel request may come to any of them. */
   readonly cancels: Cancels
   onVerdict(service: string, target: LiveTarget): void
+  onFull(service: string, target: LiveTarget): void
   onSessions(tally: SessionTally): void
 }
+
+const NONE: ReadonlySet<LiveTarget> = new Set()
 
 export interface Counters {
   requests: number
@@ -39,14 +42,16 @@ export interface Counters {
   failed: number
   held: number
   open: number
+  full: number
 }
 
 export class LiveRoute {
   readonly house: BalancerShared
   readonly hold: Hold
-  readonly counters: Counters = { requests: 0, connections: 0, retried: 0, failed: 0, held: 0, open: 0 }
+  readonly counters: Counters = { requests: 0, connections: 0, retried: 0, failed: 0, held: 0, open: 0, full: 0 }
   readonly #targets = new Map<string, LiveTarget>()
   #route: Route
+  #limits: EndpointLimits
   #highestTerm = 0
   /** No new requests on connections that are open: they are told to close. */
   closing = false
@@ -55,7 +60,18 @@ export class LiveRoute {
     this.house = house
     this.hold = new Hold(house.holdSpace)
     this.#route = route
+    this.#limits = limitsFor(route.protocol, route.limits)
     this.update(route, highestTerm)
+  }
+
+  get limits(): EndpointLimits {
+    return this.#limits
+  }
+
+  /** Is there a target that would be given work, had it not as much as it may have? */
+  get isFull(): boolean {
+    const usable = this.#eligible(NONE).filter(({ belief }) => belief.verdict !== 'dead')
+    return usable.length > 0 && usable.every(({ full }) => full)
   }
 
   get route(): Route {
@@ -68,6 +84,7 @@ export class LiveRoute {
 
   update(route: Route, highestTerm: number): void {
     this.#route = route
+    this.#limits = limitsFor(route.protocol, route.limits)
     this.#highestTerm = highestTerm
     const wanted = new Map(route.targets.map((target) => [placeOf(target), target]))
     const gone: LiveTarget[] = []
@@ -79,7 +96,7 @@ export class LiveRoute {
     let fresh = false
     for (const [place, spec] of wanted) {
       const live = this.#targets.get(place)
-      if (live) live.update(spec, route.probe)
+      if (live) live.update(spec, route.probe, this.#limits)
       else this.#targets.set(place, this.#create(spec))
       fresh ||= !live
     }
@@ -119,7 +136,9 @@ export class LiveRoute {
   }
 
   report(): RouteCounters {
-    return { service: this.#route.service, purpose: this.#route.purpose, ...this.counters }
+    let streams = 0
+    for (const target of this.#targets.values()) streams += target.streams
+    return { service: this.#route.service, purpose: this.#route.purpose, ...this.counters, streams }
   }
 
   #eligible(tried: ReadonlySet<LiveTarget>): LiveTarget[] {
@@ -140,9 +159,10 @@ export class LiveRoute {
     return new LiveTarget(
       spec,
       this.#route.probe,
-      { clock, loop, phase: random() },
+      { clock, loop, phase: random(), limits: this.#limits },
       {
         onVerdict: (target) => this.house.onVerdict(this.#route.service, target),
+        onFull: (target) => this.house.onFull(this.#route.service, target),
         onUsable: () => this.hold.release(),
       },
     )

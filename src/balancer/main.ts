@@ -99,6 +99,7 @@ function eventsTo(tell: (message: FromBalancer) => void): DoorEvents {
     onVerdict(service, targetId, verdict, why) {
       tell({ type: 'verdict', service, targetId, verdict, why })
     },
+    onFull: (service, targetId, isFull, of) => tell({ type: 'full', service, targetId, isFull, of }),
     onSessions: (tally) => tell({ type: 'sessions', ...tally }),
     onAhead: (places) => tell({ type: 'ahead', places }),
   }

@@ -12,7 +12,7 @@ interface Named extends Candidate {
   readonly name: string
 }
 function target(name: string, belief: Belief = healthy, more: Partial<Candidate> = {}): Named {
-  return { name, belief, load: 0, full: false, lifeMs: 0, ...more }
+  return { name, belief, load: 0, streams: 0, full: false, lifeMs: 0, ...more }
 }
 function picked(candidates: readonly Named[], mayBeRepeated = true, seed = 1): string | undefined {
   return pick(candidates, mayBeRepeated, seededRandom(seed))?.name

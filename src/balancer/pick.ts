@@ -20,8 +20,10 @@ import type { Belief } from './verdict.ts'
 
 export interface Candidate {
   readonly belief: Belief
-  /** Requests and connections that this door has open there. */
+  /** Requests and connections that this balancer has open there, without streams. */
   readonly load: number
+  /** Streams that it has open there: idle most of the time, so they only decide between equals. */
+  readonly streams: number
   /** No further connection may be opened to it. */
   readonly full: boolean
   /** When it last answered anything, on the monotonic clock. */
@@ -55,9 +57,13 @@ function ofRank<C extends Candidate>(candidates: readonly C[], rank: Rank): read
 
 function leastLoaded<C extends Candidate>(candidates: readonly C[], random: Random): C | undefined {
   const drawn = candidates.length > 3 ? drawTwo(candidates, random) : candidates
-  const least = drawn.reduce((min, candidate) => Math.min(min, candidate.load), Number.POSITIVE_INFINITY)
-  const ties = drawn.filter((candidate) => candidate.load === least)
+  const ties = leastBy(leastBy(drawn, 'load'), 'streams')
   return ties[Math.floor(random() * ties.length)]
+}
+
+function leastBy<C extends Candidate>(candidates: readonly C[], what: 'load' | 'streams'): readonly C[] {
+  const least = candidates.reduce((min, candidate) => Math.min(min, candidate[what]), Number.POSITIVE_INFINITY)
+  return candidates.filter((candidate) => candidate[what] === least)
 }
 
 function drawTwo<C>(candidates: readonly C[], random: Random): C[] {

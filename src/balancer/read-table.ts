@@ -25,10 +25,15 @@ function complaintAboutRoute(route: unknown): string | undefined {
   if (typeof shape.host !== 'string' || !isPort(shape.port)) return of('host and port')
   if (!isCount(shape.holdMs)) return of('holdMs')
   if (!isProbe(shape.probe)) return of('probe')
+  if (shape.limits !== undefined && !isLimits(shape.limits)) return of('limits')
   if (!Array.isArray(shape.targets)) return of('targets')
   if (!Array.isArray(shape.peers) || !shape.peers.every((peer) => typeof peer === 'string')) return of('peers')
   if (shape.readOnly !== null && typeof shape.readOnly !== 'string') return of('readOnly')
   return shape.targets.every(isTarget) ? undefined : of('target')
+}
+
+function isLimits(limits: unknown): boolean {
+  return isObject(limits) && Object.values(limits).every((limit) => limit === null || isCount(limit))
 }
 
 function isProbe(probe: unknown): boolean {

@@ -6,6 +6,7 @@
  * is the earliest sign. At most two questions are open at one time, and two that were prompted by waiting are at least
  * 100 ms apart, so that slow but healthy instances are not flooded.
  */
+import type { EndpointLimits } from '../core/endpoint-limits.ts'
 import type { Route, Target } from '../core/routing.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Pool } from './http/connection-pool.ts'
@@ -29,6 +30,8 @@ export interface Hanging {
 export interface TargetEvents {
   /** The belief changed in verdict or cause. */
   onVerdict(target: LiveTarget): void
+  /** It has as many open requests as it may, or has room again. */
+  onFull(target: LiveTarget): void
   /** It has just shown that it can work: who was held may try it. */
   onUsable(target: LiveTarget): void
 }
@@ -38,8 +41,8 @@ export const WAITING_IS_LONG_MS = 100
 const ASK_APART_MS = 100
 /** A question is asked at the tick next to its time rather than a whole tick later. */
 const ASK_EARLY_MS = 20
-/** Requests and connections that one door opens to one target. Beyond it, requests are held. */
-export const LOAD_MAX = 1_024
+/** A target that was full and has this much room again is not full any more: so that it is not told at every request. */
+const ROOM_AGAIN = 0.9
 
 export class LiveTarget implements Candidate {
   readonly #clock: Clock
@@ -48,6 +51,10 @@ export class LiveTarget implements Candidate {
   readonly pool: Pool
   /** Everything that is open there, from the moment of the choice. */
   readonly #hanging = new Set<Hanging>()
+  /** Of those: upgraded connections and event streams, which are idle most of the time. */
+  readonly #streams = new Set<Hanging>()
+  #limits: EndpointLimits
+  #toldFull = false
   /** Sent and not yet answered, oldest first. */
   readonly #unanswered = new Map<Hanging, number>()
   readonly #questions = new Set<() => void>()
@@ -62,13 +69,14 @@ export class LiveTarget implements Candidate {
   constructor(
     spec: Target,
     probeSpec: Route['probe'],
-    surroundings: { clock: Clock; loop: LoopWatch; phase: number },
+    surroundings: { clock: Clock; loop: LoopWatch; phase: number; limits: EndpointLimits },
     events: TargetEvents,
   ) {
     this.#spec = spec
     this.#probe = probeSpec
     this.#clock = surroundings.clock
     this.#loop = surroundings.loop
+    this.#limits = surroundings.limits
     this.#events = events
     const now = this.#clock.mono()
     this.#belief = firstBelief(now)
@@ -87,25 +95,48 @@ export class LiveTarget implements Candidate {
   }
 
   get load(): number {
-    return this.#hanging.size
+    return this.#hanging.size - this.#streams.size
+  }
+
+  get streams(): number {
+    return this.#streams.size
   }
 
   get full(): boolean {
-    return this.load >= LOAD_MAX
+    return this.load >= this.#limits.requests || this.streams >= this.#limits.streams
   }
 
-  update(spec: Target, probeSpec: Route['probe']): void {
+  /** Was it said that it is full, and not yet that it has room again? */
+  get toldFull(): boolean {
+    return this.#toldFull
+  }
+
+  /** What it is full of, for a sentence. */
+  get fullOf(): string {
+    const { requests, streams } = this.#limits
+    return this.streams >= streams ? `${streams} open streams` : `${requests} open requests`
+  }
+
+  update(spec: Target, probeSpec: Route['probe'], limits: EndpointLimits): void {
     this.#spec = spec
     this.#probe = probeSpec
+    this.#limits = limits
   }
 
   /** From the choice of this target until `leave`. */
   join(hanging: Hanging): void {
     this.#hanging.add(hanging)
+    if (!this.#toldFull && this.full) this.#tellFull(true)
+  }
+
+  /** Its answer goes on for as long as its client stays. */
+  noteStream(hanging: Hanging): void {
+    if (this.#hanging.has(hanging)) this.#streams.add(hanging)
   }
 
   leave(hanging: Hanging): void {
     this.#hanging.delete(hanging)
+    this.#streams.delete(hanging)
     this.#unanswered.delete(hanging)
   }
 
@@ -156,6 +187,7 @@ export class LiveTarget implements Candidate {
   /** Called every few tens of milliseconds. */
   tick(nowMs: number): void {
     this.pool.trim()
+    if (this.#toldFull && this.#hasRoomAgain) this.#tellFull(false)
     if (this.#spec.state === 'dead') return
     if (nowMs + ASK_EARLY_MS >= this.#nextAskMs && this.#questions.size === 0) {
       this.#ask()
@@ -167,6 +199,17 @@ export class LiveTarget implements Candidate {
   close(): void {
     this.#forgetQuestions()
     this.lose()
+  }
+
+  get #hasRoomAgain(): boolean {
+    const { requests, streams } = this.#limits
+    return this.load <= requests * ROOM_AGAIN && this.streams <= streams * ROOM_AGAIN
+  }
+
+  #tellFull(isFull: boolean): void {
+    this.#toldFull = isFull
+    this.#events.onFull(this)
+    if (!isFull) this.#events.onUsable(this)
   }
 
   #forgetQuestions(): void {

@@ -4,6 +4,7 @@
  *
  * The core never learns a product's name: a driver declares traits, and decisions are made about those.
  */
+import type { EndpointLimits } from './endpoint-limits.ts'
 import type { ReplicaReport, Replication } from './replicated/quorum-config.ts'
 import type { SessionTally } from './replicated/session-counts.ts'
 import type { ReportedProblem } from './reported-problem.ts'
@@ -43,6 +44,8 @@ export interface EndpointSpec {
   readonly purpose: 'serving' | 'primary' | 'standby'
   readonly protocol: 'http' | 'tcp' | 'postgres'
   readonly port: number
+  /** Those that differ from the defaults (core/endpoint-limits.ts). */
+  readonly limits?: Partial<EndpointLimits>
 }
 
 /** How patient the cluster is with one service; defaults come from the preset (config/presets). */

@@ -4,6 +4,7 @@
  * well an instance answers: balancers find that out on the clients' own path, faster than anyone could tell them.
  */
 import { sameItems } from '../lib/same.ts'
+import type { EndpointLimits } from './endpoint-limits.ts'
 import type { EndpointSpec, NodeName, ServiceName, ServiceSpec, Term } from './model.ts'
 import { readOnlyOf } from './replicated/read-only.ts'
 import { readersInstead, targetsFor } from './targets.ts'
@@ -18,6 +19,8 @@ export interface Route {
   readonly port: number
   /** How long a request is held when no target can take it, before 503. */
   readonly holdMs: number
+  /** Those that differ from the defaults. */
+  readonly limits?: Partial<EndpointLimits>
   /** A health check for HTTP targets; without it an open port is all that can be checked. */
   readonly probe: { readonly path: string | null; readonly everyMs: number; readonly timeoutMs: number }
   readonly targets: readonly Target[]
@@ -59,6 +62,10 @@ export interface RouteCounters {
   readonly failed: number
   readonly held: number
   readonly open: number
+  /** Of those that are open: upgraded connections and event streams. */
+  readonly streams: number
+  /** Answered with 503 because every instance had as many open requests as it may. */
+  readonly full: number
 }
 
 /**
@@ -100,6 +107,7 @@ function routeTo(view: View, service: ServiceSpec, endpoint: EndpointSpec, led: 
     host: own?.address ?? '127.0.0.1',
     port: endpoint.port,
     holdMs: service.timing.holdMs,
+    ...(endpoint.limits === undefined ? {} : { limits: endpoint.limits }),
     probe: {
       path: probePath(service),
       everyMs: service.timing.probeEveryMs,

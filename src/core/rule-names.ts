@@ -61,6 +61,8 @@ export const RULES = {
   'promise-broken':
     'What an invariant forbids is so, as far as this node can see: a fault of ours, or of a clock or disk that lies.',
   'target-dead': 'A front door gives nothing more to an instance that everybody else still believes to be well.',
+  'target-full':
+    'A balancer has as many requests or streams open at an instance as `endpoint.maxRequests` or `endpoint.maxStreams` allows: further ones wait, then get 503.',
   'door-closed': 'A front door cannot listen on its address and port.',
   'door-certificate': 'The certificate of a front door cannot be used, or is about to end.',
   'table-refused': 'A front door does not use the routing table that it was sent.',

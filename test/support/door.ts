@@ -101,6 +101,7 @@ export async function openDoor(
     },
     onListenFailed() {},
     onVerdict: (_service, targetId, verdict) => verdicts.push(`${targetId} ${verdict}`),
+    onFull: (_service, targetId, isFull) => void verdicts.push(`${targetId} ${isFull ? 'full' : 'has room'}`),
     onSessions: (tally) => void sessions.push(tally),
     onAhead(places) {
       ahead = places

@@ -26,12 +26,13 @@ export interface Outgoing {
 export interface AttemptEvents {
   /** From now on the instance may have seen the request. */
   onSent(): void
+  onInterim(head: ResponseHead): void
   onHead(head: ResponseHead): void
   onBody(chunk: Buffer): void
   onEnd(rawTrailers: RawHeaders): void
   onUpgrade(head: ResponseHead, instance: Socket, rest: Buffer): void
   /** After anything but `hung` and `lost` the attempt is over; after those it goes on unless it is ended. */
-  onFailed(failure: Failure): void
+  onFailed(failure: Failure, unreadable?: string): void
 }
 
 export class Attempt implements Hanging, AnswerListener {
@@ -41,6 +42,7 @@ export class Attempt implements Hanging, AnswerListener {
   #connecting: ConnectAttempt | undefined
   #connection: Connection | undefined
   #over = false
+  #isSent = false
 
   constructor(target: LiveTarget, outgoing: Outgoing, events: AttemptEvents) {
     this.target = target
@@ -75,6 +77,16 @@ export class Attempt implements Hanging, AnswerListener {
     this.target.leave(this)
   }
 
+  /** The instance may have seen the request. */
+  get isSent(): boolean {
+    return this.#isSent
+  }
+
+  /** What follows of the answer comes now and then, for as long as the client stays: it is no load any more. */
+  becomesStream(): void {
+    this.target.noteStream(this)
+  }
+
   resume(): void {
     this.#connection?.resume()
   }
@@ -94,6 +106,10 @@ export class Attempt implements Hanging, AnswerListener {
   }
 
   // AnswerListener
+
+  onInterim(head: ResponseHead): void {
+    this.#events.onInterim(head)
+  }
 
   onHead(head: ResponseHead): void {
     this.target.noteAnswered(this)
@@ -119,10 +135,10 @@ export class Attempt implements Hanging, AnswerListener {
     this.#events.onUpgrade(head, instance, rest)
   }
 
-  onBroken(): void {
+  onBroken(unreadable: string | undefined): void {
     this.#connection = undefined
     this.target.noteReset()
-    this.#events.onFailed('reset')
+    this.#events.onFailed('reset', unreadable)
   }
 
   onDrain(): void {
@@ -138,6 +154,7 @@ export class Attempt implements Hanging, AnswerListener {
   #send(connection: Connection): void {
     const { method, head, body } = this.#outgoing
     this.#connection = connection
+    this.#isSent = true
     this.target.noteSent(this)
     this.#events.onSent()
     connection.begin(method, head, body.framing !== 'none', body.framing === 'chunked', this)

@@ -11,13 +11,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Cancel } from '../../lib/clock.ts'
+import { ExchangeDeadline, type Phase } from '../exchange-deadline.ts'
 import type { Held } from '../hold.ts'
 import type { LiveRoute } from '../live-route.ts'
 import { rankOf } from '../pick.ts'
+import { cutSocket } from '../socket-end.ts'
 import type { LiveTarget } from '../target.ts'
 import { Attempt, type AttemptEvents, type Outgoing } from './attempt.ts'
 import { asciiLower, endToEnd, framingOf, type RawHeaders, requestHead, safeTrailers, valuesOf } from './headers.ts'
-import { answer, type Reason } from './own-answer.ts'
+import { answer, headBytes, type Reason } from './own-answer.ts'
 import { RequestBody } from './request-body.ts'
 import type { ResponseHead } from './response-parser.ts'
 import { afterFailure, type Failure, mayBeRepeated } from './retry.ts'
@@ -34,6 +36,9 @@ const FRESH_ONLY = -1
  * came right after the break were accepted, and broken too). So the same place is not tried again at once.
  */
 const SAME_PLACE_AFTER_MS = 50
+
+/** An early answer says that the connection stays only if no more than this of the request is still to come. */
+const WORTH_READING_BYTES = 64 * 1024
 
 export interface Asked {
   /** The client waits for `100 Continue` before it sends the body. */
@@ -56,16 +61,23 @@ export class Exchange implements Held, AttemptEvents {
   readonly #tried = new Set<LiveTarget>()
   #attempt: Attempt | undefined
   #cutTunnel: (() => void) | undefined
-  #patience: NodeJS.Timeout | undefined
+  /** Until when the answer of a silent target is waited for. */
+  #patienceUntilMs: number | undefined
   #holdUntilMs: number | undefined
   #everSent = false
   #answerBegun = false
   #fresh = false
   #resets = 0
   #moves = 0
+  /** It has one of the retry slots. */
   #retrying = false
+  /** Until when it waits for one. */
+  #slotUntilMs: number | undefined
+  readonly #deadline: ExchangeDeadline
+  #seenBodyBytes = 0
   #cancelPause: Cancel | undefined
   #over = false
+  #whenOver = (): void => {}
 
   constructor(entrance: LiveRoute, request: IncomingMessage, response: ServerResponse, asked: Asked) {
     this.#entrance = entrance
@@ -75,18 +87,25 @@ export class Exchange implements Held, AttemptEvents {
     const { method = 'GET', url = '/', rawHeaders } = request
     const framing = framingOf(rawHeaders)
     const clientAddress = request.socket.remoteAddress ?? 'unknown'
-    const head = requestHead({ method, url, rawHeaders, clientAddress, framing, upgrade: asked.upgrade })
+    const reachedAt = `${entrance.route.host}:${entrance.route.port}`
+    const head = requestHead({ method, url, rawHeaders, reachedAt, clientAddress, framing, upgrade: asked.upgrade })
+    this.#deadline = new ExchangeDeadline(entrance.limits, entrance.house.clock.mono())
     this.#outgoing = { method, head, body: new RequestBody(request, framing) }
     this.#mayBeRepeated =
       asked.upgrade === undefined && mayBeRepeated(method, valuesOf(rawHeaders, 'idempotency-key').length > 0)
   }
 
-  start(): void {
+  /** `over` is called once, when it needs nothing of this balancer any more. */
+  start(over: () => void): void {
+    this.#whenOver = over
     this.#entrance.counters.requests += 1
     this.#entrance.counters.open += 1
     this.#entrance.house.budget.requestOpened()
     this.#response.on('close', () => this.abandon())
-    this.#response.on('drain', () => this.#attempt?.resume())
+    this.#response.on('drain', () => {
+      this.#deadline.moved()
+      this.#attempt?.resume()
+    })
     this.#choose()
   }
 
@@ -95,8 +114,39 @@ export class Exchange implements Held, AttemptEvents {
     if (!this.#cutTunnel) this.#finish()
   }
 
-  get answerBegun(): boolean {
-    return this.#answerBegun
+  /** The rest of its body cannot be understood: the client's parser stopped there. */
+  spoil(detail: string): void {
+    if (this.#over || this.#cutTunnel) return
+    if (this.#answerBegun) this.#cut()
+    else this.#fail(this.#everSent ? 'bad-body' : 'bad-request', detail)
+  }
+
+  /** Called every few tens of milliseconds. */
+  tick(nowMs: number): void {
+    if (this.#over || this.#cutTunnel) return
+    const { body } = this.#outgoing
+    if (body.passedBytes !== this.#seenBodyBytes) this.#deadline.moved()
+    this.#seenBodyBytes = body.passedBytes
+    const phase = this.#phase
+    if (this.#deadline.isOver(phase, nowMs)) this.#outOfTime(phase)
+    else if (this.#slotUntilMs !== undefined && nowMs >= this.#slotUntilMs) this.#fail('no-answer')
+    else if (this.#patienceUntilMs !== undefined && nowMs >= this.#patienceUntilMs) this.#outOfPatience()
+  }
+
+  get #phase(): Phase {
+    if (this.#answerBegun) return 'answer'
+    if (!this.#attempt?.isSent) return 'waiting'
+    return this.#outgoing.body.isAwaited ? 'body' : 'head'
+  }
+
+  #outOfTime(phase: Phase): void {
+    if (phase === 'answer') this.#cut()
+    else this.#fail(phase === 'body' ? 'body-too-slow' : 'answer-too-slow')
+  }
+
+  #outOfPatience(): void {
+    this.#patienceUntilMs = undefined
+    if (this.#attempt && rankOf(this.#attempt.target.belief) === 'silent') this.#fail('no-answer')
   }
 
   // Held: a target can work again, or it took too long.
@@ -107,7 +157,7 @@ export class Exchange implements Held, AttemptEvents {
   }
 
   giveUp(): void {
-    this.#fail(this.#everSent ? 'no-answer' : 'no-instance')
+    this.#fail(this.#entrance.isFull ? 'instances-full' : 'no-instance')
   }
 
   // AttemptEvents: how the attempt goes.
@@ -115,17 +165,32 @@ export class Exchange implements Held, AttemptEvents {
   onSent(): void {
     if (this.#asked.expectsContinue && !this.#everSent) this.#response.writeContinue()
     this.#everSent = true
-    if (this.#attempt && rankOf(this.#attempt.target.belief) === 'silent') this.#limitPatience(this.#attempt)
+    this.#deadline.moved()
+    if (this.#attempt && rankOf(this.#attempt.target.belief) === 'silent') this.#limitPatience()
+  }
+
+  /** To clients of HTTP/1.1 only: older ones would take it for the answer (RFC 9110 §15.2). */
+  onInterim(head: ResponseHead): void {
+    this.#deadline.moved()
+    const { socket } = this.#response
+    if (this.#request.httpVersion !== '1.1' || !socket || this.#answerBegun) return
+    socket.write(headBytes(head.status, head.message, endToEnd(head.rawHeaders)), 'latin1')
   }
 
   onHead(head: ResponseHead): void {
-    clearTimeout(this.#patience)
+    this.#patienceUntilMs = undefined
     this.#answerBegun = true
-    if (this.#entrance.closing || this.#asked.upgrade !== undefined) this.#response.shouldKeepAlive = false
+    this.#deadline.moved()
+    this.#leaveSlot()
+    if (this.#entrance.closing || this.#asked.upgrade !== undefined || this.#isTooEarly(head.status)) {
+      this.#response.shouldKeepAlive = false
+    }
+    if (isEventStream(head)) this.#attempt?.becomesStream()
     this.#response.writeHead(head.status, head.message, this.#headersFor(head))
   }
 
   onBody(chunk: Buffer): void {
+    this.#deadline.moved()
     if (!this.#response.write(chunk)) this.#attempt?.pause()
   }
 
@@ -138,15 +203,18 @@ export class Exchange implements Held, AttemptEvents {
 
   onUpgrade(head: ResponseHead, instance: Socket, rest: Buffer): void {
     if (this.#asked.upgrade === undefined) {
-      instance.destroy() // nobody asked for another protocol: there is no way to pass this on
-      this.onFailed('reset')
+      instance.destroy() // no client asked for another protocol: there is no way to pass this on
+      this.onFailed('reset', 'it changes to a protocol that was not asked for')
       return
     }
     this.#answerBegun = true
+    this.#patienceUntilMs = undefined
+    this.#leaveSlot()
+    this.#attempt?.becomesStream()
     this.#cutTunnel = this.#asked.onUpgraded(head, instance, rest, () => this.#finish())
   }
 
-  onFailed(failure: Failure): void {
+  onFailed(failure: Failure, unreadable = ''): void {
     const attempt = this.#attempt
     if (this.#over || !attempt) return
     if (this.#cutTunnel) {
@@ -163,11 +231,12 @@ export class Exchange implements Held, AttemptEvents {
       betterPlace: failure === 'hung' && this.#entrance.hasBetterPlace(new Set([...this.#tried, target])),
     })
     if (next === 'wait') {
-      this.#limitPatience(attempt)
+      this.#limitPatience()
       return
     }
     this.#dropAttempt()
     if (next === 'cut') this.#cut()
+    else if (next === 'unknown-fate' && unreadable !== '') this.#fail('bad-answer', unreadable)
     else if (next === 'unknown-fate') this.#fail('unknown-fate')
     else this.#tryAgain(failure, target)
   }
@@ -202,7 +271,9 @@ export class Exchange implements Held, AttemptEvents {
     if (failure !== 'unreached') this.#fresh = true
     if (failure === 'reset') {
       this.#resets += 1
-      this.#entrance.house.budget.whenAllowed(this.#retry)
+      const { house, route } = this.#entrance
+      this.#slotUntilMs = house.clock.mono() + route.holdMs
+      house.budget.whenAllowed(this.#retry)
     } else if (again) {
       this.#waitForTarget() // it was the only one, and the second try went no better
     } else {
@@ -212,12 +283,14 @@ export class Exchange implements Held, AttemptEvents {
 
   readonly #retry = (): void => {
     this.#retrying = true
+    this.#slotUntilMs = undefined
     const { house } = this.#entrance
     if (this.#entrance.choose(this.#tried, this.#mayBeRepeated)) this.#choose()
     else this.#cancelPause = house.clock.after(SAME_PLACE_AFTER_MS, () => this.#choose())
   }
 
   #waitForTarget(): void {
+    this.#leaveSlot()
     const { house, hold, route, counters } = this.#entrance
     const now = house.clock.mono()
     if (this.#holdUntilMs === undefined) {
@@ -229,14 +302,14 @@ export class Exchange implements Held, AttemptEvents {
   }
 
   /** On a target that was given up for silent, one waits as long as one would be held, and no longer. */
-  #limitPatience(attempt: Attempt): void {
+  #limitPatience(): void {
     if (!this.#mayBeRepeated || this.#answerBegun) return
-    clearTimeout(this.#patience)
-    this.#patience = setTimeout(() => {
-      if (this.#attempt !== attempt || this.#answerBegun || rankOf(attempt.target.belief) !== 'silent') return
-      this.#dropAttempt()
-      this.#fail('no-answer')
-    }, this.#entrance.route.holdMs)
+    this.#patienceUntilMs = this.#entrance.house.clock.mono() + this.#entrance.route.holdMs
+  }
+
+  /** The answer came before the request was whole, and so much of that is missing that the connection had better end. */
+  #isTooEarly(status: number): boolean {
+    return status >= 400 && this.#outgoing.body.missingBytes > WORTH_READING_BYTES
   }
 
   #headersFor(head: ResponseHead): string[] {
@@ -250,7 +323,8 @@ export class Exchange implements Held, AttemptEvents {
   // The ways out.
 
   #dropAttempt(): void {
-    clearTimeout(this.#patience)
+    this.#patienceUntilMs = undefined
+    this.#leaveSlot()
     this.#attempt?.end()
     this.#attempt = undefined
   }
@@ -258,18 +332,29 @@ export class Exchange implements Held, AttemptEvents {
   #cut(): void {
     this.#entrance.counters.failed += 1
     this.#finish()
-    this.#response.destroy()
+    // A reset, so that a client that reads until the end of the connection does not take the part for the whole.
+    cutSocket(this.#request.socket)
   }
 
-  #fail(reason: Reason): void {
+  #fail(wish: Reason, detail = ''): void {
     if (this.#over) return
+    const reason = knownFate(wish, this.#everSent)
     this.#entrance.counters.failed += 1
+    if (reason === 'instances-full') this.#entrance.counters.full += 1
+    const { isComplete } = this.#outgoing.body
     this.#finish()
-    // The rest of a body that nobody will read would have to be read before the next request: rather close.
-    if (this.#outgoing.body.framing !== 'none' || this.#asked.upgrade !== undefined) {
+    // The rest of the body would have to be read before the next request: rather close.
+    if (!isComplete || this.#asked.upgrade !== undefined) {
       this.#response.shouldKeepAlive = false
     }
-    answer(this.#response, reason)
+    answer(this.#response, reason, detail)
+  }
+
+  /** What a retry leads to is known, or it is given up: the next one may go. */
+  #leaveSlot(): void {
+    if (!this.#retrying) return
+    this.#retrying = false
+    this.#entrance.house.budget.retryEnded()
   }
 
   #finish(): void {
@@ -280,10 +365,23 @@ export class Exchange implements Held, AttemptEvents {
     this.#cancelPause?.()
     hold.remove(this)
     house.budget.forget(this.#retry)
-    if (this.#retrying) house.budget.retryEnded()
+    this.#leaveSlot()
+    this.#slotUntilMs = undefined
+    if (!this.#outgoing.body.isComplete) this.#outgoing.body.discard()
     house.budget.requestClosed()
     counters.open -= 1
+    this.#whenOver()
   }
+}
+
+/** That nothing was done is said only of a request of which no instance saw anything, in no attempt. */
+function knownFate(reason: Reason, everSent: boolean): Reason {
+  const claimsNothing = reason === 'no-instance' || reason === 'too-many-held' || reason === 'instances-full'
+  return claimsNothing && everSent ? 'no-answer' : reason
+}
+
+function isEventStream(head: ResponseHead): boolean {
+  return valuesOf(head.rawHeaders, 'content-type').some((type) => asciiLower(type).startsWith('text/event-stream'))
 }
 
 function pairs(raw: RawHeaders): [string, string][] {

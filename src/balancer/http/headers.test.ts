@@ -4,6 +4,7 @@ import { complaintAbout, endToEnd, framingOf, type RequestFacts, requestHead } f
 const facts: RequestFacts = {
   method: 'GET',
   url: '/',
+  reachedAt: '10.0.0.1:80',
   rawHeaders: ['Host', 'shop'],
   clientAddress: '10.0.0.9',
   framing: 'none',

@@ -68,6 +68,8 @@ export type BodyFraming = 'none' | 'length' | 'chunked'
 export interface RequestFacts {
   readonly method: string
   readonly url: string
+  /** Where the client reached this balancer, as host:port: the Host of a request of HTTP/1.0 that names none. */
+  readonly reachedAt: string
   readonly rawHeaders: RawHeaders
   readonly clientAddress: string
   readonly framing: BodyFraming
@@ -82,9 +84,11 @@ export interface RequestFacts {
 export function requestHead(facts: RequestFacts): string {
   const seen = { proto: false, host: false }
   const forwardedFor: string[] = []
+  const { path, authority } = targetOf(facts.method, facts.url)
   let hostHeader = ''
-  let head = `${facts.method} ${facts.url} HTTP/1.1\r\n`
-  eachHeader(endToEnd(facts.rawHeaders), (lower, name, value) => {
+  let head = `${facts.method} ${path} HTTP/1.1\r\n`
+  eachHeader(endToEnd(facts.rawHeaders), (lower, name, given) => {
+    const value = lower === 'host' ? (authority ?? given) : given
     if (lower === 'x-forwarded-for') {
       forwardedFor.push(value)
       return
@@ -95,6 +99,10 @@ export function requestHead(facts: RequestFacts): string {
     else if (lower === 'host') hostHeader = value
     head += `${name}: ${value}\r\n`
   })
+  if (hostHeader === '' && valuesOf(facts.rawHeaders, 'host').length === 0) {
+    hostHeader = authority ?? facts.reachedAt
+    head += `Host: ${hostHeader}\r\n`
+  }
   head += `X-Forwarded-For: ${[...forwardedFor, facts.clientAddress].join(', ')}\r\n`
   if (!seen.proto) head += 'X-Forwarded-Proto: http\r\n'
   if (!seen.host && hostHeader !== '') head += `X-Forwarded-Host: ${hostHeader}\r\n`
@@ -103,6 +111,62 @@ export function requestHead(facts: RequestFacts): string {
     facts.upgrade === undefined ? 'Connection: keep-alive' : `Connection: Upgrade\r\nUpgrade: ${facts.upgrade}`
   return `${head}${connection}\r\n\r\n`
 }
+
+interface RequestTarget {
+  /** As the instance gets it: a path with its query, or `*`. */
+  readonly path: string
+  /** Host and port from a target in absolute form. It wins over the Host header (RFC 9112 §3.2.2). */
+  readonly authority: string | undefined
+}
+
+const ABSOLUTE = /^https?:\/\/([^/?#]*)([^#]*)$/i
+// A host (name, IPv4, or IPv6 in brackets) and perhaps a port; no user name.
+const AUTHORITY = /^(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
+
+function targetOf(method: string, url: string): RequestTarget {
+  const absolute = ABSOLUTE.exec(url)
+  if (!absolute) return { path: url, authority: undefined }
+  const [, authority, path = ''] = absolute
+  if (path === '' && method === 'OPTIONS') return { path: '*', authority }
+  return { path: path.startsWith('/') ? path : `/${path}`, authority }
+}
+
+/** Why the target of a request cannot be passed on; undefined when it can. */
+export function complaintAboutTarget(method: string, url: string): string | undefined {
+  if (url.startsWith('/') || (url === '*' && method === 'OPTIONS')) return undefined
+  const authority = ABSOLUTE.exec(url)?.[1]
+  if (authority === undefined) return 'the target must be a path, or a URL with http:// or https://'
+  return AUTHORITY.test(authority) ? undefined : 'the target names no valid host'
+}
+
+/**
+ * Which of the protocols that a client wants to change to are passed on to the instance; undefined when none is, and the wish
+ * is ignored as RFC 9110 §7.8 allows. HTTP/2 and TLS would hide every later request from this balancer. A request with a body
+ * would have to be read as HTTP first (Java's HttpClient and `curl --http2` ask for h2c with every POST), and HTTP/1.0 has no
+ * upgrades. Everything else, above all `websocket`, is for the instance to accept or not.
+ */
+export function offeredUpgrade(raw: RawHeaders, httpVersion: string): string | undefined {
+  if (httpVersion !== '1.1' || framingOf(raw) !== 'none') return undefined
+  const wished = valuesOf(raw, 'upgrade').flatMap((value) => value.split(','))
+  const passed = wished
+    .map((protocol) => protocol.trim())
+    .filter((protocol) => protocol !== '' && !NOT_OFFERED.test(protocol))
+  return passed.length === 0 ? undefined : passed.join(', ')
+}
+
+/** The headers of a request without its wish for another protocol. */
+export function withoutUpgrade(raw: RawHeaders): string[] {
+  const kept: string[] = []
+  eachHeader(raw, (lower, name, value) => {
+    if (lower === 'upgrade') return
+    const left =
+      lower === 'connection' ? value.split(',').filter((token) => asciiLower(token.trim()) !== 'upgrade') : [value]
+    if (left.length > 0) kept.push(name, left.join(','))
+  })
+  return kept
+}
+
+const NOT_OFFERED = /^(?:h2c?|h3|http|tls)(?:\/|$)/i
 
 /** Fields that a trailer must not carry, because they would have meant something in the head (RFC 9110 §6.5.1). */
 const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([

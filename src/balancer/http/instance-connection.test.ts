@@ -24,6 +24,7 @@ function opened(port: number): Promise<Socket | ConnectFailure> {
 
 function listener(log: string[]): AnswerListener {
   return {
+    onInterim: ({ status }) => void log.push(`interim ${status}`),
     onHead: ({ status }) => void log.push(`head ${status}`),
     onBody: (chunk) => void log.push(`body ${chunk}`),
     onEnd: () => void log.push('end'),

@@ -14,17 +14,19 @@ import { ResponseError, type ResponseHead, ResponseParser } from './response-par
 
 /** What the user of a connection hears about the one request that it sent. */
 export interface AnswerListener {
+  onInterim(head: ResponseHead): void
   onHead(head: ResponseHead): void
   onBody(chunk: Buffer): void
   onEnd(rawTrailers: RawHeaders): void
   onUpgrade(head: ResponseHead, socket: Socket, rest: Buffer): void
-  /** It broke before the answer was complete, or the answer was not HTTP. Nothing else follows. */
-  onBroken(why: string): void
+  /** It broke before the answer was complete; `unreadable`: the answer was not HTTP, and what about it. Nothing else follows. */
+  onBroken(unreadable: string | undefined): void
   /** More of the request's body may be written. */
   onDrain(): void
 }
 
 const SILENT: AnswerListener = {
+  onInterim() {},
   onHead() {},
   onBody() {},
   onEnd() {},
@@ -63,6 +65,7 @@ export class Connection {
     this.#socket = socket
     this.#owner = owner
     this.#parser = new ResponseParser({
+      onInterim: (head) => this.#listener.onInterim(head),
       onHead: (head) => this.#onHead(head),
       onBody: (chunk) => this.#listener.onBody(chunk),
       onEnd: (trailers) => this.#onEnd(trailers),
@@ -124,7 +127,7 @@ export class Connection {
       this.#parser.feed(chunk)
     } catch (error) {
       // Whatever went wrong while an answer was read, nothing more may come out of this connection.
-      this.#break(error instanceof Error ? error.message : String(error))
+      this.#break(error instanceof ResponseError ? error.message : undefined)
       if (!(error instanceof ResponseError)) throw error
       return
     }
@@ -173,29 +176,29 @@ export class Connection {
   /** The instance closed its side. */
   readonly #onClosing = (): void => {
     const proper = this.#parser.close()
-    if (!proper) this.#break('the instance closed the connection before its answer was complete')
+    if (!proper) this.#break()
     else this.#giveBack()
     this.#socket.destroy()
   }
 
-  readonly #onError = (error: Error): void => {
-    if (!this.#handedOver) this.#break(error.message)
+  readonly #onError = (): void => {
+    if (!this.#handedOver) this.#break()
   }
 
   readonly #onClose = (): void => {
-    if (!this.#handedOver && !this.#answered) this.#break('the connection was closed')
+    if (!this.#handedOver && !this.#answered) this.#break()
     this.#owner.onClosed(this)
   }
 
   readonly #onDrain = (): void => this.#listener.onDrain()
 
-  #break(why: string): void {
+  #break(unreadable?: string): void {
     const listener = this.#listener
     this.#listener = SILENT
     this.#answered = true
     this.#owed = false
     this.#socket.destroy()
-    listener.onBroken(why)
+    listener.onBroken(unreadable)
   }
 }
 

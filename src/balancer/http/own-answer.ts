@@ -1,6 +1,7 @@
 /**
- * The answers that the door gives itself, each with its reason in `X-Understudy`, so that nobody mistakes them for the
- * application's.
+ * The answers that the balancer gives itself, each with its reason in `X-Understudy`, so that no client mistakes them for the
+ * application's. `fate` says what became of the request: `not-done` is said only when it is known that no instance saw any of
+ * it, for this is what lets a client send it again.
  */
 import type { ServerResponse } from 'node:http'
 
@@ -17,6 +18,20 @@ export const OWN_ANSWERS = {
   },
   /** An idempotent request waited as long as it may for instances that do not answer. */
   'no-answer': { status: 503, says: 'no instance answered in time', fate: 'unknown' },
+  /** Every instance has as many open requests as it may. */
+  'instances-full': {
+    status: 503,
+    says: 'every instance has as many open requests as it may have; nothing was done',
+    fate: 'not-done',
+  },
+  /** It was passed on, and what came back could not be read as an answer. */
+  'bad-answer': { status: 502, says: 'the answer of the instance could not be read', fate: 'unknown' },
+  /** It was passed on whole, and the head of an answer did not come in time. */
+  'answer-too-slow': { status: 504, says: 'the instance did not answer in time', fate: 'unknown' },
+  /** The client stopped sending the body. */
+  'body-too-slow': { status: 408, says: 'the body of this request took too long to arrive', fate: 'unknown' },
+  /** The body cannot be understood, and an instance may have part of it. */
+  'bad-body': { status: 400, says: 'the body of this request is not valid HTTP/1.1', fate: 'unknown' },
   'bad-request': { status: 400, says: 'this is not an unambiguous HTTP/1.1 request', fate: 'not-done' },
   'head-too-large': { status: 431, says: 'the headers of this request are too large', fate: 'not-done' },
   'head-too-slow': { status: 408, says: 'the head of this request took too long to arrive', fate: 'not-done' },
@@ -24,7 +39,7 @@ export const OWN_ANSWERS = {
 
 export type Reason = keyof typeof OWN_ANSWERS
 
-/** The headers and body of such an answer. `detail` says what exactly, for people. */
+/** The headers and body of such an answer. `detail` says what exactly. */
 function compose(reason: Reason, detail: string): { headers: string[]; body: string } {
   const { status, says, fate } = OWN_ANSWERS[reason]
   const body = `${JSON.stringify({ error: reason, message: detail === '' ? says : `${says}: ${detail}`, fate })}\n`
@@ -41,13 +56,18 @@ export function answer(response: ServerResponse, reason: Reason, detail = ''): v
   response.end(body)
 }
 
+/** The head of an answer, as bytes of latin1. */
+export function headBytes(status: number, message: string, headers: readonly string[]): string {
+  let text = `HTTP/1.1 ${status} ${message}\r\n`
+  for (let at = 0; at + 1 < headers.length; at += 2) text += `${headers[at]}: ${headers[at + 1]}\r\n`
+  return `${text}\r\n`
+}
+
 /** The same as bytes, for a connection on which no request could be read. It is to be closed afterwards. */
 export function answerBytes(reason: Reason, detail = ''): string {
   const { headers, body } = compose(reason, detail)
   const { status } = OWN_ANSWERS[reason]
-  let head = `HTTP/1.1 ${status} ${PHRASES[status]}\r\n`
-  for (let at = 0; at + 1 < headers.length; at += 2) head += `${headers[at]}: ${headers[at + 1]}\r\n`
-  return `${head}Connection: close\r\n\r\n${body}`
+  return `${headBytes(status, PHRASES[status] ?? '', [...headers, 'Connection', 'close'])}${body}`
 }
 
 const PHRASES: Readonly<Record<number, string>> = {

@@ -9,11 +9,15 @@ interface Read {
   keepAlive: boolean
   ended: boolean
   rest?: string
+  interims: number[]
 }
 
 function read(method: string, chunks: readonly Buffer[], closes = false): Read {
-  const seen: Read = { status: 0, body: '', trailers: [], keepAlive: false, ended: false }
+  const seen: Read = { status: 0, body: '', trailers: [], keepAlive: false, ended: false, interims: [] }
   const parser = new ResponseParser({
+    onInterim({ status }) {
+      seen.interims.push(status)
+    },
     onHead(head) {
       seen.status = head.status
       seen.keepAlive = head.keepAlive

@@ -6,7 +6,7 @@
  * read here. What is ambiguous is refused, never guessed: two readings of where an answer ends are how one client gets
  * another's answer.
  *
- * Informational answers (1xx) other than 101 are dropped: the door answers `Expect: 100-continue` itself.
+ * Interim answers (1xx) are passed on, except 101, which ends HTTP, and 100: the balancer answers `Expect: 100-continue` itself.
  */
 import { asciiLower } from './headers.ts'
 
@@ -24,6 +24,8 @@ export interface ResponseHead {
 }
 
 export interface ResponseSink {
+  /** An interim answer (1xx, neither 100 nor 101): the final one is still to come. */
+  onInterim(head: ResponseHead): void
   onHead(head: ResponseHead): void
   onBody(chunk: Buffer): void
   /** The answer is complete. `rawTrailers`: name, value, … */
@@ -39,6 +41,8 @@ export class ResponseError extends Error {
 
 const HEAD_LIMIT = 64 * 1024
 const LINE_LIMIT = 4 * 1024
+/** Interim answers before the final one: an instance that sends more is not going to answer. */
+const INTERIM_MAX = 64
 const EMPTY: Buffer = Buffer.alloc(0)
 
 type State =
@@ -58,6 +62,7 @@ export class ResponseParser {
   #method = 'GET'
   #kept: Buffer = EMPTY
   #leftBytes = 0
+  #interims = 0
 
   constructor(sink: ResponseSink) {
     this.#sink = sink
@@ -67,6 +72,7 @@ export class ResponseParser {
   begin(method: string): void {
     this.#state = 'head'
     this.#method = method
+    this.#interims = 0
   }
 
   /** No answer is under way, so anything that arrives is out of place. */
@@ -114,6 +120,8 @@ export class ResponseParser {
       throw new ResponseError(`the head of the answer is longer than ${HEAD_LIMIT} bytes`)
     }
     if (end === -1) {
+      // Without this, a head whose lines end in LF alone would be waited for without end.
+      if (hasBareLf(all)) throw new ResponseError('a line of its head ends in LF without CR')
       this.#kept = all
       return EMPTY
     }
@@ -126,9 +134,15 @@ export class ResponseParser {
       this.#sink.onUpgrade(parsed.head, rest)
       return EMPTY
     }
-    if (status < 200) return rest
-    this.#frame(parsed)
+    if (status >= 200) this.#frame(parsed)
+    else this.#interim(parsed.head)
     return rest
+  }
+
+  #interim(head: ResponseHead): void {
+    this.#interims += 1
+    if (this.#interims > INTERIM_MAX) throw new ResponseError(`more than ${INTERIM_MAX} interim answers`)
+    if (head.status !== 100) this.#sink.onInterim(head)
   }
 
   /** Decides where the answer ends (RFC 9112 §6.3) and announces it. */
@@ -199,6 +213,13 @@ function chunkSize(line: string): number {
   const match = /^([0-9a-fA-F]{1,13})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/.exec(line)
   if (!match) throw new ResponseError('a chunk size is not a number')
   return Number.parseInt(match[1] ?? '', 16)
+}
+
+function hasBareLf(bytes: Buffer): boolean {
+  for (let at = bytes.indexOf(0x0a); at !== -1; at = bytes.indexOf(0x0a, at + 1)) {
+    if (bytes[at - 1] !== 0x0d) return true
+  }
+  return false
 }
 
 interface ParsedHead {

@@ -61,7 +61,13 @@ const REFUSED: Readonly<Record<string, string>> = {
   'the preface of HTTP/2': 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
   'an unknown method': `BREW /a HTTP/1.1\r\nHost: x\r\n\r\n${SMUGGLED}`,
   'no HTTP at all': `\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03`,
-  'an upgrade with a body': `POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 37\r\n\r\n${SMUGGLED}`,
+  'an upgrade with two lengths': `POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 37\r\nContent-Length: 0\r\n\r\n${SMUGGLED}`,
+  'an upgrade with both lengths': `POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${SMUGGLED}`,
+  'a target without a scheme': `GET x:80 HTTP/1.1\r\nHost: x\r\n\r\n${SMUGGLED}`,
+  'a target of another scheme': `GET ftp://x/a HTTP/1.1\r\nHost: x\r\n\r\n${SMUGGLED}`,
+  'a target with a user name': `GET http://x@y/a HTTP/1.1\r\nHost: x\r\n\r\n${SMUGGLED}`,
+  'a target without a host': `GET http:///a HTTP/1.1\r\nHost: x\r\n\r\n${SMUGGLED}`,
+  'a star that asks for no options': `GET * HTTP/1.1\r\nHost: x\r\n\r\n${SMUGGLED}`,
 }
 
 describe('what is ambiguous is refused', () => {
@@ -88,6 +94,23 @@ describe('what is ambiguous is refused', () => {
     const client = await rawClient(port, `GET / HTTP/1.1\r\nHost: x\r\nX-A: ${'a'.repeat(20_000)}\r\n\r\n`)
     await until('the connection is closed', () => client.closed())
     expect(client.seen()).toMatch(/^HTTP\/1\.1 431 /)
+  })
+
+  test('the body of an upgrade that is ignored stays a body', async () => {
+    let got = ''
+    const target = await rawInstance('one', (socket, received) => {
+      got += received
+      if (got.includes(SMUGGLED)) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    })
+    const { port } = await openDoor([target])
+    const head =
+      'POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n'
+    const client = await rawClient(port, `${head}Content-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`)
+    await until('it is answered', () => client.seen().endsWith('ok'))
+    expect(got).toMatch(/^POST \/a HTTP\/1\.1\r\n/)
+    expect(got.slice(0, got.indexOf('\r\n\r\n'))).not.toMatch(/upgrade|http2-settings/i)
+    expect(got).toContain(`Content-Length: ${SMUGGLED.length}\r\n`)
+    expect(client.seen().match(/HTTP\/1\.1 /g)).toHaveLength(1)
   })
 
   test('a request before the bad one is answered, one behind it never is', async () => {

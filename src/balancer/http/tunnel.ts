@@ -8,10 +8,10 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../../lib/clock.ts'
 import { cutSocket, endFlushed } from '../socket-end.ts'
 
-/** Nothing moved in either direction for so long: both are cut. Undefined: never. */
+/** Nothing moved in either direction for so long: both are cut. Null: never. */
 export interface IdleLimit {
   readonly clock: Clock
-  readonly ms: number | undefined
+  readonly ms: number | null
 }
 
 /** Both must be paused, or not yet read. Calls `over` once, when both are closed. Returns how to cut both at once. */
@@ -20,7 +20,7 @@ export function join(a: Socket, b: Socket, over: () => void, idle?: IdleLimit): 
     cutSocket(a)
     cutSocket(b)
   }
-  const forget = idle?.ms === undefined ? () => {} : watch([a, b], idle.clock, idle.ms, cut)
+  const forget = idle === undefined || idle.ms === null ? () => {} : watch([a, b], idle.clock, idle.ms, cut)
   let open = 2
   const closed = (): void => {
     open -= 1

@@ -99,7 +99,10 @@ class Passage implements Hanging, Held {
     this.#connecting = openSocket(target.spec.host, target.spec.port, timeoutMs, (result) => {
       this.#connecting = undefined
       if (typeof result !== 'string') {
-        this.#cut = join(this.#client, forTraffic(result), () => this.#finish())
+        this.#cut = join(this.#client, forTraffic(result), () => this.#finish(), {
+          clock: this.#entrance.house.clock,
+          ms: this.#entrance.limits.idleMs,
+        })
         return
       }
       if (result === 'refused') target.noteRefused()
