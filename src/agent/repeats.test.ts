@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { type Entry, Journal } from './journal.ts'
 
-const fault: Entry = { service: 'db', rule: 'two-writers', kind: 'noticed', why: 'db still leads on a in term 1' }
+const fault: Entry = {
+  service: 'db',
+  rule: 'two-writers',
+  kind: 'noticed',
+  why: 'a still runs as primary of db in term 1',
+}
 
 async function journalOf(tellAt: (journal: Journal, ms: number) => void, everyMs: number, forMs: number) {
   const clock = new VirtualClock()
@@ -24,7 +29,7 @@ describe('a fault that never ends', () => {
     const { published } = await journalOf((journal) => journal.tell(fault), 250, 300_000)
     expect(published.map(({ at }) => Math.round(at / 1_000))).toEqual([0, 0, 1, 10, 30, 70, 150])
     expect(published[0]).toMatchObject({ why: fault.why, repeated: 1 })
-    expect(published[3]?.why).toMatch(/^db still leads on a in term 1 \(repeated \d+ times\)$/)
+    expect(published[3]?.why).toMatch(/^a still runs as primary of db in term 1 \(repeated \d+ times\)$/)
   })
 
   it('is the same when only a duration, a size or a position differs', async () => {
@@ -59,7 +64,7 @@ describe('a fault that never ends', () => {
       (journal, ms) => {
         journal.tell(fault)
         if (ms === 5_000) {
-          journal.tell({ ...fault, why: 'db still leads on a in term 2' })
+          journal.tell({ ...fault, why: 'a still runs as primary of db in term 2' })
           journal.tell({ ...fault, kind: 'failed' })
           journal.tell({ ...fault, service: 'other' })
         }
@@ -71,7 +76,7 @@ describe('a fault that never ends', () => {
     expect(told).toEqual([
       ...[0, 250, 500].map((at) => [at, fault.why, 1]),
       [5_000, `${fault.why} (repeated 18 times)`, 18], // in order: what was held back comes before what is new
-      [5_000, 'db still leads on a in term 2', 1],
+      [5_000, 'a still runs as primary of db in term 2', 1],
       [5_000, fault.why, 1],
       [5_000, fault.why, 1],
       ...[5_250, 5_500, 5_750].map((at) => [at, fault.why, 1]),

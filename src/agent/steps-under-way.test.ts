@@ -117,3 +117,51 @@ test('what safety hangs on is tried again soon, however often it failed, and not
   expect(tries).toBeGreaterThan(55)
   expect(tries).toBeLessThan(75)
 })
+
+/** Steps that are wanted again as soon as the last one is over, in turns. */
+function wantedForEver(acts: readonly Act[], outcome: (act: Act) => Promise<void>) {
+  const clock = new VirtualClock()
+  const counts = new Map<string, number>()
+  let turn = 0
+  const perform = async () => {
+    const act = acts[turn % acts.length] as Act
+    counts.set(act.step.kind, (counts.get(act.step.kind) ?? 0) + 1)
+    turn += 1
+    if (turn > 2_000) await new Promise(() => undefined) // without any pause no timer would ever have its turn
+    await outcome(act)
+  }
+  const driver = { kill: perform, stop: perform, fence: perform }
+  const wake = () => void steps.begin(acts[turn % acts.length] as Act, seen)
+  const steps = new Steps({
+    clock,
+    hands: { world: { drivers: new Map([['web', driver]]) } } as unknown as Hands,
+    recheck: () => seen,
+    done: async () => undefined,
+    late: async () => undefined,
+    failed: () => undefined,
+    wake,
+  })
+  const seen = madeUp({ cluster: cluster([web()]) })
+  return { clock, counts, begin: wake }
+}
+
+const killed: Act = { rule: 'two-writers', why: '', step: { kind: 'kill', service: 'web' } }
+const ended: Act = { rule: 'instance-surplus', why: '', step: { kind: 'stop', service: 'web' } }
+
+test('a step that is done and wanted again, and again, gets pauses: it does not help', async () => {
+  const { clock, counts, begin } = wantedForEver([killed], async () => undefined)
+  begin()
+  await clock.runUntil(clock.mono() + 60_000)
+  expect(counts.get('kill')).toBeGreaterThan(55)
+  expect(counts.get('kill')).toBeLessThan(75)
+})
+
+test('a step that fails each time backs off, also when another one succeeds in between', async () => {
+  const { clock, counts, begin } = wantedForEver([ended, killed], async ({ step }) => {
+    if (step.kind === 'stop') throw new Error('no space left on device')
+  })
+  begin()
+  await clock.runUntil(clock.mono() + 60_000)
+  // 250 ms, 500 ms, 1 s … 10 s; an immediate retry each time would be 240.
+  expect(counts.get('stop')).toBeLessThan(15)
+})

@@ -4,7 +4,7 @@
  */
 import type { Act } from '../core/choose.ts'
 import type { ServiceName } from '../core/model.ts'
-import { isDangerous, isUrgent, type Step } from '../core/step.ts'
+import { isDangerous, isUrgent, type Step, sameStep } from '../core/step.ts'
 import type { FailedTry, View } from '../core/view.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -12,8 +12,13 @@ import { type Hands, perform } from './act.ts'
 
 /** After a step failed, until its service is looked at again; doubles up to the last figure. */
 const REST = { firstMs: 250, mostMs: 10_000 }
-/** The same where somebody else's safety hangs on the step. */
+/** The same where the safety of another node hangs on the step. */
 const URGENT_REST = { firstMs: 250, mostMs: 1_000 }
+/** Failures of one kind of step longer ago than this do not count: what failed then was another fault. */
+const REMEMBERED_MS = 60_000
+/** The same step done so often within `REPEATED_WITHIN_MS` did not help: before it is done again there is a pause as after a failure. */
+const DONE_AT_ONCE = 3
+const REPEATED_WITHIN_MS = 10_000
 
 const WRITES = new Set<Step['kind']>(['take-lead', 'give-up-lead', 'call-off', 'record'])
 
@@ -47,7 +52,10 @@ export class Steps {
   readonly #options: StepsOptions
   /** What is under way or rests. An urgent step overtakes another one, and then only its own end counts. */
   readonly #busy = new Map<ServiceName, { what: string }>()
-  readonly #failures = new Map<ServiceName, number>()
+  /** By service and kind of step: that another kind succeeds in between is no reason to try this one faster. */
+  readonly #failures = new Map<string, { count: number; at: number }>()
+  /** The last step that was done for a service, and how often in a row. */
+  readonly #repeats = new Map<ServiceName, { step: Step; times: number; at: number }>()
   readonly #failedIn = new Map<ServiceName, FailedTry>()
 
   constructor(options: StepsOptions) {
@@ -84,13 +92,13 @@ export class Steps {
     const release = this.#enter(service ?? WHOLE_NODE, spell)
     try {
       const what = await perform(act.step, current, this.#options.hands)
-      this.#failures.delete(service ?? WHOLE_NODE)
+      this.#failures.delete(failureKey(act.step))
       if (act.step.kind === 'record') this.#failedIn.delete(act.step.service) // what failed was tried under another record
       if (what !== undefined) await this.#options.done(act, service, what)
       // From the old picture the same would be decided at once, and again: where the store answers without waiting,
       // nothing else would have its turn, no message and no timer, for seconds.
       else if (writesStore(act.step)) await this.#options.late()
-      release()
+      this.#releaseUnlessRepeated(act.step, spell, release)
     } catch (error) {
       // It was called off by something more urgent, which is under way or done: no failure, and nothing to rest from.
       if (this.#busy.get(service ?? WHOLE_NODE) !== spell) return
@@ -108,11 +116,31 @@ export class Steps {
   }
 
   #rest({ step }: Act, service: ServiceName, { spell, release, why }: Failed): void {
-    const failures = (this.#failures.get(service) ?? 0) + 1
-    this.#failures.set(service, failures)
+    const now = this.#options.clock.mono()
+    const before = this.#failures.get(failureKey(step))
+    const failures = (before && now - before.at < REMEMBERED_MS ? before.count : 0) + 1
+    this.#failures.set(failureKey(step), { count: failures, at: now })
     if ((step.kind === 'start' || step.kind === 'promote' || step.kind === 'demote') && step.term > 0)
       this.#failedIn.set(service, { term: step.term, why })
     spell.what = isUrgent(step) || step.kind === 'follow' ? `resting after ${step.kind}` : 'resting'
     this.#options.clock.after(backoffMs(failures, isUrgent(step) ? URGENT_REST : REST), release)
   }
+
+  /** A step that is done and wanted again at once, and again, changes nothing: it must not keep the node busy for ever. */
+  #releaseUnlessRepeated(step: Step, spell: { what: string }, release: () => void): void {
+    // Drivers have a back-off of their own between starts.
+    if (step.kind === 'exit' || step.kind === 'start' || writesStore(step)) return release()
+    const now = this.#options.clock.mono()
+    const before = this.#repeats.get(step.service)
+    const isSame = before !== undefined && sameStep(before.step, step) && now - before.at < REPEATED_WITHIN_MS
+    const times = isSame ? before.times + 1 : 1
+    this.#repeats.set(step.service, { step, times, at: now })
+    if (times < DONE_AT_ONCE || this.#busy.get(step.service) !== spell) return release()
+    spell.what = `resting after ${step.kind}`
+    this.#options.clock.after(backoffMs(times - DONE_AT_ONCE + 1, URGENT_REST), release)
+  }
+}
+
+function failureKey(step: Step): string {
+  return step.kind === 'exit' ? step.kind : `${step.service} ${step.kind}`
 }

@@ -16,15 +16,21 @@ export const twoWriters = forEachService((view, service) => {
   const lease = view.local.leases[service.name]
   if (!view.store.reachable && lease?.term === instance.term && lease.endsInMs > 0) return undefined
   if (!lease && mayBeTakenOver(view, service, instance.term)) return undefined
-  const now = lead ? `${lead.node} leads in term ${lead.term}` : 'nobody holds the lead'
   return {
     rule: 'two-writers',
     service: service.name,
     evidence: 'first-hand',
-    why: `${service.name} still leads on ${view.self} in term ${instance.term}, but ${now}`,
+    why: `${view.self} still runs as primary of ${service.name} in term ${instance.term}, ${insteadOf(view, service, instance.term)}`,
     steps: [{ kind: 'kill', service: service.name }],
   }
 })
+
+function insteadOf(view: View, { name }: ServiceSpec, term: Term): string {
+  const lead = leadOf(view, name)
+  if (!lead) return 'and no node holds the lead'
+  const isOurs = lead.node === view.self && lead.term === term
+  return isOurs ? 'and its lease has ended by its own clock' : `but ${lead.node} holds the lead in term ${lead.term}`
+}
 
 /**
  * An agent that was started again finds the primary of the one before it, under a lease that it does not hold yet. The

@@ -18,12 +18,16 @@ export const stalePrimary = forEachReplicated((view, service) => {
   if (instance.term >= newest) return undefined
   const isInOrder = record.term === newest && newestConfig(record).term < newest
   if (isInOrder) return undefined
+  // A server that goes on although its fence is done (its data is gone, say) is not fenced again and again: it is killed.
+  const isFenced = instance.replica?.fenced === true && instance.replica.pledged >= newest
   return {
     rule: 'two-writers',
     service: service.name,
     evidence: 'inferred',
-    why: `${service.name} still leads on ${view.self} in term ${instance.term}, and term ${newest} was won`,
+    why: `${view.self} still runs as primary of ${service.name} in term ${instance.term}, current term is ${newest}`,
     // In order it would let transactions end first, and none can: their commits wait for a quorum that is not its own any more.
-    steps: [{ kind: 'fence', service: service.name, term: newest }],
+    steps: [
+      isFenced ? { kind: 'kill', service: service.name } : { kind: 'fence', service: service.name, term: newest },
+    ],
   }
 })

@@ -106,12 +106,10 @@ class PostgresDriver implements ReplicaDriver {
 
   fence(term: Term): Promise<void> {
     return this.#urgent(`fence ${term}`, async ({ member, marker }) => {
-      if (
-        this.#course.fenced !== undefined &&
-        member.record.pledged === term &&
-        (member.runs || this.#course.fenced === null)
-      )
-        return
+      const { fenced } = this.#course
+      // One without data is fenced when nothing runs: a server may go on for a minute after its files were removed.
+      const isAsItShouldBe = fenced === null ? !member.runs : member.runs
+      if (fenced !== undefined && member.record.pledged === term && isAsItShouldBe) return
       this.#course.fenced = undefined
       marker.stop()
       this.#course.fenced = await fence(member, term)

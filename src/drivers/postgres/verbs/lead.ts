@@ -115,19 +115,38 @@ export async function releaseSlots(member: Member): Promise<void> {
   )
 }
 
+/** A wait that has lasted for long is looked at less often: a twentieth of it, at most this. */
+const ON_QUORUM_AT_MOST_EVERY_MS = 100
+
 /**
  * Writes the row of the rule, and resolves when its quorum has been seen to have it: without a deadline, because a wait that is given up
- * would leave the row visible and not acknowledged. Rejects when the server ends.
+ * would leave the row visible and not acknowledged. Rejects when the server ends, and with the signal's reason when another
+ * row took the place of this one: then it asks nothing more.
  */
-export async function writeMark(member: Member, rule: QuorumConfig, opening: Promise<pg.Client>): Promise<void> {
+export async function writeMark(
+  member: Member,
+  rule: QuorumConfig,
+  opening: Promise<pg.Client>,
+  signal: AbortSignal,
+): Promise<void> {
   const client = await opening
+  const hangUp = () => destroy(client)
+  signal.addEventListener('abort', hangUp, { once: true })
   try {
+    signal.throwIfAborted()
+    const { clock } = member.parts
+    const since = clock.mono()
     const log = await insertRule(client, rule, member.record.lineage.at(-1)?.id ?? rule.id)
     // While a rule changes its row may come before its setting: then those of the setting must have it as well.
     const isSeen = async () =>
       (await isOnQuorum(client, member.record.leading ?? rule, log)) && (await isOnQuorum(client, rule, log))
-    while (!(await isSeen())) await sleep(member.parts.clock, ON_QUORUM_EVERY_MS)
+    while (!(await isSeen())) {
+      const waited = clock.mono() - since
+      await sleep(clock, Math.max(ON_QUORUM_EVERY_MS, Math.min(ON_QUORUM_AT_MOST_EVERY_MS, waited / 20)))
+      signal.throwIfAborted()
+    }
   } finally {
+    signal.removeEventListener('abort', hangUp)
     destroy(client)
   }
 }

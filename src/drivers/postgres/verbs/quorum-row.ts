@@ -6,6 +6,8 @@
 import type pg from 'pg'
 import { sameConfig } from '../../../core/replicated/quorum.ts'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
+import { UnderstudyError } from '../../../errors.ts'
+import { backoffMs } from '../../../lib/backoff.ts'
 import { sleep } from '../../../lib/clock.ts'
 import type { Member } from '../member.ts'
 import { destroy, within } from '../server/admin-session.ts'
@@ -15,24 +17,27 @@ export class QuorumRows {
   readonly #member: Member
   readonly #marked: () => void
   #ready: Promise<pg.Client> | undefined
-  #work: { readonly rule: QuorumConfig; readonly done: Promise<void>; stopped: boolean } | undefined
+  readonly #open: (member: Member) => Promise<pg.Client>
+  #work: Work | undefined
 
-  constructor(member: Member, marked: () => void) {
+  /** `open`: a connection to the own server. */
+  constructor(member: Member, marked: () => void, open = openForMark) {
     this.#member = member
     this.#marked = marked
+    this.#open = open
   }
 
   /** Opens the connection for the next mark ahead. */
   prepare(): void {
-    this.#ready ??= openForMark(this.#member)
+    this.#ready ??= this.#open(this.#member)
     this.#ready.catch(() => {}) // the mark hears of it, and tries again
   }
 
   /** Begins to write the row of `rule`, unless that is under way already. */
   begin(rule: QuorumConfig): void {
-    if (this.#work && sameConfig(this.#work.rule, rule) && !this.#work.stopped) return
-    if (this.#work) this.#work.stopped = true
-    const work = { rule, stopped: false, done: Promise.resolve() }
+    if (this.#work && sameConfig(this.#work.rule, rule)) return
+    this.#work?.controller.abort(superseded(rule))
+    const work = { rule, controller: new AbortController(), done: Promise.resolve() }
     work.done = this.#write(work)
     work.done.catch(() => {}) // whoever waits hears of it
     this.#work = work
@@ -53,31 +58,46 @@ export class QuorumRows {
   stop(): void {
     this.#ready?.then(destroy, () => {}) // it never opened: there is nothing to close
     this.#ready = undefined
-    if (this.#work) this.#work.stopped = true
+    this.#work?.controller.abort(new UnderstudyError('UND_REFUSED', 'the server does not lead any more'))
     this.#work = undefined
   }
 
-  async #write(work: { readonly rule: QuorumConfig; stopped: boolean }): Promise<void> {
+  async #write({ rule, controller: { signal } }: Work): Promise<void> {
     const { clock } = this.#member.parts
-    for (;;) {
+    for (let failures = 1; ; failures += 1) {
       try {
-        const opening = this.#ready ?? openForMark(this.#member)
+        const opening = this.#ready ?? this.#open(this.#member)
         this.#ready = undefined
-        await writeMark(this.#member, work.rule, opening)
+        await writeMark(this.#member, rule, opening, signal)
         break
       } catch (error) {
-        if (work.stopped || !this.#member.runs) throw error
-        await sleep(clock, 100)
-        if (work.stopped || !this.#member.runs) throw error
+        if (signal.aborted || !this.#member.runs) throw error
+        await sleep(clock, backoffMs(failures, AGAIN))
+        if (signal.aborted || !this.#member.runs) throw error
       }
     }
-    if (work.stopped) return
+    if (signal.aborted) return
     this.#work = undefined
-    this.#member.durable = work.rule
+    this.#member.durable = rule
     this.#member.writesWait = false // its quorum has just confirmed one
     this.#member.reload() // people may come in
     this.#marked()
   }
+}
+
+/** Until a row is tried again whose connection broke or was refused: each try is a new process of the server. */
+const AGAIN = { firstMs: 100, mostMs: 1_000 }
+
+interface Work {
+  readonly rule: QuorumConfig
+  readonly done: Promise<void>
+  /** Aborted when no verb waits for this row any more: another one takes its place, or the server does not lead. */
+  readonly controller: AbortController
+}
+
+/** The later row comes after the earlier one in the WAL: whoever has it has both. */
+function superseded({ term }: QuorumConfig): UnderstudyError {
+  return new UnderstudyError('UND_REFUSED', `a later row of term ${term} takes the place of this one`)
 }
 
 /** Never resolves; rejects when the signal is given. */

@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import { cluster, copy, database, running, view } from '../../../test/made-up.ts'
+import type { ReplicaReport } from './quorum-config.ts'
+import { stalePrimary } from './stale-primary.ts'
+
+/** b leads in term 2, and the server here still says that it is a primary. */
+function seen(term: number, more: Partial<ReplicaReport>) {
+  const rules = [{ term: 2, primary: 'b', members: ['c'], k: 1, id: 'two' }]
+  const db = running('db', { role: 'primary', term, replica: copy(more) })
+  return view({
+    cluster: cluster([database()]),
+    store: { services: { db: { term: 2, primary: 'b', revision: 3, replica: { phase: 'serving', by: 'b', rules } } } },
+    local: { instances: { db } },
+  })
+}
+
+test('a primary of an older term is fenced', () => {
+  expect(stalePrimary(seen(1, { pledged: 1 }))).toMatchObject([
+    {
+      rule: 'two-writers',
+      steps: [{ kind: 'fence', term: 2 }],
+      why: 'a still runs as primary of db in term 1, current term is 2',
+    },
+  ])
+})
+
+test('a server that goes on after its fence is killed, not fenced again and again', () => {
+  // What was seen when the data of a primary was removed: its fence was done, and was wanted again 7 times a second.
+  const gone = seen(0, { pledged: 2, fenced: true, position: null })
+  expect(stalePrimary(gone)).toMatchObject([{ rule: 'two-writers', steps: [{ kind: 'kill', service: 'db' }] }])
+})
