@@ -9,7 +9,6 @@ import { type RouteCounters, type RoutingTable, routesFor } from '../core/routin
 import type { Rule } from '../core/rule-names.ts'
 import { leftBy } from '../core/targets.ts'
 import type { View } from '../core/view.ts'
-import { assertNever } from '../lib/assert.ts'
 import type { DoorPort } from './agent-ports.ts'
 import type { Entry } from './journal.ts'
 
@@ -35,6 +34,7 @@ export class Door implements DoorPort {
     this.#changed = changed
     this.#link = connectBalancer(socketPath, {
       onMessage: (message) => this.#heard(message),
+      onNotUnderstood: (why) => this.#tell({ service: null, rule: 'agent', kind: 'noticed', why }),
       onGone: () => {
         this.#open = [] // told anew once it is there again
         this.#ahead = []
@@ -144,7 +144,7 @@ export class Door implements DoorPort {
         this.#note(null, 'table-refused', message.why)
         break
       default:
-        assertNever(message)
+        message satisfies never // the decoder lets no other kind through
     }
   }
 

@@ -5,12 +5,14 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
+import { guarded } from '../lib/background.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import { writeFileAtomic } from '../lib/files.ts'
 import { readIdentityFile } from '../lib/identity-file.ts'
 import { identify, isAlive, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 
 /** Between two looks. The exit of a child is told by the kernel at once; of one that an earlier agent started it is not. */
 const POLL_CHILD_MS = 100
@@ -81,14 +83,14 @@ export class Companion {
 
   #spawn(why: string): void {
     const log = openSync(this.#options.logFile, 'a', 0o600)
-    const { script, args, nodeArgs, identityFile, clock } = this.#options
+    const { name, script, args, nodeArgs, identityFile, clock } = this.#options
     const child: ChildProcess = spawn(process.execPath, [...nodeArgs, script, ...args], {
       detached: true,
       stdio: ['ignore', log, log],
     })
     closeSync(log)
     child.on('error', () => undefined) // no pid then: the next look tries again
-    child.on('exit', () => this.#look())
+    child.on('exit', () => guarded(`the look at the ${name}`, () => this.#look()))
     child.unref()
     this.#isChild = true
     this.#startedAt = clock.mono()
@@ -100,10 +102,9 @@ export class Companion {
 
   #watch(): void {
     if (this.#closed) return
-    this.#cancel = this.#options.clock.after(this.#isChild ? POLL_CHILD_MS : POLL_ADOPTED_MS, () => {
-      this.#look()
-      this.#watch()
-    })
+    const { clock, name } = this.#options
+    const everyMs = () => (this.#isChild ? POLL_CHILD_MS : POLL_ADOPTED_MS)
+    this.#cancel = superviseLoop({ clock, what: `the look at the ${name}`, everyMs, work: () => this.#look() }).stop
   }
 
   /** Is it there and not stopped by a signal? A stopped one answers nobody: it is killed, and another one started. */

@@ -10,7 +10,7 @@ import type { NodeSpec, ServiceName, ServiceSpec } from '../core/model.ts'
 import type { DoorNeeds } from '../drivers/balancer-login.ts'
 import { doorNeedsOf } from '../drivers/index.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
-import { every } from '../lib/every.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import { endsAt, fits, type Pair } from './certificate-pair.ts'
 import type { Entry } from './journal.ts'
 import { ownCertificate } from './own-certificate.ts'
@@ -50,7 +50,12 @@ export class EndpointSecrets {
   /** Resolves when the door was told for the first time. Never rejects. */
   async start(): Promise<void> {
     if (this.#needs.length === 0) return
-    this.#cancel = every(this.#parts.clock, LOOK_EVERY_MS, () => void this.look())
+    this.#cancel = superviseLoop({
+      clock: this.#parts.clock,
+      what: 'the look at the certificates',
+      everyMs: LOOK_EVERY_MS,
+      work: () => this.look(),
+    }).stop
     await this.look()
   }
 

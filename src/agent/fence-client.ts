@@ -14,11 +14,13 @@ import { createConnection, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { UnderstudyError } from '../errors.ts'
+import { guarded } from '../lib/background.ts'
 import { type Cancel, systemClock } from '../lib/clock.ts'
-import { LineReader, toLine } from '../lib/json-lines.ts'
+import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import type { Stop } from '../lib/stop.ts'
-import type { Armed, Fenced, FenceReply } from './fence-protocol.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
+import { type Armed, type Fenced, type FenceReply, parseReply } from './fence-protocol.ts'
 
 /** An acknowledgement takes well under a millisecond; this allows for a busy machine and stays far below a lease. */
 const ACKNOWLEDGED_WITHIN_MS = 250
@@ -100,7 +102,14 @@ class FenceConnection implements Fence {
     requireShortPath(path)
     this.#path = path
     this.#connect()
-    this.#pingOn()
+    const ping = () => this.#say({ id: 0, ping: true })
+    this.#timer = superviseLoop({
+      clock,
+      what: 'asking the fence',
+      everyMs: PING_EVERY_MS,
+      firstMs: 0,
+      work: ping,
+    }).stop
   }
 
   async arm(service: string, identity: ProcessIdentity, killAtMono: number): Promise<void> {
@@ -190,11 +199,12 @@ class FenceConnection implements Fence {
       this.#say({ id: 0, ping: true }) // so that `alive` is known at once
     })
     socket.on('data', (chunk) => {
-      try {
-        for (const value of reader.feed(chunk)) this.#hear(value as FenceReply)
-      } catch {
-        socket.destroy() // not a fence, or one that broke off in the middle of a line
+      const hear = (value: unknown) => {
+        const reply = parseReply(value)
+        if (reply) this.#hear(reply) // what is of another kind is a newer fence's
       }
+      // What breaks the framing is not a fence, or one that broke off in the middle of a line.
+      if (!handleLines(reader, chunk, 'a reply of the fence', hear)) socket.destroy()
     })
     socket.on('error', () => {}) // 'close' follows
     socket.on('close', () => {
@@ -205,18 +215,13 @@ class FenceConnection implements Fence {
   #hear(reply: FenceReply): void {
     if ('fenced' in reply) {
       this.#armed.delete(keyOf(reply.fenced))
-      for (const listener of [...this.#listeners]) listener(reply.fenced)
+      for (const listener of [...this.#listeners]) guarded('the news of a kill', () => listener(reply.fenced))
       return
     }
     this.#answeredAtMono = clock.mono()
     const waiting = this.#waiting.get(reply.id)
     if (reply.ok) waiting?.resolve(reply)
     else waiting?.reject(new UnderstudyError('UND_REFUSED', `the fence refused: ${reply.error}`))
-  }
-
-  #pingOn(): void {
-    this.#say({ id: 0, ping: true })
-    this.#timer = clock.after(PING_EVERY_MS, () => this.#pingOn())
   }
 }
 

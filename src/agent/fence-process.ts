@@ -28,10 +28,11 @@ import { createConnection, createServer, type Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import { parseArgs } from 'node:util'
 import { ERRORS } from '../errors.ts'
+import { faultLine, guarded, onFault, reportFault, reportUnhandledRejections } from '../lib/background.ts'
 import { bootId } from '../lib/boot.ts'
 import { type Cancel, systemClock } from '../lib/clock.ts'
 import { readJson } from '../lib/files.ts'
-import { LineError, LineReader, toLine } from '../lib/json-lines.ts'
+import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
 import { PageFile } from '../lib/page-file.ts'
 import { identify, isAlive, type ProcessIdentity, processState, signal, signalGroup } from '../lib/proc.ts'
 import { FenceBook } from './fence-book.ts'
@@ -77,12 +78,8 @@ class Fence {
     const reader = new LineReader()
     this.#sockets.add(socket)
     socket.on('data', (chunk) => {
-      try {
-        for (const value of reader.feed(chunk)) socket.write(toLine(this.#answer(value)))
-      } catch (error) {
-        if (!(error instanceof LineError)) throw error
-        socket.destroy()
-      }
+      const answer = (value: unknown) => socket.write(toLine(this.#answer(value)))
+      if (!handleLines(reader, chunk, 'a request', answer)) socket.destroy()
     })
     socket.on('error', () => socket.destroy()) // an agent that died: what it armed stays armed
     socket.on('close', () => this.#sockets.delete(socket))
@@ -116,12 +113,15 @@ class Fence {
   #look(): void {
     this.#timer()
     const due = this.#book.takeDue(clock.mono())
-    const fenced = due.map(kill) // all of them first: a log on a stalled disk must not come between
-    for (const one of fenced) this.#tell(one)
-    if (due.length > 0) this.#save()
-    const inMs = this.#book.lookInMs(clock.mono())
-    if (inMs !== undefined) this.#timer = clock.after(inMs, () => this.#look())
-    else if (this.#leaving) process.exit()
+    try {
+      const fenced = due.map(kill) // all of them first: a log on a stalled disk must not come between
+      for (const one of fenced) this.#tell(one)
+      if (due.length > 0) this.#save()
+    } finally {
+      const inMs = this.#book.lookInMs(clock.mono())
+      if (inMs !== undefined) this.#timer = clock.after(inMs, () => guarded('a look', () => this.#look()))
+      else if (this.#leaving) process.exit()
+    }
   }
 
   #tell(fenced: Fenced): void {
@@ -228,6 +228,10 @@ async function main(): Promise<void> {
   }
   process.umask(0o077)
   process.stderr.on('error', () => {}) // a full disk under the log must not end the guard
+  // Whatever goes wrong here, the guard stands: what is armed must be killed in time.
+  onFault((what, error) => log({ event: 'fault', error: faultLine(what, error) }))
+  reportUnhandledRejections()
+  process.on('uncaughtException', (error) => reportFault('an event', error))
   hurry()
   const saved = readSaved(values.saved)
   // A predecessor that does not answer may wake up later and kill by deadlines that have long been extended.

@@ -1,5 +1,6 @@
 /** What an agent and its fence process say to each other: newline-delimited JSON over a Unix socket. */
 import type { ProcessIdentity } from '../lib/proc.ts'
+import { areNumbers, areTexts, fieldsOf, isListOf, orAbsent } from '../lib/shapes.ts'
 
 /** A process that is to be dead at `killAtMono` unless somebody says otherwise before. */
 export interface Armed extends ProcessIdentity {
@@ -35,6 +36,20 @@ export function parseRequest(value: unknown): FenceRequest | undefined {
   if (isArmed(value.arm)) return { id, arm: value.arm }
   if (isTarget(value.disarm)) return { id, disarm: value.disarm }
   return undefined
+}
+
+/** Undefined for what is not a reply, or one of a kind that a newer fence may give. */
+export function parseReply(value: unknown): FenceReply | undefined {
+  if (!isObject(value)) return undefined
+  const { fenced, id, ok, armed, error } = value
+  if (fenced !== undefined) {
+    const { atMono, outcome } = fieldsOf<Fenced>(fenced)
+    return isArmed(fenced) && areNumbers(atMono) && areTexts(outcome) ? { fenced: fenced as Fenced } : undefined
+  }
+  if (!Number.isSafeInteger(id)) return undefined
+  if (ok === false) return { id: id as number, ok, error: areTexts(error) ? String(error) : 'it did not say why' }
+  if (ok !== true || !orAbsent(armed, (list) => isListOf(list, isArmed))) return undefined
+  return { id: id as number, ok, ...(armed === undefined ? {} : { armed: armed as readonly Armed[] }) }
 }
 
 export function isArmed(value: unknown): value is Armed {

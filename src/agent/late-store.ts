@@ -3,6 +3,7 @@
  * store is damaged, read-only or full; so opening is tried again and again beside it, and until then every call is
  * refused with the reason.
  */
+import { inBackground } from '../lib/background.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Condition, LeaseId, Snapshot, Store, Write } from '../stores/store.ts'
@@ -23,7 +24,7 @@ export class LateStore implements Store {
   constructor(open: () => Promise<Store>, clock: Clock) {
     this.#open = open
     this.#clock = clock
-    void this.#try()
+    inBackground(this.#try(), 'opening the store')
   }
 
   async read(prefix: string): Promise<Snapshot> {
@@ -74,7 +75,7 @@ export class LateStore implements Store {
     } catch (error) {
       this.#why = error as Error
       for (const { watcher } of this.#waiting) watcher.away(this.#why)
-      this.#cancel = this.#clock.after(TRY_AGAIN_MS, () => void this.#try())
+      this.#cancel = this.#clock.after(TRY_AGAIN_MS, () => inBackground(this.#try(), 'opening the store'))
       return
     }
     for (const waiting of this.#waiting) waiting.stop = this.#store.watch(waiting.prefix, waiting.watcher)

@@ -12,10 +12,10 @@ import { sameStep } from '../core/step.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { recordOf, type View } from '../core/view.ts'
 import { isToldBy } from '../core/who-tells.ts'
-import { assertNever } from '../lib/assert.ts'
+import { guarded } from '../lib/background.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
-import { every } from '../lib/every.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import type { Snapshot } from '../stores/store.ts'
 import type { Message, World } from './agent-ports.ts'
 import { AgreedRecords } from './agreed-records.ts'
@@ -114,8 +114,9 @@ export class Agent {
       const sees = driver.onChange(() => this.wake())
       until(name, sees)
     }
-    const beats = every(clock, this.#options.cluster.timing.heartbeatMs, () => this.#beat())
-    until('heartbeat', beats)
+    const { heartbeatMs } = this.#options.cluster.timing
+    const beats = superviseLoop({ clock, what: 'the heartbeat', everyMs: heartbeatMs, work: () => this.#beat() })
+    until('heartbeat', beats.stop)
     const probes = startWriteProbe(clock, store, this.#agreed, () => this.wake())
     until('write probe', probes)
     this.journal.tell({
@@ -141,7 +142,7 @@ export class Agent {
     this.#turnDue = true
     queueMicrotask(() => {
       this.#turnDue = false
-      if (this.#running) this.#turn()
+      if (this.#running) guarded('a turn', () => this.#turn())
     })
   }
 
@@ -280,7 +281,7 @@ export class Agent {
         this.journal.recall(message.events, message.receipts)
         break
       default:
-        assertNever(message)
+        message satisfies never // the mesh lets no other kind through
     }
   }
 

@@ -11,10 +11,11 @@ import { type DoorSays, heardByDoors, wentAhead } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
+import { type FaultListener, faultLine, onFault, reportUnhandledRejections } from '../lib/background.ts'
 import { systemClock as clock, sleep } from '../lib/clock.ts'
 import { derivedSecret } from '../lib/derived-secret.ts'
 import { removeFile } from '../lib/files.ts'
-import { StopStack } from '../lib/stop.ts'
+import { type Stop, StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
 import { AgentSurface } from './agent-surface.ts'
 import { Door } from './balancer-link.ts'
@@ -47,6 +48,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const { cluster, run, token, node, nodeDir } = options
   const spec = nodeSpec(options)
   const stops = new StopStack()
+  stops.push('faults', logFaults())
   const ended = untilToldToEnd()
 
   const identityFile = claimNode(nodeDir)
@@ -54,7 +56,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   stops.push('store', () => store.close())
 
   const tell = (entry: Entry) => agent.journal.tell(entry)
-  const companions = new Companions(nodeDir, (why) => tell({ service: null, rule: 'agent', kind: 'told', why }))
+  const agentSays = (kind: Entry['kind']) => (why: string) => tell({ service: null, rule: 'agent', kind, why })
+  const companions = new Companions(nodeDir, agentSays('told'))
   const fence = connectFence(companions.fenceSocket)
   stops.push('fence', () => fence.close())
   const [view, wake] = [() => agent.view, () => agent.wake()]
@@ -63,16 +66,20 @@ export async function runAgent(options: AgentOptions): Promise<number> {
 
   // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
   const secretFor = (purpose: string) => derivedSecret(options.token, purpose)
-  const known = knownBy(() => agent, door)
-  const drivers = createDrivers(options, spec, secretFor, known)
+  const drivers = createDrivers(
+    options,
+    spec,
+    secretFor,
+    knownBy(() => agent, door),
+  )
   for (const [name, driver] of drivers) stops.push(name, () => driver.close())
 
-  const peers = cluster.nodes.filter(({ name }) => name !== node)
-  const mesh = new WebSocketMesh({ self: node, peers, port: cluster.apiPort, token })
+  const mesh = meshOf(options, agentSays('noticed'))
   const past = new EarlierRecords(nodeDir)
   const pids = () => companions.pids
   const world = { clock, store, mesh, drivers, fence, door, pids, remember: past.remember }
   const agent: Agent = new Agent({ cluster, self: node, run, world, onExit: () => ended.end(0) })
+  stops.push('told faults', onFault(faultsTo(agentSays('failed'))))
 
   const surface = new AgentSurface({ agent, store, cluster, run, pids, door })
   const api = await serveApi({ surface, host: spec.address, port: cluster.apiPort, token })
@@ -92,14 +99,31 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   stops.push('loop', () => agent.stop())
 
   const code = await ended.code
-  if (code === 0) {
-    door.end()
-    companions.end()
-    // Who leaves on purpose leaves no name behind; but until then whoever waits for the end must find it.
-    process.once('exit', () => removeFile(identityFile))
-  }
+  if (code === 0) endForGood(door, companions, identityFile)
   await stops.stop()
   return code
+}
+
+/** The last agent of a run leaves no name behind; but until it has ended, those who wait for that must find it. */
+function endForGood(door: Door, companions: Companions, identityFile: string): void {
+  door.end()
+  companions.end()
+  process.once('exit', () => removeFile(identityFile))
+}
+
+/** From now on with their stacks in agent.log, rejections that nothing handled among them: none of them ends the agent. */
+function logFaults(): Stop {
+  reportUnhandledRejections()
+  return onFault((what, error) => process.stderr.write(`${faultLine(what, error)}\n`))
+}
+
+function meshOf({ cluster, node, token }: AgentOptions, tell: (why: string) => void): WebSocketMesh {
+  const peers = cluster.nodes.filter(({ name }) => name !== node)
+  return new WebSocketMesh({ self: node, peers, port: cluster.apiPort, token, tell })
+}
+
+function faultsTo(say: (why: string) => void): FaultListener {
+  return (what, { message }) => say(`a fault in ${what}: ${message}; agent.log has more`)
 }
 
 function nodeSpec({ cluster, node }: AgentOptions): NodeSpec {

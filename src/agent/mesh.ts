@@ -12,8 +12,11 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { NodeName, NodeSpec } from '../core/model.ts'
+import { guarded } from '../lib/background.ts'
+import { isUndecoded, NotUnderstood } from '../lib/not-understood.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Mesh, Message } from './agent-ports.ts'
+import { decodeMessage } from './mesh-messages.ts'
 
 export const MESH_PATH = '/v1/mesh'
 
@@ -27,6 +30,8 @@ export interface MeshOptions {
   readonly peers: readonly NodeSpec[]
   readonly port: number
   readonly token: string
+  /** Told of messages that this version does not understand: a sentence, once for each kind. */
+  tell(why: string): void
 }
 
 export class WebSocketMesh implements Mesh {
@@ -36,10 +41,12 @@ export class WebSocketMesh implements Mesh {
   readonly #linkListeners = new Set<(peer: NodeName) => void>()
   readonly #acceptor = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false })
   readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #notUnderstood: NotUnderstood
   #closed = false
 
   constructor(options: MeshOptions) {
     this.#options = options
+    this.#notUnderstood = new NotUnderstood((why) => options.tell(why))
     for (const peer of options.peers) this.#dial(peer, REDIAL.firstMs)
   }
 
@@ -84,7 +91,7 @@ export class WebSocketMesh implements Mesh {
     link.on('open', () => {
       opened = true
       this.#links.set(peer.name, link)
-      for (const listener of this.#linkListeners) listener(peer.name)
+      for (const listener of this.#linkListeners) guarded(`the link to ${peer.name}`, () => listener(peer.name))
     })
     link.on('error', () => undefined) // always followed by `close`
     link.on('close', () => {
@@ -119,12 +126,8 @@ export class WebSocketMesh implements Mesh {
   }
 
   #heard(from: NodeName, text: string): void {
-    let message: Message
-    try {
-      message = JSON.parse(text) as Message
-    } catch {
-      return // not ours: only agents of the same cluster know the token, so this is a newer version's or a bug's
-    }
-    for (const listener of this.#listeners) listener(from, message)
+    const message = decodeMessage(text)
+    if (isUndecoded(message)) return this.#notUnderstood.note(from, message)
+    for (const listener of this.#listeners) guarded(`a message of ${from}`, () => listener(from, message))
   }
 }

@@ -3,6 +3,7 @@
  * there and of its type, what it does not know is kept.
  */
 import type { EventRecord, Receipt } from '../api/api-types.ts'
+import { areNumbers, areTexts, fieldsOf } from '../lib/shapes.ts'
 
 export function isEventRecord(value: unknown): value is EventRecord {
   const { id, at, node, service, rule, kind, why } = fieldsOf<EventRecord>(value)
@@ -21,16 +22,3 @@ export function isReceipt(value: unknown): value is Receipt {
 }
 
 type Mark = Receipt['marks'][number]
-
-/** Whatever it is, as something whose fields can be looked at. */
-export function fieldsOf<T>(value: unknown): Partial<Record<keyof T, unknown>> {
-  return typeof value === 'object' && value !== null ? value : {}
-}
-
-export function areTexts(...values: readonly unknown[]): boolean {
-  return values.every((value) => typeof value === 'string')
-}
-
-export function areNumbers(...values: readonly unknown[]): boolean {
-  return values.every((value) => typeof value === 'number' && Number.isFinite(value))
-}

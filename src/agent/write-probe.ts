@@ -3,8 +3,8 @@
  * write would ever show that it works again. Then, and only then, a small one is tried once a second.
  */
 import type { Clock } from '../lib/clock.ts'
-import { every } from '../lib/every.ts'
 import type { Stop } from '../lib/stop.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import type { Store } from '../stores/store.ts'
 import type { AgreedRecords } from './agreed-records.ts'
 
@@ -21,5 +21,5 @@ export function startWriteProbe(clock: Clock, store: Store, agreed: AgreedRecord
       agreed.wroteBadly(error as Error)
     }
   }
-  return every(clock, EVERY_MS, () => void probe())
+  return superviseLoop({ clock, what: 'the trial write', everyMs: EVERY_MS, work: probe }).stop
 }

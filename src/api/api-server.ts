@@ -11,6 +11,7 @@ import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { UnderstudyError } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import { Feeds } from './event-feed.ts'
 import { type RefusalStatus, refusalOf, statusOf } from './refusals.ts'
 import { readBody } from './request-bodies.ts'
@@ -161,11 +162,12 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
 
 /** Connections end as they fall idle; what is still busy after half a second is cut. */
 function closeServer(server: Server): Promise<void> {
-  const sweep = setInterval(() => server.closeIdleConnections(), 20)
+  const work = () => server.closeIdleConnections()
+  const sweep = superviseLoop({ clock: systemClock, what: 'closing the API', everyMs: 20, work })
   const cut = setTimeout(() => server.closeAllConnections(), 500)
   return new Promise((resolve) => {
     server.close(() => {
-      clearInterval(sweep)
+      sweep.stop()
       clearTimeout(cut)
       resolve()
     })

@@ -6,6 +6,7 @@
  * A reader that does not read is sent away instead of being buffered for: it comes back with its place.
  */
 import type { Cancel, Clock } from '../lib/clock.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import type { EventRecord } from './api-types.ts'
 import { Cursor } from './cursor.ts'
 import type { Surface } from './surface.ts'
@@ -76,17 +77,14 @@ export class Feeds {
     const tell = (event: EventRecord) => {
       if (cursor.pass(event)) send(message(event, cursor))
     }
-    const beat = () => {
-      send(': alive\n\n')
-      heartbeat = this.#clock.after(HEARTBEAT_MS, beat)
-    }
 
     this.#ends.add(end)
     const stopListening = this.#surface.onEvent(tell)
     const kept = this.#surface.events()
     if (request.resumeFrom !== undefined) for (const event of kept) tell(event)
     else this.#greet(kept, request.last, cursor, send, tell)
-    heartbeat = this.#clock.after(HEARTBEAT_MS, beat)
+    const beat = () => send(': alive\n\n')
+    heartbeat = superviseLoop({ clock: this.#clock, what: 'a feed of events', everyMs: HEARTBEAT_MS, work: beat }).stop
     return end
   }
 

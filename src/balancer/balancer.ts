@@ -9,6 +9,7 @@ import type { Route, RouteCounters, RoutingTable } from '../core/routing.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
 import { sameItems } from '../lib/same.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import type { SecretOf } from './balancer-secrets.ts'
 import { HoldSpace } from './hold.ts'
 import { httpServer } from './http/http-listener.ts'
@@ -55,6 +56,7 @@ export class Balancer {
   #terms: Readonly<Record<string, number>> = {}
   #cancelTick: Cancel
   #draining = false
+  #nextTickMs = TICK_MS
   #ahead: readonly string[] = []
 
   constructor(clock: Clock, random: Random, events: DoorEvents, secretOf: SecretOf = () => null) {
@@ -72,7 +74,8 @@ export class Balancer {
       onFull: (service, target) => events.onFull(service, target.spec.id, target.toldFull, target.fullOf),
       onSessions: (tally) => events.onSessions(tally),
     }
-    this.#cancelTick = clock.after(TICK_MS, () => this.#tick())
+    const everyMs = () => this.#nextTickMs
+    this.#cancelTick = superviseLoop({ clock, what: 'the tick', everyMs, work: () => this.#tick() }).stop
   }
 
   get version(): number {
@@ -167,6 +170,7 @@ export class Balancer {
   #tick(): void {
     const now = this.#clock.mono()
     const nextInMs = this.#quiet() ? QUIET_TICK_MS : TICK_MS
+    this.#nextTickMs = nextInMs
     this.#house.loop.tick(now, nextInMs)
     for (const { entrance, listener } of this.#open.values()) {
       entrance.tick(now)
@@ -179,7 +183,6 @@ export class Balancer {
       open.listener.front.wind()
       if (open.listener.front.open === 0) this.#shut(open)
     }
-    this.#cancelTick = this.#clock.after(nextInMs, () => this.#tick())
   }
 
   #tellAhead(): void {

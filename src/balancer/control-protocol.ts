@@ -9,7 +9,9 @@ import { connect, type Socket } from 'node:net'
 import type { ServiceName } from '../core/model.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
 import type { RouteCounters, RoutingTable } from '../core/routing.ts'
-import { LineReader, toLine } from '../lib/json-lines.ts'
+import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
+import { isUndecoded, NotUnderstood } from '../lib/not-understood.ts'
+import { decodeFromBalancer } from './balancer-messages.ts'
 import type { Verdict } from './verdict.ts'
 
 /** What the door of a PostgreSQL service needs for its own login and for TLS. Kept in memory, never on the disk. */
@@ -82,6 +84,8 @@ export interface BalancerListener {
   onMessage(message: FromBalancer): void
   /** The connection is gone or could not be made; called once per loss, and tried again by itself. */
   onGone(): void
+  /** A sentence about a message that this version does not understand; once for each kind. */
+  onNotUnderstood?(why: string): void
 }
 
 const RECONNECT_MS = 100
@@ -97,6 +101,12 @@ export function connectBalancer(socketPath: string, listener: BalancerListener):
   const send = (message: ToBalancer): void => {
     if (socket?.readyState === 'open') socket.write(toLine(message))
   }
+  const notUnderstood = new NotUnderstood((why) => listener.onNotUnderstood?.(why))
+  const hear = (value: unknown): void => {
+    const message = decodeFromBalancer(value)
+    if (isUndecoded(message)) notUnderstood.note('the balancer', message)
+    else listener.onMessage(message)
+  }
   const dial = (): void => {
     const reader = new LineReader()
     const dialled = connect(socketPath)
@@ -107,11 +117,8 @@ export function connectBalancer(socketPath: string, listener: BalancerListener):
       if (latest) send({ type: 'table', table: latest })
     })
     dialled.on('data', (chunk) => {
-      try {
-        for (const message of reader.feed(chunk)) listener.onMessage(message as FromBalancer)
-      } catch (error) {
-        dialled.destroy(error instanceof Error ? error : undefined) // not our balancer's language: start afresh
-      }
+      // What breaks the framing is not our balancer's language: start afresh.
+      if (!handleLines(reader, chunk, 'a message of the balancer', hear)) dialled.destroy()
     })
     dialled.on('error', () => {}) // absent or refused: 'close' follows, and that is all that matters
     dialled.on('close', () => {

@@ -5,7 +5,9 @@
  */
 import { rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { LineReader, toLine } from '../lib/json-lines.ts'
+import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
+import { malformed, NotUnderstood, unknownKind } from '../lib/not-understood.ts'
+import { fieldsOf } from '../lib/shapes.ts'
 import type { FromBalancer } from './control-protocol.ts'
 
 export interface Orders {
@@ -16,6 +18,8 @@ export interface Orders {
   onDrainAndExit(): void
   /** Somebody connected: tell it what there is. */
   onConnected(): void
+  /** A sentence about an order that this version does not know; once for each kind. */
+  onNotUnderstood?(why: string): void
 }
 
 /** An agent that does not read for so long is stuck; its messages must not fill our memory. */
@@ -25,10 +29,12 @@ export class ControlServer {
   readonly #server: Server
   readonly #agents = new Set<Socket>()
   readonly #orders: Orders
+  readonly #notUnderstood: NotUnderstood
 
   constructor(server: Server, orders: Orders) {
     this.#server = server
     this.#orders = orders
+    this.#notUnderstood = new NotUnderstood((why) => orders.onNotUnderstood?.(why))
     server.on('connection', (socket) => this.#welcome(socket))
   }
 
@@ -63,20 +69,18 @@ export class ControlServer {
     socket.on('error', () => {}) // an agent that died: 'close' follows
     socket.on('close', () => this.#agents.delete(socket))
     socket.on('data', (chunk) => {
-      try {
-        for (const message of reader.feed(chunk)) this.#obey(message)
-      } catch {
-        socket.destroy() // it does not speak our language; a proper agent connects again
-      }
+      // What breaks the framing does not speak our language; a proper agent connects again.
+      if (!handleLines(reader, chunk, 'an order of the agent', (message) => this.#obey(message))) socket.destroy()
     })
     this.#orders.onConnected()
   }
 
   #obey(message: unknown): void {
-    if (typeof message !== 'object' || message === null || !('type' in message)) return
-    if (message.type === 'table' && 'table' in message) this.#orders.onTable(message.table)
-    if (message.type === 'secrets' && 'secrets' in message) this.#orders.onSecrets(message.secrets)
-    if (message.type === 'drain-and-exit') this.#orders.onDrainAndExit()
+    const { type, table, secrets } = fieldsOf<{ type: string; table: unknown; secrets: unknown }>(message)
+    if (type === 'table') this.#orders.onTable(table)
+    else if (type === 'secrets') this.#orders.onSecrets(secrets)
+    else if (type === 'drain-and-exit') this.#orders.onDrainAndExit()
+    else this.#notUnderstood.note('the agent', typeof type === 'string' ? unknownKind(type) : malformed(type))
   }
 }
 

@@ -59,7 +59,11 @@ export class Listener {
   #listen(): void {
     if (this.#closed) return
     // A long queue: while this process is busy or just starting, the kernel keeps clients instead of refusing them.
-    this.front.server.listen({ host: this.#host, port: this.#port, backlog: 1_024 })
+    try {
+      this.front.server.listen({ host: this.#host, port: this.#port, backlog: 1_024 })
+    } catch (error) {
+      this.#failed(error as NodeJS.ErrnoException) // refused before the kernel was asked: tried again all the same
+    }
   }
 
   #failed(error: NodeJS.ErrnoException): void {

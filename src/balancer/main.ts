@@ -8,7 +8,9 @@
  */
 import { parseArgs } from 'node:util'
 import { AssertionError } from '../lib/assert.ts'
+import { faultLine, inBackground, onFault } from '../lib/background.ts'
 import { systemClock } from '../lib/clock.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import { Balancer, type DoorEvents } from './balancer.ts'
 import { Secrets } from './balancer-secrets.ts'
 import type { FromBalancer } from './control-protocol.ts'
@@ -61,15 +63,15 @@ async function main(): Promise<void> {
     control?.close()
     process.exit(0)
   }
-  process.on('SIGTERM', leave)
-  process.on('SIGINT', leave)
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => inBackground(leave(), 'leaving'))
   control = await ControlServer.open(socketPath, {
     onTable: accept,
     onSecrets(value) {
       const complaint = secrets.take(value)
       if (complaint !== undefined) log(`secrets were refused: ${complaint}`)
     },
-    onDrainAndExit: leave,
+    onDrainAndExit: () => inBackground(leave(), 'leaving'),
+    onNotUnderstood: log,
     onConnected() {
       hello()
       door.retell()
@@ -107,12 +109,13 @@ function eventsTo(tell: (message: FromBalancer) => void): DoorEvents {
 
 function tellCounters(door: Balancer, tell: (message: FromBalancer) => void): void {
   let last = ''
-  setInterval(() => {
+  const work = () => {
     const routes = door.report()
     const now = JSON.stringify(routes)
     if (now !== last) tell({ type: 'counters', routes })
     last = now
-  }, COUNTERS_EVERY_MS)
+  }
+  superviseLoop({ clock: systemClock, what: 'telling the counters', everyMs: COUNTERS_EVERY_MS, work })
 }
 
 function text(error: unknown): string {
@@ -120,13 +123,14 @@ function text(error: unknown): string {
 }
 
 /** One request's trouble must not be everybody's; a broken invariant must, because nothing can be trusted after it. */
-function survive(error: unknown): void {
-  log(`unhandled: ${text(error)}`)
+function survive(what: string, error: unknown): void {
+  log(error instanceof Error ? faultLine(what, error) : `a fault in ${what}: ${String(error)}`)
   if (error instanceof AssertionError) process.exit(70)
 }
 
-process.on('uncaughtException', survive)
-process.on('unhandledRejection', survive)
+onFault(survive)
+process.on('uncaughtException', (error) => survive('an event', error))
+process.on('unhandledRejection', (error) => survive('a promise that nothing waited for', error))
 main().catch((error: unknown) => {
   log(text(error))
   process.exit(1)

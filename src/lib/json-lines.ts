@@ -3,6 +3,7 @@
  * of a character, so bytes are kept until their line is whole. A line has a largest size, so that a peer that never
  * sends a newline cannot fill our memory; a peer that breaks the framing is not worth listening to any longer.
  */
+import { guarded } from './background.ts'
 
 /** The longest line accepted, newline not counted: far more than any message of ours, far less than would hurt. */
 export const MAX_LINE_BYTES = 4 * 1024 * 1024
@@ -56,6 +57,27 @@ export class LineReader {
     this.#keptBytes = 0
     return line
   }
+}
+
+/**
+ * Reads what has arrived and hands each value to `handle`. What goes wrong in a handler is its own fault and not the peer's: it
+ * is reported as one of `what`, and the next value is handled. False when the peer broke the framing: nothing more can be read.
+ */
+export function handleLines(
+  reader: LineReader,
+  chunk: Uint8Array,
+  what: string,
+  handle: (value: unknown) => void,
+): boolean {
+  let values: unknown[]
+  try {
+    values = reader.feed(chunk)
+  } catch (error) {
+    if (error instanceof LineError) return false
+    throw error
+  }
+  for (const value of values) guarded(what, () => handle(value))
+  return true
 }
 
 function parse(line: string): unknown {

@@ -6,6 +6,8 @@
  */
 import { Agent, request } from 'node:http'
 import { performance } from 'node:perf_hooks'
+import { systemClock } from './clock.ts'
+import { superviseLoop } from './supervised-loop.ts'
 
 export interface LoadPlan {
   /** Requests go to these in turn: `http://host:port/path`. */
@@ -61,14 +63,15 @@ export function startLoad(plan: LoadPlan): Load {
     })
   }
   // One timer for all: each tick sends everything that has become due, also after a pause of our own.
-  const timer = setInterval(() => {
+  const work = () => {
     for (const due = Math.floor((performance.now() - began) / gapMs); sent <= due; sent++) fire(sent)
-  }, 1)
+  }
+  const loop = superviseLoop({ clock: systemClock, what: 'sending', everyMs: 1, work })
   return {
     beganMs: began,
     shots,
     async stop() {
-      clearInterval(timer)
+      loop.stop()
       if (open > 0) await new Promise<void>((resolve) => (ended = resolve))
       agent.destroy()
       return shots

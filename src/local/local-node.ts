@@ -15,6 +15,7 @@ import type { Cancel, Clock } from '../lib/clock.ts'
 import { readIdentityFile } from '../lib/identity-file.ts'
 import { identify, isAlive, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import { killProcesses, type NodeProcess, noteAgent } from './node-processes.ts'
 
 /** `down`: nobody wants an agent here. `waiting`: it died and is started again soon. `ended`: it was told to end, and did. */
@@ -115,16 +116,21 @@ export class LocalNode {
    */
   #watch(agent: ProcessIdentity, onGone: () => void): void {
     const stopped = new StoppedSpell()
+    let cancel: Cancel = () => {}
     const look = () => {
       const state = livingState(agent)
-      if (!state) return onGone()
+      if (!state) {
+        cancel()
+        return onGone()
+      }
       if (stopped.sighting(isStopped(state), this.#options.clock.mono())) {
         this.#tell('agent-frozen', 'its agent was stopped by a signal and is killed', agent.pid)
         signal(agent, 'SIGKILL')
       }
-      this.#cancel = this.#options.clock.after(LOOK_EVERY_MS, look)
     }
-    look()
+    const what = `the look at the agent of ${this.name}`
+    cancel = superviseLoop({ clock: this.#options.clock, what, everyMs: LOOK_EVERY_MS, firstMs: 0, work: look }).stop
+    this.#cancel = cancel
   }
 
   #spawn(): void {

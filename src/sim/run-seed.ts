@@ -2,7 +2,9 @@
  * One seed in, one verdict and one hash out. A safety phase in which things break; then everything is healed, and within
  * a bound every service must be as it should be and stay so: nothing flaps and no step repeats.
  */
+
 import type { ClusterSpec } from '../core/model.ts'
+import { onFault } from '../lib/background.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { DATABASE_SCHEDULE, databaseCluster } from './database/database-schedule.ts'
 import { drawSequence } from './database/sequences.ts'
@@ -89,10 +91,17 @@ export async function runSeed(options: RunOptions): Promise<Verdict> {
   world.clock.after(STARTED_AFTER_MS, () => {
     endWatch = watchManner(manner, world, (sentence) => world.broken(sentence))
   })
-  await world.clock.runUntil(STARTED_AFTER_MS + endOfFaults + 1, isBroken)
-  endWatch()
-  spare()
-  const settledAfterMs = isBroken() ? 0 : await settle(world)
+  // What an agent outlives is still a fault of it.
+  const deaf = onFault((what, error) => world.broken(`a fault in ${what}: ${error.message}`))
+  let settledAfterMs = 0
+  try {
+    await world.clock.runUntil(STARTED_AFTER_MS + endOfFaults + 1, isBroken)
+    endWatch()
+    spare()
+    if (!isBroken()) settledAfterMs = await settle(world)
+  } finally {
+    deaf()
+  }
   return verdictOf(options.seed, world, faults, settledAfterMs)
 }
 

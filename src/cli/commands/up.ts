@@ -6,6 +6,7 @@
  * `down` is taking over.
  */
 import type { ClusterSpec } from '../../core/model.ts'
+import { reportUnhandledRejections } from '../../lib/background.ts'
 import { LET_GO_SIGNAL } from '../../local/end-cluster.ts'
 import type { LocalEvent } from '../../local/local-node.ts'
 import { type LocalCluster, refuseStart, startLocal } from '../../local/start-cluster.ts'
@@ -83,6 +84,7 @@ async function stay(io: Io, { spec, file, stateDir }: Plan, options: UpOptions):
     onEvent: (event) => early.push(event),
   })
   sayThatItLooksAfter()
+  reportUnhandledRejections()
   const end = listenForEnd(cluster)
   if (!live && !options.json) for (const line of ['', ...footerLines(io, spec), '']) io.out(line)
   for (const event of early) view.local(event)

@@ -8,8 +8,10 @@
  * that it runs, and no more. 100 ms is about what an interpreter needs to find that a file is missing (Node: some 60 ms),
  * so a program that cannot start is mostly not called healthy first.
  */
+import { reportFault } from '../../lib/background.ts'
 import type { Cancel, Clock } from '../../lib/clock.ts'
 import type { Stop } from '../../lib/stop.ts'
+import { superviseLoop } from '../../lib/supervised-loop.ts'
 import { type HealthState, judge } from './health.ts'
 import type { Check } from './health-check.ts'
 
@@ -60,6 +62,7 @@ export function startCheckLoop(request: CheckLoopRequest): CheckLoop {
     else itRuns()
     return { stop, firstChecked: Promise.resolve() }
   }
+  let nextInMs = request.everyMs
   const turn = async () => {
     const begun = clock.mono()
     const result = await check()
@@ -68,7 +71,13 @@ export function startCheckLoop(request: CheckLoopRequest): CheckLoop {
     const eager = state.verdict === 'unknown' && clock.mono() < startedAtMono + request.startWithinMs
     const calm = state.verdict === 'healthy' && state.misses === 0
     const everyMs = eager ? Math.min(EAGER_EVERY_MS, request.everyMs) : request.everyMs * (calm ? CALM_TIMES : 1)
-    timer = clock.after(begun + everyMs - clock.mono(), () => void turn())
+    nextInMs = Math.max(0, begun + everyMs - clock.mono())
   }
-  return { stop, firstChecked: turn() }
+  const goOn = () => {
+    if (!over) timer = superviseLoop({ clock, what: 'a health check', everyMs: () => nextInMs, work: turn }).stop
+  }
+  const firstChecked = turn()
+    .catch((error: unknown) => reportFault('a health check', error))
+    .then(goOn)
+  return { stop, firstChecked }
 }

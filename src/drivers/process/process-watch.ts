@@ -12,6 +12,7 @@ import type { Cancel, Clock } from '../../lib/clock.ts'
 import { type ProcessIdentity, pidIsTaken, processState } from '../../lib/proc.ts'
 import type { Stop } from '../../lib/stop.ts'
 import { isStopped, StoppedSpell } from '../../lib/stopped-spell.ts'
+import { superviseLoop } from '../../lib/supervised-loop.ts'
 import type { Ending } from './ending.ts'
 
 const GLANCE_EVERY_MS = 20
@@ -51,7 +52,6 @@ export function watchProcess(request: WatchRequest): Stop {
   const turn = () => {
     const glanceIsEnough = !child && clock.mono() - lookedAtMono < LOOK_EVERY_MS && pidIsTaken(identity.pid)
     if (!glanceIsEnough) look()
-    if (!over) timer = clock.after(child ? LOOK_EVERY_MS : GLANCE_EVERY_MS, turn)
   }
   const stop = () => {
     over = true
@@ -61,6 +61,10 @@ export function watchProcess(request: WatchRequest): Stop {
 
   child?.once('exit', onExit)
   if (child && (child.exitCode !== null || child.signalCode !== null)) onExit(child.exitCode, child.signalCode)
-  else timer = clock.after(child ? LOOK_EVERY_MS : 0, turn)
+  else {
+    const everyMs = child ? LOOK_EVERY_MS : GLANCE_EVERY_MS
+    const what = `the look at process ${identity.pid}`
+    timer = superviseLoop({ clock, what, everyMs, firstMs: child ? LOOK_EVERY_MS : 0, work: turn }).stop
+  }
   return stop
 }

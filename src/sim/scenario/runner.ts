@@ -1,7 +1,9 @@
 /** Performs a scenario in a made-up world and writes down what happened, as text that is compared and read in review. */
+
 import type { AgentSurface } from '../../agent/agent-surface.ts'
 import type { Accepted, EventRecord } from '../../api/api-types.ts'
 import { AssertionError } from '../../lib/assert.ts'
+import { onFault } from '../../lib/background.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import { harmCopy, healCopy, isCopyFault } from '../database/replica-faults.ts'
 import type { MadeUpNode, MadeUpService } from '../made-up-cluster.ts'
@@ -52,7 +54,8 @@ class Runner {
     else if (command.do === 'service') this.#services.push(command.service)
     else {
       if (command.do !== 'status') this.#say(`> ${command.text}`)
-      await this.#act(command)
+      const deaf = onFault((what, error) => this.#failures.push(`a fault in ${what}: ${error.message}`))
+      await this.#act(command).finally(deaf)
     }
   }
 

@@ -5,6 +5,7 @@
  *
  * Looks are one after the other and each sees a later moment than the one before, so nobody is ever shown an older map.
  */
+import { guarded } from '../../lib/background.ts'
 import type { Cancel, Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
@@ -112,7 +113,7 @@ export class FileWatch {
     }
     this.#lookWithin(nextMs)
     // Last, and outside of the try: what a watcher throws is its own bug, not the store's trouble.
-    for (const watch of [...this.#watches]) tell(watch)
+    for (const watch of [...this.#watches]) guarded('a watcher of the store', () => tell(watch))
   }
 
   /** The stored revision that would be no news to anybody; undefined when there is something to tell in any case. */

@@ -23,6 +23,7 @@ import type { Clock } from '../../../lib/clock.ts'
 import { readText, removeFile } from '../../../lib/files.ts'
 import { childrenOf, identify, isAlive, type ProcessIdentity, processState, signal } from '../../../lib/proc.ts'
 import type { Stop } from '../../../lib/stop.ts'
+import { superviseLoop } from '../../../lib/supervised-loop.ts'
 import { until } from '../../../lib/until.ts'
 import type { Folder } from '../files/member-folder.ts'
 import { fixedArguments } from '../files/server-settings.ts'
@@ -82,10 +83,8 @@ export class Postmaster {
   }
 
   #look(): void {
-    this.#cancelLook = this.#clock.after(LOOK_EVERY_MS, () => {
-      this.check()
-      if (!this.#gone) this.#look()
-    })
+    const loop = { clock: this.#clock, what: 'the look for a postmaster', everyMs: LOOK_EVERY_MS }
+    this.#cancelLook = superviseLoop({ ...loop, work: () => this.check() }).stop
   }
 }
 

@@ -3,8 +3,8 @@
  * the end of its postmaster. Listeners are told of every change that matters to a decision.
  */
 import type { InstanceReport } from '../../../core/model.ts'
-import { type Cancel, sleep } from '../../../lib/clock.ts'
-import type { Stop } from '../../../lib/stop.ts'
+import type { Cancel } from '../../../lib/clock.ts'
+import { superviseLoop } from '../../../lib/supervised-loop.ts'
 import { rotateLog } from '../../process/instance-logs.ts'
 import type { Member } from '../member.ts'
 import { look, type ServerLook } from './observe-server.ts'
@@ -32,9 +32,8 @@ export interface WatchParts {
 
 export class Watch {
   readonly #parts: WatchParts
-  readonly #cancels = new Set<Cancel>()
+  readonly #cancels: Cancel[] = []
   readonly #ear: PrimaryLiveness
-  #closed = false
   #misses = 0
   #looking: Promise<void> | undefined
   sight: ServerLook | null = null
@@ -60,18 +59,16 @@ export class Watch {
 
   start(): void {
     const { member, probeEveryMs } = this.#parts
-    this.#every(member.parts.options.timing.watchEveryMs, () => this.lookNow())
-    this.#every(probeEveryMs, () => this.#probe())
-    this.#every(25, async () => this.#seeFrozen())
-    this.#every(LISTEN_EVERY_MS, () => this.#listen())
-    this.#every(HOUSEKEEPING_EVERY_MS, () => this.#keepLogSmall())
-    this.#every(HOUSEKEEPING_EVERY_MS, async () => this.#openTheWay())
+    this.#every(member.parts.options.timing.watchEveryMs, 'looking at', () => this.lookNow())
+    this.#every(probeEveryMs, 'probing', () => this.#probe())
+    this.#every(25, 'looking whether a signal stopped', () => this.#seeFrozen())
+    this.#every(LISTEN_EVERY_MS, 'listening to the primary of', () => this.#listen())
+    this.#every(HOUSEKEEPING_EVERY_MS, 'rotating the log of', () => this.#keepLogSmall())
+    this.#every(HOUSEKEEPING_EVERY_MS, 'checking the folders of', () => this.#openTheWay())
   }
 
   stop(): void {
-    this.#closed = true
-    for (const cancel of this.#cancels) cancel()
-    this.#cancels.clear()
+    for (const cancel of this.#cancels.splice(0)) cancel()
   }
 
   /** Said by whoever knows better than the next probe: a start, an end. */
@@ -164,18 +161,10 @@ export class Watch {
     else this.#parts.changed()
   }
 
-  #every(everyMs: number, work: () => Promise<void>): Stop {
-    const turn = async () => {
-      await work()
-      if (this.#closed) return
-      const cancel = this.#clock.after(everyMs, () => {
-        this.#cancels.delete(cancel)
-        void turn()
-      })
-      this.#cancels.add(cancel)
-    }
-    void sleep(this.#clock, 0).then(turn)
-    return () => {}
+  #every(everyMs: number, what: string, work: () => void | Promise<void>): void {
+    this.#cancels.push(
+      superviseLoop({ clock: this.#clock, what: `${what} a database`, everyMs, firstMs: 0, work }).stop,
+    )
   }
 }
 

@@ -1,0 +1,40 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { onFault } from '../../../lib/background.ts'
+import { VirtualClock } from '../../../lib/virtual-clock.ts'
+import type { Member } from '../member.ts'
+import { Watch } from './server-watch.ts'
+
+test('a data folder that vanishes under the watch is a fault that is told, and the watch goes on', async () => {
+  const clock = new VirtualClock()
+  const faults: string[] = []
+  onTestFinished(onFault((what, error) => faults.push(`${what}: ${error.message}`)))
+  let checks = 0
+  let frozen = 0
+  const folder = {
+    logPath: '/nonexistent/log',
+    openTheWay() {
+      checks += 1
+      throw new Error('ENOENT: no such file or directory, stat')
+    },
+  }
+  const options = { timing: { watchEveryMs: 200 }, limits: { logMb: 1, logFiles: 1 } }
+  const postmaster = {
+    get isFrozen() {
+      frozen += 1
+      return false
+    },
+  }
+  const parts = { clock, folder, options, tell() {} }
+  const member = { runs: true, entry: 'closed', record: { following: null }, postmaster, parts } as unknown as Member
+  const watch = new Watch({
+    ...{ member, probeEveryMs: 100, probeTimeoutMs: 100, loopLagMs: () => 0 },
+    onSight() {},
+    changed() {},
+  })
+  watch.start()
+  await clock.advance(50_000)
+  watch.stop()
+  expect(faults).toEqual(['checking the folders of a database: ENOENT: no such file or directory, stat'])
+  expect(checks).toBeGreaterThan(5)
+  expect(frozen).toBeGreaterThan(1_000)
+})
