@@ -11,7 +11,7 @@ import { connectBalancer } from './control-protocol.ts'
 import { ControlServer } from './control-server.ts'
 
 const place = { service: 'web', host: '127.0.0.1', port: 80 }
-const counts = { requests: 1, connections: 1, retried: 0, failed: 0, held: 0, open: 0 }
+const counts = { requests: 1, connections: 1, retried: 0, failed: 0, held: 0, open: 0, streams: 0, full: 0 }
 const GOOD: readonly Record<string, unknown>[] = [
   { type: 'hello', pid: 1, version: 2 },
   { type: 'listening', ...place },
@@ -19,6 +19,7 @@ const GOOD: readonly Record<string, unknown>[] = [
   { type: 'verdict', service: 'web', targetId: 'x', verdict: 'dead', why: 'refused' },
   { type: 'counters', routes: [{ service: 'web', purpose: 'serving', ...counts }] },
   { type: 'sessions', service: 'db', term: 2, held: 1, moved: 1, cut: { 'in-transaction': 1 } },
+  { type: 'full', service: 'web', targetId: 'x', isFull: true, of: '1 open requests' },
   { type: 'ahead', places: ['db@b'] },
   { type: 'table-refused', why: 'x' },
 ]
@@ -45,7 +46,7 @@ test('an agent hears its balancer on after a message that it does not know, and 
   let connections = 0
   const server = createServer((socket) => {
     connections += 1
-    const lines = [{ type: 'from-the-future' }, { type: 'hello' }, GOOD[0], GOOD[6]]
+    const lines = [{ type: 'from-the-future' }, { type: 'hello' }, GOOD[0], GOOD[7]]
     for (const line of lines) socket.write(toLine(line))
   })
   await new Promise<void>((resolve) => server.listen(path, resolve))

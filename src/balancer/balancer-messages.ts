@@ -5,7 +5,7 @@
 import type { SessionTally } from '../core/replicated/session-counts.ts'
 import type { RouteCounters } from '../core/routing.ts'
 import { malformed, type Undecoded, unknownKind } from '../lib/not-understood.ts'
-import { areNumbers, areTexts, fieldsOf, isListOf } from '../lib/shapes.ts'
+import { areFlags, areNumbers, areTexts, fieldsOf, isListOf } from '../lib/shapes.ts'
 import type { FromBalancer } from './control-protocol.ts'
 
 type Of<T extends FromBalancer['type']> = Extract<FromBalancer, { readonly type: T }>
@@ -31,6 +31,10 @@ const CHECKS: Readonly<Record<FromBalancer['type'], (value: unknown) => boolean>
     const { service, targetId, verdict, why } = fieldsOf<Of<'verdict'>>(value)
     return areTexts(service, targetId, verdict, why)
   },
+  full(value) {
+    const { service, targetId, isFull, of } = fieldsOf<Of<'full'>>(value)
+    return areTexts(service, targetId, of) && areFlags(isFull)
+  },
   counters: (value) => isListOf(fieldsOf<Of<'counters'>>(value).routes, isCounters),
   sessions(value) {
     const { service, term, held, moved, cut } = fieldsOf<SessionTally>(value)
@@ -47,6 +51,8 @@ function isPlace(value: unknown): boolean {
 }
 
 function isCounters(value: unknown): boolean {
-  const { service, purpose, requests, connections, retried, failed, held, open } = fieldsOf<RouteCounters>(value)
-  return areTexts(service, purpose) && areNumbers(requests, connections, retried, failed, held, open)
+  const { service, purpose, ...counts } = fieldsOf<RouteCounters>(value)
+  return areTexts(service, purpose) && COUNTS.every((name) => areNumbers(counts[name]))
 }
+
+const COUNTS = ['requests', 'connections', 'retried', 'failed', 'held', 'open', 'streams', 'full'] as const
