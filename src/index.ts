@@ -22,6 +22,7 @@ export type {
   CheckOption,
   CommandOptions,
   ExecCheckOption,
+  HttpEndpointOptions,
   HttpOptions,
   LimitOptions,
   LogOptions,
@@ -32,6 +33,7 @@ export type {
   RunOption,
   ServiceOptions,
   StopSignal,
+  TcpEndpointOptions,
 } from './config/service-options.ts'
 export type { Redundancy, Traits } from './core/model.ts'
 export { ERRORS, type ErrorCode, hasCode, UnderstudyError } from './errors.ts'

@@ -94,6 +94,8 @@ describe('comments on the public types', () => {
     PromoteOption: inner(service, 'promote'),
     LimitOptions: inner(service, 'limits'),
     LogOptions: inner(service, 'log'),
+    HttpEndpointOptions: inner(shapes.HttpOptions, 'endpoint'),
+    TcpEndpointOptions: inner(shapes.CommandOptions, 'endpoint'),
     ExecCheckOption: inner(service, 'check'),
     CheckOption: inner(shapes.CommandOptions, 'check'),
     PostgresDatabaseOption: inner(shapes.PostgresOptions, 'database'),

@@ -172,6 +172,17 @@ describe('what a config compiles to', () => {
     })
   })
 
+  test('the limits of an endpoint: only those that were given, in milliseconds', () => {
+    const endpoint = { maxRequests: 10, maxStreams: 20, headTimeout: '1s', bodyTimeout: '2s', answerTimeout: '5m' }
+    const web = http({ run: 'x', listen: 80, endpoint: { ...endpoint, streamTimeout: '2h' } })
+    const queue = command({ run: 'x', listen: 90, endpoint: { maxConnections: 5, idleTimeout: '1h' } })
+    const { spec } = compileCluster({ ...shop, services: { web, queue } }, context)
+    expect(spec.services.map(({ endpoints }) => endpoints[0]?.limits)).toEqual([
+      { requests: 10, streams: 20, headMs: 1_000, bodyMs: 2_000, answerMs: 300_000, idleMs: 7_200_000 },
+      { requests: 5, idleMs: 3_600_000 },
+    ])
+  })
+
   test('the path that an HTTP service is asked', () => {
     const asked = http({ run: 'x', listen: 80, healthy: '/healthz', check: { exec: ['./ok.sh'] } })
     const { spec } = compileCluster({ ...shop, services: { asked } }, context)
@@ -327,6 +338,7 @@ describe('complaints', () => {
       'services.x.promote',
     ],
     ['a check of nothing', service({ check: {} }), 'services.x.check'],
+    ['limits of an endpoint that is none', service({ endpoint: { idleTimeout: '1h' } }), 'services.x.endpoint'],
     ['a variable that is ours', service({ env: { UNDERSTUDY_TERM: '3' } }), 'services.x.env.UNDERSTUDY_TERM'],
     ['a variable that is a number', service({ env: { X: 3 } }), 'services.x.env.X'],
     ['half a second of processor time', service({ limits: { cpuTime: '1.5s' } }), 'services.x.limits.cpuTime'],

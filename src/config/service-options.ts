@@ -115,6 +115,11 @@ export interface HttpOptions<Needs extends string = string, Nodes extends string
    * @default none
    */
   readonly check?: ExecCheckOption
+  /**
+   * The limits that balancers keep for its requests.
+   * @default as below
+   */
+  readonly endpoint?: HttpEndpointOptions
 }
 
 /** Any other program. */
@@ -130,6 +135,59 @@ export interface CommandOptions<Needs extends string = string, Nodes extends str
    * @default an instance is healthy when it runs
    */
   readonly check?: CheckOption
+  /**
+   * The limits that balancers keep for its connections.
+   * @default as below
+   */
+  readonly endpoint?: TcpEndpointOptions
+}
+
+/** What balancers allow the requests of `http()`. */
+export interface HttpEndpointOptions {
+  /**
+   * How many requests one balancer has open at one instance; further ones wait for `hold`, then get 503.
+   * @default 4096
+   */
+  readonly maxRequests?: number
+  /**
+   * How many upgraded connections (WebSockets) and event streams one balancer has open at one instance.
+   * @default 16384
+   */
+  readonly maxStreams?: number
+  /**
+   * How long the head of a request may take to arrive.
+   * @default 10s
+   */
+  readonly headTimeout?: Duration
+  /**
+   * How long the body of a request may stand still, while an instance waits for more of it; then 408.
+   * @default 60s
+   */
+  readonly bodyTimeout?: Duration
+  /**
+   * How long an instance that has the whole request may take to begin its answer; then 504, its fate unknown.
+   * @default 60s
+   */
+  readonly answerTimeout?: Duration
+  /**
+   * How long an answer under way, or an upgraded connection, may be silent in both directions; then it is cut.
+   * @default 1h
+   */
+  readonly streamTimeout?: Duration
+}
+
+/** What balancers allow the connections of `command()`. */
+export interface TcpEndpointOptions {
+  /**
+   * How many connections one balancer has open at one instance; further ones wait for `hold`, then are reset.
+   * @default 16384
+   */
+  readonly maxConnections?: number
+  /**
+   * How long a connection may be silent in both directions; then it is cut.
+   * @default none
+   */
+  readonly idleTimeout?: Duration
 }
 
 export interface ExecCheckOption {

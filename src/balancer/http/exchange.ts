@@ -11,15 +11,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Cancel } from '../../lib/clock.ts'
-import { ExchangeDeadline, type Phase } from '../exchange-deadline.ts'
 import type { Held } from '../hold.ts'
 import type { LiveRoute } from '../live-route.ts'
 import { rankOf } from '../pick.ts'
 import { cutSocket } from '../socket-end.ts'
 import type { LiveTarget } from '../target.ts'
 import { Attempt, type AttemptEvents, type Outgoing } from './attempt.ts'
-import { asciiLower, endToEnd, framingOf, type RawHeaders, requestHead, safeTrailers, valuesOf } from './headers.ts'
-import { answer, headBytes, type Reason } from './own-answer.ts'
+import { ExchangeDeadline, type Phase } from './exchange-deadline.ts'
+import {
+  asciiLower,
+  endToEnd,
+  framingOf,
+  isEventStream,
+  pairsOf,
+  type RawHeaders,
+  requestHead,
+  safeTrailers,
+  valuesOf,
+} from './headers.ts'
+import { answer, headBytes, knownFate, type Reason } from './own-answer.ts'
 import { RequestBody } from './request-body.ts'
 import type { ResponseHead } from './response-parser.ts'
 import { afterFailure, type Failure, mayBeRepeated } from './retry.ts'
@@ -66,6 +76,7 @@ export class Exchange implements Held, AttemptEvents {
   #holdUntilMs: number | undefined
   #everSent = false
   #answerBegun = false
+  #isHeadFlushed = false
   #fresh = false
   #resets = 0
   #moves = 0
@@ -109,7 +120,7 @@ export class Exchange implements Held, AttemptEvents {
     this.#choose()
   }
 
-  /** The client is gone, or its connection must not be used any more: nobody waits for an answer. */
+  /** The client is gone, or its connection must not be used any more. */
   abandon(): void {
     if (!this.#cutTunnel) this.#finish()
   }
@@ -117,8 +128,8 @@ export class Exchange implements Held, AttemptEvents {
   /** The rest of its body cannot be understood: the client's parser stopped there. */
   spoil(detail: string): void {
     if (this.#over || this.#cutTunnel) return
-    if (this.#answerBegun) this.#cut()
-    else this.#fail(this.#everSent ? 'bad-body' : 'bad-request', detail)
+    if (this.#answerBegun) return this.#cut()
+    this.#fail(this.#everSent ? 'bad-body' : 'bad-request', detail)
   }
 
   /** Called every few tens of milliseconds. */
@@ -128,9 +139,16 @@ export class Exchange implements Held, AttemptEvents {
     if (body.passedBytes !== this.#seenBodyBytes) this.#deadline.moved()
     this.#seenBodyBytes = body.passedBytes
     const phase = this.#phase
+    if (phase === 'answer') this.#flushHead()
     if (this.#deadline.isOver(phase, nowMs)) this.#outOfTime(phase)
     else if (this.#slotUntilMs !== undefined && nowMs >= this.#slotUntilMs) this.#fail('no-answer')
     else if (this.#patienceUntilMs !== undefined && nowMs >= this.#patienceUntilMs) this.#outOfPatience()
+  }
+
+  #flushHead(): void {
+    if (this.#isHeadFlushed) return
+    this.#isHeadFlushed = true
+    this.#response.flushHeaders()
   }
 
   get #phase(): Phase {
@@ -185,8 +203,11 @@ export class Exchange implements Held, AttemptEvents {
     if (this.#entrance.closing || this.#asked.upgrade !== undefined || this.#isTooEarly(head.status)) {
       this.#response.shouldKeepAlive = false
     }
-    if (isEventStream(head)) this.#attempt?.becomesStream()
     this.#response.writeHead(head.status, head.message, this.#headersFor(head))
+    // Node keeps a head until the first byte of the body comes, which saves a packet; of a stream that may be hours later.
+    if (!isEventStream(head.rawHeaders)) return
+    this.#attempt?.becomesStream()
+    this.#flushHead()
   }
 
   onBody(chunk: Buffer): void {
@@ -196,7 +217,7 @@ export class Exchange implements Held, AttemptEvents {
 
   onEnd(rawTrailers: RawHeaders): void {
     const trailers = safeTrailers(rawTrailers)
-    if (trailers.length > 0) this.#response.addTrailers(pairs(trailers))
+    if (trailers.length > 0) this.#response.addTrailers(pairsOf(trailers))
     this.#finish()
     this.#response.end()
   }
@@ -372,20 +393,4 @@ export class Exchange implements Held, AttemptEvents {
     counters.open -= 1
     this.#whenOver()
   }
-}
-
-/** That nothing was done is said only of a request of which no instance saw anything, in no attempt. */
-function knownFate(reason: Reason, everSent: boolean): Reason {
-  const claimsNothing = reason === 'no-instance' || reason === 'too-many-held' || reason === 'instances-full'
-  return claimsNothing && everSent ? 'no-answer' : reason
-}
-
-function isEventStream(head: ResponseHead): boolean {
-  return valuesOf(head.rawHeaders, 'content-type').some((type) => asciiLower(type).startsWith('text/event-stream'))
-}
-
-function pairs(raw: RawHeaders): [string, string][] {
-  const list: [string, string][] = []
-  for (let at = 0; at + 1 < raw.length; at += 2) list.push([raw[at] ?? '', raw[at + 1] ?? ''])
-  return list
 }

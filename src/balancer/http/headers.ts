@@ -62,6 +62,18 @@ function namedByConnection(raw: RawHeaders): ReadonlySet<string> {
   return new Set(tokens.filter((token) => !NEVER_NAMED.has(token)))
 }
 
+/** As Node takes trailers: a list of pairs. */
+export function pairsOf(raw: RawHeaders): [string, string][] {
+  const list: [string, string][] = []
+  for (let at = 0; at + 1 < raw.length; at += 2) list.push([raw[at] ?? '', raw[at + 1] ?? ''])
+  return list
+}
+
+/** Is it an answer that goes on for as long as the client stays (server-sent events)? */
+export function isEventStream(raw: RawHeaders): boolean {
+  return valuesOf(raw, 'content-type').some((type) => asciiLower(type).startsWith('text/event-stream'))
+}
+
 /** How the body of a request is sent on. */
 export type BodyFraming = 'none' | 'length' | 'chunked'
 

@@ -39,6 +39,12 @@ export const OWN_ANSWERS = {
 
 export type Reason = keyof typeof OWN_ANSWERS
 
+/** That nothing was done is said only of a request of which no instance saw anything, in no attempt. */
+export function knownFate(reason: Reason, everSent: boolean): Reason {
+  const claimsNothing = reason === 'no-instance' || reason === 'too-many-held' || reason === 'instances-full'
+  return claimsNothing && everSent ? 'no-answer' : reason
+}
+
 /** The headers and body of such an answer. `detail` says what exactly. */
 function compose(reason: Reason, detail: string): { headers: string[]; body: string } {
   const { status, says, fate } = OWN_ANSWERS[reason]

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { processTraits } from '../../drivers/process/options.ts'
 import * as v from '../schema/vocabulary.ts'
 import type { CommandOptions } from '../service-options.ts'
+import { tcpEndpoint } from './endpoint-options.ts'
 import type { Kind } from './kind.ts'
 import { checkProcess, compileProcess, processEndpoints } from './process-options.ts'
 import { execCheck, processShape } from './process-shape.ts'
@@ -32,6 +33,7 @@ const schema = z
       turn: 'Always, if the program can hang without ending.',
       breaks: 'Without it a hung program looks healthy.',
     }),
+    endpoint: tcpEndpoint,
     ...processShape,
   })
   .register(v.words, {
@@ -45,6 +47,13 @@ export const commandKind: Kind<CommandOptions> = {
   traits: (options) => processTraits(options.redundancy ?? 'active-active'),
   check(path, options, findings) {
     checkProcess(path, options, findings)
+    if (options.endpoint !== undefined && options.listen === undefined) {
+      findings.complain(
+        `${path}.endpoint`,
+        'is for a service that clients connect to',
+        'listen: 9000 beside it, or leave it out',
+      )
+    }
     if (options.check !== undefined && Object.keys(options.check).length === 0) {
       findings.complain(
         `${path}.check`,

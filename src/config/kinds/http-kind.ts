@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { processTraits } from '../../drivers/process/options.ts'
 import * as v from '../schema/vocabulary.ts'
 import type { HttpOptions } from '../service-options.ts'
+import { httpEndpoint } from './endpoint-options.ts'
 import type { Kind } from './kind.ts'
 import { checkProcess, compileProcess, processEndpoints } from './process-options.ts'
 import { execCheck, processShape } from './process-shape.ts'
@@ -27,6 +28,7 @@ const schema = z
       turn: 'For what cannot be asked over HTTP.',
       breaks: 'It runs every `probeEvery`: an expensive one is a load of its own.',
     }),
+    endpoint: httpEndpoint,
     ...processShape,
   })
   .register(v.words, {

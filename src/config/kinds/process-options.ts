@@ -8,8 +8,17 @@ import { PROCESS_DEFAULTS, type ProcessLimits, type ProcessOptions } from '../..
 import { parseDuration } from '../../lib/duration.ts'
 import { parseSize } from '../../lib/size.ts'
 import { type Findings, under } from '../complaint.ts'
-import type { LimitOptions, ProcessServiceOptions, PromoteOption } from '../service-options.ts'
+import type {
+  HttpEndpointOptions,
+  LimitOptions,
+  ProcessServiceOptions,
+  PromoteOption,
+  TcpEndpointOptions,
+} from '../service-options.ts'
+import { compileEndpoint } from './endpoint-options.ts'
 import type { PlacedEndpoint } from './kind.ts'
+
+type EndpointOptions = HttpEndpointOptions & TcpEndpointOptions
 
 const DRIVER_SETS = /^(PORT|HOST|UNDERSTUDY_.*)$/
 
@@ -51,11 +60,13 @@ function checkStandby(path: string, options: Partial<ProcessServiceOptions>, fin
 /** One endpoint where `listen` says: for everybody, or for whoever leads. */
 export function processEndpoints(
   protocol: EndpointSpec['protocol'],
-  options: { readonly listen?: number; readonly redundancy?: Redundancy },
+  options: { readonly listen?: number; readonly redundancy?: Redundancy; readonly endpoint?: EndpointOptions },
 ): readonly PlacedEndpoint[] {
   if (options.listen === undefined) return []
   const purpose = options.redundancy === 'active-passive' ? 'primary' : 'serving'
-  return [{ option: 'listen', endpoint: { purpose, protocol, port: options.listen } }]
+  const limits = compileEndpoint(options.endpoint ?? {})
+  const some = Object.keys(limits).length > 0 ? { limits } : {}
+  return [{ option: 'listen', endpoint: { purpose, protocol, port: options.listen, ...some } }]
 }
 
 /** The driver's options: every default filled in. `folder` is where relative paths start. */

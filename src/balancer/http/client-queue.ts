@@ -12,8 +12,8 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Clock } from '../lib/clock.ts'
-import { LINGER, lingerClose } from './socket-end.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { LINGER, lingerClose } from '../socket-end.ts'
 
 /** Pipelined requests that wait for their turn on one connection. */
 export const PIPELINED_MAX = 100

@@ -3,7 +3,7 @@
  * awaited from the instance, while the answer is under way. Each time that something moves, the time begins anew. Pure: the
  * clock's readings come in.
  */
-import type { EndpointLimits } from '../core/endpoint-limits.ts'
+import type { EndpointLimits } from '../../core/endpoint-limits.ts'
 
 export type Phase =
   /** Held, or waiting to be tried again: those waits have bounds of their own. */

@@ -1,7 +1,7 @@
 /** What a client may do on one connection: many requests at once, bodies that are not wanted, bytes that are no request. */
 import type { ServerResponse } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, httpInstance, openDoor, rawClient, rawInstance, until } from '../../test/support/door.ts'
+import { closeAll, httpInstance, openDoor, rawClient, rawInstance, until } from '../../../test/support/door.ts'
 import { PIPELINED_MAX } from './client-queue.ts'
 
 afterEach(closeAll)
