@@ -3,6 +3,7 @@
  * node that compiles the same text. Nothing comes out as long as anything is wrong; then everything that is wrong is told
  * at once.
  */
+import { realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { ClusterSpec, NodeSpec, ServiceSpec } from '../core/model.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
@@ -12,6 +13,7 @@ import { checkNames } from './check/check-names.ts'
 import { checkPlacement, instancesOf } from './check/check-placement.ts'
 import { checkPorts } from './check/check-ports.ts'
 import { checkTiming } from './check/check-timing.ts'
+import { checkPlaces } from './check/places.ts'
 import { type Complaint, Findings, InvalidConfig } from './complaint.ts'
 import { type Draft, type DraftService, toDraft } from './draft.ts'
 import { assignAddresses, isLocalAddress } from './node-addresses.ts'
@@ -30,10 +32,15 @@ export interface CompileContext {
   readonly file?: string
   /** Whether an address belongs to this machine. Default: asks the operating system. */
   readonly isLocal?: (address: string) => boolean
+  /** A path with all links followed; undefined when nothing is there. Default: looks at the disk. */
+  readonly realPath?: (path: string) => string | undefined
 }
 
 /** Throws InvalidConfig (UND_CONFIG_INVALID), with every complaint, and nothing else, whatever `raw` is. */
-export function compileCluster(raw: unknown, { file, isLocal = isLocalAddress }: CompileContext = {}): Compiled {
+export function compileCluster(
+  raw: unknown,
+  { file, isLocal = isLocalAddress, realPath = asOnDisk }: CompileContext = {},
+): Compiled {
   const findings = new Findings()
   const draft = toDraft(toPlain(raw, findings), findings)
   checkNames(draft, findings)
@@ -41,10 +48,19 @@ export function compileCluster(raw: unknown, { file, isLocal = isLocalAddress }:
   checkPorts(draft, findings)
   checkTiming(draft, findings)
   checkAddresses(draft, isLocal, findings)
+  const folder = file === undefined ? process.cwd() : dirname(file)
+  checkPlaces(draft, { folder, isLocal, realPath }, findings)
   for (const { path, kind, options } of draft.services) kind.check(path, options, findings)
   if (findings.complaints.length > 0) throw new InvalidConfig(findings.complaints, { file })
-  const folder = file === undefined ? process.cwd() : dirname(file)
   return { spec: deepFreeze(compileDraft(draft, folder)), warnings: findings.warnings }
+}
+
+function asOnDisk(path: string): string | undefined {
+  try {
+    return realpathSync(path)
+  } catch {
+    return undefined // not there, or not for us to see: the agents complain of the latter
+  }
 }
 
 function compileDraft(draft: Draft, folder: string): ClusterSpec {

@@ -55,7 +55,7 @@ export interface PostgresOptions<Needs extends string = string, Nodes extends st
    */
   readonly bin?: string
   /**
-   * The data folder; a relative one starts at the config file's folder.
+   * The data folder; a relative one starts at the config file's folder. `{node}` in it stands for the node's name.
    * @default in the node's state folder
    */
   readonly data?: string

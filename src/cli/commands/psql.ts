@@ -3,14 +3,17 @@
  * failover: psql's own \\c comes in again by the same way.
  */
 import { spawn } from 'node:child_process'
+import type { Status } from '../../client/index.ts'
 import { UnderstudyError } from '../../errors.ts'
-import { type CommonOptions, openSession } from '../cluster-session.ts'
-import { mustBeDatabase, openDoor } from '../databases.ts'
+import { type CommonOptions, mustKnowNode, openSession, type Session } from '../cluster-session.ts'
+import { type Database, mustBeDatabase, openDoor, serviceIn } from '../databases.ts'
 import type { Io } from '../io.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
 
 interface PsqlOptions extends CommonOptions {
   readonly standby?: boolean
+  readonly superuser?: boolean
+  readonly node?: string
   readonly user?: string
   readonly database?: string
   readonly printUrl?: boolean
@@ -29,6 +32,8 @@ export const addPsql: AddCommand = (program, io, exit) => {
     .argument('<service>', 'its name')
     .argument('[args...]', 'after --: for psql itself')
     .option('--standby', 'at a standby: reads only, and they may be a little old')
+    .option('--superuser', 'as the superuser, over the socket of the server itself: on its own machine, past the doors')
+    .option('--node <name>', 'with --superuser: whose server (default: that of the primary)')
     .option('--user <name>', 'who to come in as (default: the owner that the config names)')
     .option('--database <name>', 'which database (default: the one that the config names)')
     .option('--print-url', 'print where it would go, and run nothing')
@@ -36,6 +41,14 @@ export const addPsql: AddCommand = (program, io, exit) => {
       const session = openSession(io, options)
       const database = mustBeDatabase(session, service)
       const { bootstrap, bin } = database.options
+      if (options.superuser) {
+        const place = await socketOf(session, database, options)
+        if (options.json) printJson(io, { ...place })
+        else if (options.printUrl) io.out(socketUrlOf(place))
+        else exit(await runPsql(io, await psqlIn(bin), place, null, args))
+        return
+      }
+      if (options.node !== undefined) throw new UnderstudyError('UND_BAD_REQUEST', '--node goes with --superuser')
       const door = openDoor(await session.client.status(), service, options.standby ? 'standby' : 'primary')
       const user = options.user ?? bootstrap.owner ?? 'postgres'
       const place = {
@@ -48,6 +61,45 @@ export const addPsql: AddCommand = (program, io, exit) => {
       else if (options.printUrl) io.out(urlOf(place))
       else exit(await runPsql(io, await psqlIn(bin), place, user === bootstrap.owner ? bootstrap.password : null, args))
     })
+}
+
+/**
+ * The server's own socket, which only its account and root can reach: nobody is asked for a password there. With --node nothing is
+ * asked of any agent, so it works as well when none answers.
+ */
+async function socketOf(session: Session, { name, options }: Database, wanted: PsqlOptions): Promise<Place> {
+  if (wanted.user !== undefined || wanted.standby)
+    throw new UnderstudyError(
+      'UND_BAD_REQUEST',
+      '--superuser goes with neither --user nor --standby; --node says which server',
+    )
+  if (wanted.node !== undefined) mustKnowNode(session, wanted.node)
+  const node = wanted.node ?? primaryIn(await session.client.status(), name)
+  const [{ Folder, dataFolderOn }, { RecordFile }, { accountFor }] = await Promise.all([
+    import('../../drivers/postgres/files/member-folder.ts'),
+    import('../../drivers/postgres/files/member-record.ts'),
+    import('../../drivers/postgres/server/account.ts'),
+  ])
+  const data = dataFolderOn(node, options.data)
+  const folder = new Folder(session.state.node(node), name, data, accountFor(options.user))
+  const { port } = new RecordFile(folder.recordPath).load()
+  if (port === null) throw new UnderstudyError('UND_REFUSED', `no server of ${name} has run on ${node} of this machine`)
+  return {
+    host: folder.sockets,
+    port,
+    user: 'postgres',
+    database: wanted.database ?? options.bootstrap.database ?? 'postgres',
+  }
+}
+
+function primaryIn(status: Status, name: string): string {
+  const primary = serviceIn(status, name).instances.find(({ role }) => role === 'primary')
+  if (primary) return primary.node
+  throw new UnderstudyError('UND_REFUSED', `${name} has no primary now: name a server with --node`)
+}
+
+function socketUrlOf({ host, port, user, database }: Place): string {
+  return `postgresql://${user}@/${encodeURIComponent(database)}?host=${encodeURIComponent(host)}&port=${port}`
 }
 
 function urlOf({ host, port, user, database }: Place): string {
@@ -95,4 +147,5 @@ function runPsql(
 }
 
 const EXAMPLE = `understudy psql db
+understudy psql db --superuser
 understudy psql db --standby -- -c 'select count(*) from orders'`

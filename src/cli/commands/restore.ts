@@ -48,8 +48,8 @@ export const addRestore: AddCommand = (program, io) => {
 }
 
 async function folderOf(state: StateFolder, node: string, { name, options }: Database) {
-  const { Folder } = await backupRoom()
-  return new Folder(state.node(node), name, options.data, null)
+  const { Folder, dataFolderOn } = await backupRoom()
+  return new Folder(state.node(node), name, dataFolderOn(node, options.data), null)
 }
 
 async function mustBeNew(state: StateFolder, spec: ClusterSpec, database: Database): Promise<void> {

@@ -21,6 +21,8 @@ export interface Kind<Options extends ServiceOptions = ServiceOptions> {
   endpoints(options: Partial<Options>): readonly PlacedEndpoint[]
   /** Ports that an instance itself always takes at its node's address, and which option says so. */
   ownPorts(options: Partial<Options>): readonly { readonly option: string; readonly port: number }[]
+  /** Folders that an instance takes for its own, as written (`{node}` and all), and which option says so. */
+  ownPlaces?(options: Partial<Options>): readonly { readonly option: string; readonly place: string }[]
   standby(options: Options): 'warm' | 'cold'
   /** What is right for this kind where neither the service nor the cluster says another: wins over the preset. */
   readonly timing?: Partial<ServiceTiming>

@@ -20,6 +20,59 @@ function complaints(options: object): string[] {
   }
 }
 
+describe('a data folder that two instances would take for their own', () => {
+  const refused = (options: object, realPath = (path: string): string | undefined => path, more: object = {}) => {
+    const db = postgres({ instances: 3, listen: 5432, ...options })
+    try {
+      compileCluster(defineCluster({ name: 'shop', nodes, services: { db, ...more } }), {
+        isLocal: () => true,
+        realPath,
+      })
+      return []
+    } catch (error) {
+      if (!(error instanceof InvalidConfig)) throw error
+      return error.complaints.map(({ path, problem }) => `${path} ${problem}`)
+    }
+  }
+
+  test('is refused: one folder for three nodes of one machine, adopted or not', () => {
+    const complaint = 'services.db.data is /srv/db on b, which is the folder of the instance of db on a as well'
+    expect(refused({ data: '/srv/db', adopt: true })).toEqual([complaint])
+    expect(refused({ data: '/srv/db' })).toEqual([complaint])
+    expect(refused({ data: '/srv/db/{node}', adopt: true })).toEqual([])
+  })
+
+  test('is not refused where one node alone may use it, or each node is a machine of its own', () => {
+    expect(refused({ data: '/srv/db', nodes: ['a'], instances: 1 })).toEqual([])
+    const far = { a: { address: '10.0.0.1' }, b: { address: '10.0.0.2' }, c: { address: '10.0.0.3' } }
+    const db = postgres({ instances: 3, listen: 5432, data: '/srv/db' })
+    const raw = defineCluster({ name: 'shop', nodes: far, services: { db } })
+    expect(() => compileCluster(raw, { isLocal: () => false, realPath: (path) => path })).not.toThrow()
+  })
+
+  test('is refused through links, also where the last part is not there yet', () => {
+    const linked = (path: string) => (path === '/srv/b' ? '/srv/a' : path === '/srv/c/db' ? undefined : path)
+    expect(refused({ data: '/srv/{node}' }, linked)).toEqual([
+      'services.db.data is /srv/a on b, which is the folder of the instance of db on a as well',
+    ])
+    const parents = (path: string) =>
+      /^\/srv\/[abc]$/.test(path) ? '/disk' : path.startsWith('/srv/') ? undefined : path
+    expect(refused({ data: '/srv/{node}/db' }, parents)).toEqual([
+      'services.db.data is /disk/db on b, which is the folder of the instance of db on a as well',
+    ])
+  })
+
+  test('is refused between two services, and one within the other', () => {
+    const of = (data: string) => ({ shelf: postgres({ instances: 3, listen: 5434, data }) })
+    expect(refused({ data: '/srv/{node}' }, undefined, of('/srv/{node}'))[0]).toContain(
+      'services.shelf.data is /srv/a on a',
+    )
+    expect(refused({ data: '/srv/{node}' }, undefined, of('/srv/{node}/shelf'))[0]).toContain('lies within /srv/a')
+    expect(refused({ data: '/srv/{node}/db' }, undefined, of('/srv/{node}'))[0]).toContain('holds /srv/a/db')
+    expect(refused({ data: '/srv/{node}/db' }, undefined, of('/srv/{node}/shelf'))).toEqual([])
+  })
+})
+
 describe('postgres()', () => {
   test('is a replicated service whose quorum is half of the instances', () => {
     const [db] = compiled({ listenStandby: 5433 }).spec.services
@@ -48,8 +101,12 @@ describe('postgres()', () => {
 
   test('hands its driver megabytes, absolute folders and the first database', () => {
     const database = { name: 'shop', owner: 'shop', password: 'first' }
-    const [db] = compiled({ limits: { heldLog: '1GiB' }, data: '/srv/pg', bin: 'npm', database }).spec.services
-    expect(db?.options).toMatchObject({ bin: 'npm', data: '/srv/pg', limits: { slotKeepMb: 1024, walKeepMb: 512 } })
+    const [db] = compiled({ limits: { heldLog: '1GiB' }, data: '/srv/pg/{node}', bin: 'npm', database }).spec.services
+    expect(db?.options).toMatchObject({
+      bin: 'npm',
+      data: '/srv/pg/{node}',
+      limits: { slotKeepMb: 1024, walKeepMb: 512 },
+    })
     expect(db?.options.bootstrap).toMatchObject({ database: 'shop', owner: 'shop', password: 'first' })
     expect(JSON.stringify(db)).not.toContain('replicationPassword')
   })

@@ -55,6 +55,7 @@ export const postgresKind: Kind<PostgresOptions> = {
         ]),
   ],
   ownPorts: ({ port }) => (port === undefined ? [] : [{ option: 'port', port }]),
+  ownPlaces: ({ data }) => (data === undefined ? [] : [{ option: 'data', place: data }]),
   standby: () => 'warm',
   replication: ({ instances, sync, degrade, adopt, maxLag }) => ({
     k: Math.min(sync ?? defaultK(instances), instances - 1),

@@ -132,10 +132,12 @@ export const postgresShape = {
     breaks: 'Nodes with different major versions cannot copy from each other, and say so.',
   }),
   data: v.option(v.folder, {
-    means: "The data folder; a relative one starts at the config file's folder.",
+    means:
+      "The data folder; a relative one starts at the config file's folder. `{node}` in it stands for the node's name.",
     default: "in the node's state folder",
-    turn: 'A disk of its own. Only where each node is a machine of its own: all nodes use the same path.',
-    breaks: 'A folder that holds something else is refused and left alone.',
+    turn: 'A disk of its own. With several nodes on one machine the path must hold `{node}`.',
+    breaks:
+      'A folder that holds something else is refused and left alone. Two instances with one folder are refused by `check` and `up`.',
   }),
   adopt: v.option(flag, {
     means: 'The first copy is the database in `data`, made and maybe run by somebody else: it is taken over.',

@@ -42,7 +42,8 @@ export const promote = forEachReplicated((view, service) => {
   if (instance.state === 'stopping' || instance.state === 'starting') return undefined
   if (instance.hung) return undefined // `standby-unwell` ends it, and then it is started
   if (instance.term === rule.term && instance.state === 'stopped') return restarted(view, service, rule, found)
-  if (rule.term === 1 && !instance.replica?.position)
+  // Once it served there is data somewhere. An empty database in its place would be followed, or block everything.
+  if (rule.term === 1 && phase === 'promoting' && !instance.replica?.position)
     return found(chosen, { kind: 'create', service: service.name, rule })
   // One that ended after its fence is fenced again, which starts it.
   if (pledged === rule.term && instance.replica?.fenced && instance.state === 'running')

@@ -208,7 +208,7 @@ class PostgresDriver implements ReplicaDriver {
     const ground = await this.#prepare()
     try {
       await work(ground, signal)
-      this.#course.note = ground.member.record.discarded ?? ''
+      this.#course.note = [ground.member.record.discarded, ...ground.member.repairs].filter(Boolean).join('; ')
     } catch (error) {
       if (!signal.aborted) this.#course.note = error instanceof Error ? error.message : String(error)
       throw asOperating(error)
@@ -261,7 +261,12 @@ class PostgresDriver implements ReplicaDriver {
   }
 
   #seen(member: Member, sight: ServerLook): void {
-    if (this.#watch?.health === 'healthy') this.#course.failures = 0
+    if (this.#watch?.health === 'healthy') {
+      this.#course.failures = 0
+      member.run.healthy = true
+      member.badRuns = 0
+      member.copiedAnew = false
+    }
     this.#confirmation.see(member, sight)
     if (!hasCaughtUp(member, sight)) return
     member.parts.record.change({ quarantinedUntil: null })
@@ -271,6 +276,9 @@ class PostgresDriver implements ReplicaDriver {
 
   #ended(member: Member, how: string): void {
     const asked = member.farewell !== undefined
+    const { answered, healthy, damaged } = member.run
+    const byItself = !asked && !how.startsWith('killed')
+    if (answered && !healthy && (byItself || damaged)) member.badRuns += 1
     member.durable = null
     this.#marker?.stop()
     this.#course.fenced = this.#course.fenced === null ? null : undefined

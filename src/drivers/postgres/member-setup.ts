@@ -3,7 +3,7 @@ import type { NodeSpec, ServiceSpec } from '../../core/model.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { choosePort, firstPort, requirePort } from '../instance-port.ts'
 import { restoreOrder } from './copy/restore-backup.ts'
-import { Folder } from './files/member-folder.ts'
+import { dataFolderOn, Folder } from './files/member-folder.ts'
 import { RecordFile } from './files/member-record.ts'
 import { Member } from './member.ts'
 import type { PostgresOptions } from './options.ts'
@@ -41,7 +41,7 @@ export async function prepareMember(
   tell: (note: string) => void,
 ): Promise<Member> {
   const account = accountFor(options.user)
-  const folder = new Folder(nodeDir, service.name, options.data, account)
+  const folder = new Folder(nodeDir, service.name, dataFolderOn(node.name, options.data), account)
   folder.prepare()
   const record = new RecordFile(folder.recordPath)
   record.load()

@@ -3,17 +3,19 @@
  * the files that the server reads into line with the record, and nothing about when that should be done.
  */
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, statSync } from 'node:fs'
 import type { NodeName } from '../../core/model.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { removeFile, writeFileAtomic } from '../../lib/files.ts'
+import { standsIn } from '../../lib/proc-folder.ts'
 import { until } from '../../lib/until.ts'
 import { keptEntries } from './copy/adopt-database.ts'
 import { type Entry, hbaText } from './files/hba.ts'
 import type { Folder } from './files/member-folder.ts'
 import { mayReceive, type RecordFile } from './files/member-record.ts'
+import { repair, repairByComplaints, repairSettings } from './files/repair-folder.ts'
 import {
   alteredSettings,
   conninfo,
@@ -24,9 +26,18 @@ import {
   takeBack,
 } from './files/server-settings.ts'
 import type { PostgresOptions } from './options.ts'
-import { type OwnSocket, Session } from './server/admin-session.ts'
+import { type OwnSocket, Session, speaksOfDamage } from './server/admin-session.ts'
 import type { Binaries } from './server/binaries.ts'
-import { killRemains, lastWords, launch, type Postmaster } from './server/postmaster.ts'
+import {
+  endOfLog,
+  killRemains,
+  killServer,
+  lastWords,
+  launch,
+  otherOwner,
+  type Postmaster,
+} from './server/postmaster.ts'
+import { SpareConnection } from './server/spare-connection.ts'
 import {
   CAPACITY_JSON,
   type Capacity,
@@ -34,7 +45,7 @@ import {
   inControlFile,
   parseCapacity,
   shortfall,
-} from './standby-capacity.ts'
+} from './server/standby-capacity.ts'
 
 export interface MemberParts {
   readonly node: NodeName
@@ -56,6 +67,12 @@ export interface MemberParts {
   readonly tell: (note: string) => void
 }
 
+const REPAIRS_TOLD = 5
+/** It complains of one kind of unreadable lines at a time: of unknown names, of values, of libraries. And once for its port. */
+const START_TRIES = 5
+/** What a server that can be saved never says so often in a row: that a file of it is missing or damaged. */
+const DAMAGE_LOOKS = 20
+
 export class Member {
   readonly parts: MemberParts
   /** Where the server listens, until another program is found to have that port. */
@@ -64,6 +81,8 @@ export class Member {
   readonly session: Session
   /** For looking: a look that hangs must not hold up a fence. */
   readonly watcher: Session
+  /** For when the server is full. */
+  readonly spare: SpareConnection
   postmaster: Postmaster | undefined
   /** The newest rule whose row is known to be on its quorum, since the server last started. */
   durable: QuorumConfig | null = null
@@ -75,6 +94,14 @@ export class Member {
   ofPrimary: Capacity = {}
   /** What the server that runs was started with. */
   #inForce: { readonly of: Postmaster; readonly capacity: Capacity } | undefined
+  /** What was repaired since the last start, as sentences (repair-folder.ts). */
+  repairs: readonly string[] = []
+  /** Starts and runs in a row that the server ended by itself, or spoke of damage in, before it was ever healthy. */
+  badRuns = 0
+  /** A copy was made because of `badRuns`, and has not been healthy yet: another one would not help. */
+  copiedAnew = false
+  /** The server that runs has answered, and was found healthy; and it spoke of damage to its files. */
+  readonly run = { answered: false, healthy: false, damaged: false }
   /** Why the server ends, when we end it ourselves. */
   farewell: string | undefined
   /** Called with each postmaster that is started or found. */
@@ -84,7 +111,9 @@ export class Member {
     this.parts = parts
     const { clock, options } = parts
     this.port = parts.port
-    const sessionParts = { clock, socket: () => this.socket, statementMs: options.timing.statementMs }
+    this.spare = new SpareConnection(clock, () => this.socket)
+    const { statementMs } = options.timing
+    const sessionParts = { clock, socket: () => this.socket, statementMs, spare: () => this.spare.take() }
     this.session = new Session(sessionParts)
     this.watcher = new Session(sessionParts)
     this.session.onCut = () => this.postmaster?.check()
@@ -140,6 +169,8 @@ export class Member {
 
   /** Tells the server to read its files again, after writing them. */
   reload(): void {
+    // The server heeds nothing of a file with a line that it cannot read, the end of a receiver included.
+    this.repaired(repairSettings(this.parts.folder))
     this.writeFiles()
     if (!this.postmaster?.signal('SIGHUP')) throw new UnderstudyError('UND_REFUSED', 'no server runs here')
   }
@@ -151,13 +182,26 @@ export class Member {
    */
   async takeBack(): Promise<void> {
     const { folder, tell } = this.parts
-    const names = this.runs ? alteredSettings(folder.data) : []
+    if (!this.runs) return
+    const repaired = repairSettings(folder)
+    if (repaired.length > 0) {
+      this.repaired(repaired)
+      this.reload()
+    }
+    const names = alteredSettings(folder.data)
     if (names.length === 0) return
     for (const name of names)
       await this.watcher.query(`alter system reset ${name}`).catch(() => takeBack(folder, folder.data))
     if (!this.runs) return
     this.reload()
     tell(`${names.join(', ')} was set with ALTER SYSTEM, and is taken back: use the config`)
+  }
+
+  /** Told now, and with every note for as long as this server runs. */
+  repaired(done: readonly string[]): void {
+    if (done.length === 0) return
+    this.repairs = [...this.repairs, ...done].slice(-REPAIRS_TOLD)
+    this.parts.tell(done.join('; '))
   }
 
   /** Reads its files again, and resolves when a session sees `value` in force. */
@@ -175,6 +219,11 @@ export class Member {
   async start(signal?: AbortSignal): Promise<void> {
     if (this.runs) return this.untilItAnswers(signal)
     const { folder } = this.parts
+    this.#refuseAnothers()
+    if (this.run.answered) this.repairs = []
+    this.repaired(await repair(folder))
+    if (folder.content() === 'damaged')
+      throw new UnderstudyError('UND_REFUSED', `the database in ${folder.data} is damaged: PG_VERSION cannot be read`)
     if (folder.content() !== 'data') throw new UnderstudyError('UND_REFUSED', `there is no database in ${folder.data}`)
     if (this.record.torn)
       throw new UnderstudyError('UND_REFUSED', 'a rewind of its data was interrupted: it has to be copied anew')
@@ -184,18 +233,49 @@ export class Member {
     this.durable = null
     this.draining = false
     this.farewell = undefined
-    await this.#run(signal).catch(async (error: unknown) => {
-      if (this.runs || !(await this.#leavesItsPort())) throw error
-      await this.#run(signal)
-    })
+    for (let tries = 1; ; tries += 1) {
+      const logBytes = bytesOf(folder.logPath)
+      try {
+        return await this.#run(signal)
+      } catch (error) {
+        if (this.runs || tries >= START_TRIES || !(await this.#canTryAgain(logBytes))) throw error
+      }
+    }
+  }
+
+  /** Two nodes with one data folder: each would end the other's server. */
+  #refuseAnothers(): void {
+    const { folder, node } = this.parts
+    const other = this.runs ? null : otherOwner(folder, node)
+    if (other === null) return
+    const why = `${folder.data} is in use by node ${other}: each node needs a data folder of its own`
+    throw new UnderstudyError('UND_REFUSED', why)
+  }
+
+  /** What it ended for is out of the way. */
+  async #canTryAgain(logBytes: number): Promise<boolean> {
+    const { folder } = this.parts
+    const done = repairByComplaints(folder, endOfLog(folder, logBytes))
+    this.repaired(done)
+    if (done.length > 0) this.badRuns = 0
+    return done.length > 0 || this.#leavesItsPort()
   }
 
   async #run(signal?: AbortSignal): Promise<void> {
     const { folder, binaries, clock } = this.parts
     this.writeFiles()
     const capacity = capacityArguments(folder.data, existsSync(folder.standbySignal), this.ofPrimary)
-    this.hold(await launch(folder, binaries, clock, capacity))
-    await this.untilItAnswers(signal)
+    Object.assign(this.run, { answered: false, healthy: false, damaged: false })
+    try {
+      this.hold(await launch(folder, binaries, clock, capacity))
+      await this.untilItAnswers(signal)
+      this.run.answered = true
+    } catch (error) {
+      const isDamaged = this.run.damaged && this.runs
+      if (isDamaged || (!this.runs && this.farewell === undefined)) this.badRuns += 1
+      if (isDamaged) await this.end('immediate', 500, 'its files are damaged')
+      throw error
+    }
   }
 
   /** False when nobody else listens there: it ended for another reason. */
@@ -234,13 +314,17 @@ export class Member {
   async untilItAnswers(signal?: AbortSignal): Promise<void> {
     const { clock, options, folder } = this.parts
     const patience = { clock, everyMs: 5, withinMs: options.timing.startMs, what: 'an answer of the server' }
+    let damaged = 0
     await until(signal ? { ...patience, signal } : patience, async () => {
       if (!this.runs)
         throw new UnderstudyError('UND_REFUSED', `the server ended: ${lastWords(folder, this.postmaster?.logFrom)}`)
       try {
         await this.session.query('select 1')
         return true
-      } catch {
+      } catch (error) {
+        damaged = speaksOfDamage(error) ? damaged + 1 : 0
+        this.run.damaged = damaged >= DAMAGE_LOOKS
+        if (this.run.damaged) throw new UnderstudyError('UND_REFUSED', `its files are damaged: ${String(error)}`)
         return false // starting, recovering or not yet consistent: asked again until the deadline
       }
     })
@@ -260,8 +344,11 @@ export class Member {
       await until(patience, () => postmaster.isGone).catch(() => {}) // it did not obey: it is killed below
     }
     this.hangUp()
+    this.#refuseAnothers()
     await killRemains(folder.data, clock)
     if (!postmaster) return
+    postmaster.check()
+    if (!postmaster.isGone && standsIn(postmaster.identity.pid) !== null) killServer(postmaster.identity) // its folder was moved
     // One that is ending stands in no folder any more, and is still there for a moment.
     await until({ clock, everyMs: 2, withinMs: 10_000, what: 'the end of the postmaster' }, () => {
       postmaster.check()
@@ -273,11 +360,16 @@ export class Member {
   hangUp(): void {
     this.session.close()
     this.watcher.close()
+    this.spare.close()
   }
 
   async inRecovery(): Promise<boolean> {
     return (await this.session.one('select pg_is_in_recovery() as it')).it === true
   }
+}
+
+function bytesOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }
 
 /** A file that is there before the server starts, and on the disk. */

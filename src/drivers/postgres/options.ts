@@ -12,7 +12,7 @@ export type PostgresOptions = {
   readonly user: string | null
   /** The server's own port, behind the door; null: a free one of 20000-29999, kept while nobody else listens there. */
   readonly port: number | null
-  /** The data folder; null: `instances/<service>/data` in the node's state folder. */
+  /** The data folder, `{node}` in it for the node's name; null: `instances/<service>/data` in the node's state folder. */
   readonly data: string | null
   /** The first copy is a database that is there already, in `data`: taken over, and not made. */
   readonly adopt: boolean

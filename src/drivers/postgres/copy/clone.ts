@@ -3,6 +3,7 @@
  * then it is beside it, worthless, and removed by whoever comes next.
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { removeFile } from '../../../lib/files.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
@@ -43,12 +44,13 @@ export async function clone(member: Member, from: PrimaryAddress, signal: AbortS
   }
 }
 
-/** The copy takes the place of what was there, as a standby that receives from nobody yet. */
-export function adoptClone(member: Member): void {
+/** The copy takes the place of what was there, as a standby that receives from nobody yet. `keepsOld`: what was there is set aside. */
+export async function adoptClone(member: Member, keepsOld = false): Promise<void> {
   const { folder } = member.parts
   includeOurs(folder, folder.fresh)
   for (const name of ['postmaster.pid', 'postmaster.opts']) rmSync(join(folder.fresh, name), { force: true })
-  if (existsSync(folder.data)) renameSync(folder.data, folder.old)
+  if (keepsOld) await rm(folder.setAside, { recursive: true, force: true })
+  if (existsSync(folder.data)) renameSync(folder.data, keepsOld ? folder.setAside : folder.old)
   renameSync(folder.fresh, folder.data)
   makeStandby(folder)
   removeFile(folder.restorePath) // whatever the first copy was made of is in this one

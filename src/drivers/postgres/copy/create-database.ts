@@ -29,6 +29,16 @@ export async function create(member: Member, rule: QuorumConfig, signal: AbortSi
     throw new UnderstudyError('UND_REFUSED', `${folder.data} holds a database already`)
   if (rule.primary !== node) throw new UnderstudyError('UND_REFUSED', `that rule is for ${rule.primary}`)
   if (record.now.pledged > rule.term) throw new UnderstudyError('UND_REFUSED', `pledged to term ${record.now.pledged}`)
+  if (folder.content() === 'damaged')
+    throw new UnderstudyError(
+      'UND_REFUSED',
+      `${folder.data} holds a database that is damaged: move it away, or restore it`,
+    )
+  if (again && folder.content() === 'none')
+    throw new UnderstudyError(
+      'UND_REFUSED',
+      `the database that was in ${folder.data} is gone: no empty one takes its place`,
+    )
   if (foreign) await takeOver(member, rule)
   if (order && !foreign) await fromBackup(member, rule, order, signal)
   else await fromNothing(member, rule, again || foreign)

@@ -5,6 +5,7 @@
  *     <base>/data/         PostgreSQL's own folder; appears by one rename when it is complete
  *     <base>/data.understudy-new/   a copy or a first database on its way there: worthless after a crash, and removed
  *     <base>/data.understudy-old/   what a copy took the place of, until it is removed
+ *     <base>/data.understudy-set-aside/   a former primary's damaged data: it may hold writes that no other copy has (repair-folder.ts)
  *     <base>/restore.json   the backup that the first copy is to be made of (restore-backup.ts)
  *     <base>/key           the password that a receiver needs. No key, no stream: the heart of the fence (recruit-member.ts)
  *     <base>/discarded/    what diverged copies had to give up, youngest last
@@ -21,6 +22,7 @@ import { rm } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { UnderstudyError } from '../../../errors.ts'
+import { realFolder, standsIn } from '../../../lib/proc-folder.ts'
 import { socketPath } from '../../../lib/socket-path.ts'
 import type { Account } from '../server/account.ts'
 
@@ -47,6 +49,10 @@ export class Folder {
   /** Beside the data, so that a rename is enough; with our name, because with the option `data` others live there, too. */
   get fresh(): string {
     return `${this.data}.understudy-new`
+  }
+  /** A former primary's data that could not be read any more, kept when a copy took its place: the newest one only. */
+  get setAside(): string {
+    return `${this.data}.understudy-set-aside`
   }
   /** What a copy takes the place of, until it is removed. */
   get old(): string {
@@ -128,17 +134,25 @@ export class Folder {
     return dirname(socketPath(join(this.base, 'run'), '.s.PGSQL.65535.lock', this.account?.uid))
   }
 
-  /** `none`: nothing here. `data`: a PostgreSQL folder. `foreign`: something else, which is left alone. */
-  content(): 'none' | 'data' | 'foreign' {
+  /**
+   * `none`: nothing here. `data`: a PostgreSQL folder. `damaged`: it was one, and PG_VERSION cannot be read: no server may run on
+   * it, and it is never written into. `foreign`: something else, which is left alone.
+   */
+  content(): 'none' | 'data' | 'damaged' | 'foreign' {
     if (!existsSync(this.data)) return 'none'
-    if (existsSync(join(this.data, 'PG_VERSION'))) return 'data'
-    return readdirSync(this.data).length === 0 ? 'none' : 'foreign'
+    if (versionIn(this.data) !== null) return 'data'
+    try {
+      const names = readdirSync(this.data)
+      if (names.length === 0) return 'none'
+      return names.includes('PG_VERSION') || names.includes('pg_wal') || names.includes('base') ? 'damaged' : 'foreign'
+    } catch {
+      return 'damaged' // it cannot be listed: what is in it is not known, so it is not overwritten
+    }
   }
 
-  /** The major version that made the data; null when there is none. */
+  /** The major version that made the data; null when there is none, or it cannot be read. */
   dataVersion(): number | null {
-    if (this.content() !== 'data') return null
-    return Number(readFileSync(join(this.data, 'PG_VERSION'), 'utf8').trim())
+    return versionIn(this.data) ?? versionIn(join(this.data, 'base', '1'))
   }
 
   /** Throws when something that is not ours lies where the data should go. */
@@ -155,6 +169,15 @@ export class Folder {
     for (const path of [this.fresh, this.old]) await rm(path, { recursive: true, force: true })
   }
 
+  /** Why the server that runs cannot be working on this folder any more, as a sentence; null: it is there and readable. */
+  loss(pid: number | undefined): string | null {
+    const content = this.content()
+    if (content === 'none') return `its data folder ${this.data} is gone`
+    if (content !== 'data') return `its data folder ${this.data} is damaged: PG_VERSION cannot be read`
+    const stands = pid === undefined ? null : standsIn(pid)
+    return stands === null || stands === realFolder(this.data) ? null : `its data folder was moved to ${stands}`
+  }
+
   freeBytes(): number {
     const { bavail, bsize } = statfsSync(this.data)
     return bavail * bsize
@@ -166,6 +189,21 @@ export class Folder {
 
   async ownAll(path: string): Promise<void> {
     if (this.account) await run('chown', ['-R', `${this.account.uid}:${this.account.gid}`, path])
+  }
+}
+
+/** The option `data` as it is on one node. */
+export function dataFolderOn(node: string, data: string | null): string | null {
+  return data?.replaceAll('{node}', node) ?? null
+}
+
+/** Each database's own folder has this file, too. */
+export function versionIn(folder: string): number | null {
+  try {
+    const version = Number(readFileSync(join(folder, 'PG_VERSION'), 'utf8').trim())
+    return Number.isInteger(version) && version > 0 ? version : null
+  } catch {
+    return null // absent or unreadable: nothing is known of the version
   }
 }
 

@@ -118,7 +118,12 @@ export function settingsText(situation: Situation): string {
     ...(leading && situation.writesWait ? { default_transaction_read_only: true } : {}),
   }
   // May be raised by users; what PostgreSQL has by default would do, too.
-  const preset: Record<string, Value> = { wal_level: 'replica', max_wal_senders: 16, max_replication_slots: 16 }
+  const preset: Record<string, Value> = {
+    wal_level: 'replica',
+    max_wal_senders: 16,
+    max_replication_slots: 16,
+    ...reserved(options),
+  }
   const lines = (settings: Readonly<Record<string, Value>>) =>
     Object.entries(settings).map(([name, value]) => `${name} = ${quote(value)}`)
   return [
@@ -127,6 +132,16 @@ export function settingsText(situation: Situation): string {
     ...lines(own),
     '',
   ].join('\n')
+}
+
+/** Our sessions, the spare one, and one each for a mark and a checkpoint: as many as PostgreSQL's own 3 for an operator besides. */
+const RESERVED = 6
+/** A server for fewer clients than this keeps PostgreSQL's own 3: the rest must be enough for its clients. */
+const SMALL = 30
+
+function reserved({ settings, adopt }: PostgresOptions): Record<string, Value> {
+  const most = Number(settings.max_connections ?? 100)
+  return adopt || !(most >= SMALL) ? {} : { superuser_reserved_connections: RESERVED }
 }
 
 function quote(value: Value): string {
@@ -187,7 +202,7 @@ export function slotName(node: NodeName): string {
 }
 
 /** Replaces a file that the server reads. No sync: what must survive is in the record, and this is made anew from it. */
-export function replaceFile(folder: Folder, path: string, text: string): void {
+export function replaceFile(folder: Folder, path: string, text: string | Buffer): void {
   const beside = `${path}.new`
   writeFileSync(beside, text, { mode: 0o600 })
   chmodSync(beside, 0o600)

@@ -21,6 +21,8 @@ export interface SessionParts {
   /** Asked for each connection: the next server may have another port. */
   readonly socket: () => OwnSocket
   readonly statementMs: number
+  /** A connection that is open already, for when the server is full. */
+  readonly spare?: () => pg.Client | undefined
 }
 
 export class Session {
@@ -76,17 +78,29 @@ export class Session {
       () => client,
       (error: unknown) => {
         destroy(client)
+        const spare = isFull(error) ? this.#parts.spare?.() : undefined
+        if (spare) {
+          this.#hearEnd(spare, opening)
+          return spare
+        }
         if (this.#client === opening) this.#client = undefined
         throw error
       },
     )
     client.on('error', () => {}) // said once more by `end`, and by whatever statement was under way
+    opening.then(
+      (open) => open === client && this.#hearEnd(client, opening),
+      () => {}, // never opened: whoever asked hears of it
+    )
+    return opening
+  }
+
+  #hearEnd(client: pg.Client, opening: Promise<pg.Client>): void {
     client.on('end', () => {
       if (this.#client !== opening) return
       this.#client = undefined
       this.onCut()
     })
-    return opening
   }
 
   #giveUp(opening: Promise<pg.Client>): void {
@@ -155,4 +169,20 @@ export function within<T>(clock: Clock, withinMs: number, what: string, promise:
     })
     promise.then(resolve, reject).finally(cancel)
   })
+}
+
+/** The SQLSTATE of a server whose connections are all taken: it answers, so it lives. */
+const TOO_MANY_CONNECTIONS = '53300'
+
+export function isFull(error: unknown): boolean {
+  return codeOf(error) === TOO_MANY_CONNECTIONS
+}
+
+/** Classes 58 (a file is missing or cannot be read) and XX (corrupted data or index, internal error). */
+export function speaksOfDamage(error: unknown): boolean {
+  return /^(58|XX)/.test(codeOf(error))
+}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | null)?.code ?? '')
 }

@@ -7,26 +7,19 @@
  * finds those too that outlived their postmaster, or were frozen, which PostgreSQL itself would trip over at its next start.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  readSync,
-  realpathSync,
-} from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { UnderstudyError } from '../../../errors.ts'
 import type { Clock } from '../../../lib/clock.ts'
-import { readText, removeFile } from '../../../lib/files.ts'
+import { readJson, readText, removeFile } from '../../../lib/files.ts'
 import { childrenOf, identify, isAlive, type ProcessIdentity, processState, signal } from '../../../lib/proc.ts'
+import { realFolder, standsIn } from '../../../lib/proc-folder.ts'
 import type { Stop } from '../../../lib/stop.ts'
 import { superviseLoop } from '../../../lib/supervised-loop.ts'
 import { until } from '../../../lib/until.ts'
 import type { Folder } from '../files/member-folder.ts'
 import { fixedArguments } from '../files/server-settings.ts'
+import { settingsInFiles } from '../files/setting-files.ts'
 import type { Binaries } from './binaries.ts'
 
 /** How often an adopted postmaster is looked at: a child that is ours says itself that it ended. */
@@ -134,14 +127,37 @@ function socketLocks(folder: Folder): string[] {
   }
 }
 
-/** The postmaster that runs on this data already; null when there is none: a server that runs has this file. */
+/**
+ * The postmaster that runs on this data already; null when there is none. It has postmaster.pid in the data folder; one whose
+ * folder was removed or moved away has not, and is found by what we wrote down when we started it.
+ */
 export function findPostmaster(folder: Folder, clock: Clock): Postmaster | null {
-  const text = readText(join(folder.data, 'postmaster.pid'))
-  if (text === undefined) return null
-  const identity = identify(Number(text.split('\n')[0]))
+  const written = identify(Number(readText(join(folder.data, 'postmaster.pid'))?.split('\n')[0]))
   // A pid file may be older than the machine's boot: only a process that stands in the data folder is the postmaster.
-  if (!identity || folderOf(identity.pid) !== realFolder(folder.data)) return null
-  return new Postmaster(identity, null, clock)
+  if (written && standsIn(written.pid) === realFolder(folder.data)) return new Postmaster(written, null, clock)
+  const started = startedBefore(folder)
+  if (!started || !isServer(started.pid) || !isAlive(started)) return null
+  return new Postmaster(started, null, clock)
+}
+
+/**
+ * Another node's server that runs on this folder, as the name of that node; null: there is none. What it runs with says whose
+ * it is; one that an operator started by hand on a folder of ours runs with our own name.
+ */
+export function otherOwner(folder: Folder, node: string): string | null {
+  const owner = settingsInFiles(folder.data).get('cluster_name')
+  const isOurs = readText(join(folder.data, 'understudy.conf')) !== undefined
+  if (!isOurs || owner === undefined || owner === '' || owner === node) return null
+  return everythingOf(folder.data).length > 0 ? owner : null
+}
+
+function startedBefore(folder: Folder): ProcessIdentity | undefined {
+  try {
+    const { pid, startTime } = readJson(folder.identityPath) as Partial<ProcessIdentity>
+    return pid === undefined || startTime === undefined ? undefined : { pid, startTime }
+  } catch {
+    return undefined // not there, or half of one after a loss of power, when nothing of it runs any more
+  }
 }
 
 /** The port in postmaster.pid of a server that runs. */
@@ -162,15 +178,28 @@ export async function killRemains(dataDir: string, clock: Clock): Promise<void> 
   })
 }
 
+/** Also what stands in a folder that was removed from that place. */
 export function everythingOf(dataDir: string): ProcessIdentity[] {
-  const folder = realFolder(dataDir)
-  if (folder === null) return []
+  const parent = realFolder(dirname(dataDir))
+  const folders = [realFolder(dataDir), parent && `${join(parent, basename(dataDir))} (deleted)`]
   return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid || folderOf(Number(name)) !== folder) return []
-    // Whoever only stands there (a shell) is no part of the server.
-    if (!/^(postgres|postmaster|pg_rewind)$/.test(commandOf(Number(name)))) return []
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) return []
+    const folder = standsIn(Number(name))
+    if (folder === null || !folders.includes(folder) || !isServer(Number(name))) return []
     return identify(Number(name)) ?? []
   })
+}
+
+/** Kills a postmaster and its children, wherever they stand: its folder may have been moved away. */
+export function killServer(postmaster: ProcessIdentity): void {
+  if (!signal(postmaster, 'SIGSTOP')) return // it is gone; its children see that by themselves
+  const children = childrenOf(postmaster.pid).flatMap((pid) => identify(pid) ?? [])
+  for (const process of [...children, postmaster]) signal(process, 'SIGKILL')
+}
+
+/** Whoever only stands in the folder (a shell) is no part of the server. */
+function isServer(pid: number): boolean {
+  return /^(postgres|postmaster|pg_rewind)$/.test(commandOf(pid))
 }
 
 /** The receivers among the children of a postmaster, also when it does not answer. */
@@ -196,19 +225,24 @@ function readProc(pid: number, file: string): string {
   }
 }
 
-function folderOf(pid: number): string | null {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`)
-  } catch {
-    return null // gone, or somebody else's: not a process of ours
-  }
-}
+/** So much of the log file's end is looked at: a log may be large, and the agent has other work. */
+const LAST_WORDS_BYTES = 65_536
 
-function realFolder(path: string): string | null {
+/** What the server wrote to its log file last, or since the file had `from` bytes. */
+export function endOfLog(folder: Folder, from = 0): string[] {
   try {
-    return realpathSync(path)
+    const file = openSync(folder.logPath, 'r')
+    try {
+      const { size } = fstatSync(file)
+      const bytes = Math.min(LAST_WORDS_BYTES, size - (from > size ? 0 : from)) // shorter than it was: it was rotated
+      const text = Buffer.alloc(bytes)
+      const read = readSync(file, text, 0, bytes, size - bytes)
+      return text.toString('utf8', 0, read).trimEnd().split('\n')
+    } finally {
+      closeSync(file)
+    }
   } catch {
-    return null // no such folder: nothing can stand in it
+    return [] // no log yet: it never said anything
   }
 }
 
@@ -218,7 +252,7 @@ function realFolder(path: string): string | null {
  * (`postgres: could not access directory …`), and the advice after that is not the reason.
  */
 export function lastWords(folder: Folder, from = 0): string {
-  const lines = tailOf(folder.logPath, from).trimEnd().split('\n')
+  const lines = endOfLog(folder, from)
   const index = lines.findLastIndex((line) =>
     /\b(FATAL|PANIC|ERROR)\b|^\S*postgres: |execution of the PostgreSQL/.test(line),
   )
@@ -228,25 +262,6 @@ export function lastWords(folder: Folder, from = 0): string {
   // Which line of the file and what is wrong with it was said just before.
   if (/contains errors/.test(words) && before) return `${words}: ${before.replace(/^.*?\bLOG:\s*/, '')}`
   return words === '' ? 'it said nothing' : words
-}
-
-const TAIL_BYTES = 16 * 1024
-
-function tailOf(path: string, from: number): string {
-  let file: number
-  try {
-    file = openSync(path, 'r')
-  } catch {
-    return '' // no log yet: it never said anything
-  }
-  try {
-    const { size } = fstatSync(file)
-    const start = Math.max(from > size ? 0 : from, size - TAIL_BYTES) // shorter than it was: it was rotated
-    const bytes = Buffer.alloc(size - start)
-    return bytes.toString('utf8', 0, readSync(file, bytes, 0, bytes.length, start))
-  } finally {
-    closeSync(file)
-  }
 }
 
 /** No more of the agent's environment than a server needs. */

@@ -8,12 +8,14 @@
  * is looked at next: a server whose commits take longer than a probe may is slow, and not ill.
  */
 import type { Member } from '../member.ts'
-import { destroy, localClient, within } from './admin-session.ts'
+import { isFull, speaksOfDamage, within } from './admin-session.ts'
 
 export interface Verdict {
   readonly healthy: boolean
   /** Why not; when it is, what people should know all the same, mostly nothing. */
   readonly note: string
+  /** The server itself says that files of it are missing or damaged. */
+  readonly damaged?: true
   /** It replays its log before it lets anybody in: at work, and neither well nor ill. */
   readonly starting?: true
 }
@@ -46,24 +48,28 @@ export class Probe {
       this.#work = undefined
       return { healthy: true, note: who === '' ? '' : `acknowledged before a standby has it: what ${who} writes` }
     } catch (error) {
+      // It answers, so it lives. Without a connection nothing more is known of it: what was true stays so.
+      if (isFull(error)) return { healthy: this.#member.run.healthy, note: `it is full: ${(error as Error).message}` }
       if (isStartingUp(error)) return { healthy: false, note: String((error as Error).message), starting: true }
-      return { healthy: false, note: await this.#explain(error, withinMs) }
+      const note = await this.#explain(error, withinMs)
+      return { healthy: false, note, ...(speaksOfDamage(error) ? { damaged: true } : {}) }
     }
   }
 
   /** Resolves to who asked for less than a quorum. */
   #begin(withinMs: number): Promise<string> {
-    const { clock } = this.#member.parts
-    const client = localClient(this.#member.socket)
+    const { spare } = this.#member
     const work = (async () => {
+      const client = await spare.connect(withinMs)
+      let isGood = false
       try {
-        await within(clock, withinMs, 'a connection', client.connect())
         const { rows } = await client.query('select pg_is_in_recovery() as it')
-        if (rows[0]?.it !== false) return ''
-        await client.query('update understudy.pulse set beat = beat + 1')
-        return String((await client.query(ASKED_FOR_LESS)).rows[0]?.who ?? '')
+        if (rows[0]?.it === false) await client.query('update understudy.pulse set beat = beat + 1')
+        const who = rows[0]?.it === false ? (await client.query(ASKED_FOR_LESS)).rows[0]?.who : ''
+        isGood = true
+        return String(who ?? '')
       } finally {
-        destroy(client)
+        spare.giveBack(client, isGood)
       }
     })()
     work.catch(() => {

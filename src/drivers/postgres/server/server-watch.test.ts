@@ -12,6 +12,7 @@ test('a data folder that vanishes under the watch is a fault that is told, and t
   let frozen = 0
   const folder = {
     logPath: '/nonexistent/log',
+    loss: () => null,
     openTheWay() {
       checks += 1
       throw new Error('ENOENT: no such file or directory, stat')
@@ -19,6 +20,7 @@ test('a data folder that vanishes under the watch is a fault that is told, and t
   }
   const options = { timing: { watchEveryMs: 200 }, limits: { logMb: 1, logFiles: 1 } }
   const postmaster = {
+    identity: { pid: 1, startTime: 1 },
     get isFrozen() {
       frozen += 1
       return false

@@ -122,12 +122,16 @@ export class Watch {
   #probing: Probe | undefined
   async #probe(): Promise<void> {
     const { member, probeTimeoutMs, loopLagMs } = this.#parts
-    if (!member.runs || member.entry === 'closed') return
+    if (!member.runs) return
+    const loss = member.parts.folder.loss(member.postmaster?.identity.pid)
+    if (loss !== null) return this.feel('unhealthy', loss)
+    if (member.entry === 'closed') return
     this.#probing ??= new Probe(member)
     const probing = this.#probing
     const verdict: Verdict = await probing.run(probeTimeoutMs)
     if (!member.runs || this.hung || this.#probing !== probing) return
     if (!verdict.healthy && loopLagMs() > OWN_LAG_MS) return
+    if (verdict.damaged) member.run.damaged = true
     // Until its first good answer it replays what it needs to be whole, however long that takes: whoever ended it for that
     // would make it begin again, and so for ever. The same for a standby that has much to replay later.
     const mayWait = this.health === 'unknown' || member.record.leading === null

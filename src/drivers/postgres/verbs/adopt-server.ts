@@ -3,13 +3,14 @@ import type { Position } from '../../../core/replicated/quorum-config.ts'
 import { isForeign } from '../copy/adopt-database.ts'
 import { mayReceive } from '../files/member-record.ts'
 import type { Member } from '../member.ts'
-import { findPostmaster, killRemains } from '../server/postmaster.ts'
+import { findPostmaster, killRemains, otherOwner } from '../server/postmaster.ts'
 import type { QuorumRows } from './quorum-row.ts'
 import { settledPosition, stopReceiving } from './recruit-member.ts'
 
 /** The position when it was fenced and still is; undefined when it is not. */
 export async function adopt(member: Member, marker: QuorumRows): Promise<Position | undefined> {
-  const { folder, clock, record } = member.parts
+  const { folder, clock, record, node } = member.parts
+  if (otherOwner(folder, node) !== null) return undefined // each verb refuses, and says why
   await folder.removeLeftovers()
   if (isForeign(member)) return undefined // somebody's database, to be taken over by `create`: until then it is left alone
   const postmaster = findPostmaster(folder, clock)

@@ -14,8 +14,11 @@ import { adoptClone, clone } from '../copy/clone.ts'
 import { type Divergence, keepDiscarded } from '../copy/discarded-wal.ts'
 import { rewind } from '../copy/rewind.ts'
 import { mayReceive } from '../files/member-record.ts'
+import { repair } from '../files/repair-folder.ts'
 import type { Member } from '../member.ts'
+import { lastWords } from '../server/postmaster.ts'
 import { type LogState, positionIn } from '../server/replica-position.ts'
+import { systemIdIn } from '../server/standby-capacity.ts'
 import { isTaken, untilItStreams } from '../server/stream-state.ts'
 import { branchOf, forkPoint, parseWalName } from '../server/wal-position.ts'
 import { ensureSlots, releaseSlots } from './lead.ts'
@@ -31,7 +34,8 @@ export async function follow(
   const { record, folder, node } = member.parts
   if (rule.primary === node) throw new UnderstudyError('UND_REFUSED', 'nobody follows itself')
   folder.refuseForeign()
-  const isNew = !followsAlready(member, rule, primary)
+  member.repaired(member.runs ? [] : await repair(folder))
+  const isNew = !followsAlready(member, rule, primary) || !isWhole(member)
   if (isNew) {
     if (mayReceive(record.now) && record.now.following?.rule.term === rule.term) record.change({ following: null })
     const led = pledge(member, rule.term)
@@ -76,13 +80,19 @@ async function isPartOf(member: Member, facts: PrimaryFacts): Promise<boolean> {
 
 /** Whatever is here runs, and receives from nobody. */
 async function standStill(member: Member, signal: AbortSignal): Promise<void> {
-  if (!isWhole(member)) return
+  if (!isWhole(member)) {
+    if (member.runs) await member.end('immediate', 500, 'its data is gone')
+    return
+  }
   if (member.runs) await stopReceiving(member)
   else await member.start(signal)
 }
 
-function isWhole({ parts }: Member): boolean {
-  return parts.folder.content() === 'data' && !parts.record.now.torn
+/** A server that never gets healthy on its data is not tried for ever: what is there is replaced by a copy, once. */
+const TRIES = 3
+
+function isWhole({ parts, badRuns, copiedAnew }: Member): boolean {
+  return parts.folder.content() === 'data' && !parts.record.now.torn && (badRuns < TRIES || copiedAnew)
 }
 
 /**
@@ -185,18 +195,26 @@ async function copyAll(
     const versions = `${primary.node} runs PostgreSQL ${facts.version}, and here is ${binaries.version} in ${binaries.dir}`
     throw new UnderstudyError('UND_REFUSED', `${versions}: a copy needs the same version (option bin)`)
   }
+  const isTried = member.badRuns >= TRIES
+  const tries = `its server did not get healthy in ${TRIES} tries (${lastWords(folder)})`
+  if (isTried) member.parts.tell(`${tries}: copying from ${primary.node}`)
   await renewSlot(member, primary) // what is written during the copy is held back for it
   const { untilLog } = await clone(member, primary, signal)
   if (member.runs) await member.end('immediate', 500, 'replaced by a copy')
   // The record first: data without it would not know what it is. Until the data is there what lies there is no use: it was
   // written under another promotion than the record says now.
+  const isReplaceable = !record.now.suspect && systemIdIn(folder.data) === facts.systemId
+  const keepsOld = (isTried || folder.content() === 'damaged') && !isReplaceable
   record.change({
     lineage: facts.lineage,
     quarantinedUntil: untilLog.toString(),
     suspect: false,
     torn: true,
   })
-  adoptClone(member)
+  await adoptClone(member, keepsOld)
+  if (keepsOld)
+    member.parts.record.change({ discarded: `what was here before could not be read: kept in ${folder.setAside}` })
+  member.copiedAnew = isTried
   record.change({ torn: false })
   await folder.removeLeftovers()
 }

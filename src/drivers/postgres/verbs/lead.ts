@@ -14,7 +14,7 @@ import { until } from '../../../lib/until.ts'
 import { mayReceive } from '../files/member-record.ts'
 import { slotName } from '../files/server-settings.ts'
 import type { Member } from '../member.ts'
-import { destroy, localClient, within } from '../server/admin-session.ts'
+import { destroy, within } from '../server/admin-session.ts'
 import { insertRule, isOnQuorum, prepareCatalog } from '../server/catalog.ts'
 import { positionIn } from '../server/replica-position.ts'
 import { BRANCHES_KEPT } from '../server/wal-position.ts'
@@ -152,24 +152,15 @@ export async function writeMark(
 }
 
 /** A connection for a mark. It may be opened while the promotion is under way: a new process takes its time. */
-export async function openForMark(member: Member): Promise<pg.Client> {
-  const { clock, options } = member.parts
-  const client = localClient(member.socket)
-  try {
-    await within(clock, options.timing.statementMs, 'a connection', client.connect())
-    return client
-  } catch (error) {
-    destroy(client)
-    throw error
-  }
+export function openForMark(member: Member): Promise<pg.Client> {
+  return member.spare.connect(member.parts.options.timing.statementMs)
 }
 
 /** After a promotion a rewind looks at the last checkpoint, which is still of the old timeline (trap 21). */
 export async function checkpoint(member: Member): Promise<void> {
   const { clock } = member.parts
-  const client = localClient(member.socket)
+  const client = await member.spare.connect(2_000)
   try {
-    await within(clock, 2_000, 'a connection', client.connect())
     await within(clock, 60_000, 'a checkpoint', client.query('checkpoint'))
   } finally {
     destroy(client)

@@ -32,7 +32,10 @@ const STARTING = '57P03'
 /** Null: it is pledged and has no data, so it says nothing about what was acknowledged. */
 export async function fence(member: Member, term: Term): Promise<Position | null> {
   const wasPrimary = await pledgeOrEnd(member, term)
-  if (member.parts.folder.content() !== 'data' || member.record.torn) return null
+  const isThere = member.parts.folder.content() === 'data' && !member.record.torn
+  // Without its data it says nothing, and must not go on either: a server outlives its folder.
+  if (!isThere && member.runs) await member.end('immediate', 500, `fenced for term ${term}, and its data is gone`)
+  if (!isThere) return null
   if (wasPrimary) await member.end('immediate', 500, `fenced for term ${term}`)
   if (member.runs) await stopReceiving(member)
   else await member.start()

@@ -6,8 +6,8 @@ import type { PrimaryAddress } from '../../replica-driver.ts'
 import { slotName } from '../files/server-settings.ts'
 import type { Member } from '../member.ts'
 import { destroy, type Row, remoteClient, within } from '../server/admin-session.ts'
+import { CAPACITY_JSON, type Capacity, parseCapacity } from '../server/standby-capacity.ts'
 import { type Branch, type Fork, parseHistory, parseLineage, parseLsn } from '../server/wal-position.ts'
-import { CAPACITY_JSON, type Capacity, parseCapacity } from '../standby-capacity.ts'
 
 export interface PrimaryFacts {
   /** False: it is about to be promoted, and what it says is of the log that it will go on from. */

@@ -10,10 +10,19 @@ export interface SettingLine {
   readonly value: string
 }
 
-const LINE =
-  /^\s*([A-Za-z_][\w$]*(?:\.[A-Za-z_][\w$]*)?)(?:\s*=\s*|\s+)('(?:[^'\\\n]|\\.|'')*'|[A-Za-z_][\w$.:/-]*|[-+]?(?:0x[\da-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)[A-Za-z]*)\s*(?:#.*)?$/
+const NAME = String.raw`[A-Za-z_\x80-\xff][\w$\x80-\xff]*`
+const QUOTED = String.raw`'(?:[^'\\]|\\.|'')*'`
+const WORD = String.raw`[A-Za-z_\x80-\xff][\w$.:/\x80-\xff-]*`
+const NUMBER = String.raw`[-+]?(?:0x[\da-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)[A-Za-z]*`
+/** Never stricter than the server: what it can read is not to be taken for unreadable (repair-folder.ts). */
+const LINE = new RegExp(
+  String.raw`^\s*(${NAME}(?:\.${NAME})*)(?:\s*=\s*|\s+|(?='))(${QUOTED}|${WORD}|${NUMBER})\s*(?:#.*)?$`,
+)
 
-/** Null: a comment or nothing. Undefined: a line that the server cannot read. */
+/**
+ * Null: a comment or nothing. Undefined: a line that the server cannot read. `line` is read as latin1, because PostgreSQL takes
+ * every byte above 127 for a letter.
+ */
 export function parseSettingLine(line: string): SettingLine | null | undefined {
   if (/^\s*(#.*)?$/.test(line)) return null
   const match = LINE.exec(line)
@@ -39,7 +48,7 @@ export function settingsInFiles(dataDir: string): ReadonlyMap<string, string> {
 
 function read(path: string, found: Map<string, string>, depth: number): void {
   if (depth > DEEPEST || !existsSync(path)) return
-  for (const text of readFileSync(path, 'utf8').split('\n')) {
+  for (const text of readFileSync(path, 'latin1').split('\n')) {
     const line = parseSettingLine(text)
     if (!line) continue
     const target = isAbsolute(line.value) ? line.value : join(dirname(path), line.value)

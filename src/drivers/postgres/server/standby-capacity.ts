@@ -10,7 +10,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { settingsInFiles } from './setting-files.ts'
+import { settingsInFiles } from '../files/setting-files.ts'
 
 /** PostgreSQL's defaults, for what no file names. The first five are those that a standby needs at least as much of. */
 const DEFAULTS = {
@@ -110,6 +110,17 @@ export function inControlFile(dataDir: string): Capacity {
     return parseControlFile(readFileSync(join(dataDir, 'global', 'pg_control')))
   } catch {
     return {} // the server will say what is wrong with it
+  }
+}
+
+/** The database system's own number, first in the control file; null when that cannot be read. */
+export function systemIdIn(dataDir: string): string | null {
+  try {
+    return readFileSync(join(dataDir, 'global', 'pg_control'))
+      .readBigUInt64LE(0)
+      .toString()
+  } catch {
+    return null // not there, or too short: then nothing is known of what this is
   }
 }
 
