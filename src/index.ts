@@ -16,7 +16,12 @@ export type {
   TimingOptions,
 } from './config/cluster-options.ts'
 export { command, defineCluster, http, postgres } from './config/define.ts'
-export type { PostgresDatabaseOption, PostgresLimitOptions, PostgresOptions } from './config/postgres-options.ts'
+export type {
+  PostgresDatabaseOption,
+  PostgresLimitOptions,
+  PostgresOptions,
+  PostgresSessionOptions,
+} from './config/postgres-options.ts'
 export type { PresetName } from './config/presets.ts'
 export type {
   CheckOption,

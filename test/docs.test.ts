@@ -99,6 +99,7 @@ describe('comments on the public types', () => {
     ExecCheckOption: inner(service, 'check'),
     CheckOption: inner(shapes.CommandOptions, 'check'),
     PostgresDatabaseOption: inner(shapes.PostgresOptions, 'database'),
+    PostgresSessionOptions: inner(shapes.PostgresOptions, 'sessions'),
     PostgresLimitOptions: inner(shapes.PostgresOptions, 'limits'),
   }
   const docstrings = new Map([

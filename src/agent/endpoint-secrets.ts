@@ -65,9 +65,9 @@ export class EndpointSecrets {
 
   async look(): Promise<void> {
     const secrets: DoorSecret[] = []
-    for (const [service, { login, tls }] of this.#needs) {
+    for (const [service, { login, tls, sessions }] of this.#needs) {
       const pair = tls === 'none' ? null : await this.#certificate(service, tls)
-      secrets.push({ service, ...login, tls: pair })
+      secrets.push({ service, ...login, tls: pair, ...(sessions ? { sessions } : {}) })
     }
     const text = JSON.stringify(secrets)
     if (text === this.#confided) return

@@ -4,6 +4,7 @@
  * started again without an agent serves on, but can neither speak TLS nor move sessions until the agent is back.
  */
 import type { ServiceName } from '../core/model.ts'
+import type { SessionOptions } from '../core/replicated/session-counts.ts'
 import type { DoorSecret } from './control-protocol.ts'
 
 /** Null: nothing was told about that service. Asked at each use, because certificates are renewed. */
@@ -24,8 +25,21 @@ export class Secrets {
 
 function isSecret(value: unknown): value is DoorSecret {
   if (typeof value !== 'object' || value === null) return false
-  const { service, user, password, database, tls } = value as Partial<Record<keyof DoorSecret, unknown>>
-  return [service, user, password, database].every((text) => typeof text === 'string') && isTls(tls)
+  const { service, user, password, database, tls, sessions } = value as Partial<Record<keyof DoorSecret, unknown>>
+  return (
+    [service, user, password, database].every((text) => typeof text === 'string') &&
+    isTls(tls) &&
+    (sessions === undefined || isSessions(sessions))
+  )
+}
+
+function isSessions(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { customSettings, trustedFunctions, whenUnknown } = value as Partial<Record<keyof SessionOptions, unknown>>
+  const areTexts = [customSettings, trustedFunctions].every(
+    (texts) => Array.isArray(texts) && texts.every((text) => typeof text === 'string'),
+  )
+  return areTexts && (whenUnknown === 'close' || whenUnknown === 'move')
 }
 
 function isTls(tls: unknown): boolean {

@@ -7,7 +7,7 @@
  */
 import { connect, type Socket } from 'node:net'
 import type { ServiceName } from '../core/model.ts'
-import type { SessionTally } from '../core/replicated/session-counts.ts'
+import type { SessionOptions, SessionTally } from '../core/replicated/session-counts.ts'
 import type { RouteCounters, RoutingTable } from '../core/routing.ts'
 import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
 import { isUndecoded, NotUnderstood } from '../lib/not-understood.ts'
@@ -24,6 +24,8 @@ export interface DoorSecret {
   readonly database: string
   /** PEM. Null: the door speaks no TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | null
+  /** How sessions are moved of which something is not known; as the config says, or strictly. */
+  readonly sessions?: SessionOptions
 }
 
 export type ToBalancer =

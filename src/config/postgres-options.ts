@@ -50,6 +50,11 @@ export interface PostgresOptions<Needs extends string = string, Nodes extends st
    */
   readonly tls?: false | { readonly cert: string; readonly key: string }
   /**
+   * How sessions are moved to another server when something of them is not known.
+   * @default as below
+   */
+  readonly sessions?: PostgresSessionOptions
+  /**
    * The folder with PostgreSQL's programs, version 13 to 18; `npm` is the packaged one.
    * @default the newest of this machine, else the packaged one
    */
@@ -88,6 +93,24 @@ export interface PostgresDatabaseOption {
   readonly owner: string
   /** The password of the owner when it is made. */
   readonly password: string
+}
+
+export interface PostgresSessionOptions {
+  /**
+   * Custom settings of which no statement and no function shows the name.
+   * @default none
+   */
+  readonly customSettings?: readonly string[]
+  /**
+   * Functions that leave nothing behind in a session, although their bodies do not show it.
+   * @default none
+   */
+  readonly trustedFunctions?: readonly string[]
+  /**
+   * What becomes of a session when part of its state cannot be known: `close` it (57P01), or `move` it with what is known.
+   * @default 'close'
+   */
+  readonly whenUnknown?: 'close' | 'move'
 }
 
 export interface PostgresLimitOptions {

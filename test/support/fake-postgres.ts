@@ -25,8 +25,8 @@ export type Moment =
 type Row = readonly (string | null)[]
 
 export interface FakeOptions {
-  /** What the answer to a question has, when it asks for the session (`state`) or for the database (`catalogue`). */
-  rows?(question: string): readonly Row[]
+  /** What the answer to a question of the door has; undefined: an empty session, a database without functions. */
+  rows?(question: string): readonly Row[] | undefined
   /** True: it dies now. `nth` counts from 1 how often this moment has come. */
   dies?(moment: Moment, nth: number, text: string): boolean
   readonly pid?: number
@@ -44,6 +44,7 @@ export interface FakePostgres {
   target(node: string, term: number, change?: Partial<Target>): Target
 }
 
+const NO_FUNCTIONS: Row = ['fingerprint', null, '', '']
 const READY = message('Z', 'I')
 
 export async function fakePostgres(options: FakeOptions = {}): Promise<FakePostgres> {
@@ -106,7 +107,8 @@ export async function fakePostgres(options: FakeOptions = {}): Promise<FakePostg
       if (question === undefined) {
         return step(socket, 'statement-answered', 'sync', answer) && step(socket, 'statement-done', 'sync', READY)
       }
-      const rows = (options.rows?.(question) ?? []).map(rowOf)
+      const isOfDatabase = question.includes('what this database does')
+      const rows = (options.rows?.(question) ?? (isOfDatabase ? [NO_FUNCTIONS] : [])).map(rowOf)
       return (
         step(socket, 'question-sent', question) &&
         step(socket, 'question-parsed', question, message('1'), message('2')) &&

@@ -1,16 +1,14 @@
 /**
  * Who may be cancelled by which key. A client gets its key from the door, not from the server, because its server may change.
- * The process number in it says which node's door has the session (the place of the node among the cluster's, in the highest
- * byte), so a request that comes to another door, which is what happens behind a list of hosts, is handed on there: once.
+ * With it goes the number of the server's process, as without a door: pg_cancel_backend takes that, and a client knows its own
+ * notifications by it. The lowest bits of the key say which node's door has the session (the place of the node among the cluster's),
+ * so a request that comes to another door, which is what happens behind a list of hosts, is handed on there: once.
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { CONNECT_MS } from '../http/exchange.ts'
 import { openSocket } from '../http/instance-connection.ts'
 import { cancelPacket } from './startup-packet.ts'
 
-const COUNTER_BITS = 24
-/** A process number is a signed 32-bit integer for clients, and some take it for positive. */
-const NODES_MAX = 127
 /** A server closes the connection when it has passed the request on; nobody waits longer for it. */
 const CLOSED_WITHIN_MS = 5_000
 
@@ -32,40 +30,43 @@ export interface Neighbours {
 }
 
 export class Cancels {
-  readonly #sessions = new Map<number, { readonly key: Buffer; readonly session: Cancellable }>()
-  #counter = 0
+  readonly #sessions = new Map<string, Cancellable>()
 
-  /** A key that is this session's until `leave`. */
-  enter(session: Cancellable, { peers, host }: Neighbours): ClientKey {
-    const index = Math.min(Math.max(0, peers.indexOf(host)), NODES_MAX)
-    let pid = 0
-    do {
-      this.#counter = (this.#counter + 1) % 2 ** COUNTER_BITS
-      pid = index * 2 ** COUNTER_BITS + this.#counter
-    } while (pid === 0 || this.#sessions.has(pid))
-    const key = randomBytes(4)
-    this.#sessions.set(pid, { key, session })
-    return { pid, key }
+  /** A key that is this session's until `leave`. `pid`: the process of its server at that time. */
+  enter(session: Cancellable, pid: number, { peers, host }: Neighbours): ClientKey {
+    const mask = maskFor(peers)
+    for (;;) {
+      const key = randomBytes(4)
+      key.writeInt32BE((key.readInt32BE(0) & ~mask) | (Math.max(0, peers.indexOf(host)) & mask))
+      if (this.#sessions.has(placeOf({ pid, key }))) continue
+      this.#sessions.set(placeOf({ pid, key }), session)
+      return { pid, key }
+    }
   }
 
-  leave({ pid }: ClientKey): void {
-    this.#sessions.delete(pid)
+  leave(key: ClientKey): void {
+    this.#sessions.delete(placeOf(key))
   }
 
   /** Calls back when nothing more will come of it; whether it did anything is nobody's business who does not have the key. */
-  cancel({ pid, key }: ClientKey, isHandedOn: boolean, { peers, host, port }: Neighbours, over: () => void): void {
-    const peer = peers[Math.floor(pid / 2 ** COUNTER_BITS)]
-    if (peer !== undefined && peer !== host) {
-      if (isHandedOn) over()
-      else send({ host: peer, port }, cancelPacket(pid, key, true), over)
-      return
-    }
-    const found = this.#sessions.get(pid)
-    const isMeant = found !== undefined && found.key.length === key.length && timingSafeEqual(found.key, key)
-    const backend = isMeant ? found.session.backend() : undefined
-    if (backend) send(backend, cancelPacket(backend.pid, backend.key, false), over)
-    else over()
+  cancel(given: ClientKey, isHandedOn: boolean, { peers, host, port }: Neighbours, over: () => void): void {
+    const session = this.#sessions.get(placeOf(given))
+    const backend = session?.backend()
+    if (backend) return send(backend, cancelPacket(backend.pid, backend.key, false), over)
+    const peer = given.key.length === 4 ? peers[given.key.readInt32BE(0) & maskFor(peers)] : undefined
+    if (session || isHandedOn || peer === undefined || peer === host) over()
+    else send({ host: peer, port }, cancelPacket(given.pid, given.key, true), over)
   }
+}
+
+/** As many of the lowest bits as it takes to number the nodes. */
+function maskFor(peers: readonly string[]): number {
+  return peers.length <= 1 ? 0 : 2 ** (32 - Math.clz32(peers.length - 1)) - 1
+}
+
+/** Looked up by a hash table, whose time says nothing of how much of a key was right. */
+function placeOf({ pid, key }: ClientKey): string {
+  return `${pid} ${key.toString('hex')}`
 }
 
 function send(place: { readonly host: string; readonly port: number }, packet: Buffer, over: () => void): void {

@@ -79,6 +79,20 @@ export function rowAt(buffer: Buffer, start: number, end: number): (string | nul
   return columns
 }
 
+/** Of a Bind, whose formats begin at `start`: the value of one parameter, counted from 1. A text is the same in both formats. */
+export function parameterAt(buffer: Buffer, start: number, end: number, parameter: number): string | undefined {
+  if (end - start < 2) return undefined
+  let at = start + 2 + 2 * buffer.readUInt16BE(start) + 2
+  for (let number = 1; at + 4 <= end; number++) {
+    const length = buffer.readInt32BE(at)
+    at += 4
+    if (length > end - at) return undefined
+    if (number === parameter) return length < 0 ? undefined : buffer.toString('latin1', at, at + length)
+    at += Math.max(0, length)
+  }
+  return undefined
+}
+
 /** 'text', safe inside of a statement whatever standard_conforming_strings is. */
 export function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`

@@ -8,6 +8,7 @@ import type { LiveRoute } from '../live-route.ts'
 import { ClientSession } from './session/client-session.ts'
 import { PreLoginQueue } from './session/pre-login-queue.ts'
 import type { SessionContext } from './session/session-context.ts'
+import { SessionKnowledge, STRICT } from './session/session-knowledge.ts'
 import { Tally } from './session/session-tally.ts'
 import { type Opened, StartupPhase } from './session/startup-phase.ts'
 import { Verifiers } from './verifiers.ts'
@@ -19,7 +20,9 @@ export function postgresServer(entrance: LiveRoute): FrontServer {
   const { house } = entrance
   const clients = new Set<Client>()
   const { cancels } = house
-  const around: SessionContext = { entrance, cancels, verifiers: new Verifiers(house.clock), tally: new Tally() }
+  const knowledge = new SessionKnowledge(house.clock, () => house.secretOf(entrance.route.service)?.sessions ?? STRICT)
+  const verifiers = new Verifiers(house.clock)
+  const around: SessionContext = { entrance, cancels, verifiers, knowledge, tally: new Tally() }
   const vanguard = new PreLoginQueue(entrance, () => [...clients].flatMap(({ passage }) => passage ?? []))
   const server = createServer({ noDelay: true }, (socket) => {
     socket.setKeepAlive(true, 10_000)
@@ -31,6 +34,7 @@ export function postgresServer(entrance: LiveRoute): FrontServer {
     wind: () => {}, // a connection that is open is work in progress: there is nothing to decline
     tick(nowMs) {
       vanguard.look()
+      if (knowledge.takeChanged()) for (const { passage } of clients) passage?.lookAgain()
       const told = around.tally.look(entrance.route.service, servingTerm(entrance), nowMs)
       if (told) house.onSessions(told)
     },

@@ -62,6 +62,7 @@ const SENTENCES: Readonly<Record<CutReason, string>> = {
   'no-key': 'The front door could not learn how to log in again for this client.',
   'login-refused': 'The next server refused the login that the front door repeated for this client.',
   'state-unknown': 'What the session had set or held could not be learned before its server was lost.',
+  'sequence-value': 'The value of a sequence was asked for that the session had drawn on another server.',
   'settings-refused': 'Settings of the session could not be read, or were refused by the next server.',
   'hold-expired': 'No server could take the session for as long as clients are held.',
   'hold-full': 'More clients wait at this front door than it can hold.',
@@ -113,6 +114,12 @@ export function isFatal(fields: ReadonlyMap<string, string>): boolean {
 export function isFarewell(fields: ReadonlyMap<string, string>): boolean {
   const code = fields.get('C')
   return code === '57P01' || code === '57P02'
+}
+
+/** currval or lastval, in a session that has drawn nothing from the sequence here: named by the function that says so. */
+export function lacksSequence(fields: ReadonlyMap<string, string>): boolean {
+  const routine = fields.get('R')
+  return fields.get('C') === '55000' && (routine === 'currval_oid' || routine === 'lastval')
 }
 
 /**

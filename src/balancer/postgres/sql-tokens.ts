@@ -23,12 +23,14 @@ export function statementsOf(text: string, backslashEscapes: boolean): Token[][]
 }
 
 /** Sticky patterns, tried in turn at each place; whatever none of them takes is a sign of one character. */
-const SPACE = /(?:\s+|--[^\n]*)+/y
+/** A comment of this form ends at either end of line, as in PostgreSQL's scan.l. */
+const SPACE = /(?:\s+|--[^\n\r]*)+/y
 const WORD = /[a-z_\x80-\xff][\w$\x80-\xff]*/iy
 const NUMBER = /\d[\w.]*/y
 const NAME = /"(?:[^"]|"")*"?/y
 const PLAIN_STRING = /'(?:[^']|'')*'?/y
 const ESCAPE_STRING = /'(?:[^'\\]|''|\\[\s\S])*'?/y
+const PARAMETER = /\$\d+/y
 const DOLLAR = /\$(?:[a-z_\x80-\xff][\w\x80-\xff]*)?\$/iy
 
 function* tokensOf(text: string, backslashEscapes: boolean): Generator<Token> {
@@ -73,6 +75,8 @@ function tokenAt(text: string, at: number, backslashEscapes: boolean, taken: (pa
     const length = end < 0 ? text.length - at : end + tag.length - at
     return from('string', text.slice(at + tag.length, at + length - tag.length), length)
   }
+  const parameter = taken(PARAMETER)
+  if (parameter !== '') return from('sign', parameter, parameter.length)
   return from('sign', text[at] ?? '', Math.max(1, taken(NUMBER).length))
 }
 
@@ -86,4 +90,31 @@ function endOfComment(text: string, start: number): number {
     if (depth === 0) return edge.lastIndex
   }
   return text.length
+}
+
+export function isWord(token: Token | undefined, value: string): boolean {
+  return token?.kind === 'word' && token.value === value
+}
+
+export function isWordIn(tokens: readonly Token[], word: string): boolean {
+  return tokens.some((token) => isWord(token, word))
+}
+
+/** Also in double quotes. */
+export function isNameIn(tokens: readonly Token[], name: string): boolean {
+  return tokens.some((token) => nameOf(token) === name)
+}
+
+export function wordAt(tokens: readonly Token[], at: number): string | undefined {
+  const token = tokens[at]
+  return token?.kind === 'word' ? token.value : undefined
+}
+
+export function nameOf(token: Token | undefined): string | undefined {
+  return token?.kind === 'word' || token?.kind === 'name' ? token.value : undefined
+}
+
+/** The text from the first token to the last. */
+export function sliceOf(tokens: readonly Token[], text: string): string {
+  return text.slice(tokens[0]?.start ?? 0, tokens.at(-1)?.end ?? 0)
 }

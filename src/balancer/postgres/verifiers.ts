@@ -69,10 +69,13 @@ function lookUp(user: string, place: Place, secret: DoorSecret, clock: Clock): P
       const login = new Login({ kind: 'password', password: secret.password })
       const bytes = askedAside('_understudy_door', 'select understudy.verifier($1)', user)
       const arrival = new ServerLogin({ socket: forTraffic(socket), startup, clock }, login)
-      arrival.send({ bytes, mustSucceed: [true] }, (result) => {
-        socket.destroy()
-        resolve(result.kind === 'ready' ? (result.rows[0]?.[0] ?? undefined) : undefined)
-      })
+      arrival.send(
+        () => ({ bytes, mustSucceed: [true] }),
+        (result) => {
+          socket.destroy()
+          resolve(result.kind === 'ready' ? (result.rows[0]?.[0] ?? undefined) : undefined)
+        },
+      )
     })
   })
 }

@@ -103,6 +103,7 @@ function compile(options: PostgresOptions, folder: string): Compiled {
     bootstrap: database
       ? { ...bootstrap, database: database.name, owner: database.owner, password: database.password }
       : bootstrap,
+    sessions: { ...POSTGRES_DEFAULTS.sessions, ...options.sessions },
     limits: {
       ...POSTGRES_DEFAULTS.limits,
       walKeepMb: inMb(limits.keptLog) ?? POSTGRES_DEFAULTS.limits.walKeepMb,

@@ -61,6 +61,41 @@ const limitsShape = {
   }),
 }
 
+const settingNames = z
+  .array(z.string().regex(/^[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)+$/))
+  .max(500)
+  .register(v.words, {
+    what: 'a list of custom settings',
+    write: "a list of names with a dot, such as ['app.user_id']",
+  })
+
+const functionNames = z.array(z.string().min(1).max(63)).max(500).register(v.words, {
+  what: 'a list of functions',
+  write: "a list of names without their schema, such as ['audit_row']",
+})
+
+const sessionsShape = {
+  customSettings: v.option(settingNames, {
+    means: 'Custom settings of which no statement and no function shows the name.',
+    default: 'none',
+    turn: 'The names that a program or a function puts together from parts: their values then move with a session.',
+    breaks: 'Nothing: a setting that does not exist is not carried over.',
+  }),
+  trustedFunctions: v.option(functionNames, {
+    means: 'Functions that leave nothing behind in a session, although their bodies do not show it.',
+    default: 'none',
+    turn: 'Trigger functions that run statements put together at run time, functions in Python or C.',
+    breaks: 'One that does change a session: the session is moved without what it changed.',
+  }),
+  whenUnknown: v.option(v.oneOf(['close', 'move']), {
+    means:
+      'What becomes of a session when part of its state cannot be known: `close` it (57P01), or `move` it with what is known.',
+    default: "'close'",
+    turn: '`move` when a lost connection costs more than a lost setting.',
+    breaks: '`move`: a session may lose a setting that row-level security depends on, or a lock, without an error.',
+  }),
+}
+
 const { instances: _, redundancy: __, ...shared } = serviceShape
 
 export const postgresShape = {
@@ -125,6 +160,15 @@ export const postgresShape = {
     breaks:
       'With `false` passwords and data can be read on the way. Files that cannot be used: the doors go on with the last certificate, or without one, and events say so.',
   }),
+  sessions: v.option(
+    v.group(sessionsShape, 'options of sessions', "an object, such as { customSettings: ['app.user_id'] }"),
+    {
+      means: 'How sessions are moved to another server when something of them is not known.',
+      default: 'as below',
+      turn: 'See each option.',
+      breaks: 'See each option.',
+    },
+  ),
   bin: v.option(v.folder, {
     means: "The folder with PostgreSQL's programs, version 13 to 18; `npm` is the packaged one.",
     default: 'the newest of this machine, else the packaged one',

@@ -24,11 +24,23 @@ export type CutReason =
   | 'settings-refused'
   /** Something may have changed what the session has, and its server was lost before it could be asked. */
   | 'state-unknown'
+  /** `currval` or `lastval` was asked for after the session had been moved. */
+  | 'sequence-value'
   /** No primary in time. */
   | 'hold-expired'
   /** Too many were held already. */
   | 'hold-full'
   | 'replication'
+
+/** As an operator may relax how sessions are moved. */
+export interface SessionOptions {
+  /** Custom settings of which no text shows the name. */
+  readonly customSettings: readonly string[]
+  /** Functions that leave nothing in a session, whatever their bodies seem to say. */
+  readonly trustedFunctions: readonly string[]
+  /** What becomes of a session of which something cannot be known. */
+  readonly whenUnknown: 'close' | 'move'
+}
 
 /** Told once per change of primary that a door lived through, when nothing of it is held any more. */
 export interface SessionTally {

@@ -3,6 +3,7 @@
  * against and compiles into this type; the driver reads nothing else.
  */
 import type { Traits } from '../../core/model.ts'
+import type { SessionOptions } from '../../core/replicated/session-counts.ts'
 
 // A type and not an interface: only a type may stand where `Record<string, unknown>` is asked for (ServiceSpec.options).
 export type PostgresOptions = {
@@ -22,6 +23,8 @@ export type PostgresOptions = {
   readonly hba: readonly string[]
   /** The certificate of the front doors: the node's own one, none, or the files (absolute paths on each node). */
   readonly tls: TlsChoice
+  /** How its balancers move sessions of which something is not known. */
+  readonly sessions: SessionOptions
   readonly bootstrap: BootstrapOptions
   readonly timing: PostgresTiming
   readonly limits: PostgresLimits
@@ -95,6 +98,7 @@ export const POSTGRES_DEFAULTS = {
   settings: {},
   hba: [],
   tls: 'own',
+  sessions: { customSettings: [], trustedFunctions: [], whenUnknown: 'close' },
   bootstrap: {
     database: null,
     owner: null,

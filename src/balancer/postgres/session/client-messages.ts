@@ -1,10 +1,10 @@
 /** What a client sends, as it is relayed to its server: noted in the state of the session, and passed on as it came. */
 import { FrameReader, type FrameSink, interest, LOOK_MAX_BYTES } from '../frames.ts'
-import { textAt } from '../messages.ts'
+import { parameterAt, textAt } from '../messages.ts'
 import type { RelayedLogin } from './relayed-login.ts'
 import type { SessionState } from './session-state.ts'
 
-const CLIENT = interest('QPBCp', 'EDHSFcfX')
+const CLIENT = interest('QPBCFp', 'EDHScfX')
 
 export interface ClientSideEvents {
   toServer(bytes: Buffer): void
@@ -30,9 +30,6 @@ export class ClientMessages implements FrameSink {
       case 0x53: // Sync
         this.#session.sentSync()
         return
-      case 0x46: // FunctionCall
-        this.#session.sentFunctionCall()
-        return
       case 0x63: // CopyDone
       case 0x66: // CopyFail
         this.#session.sentCopyEnd()
@@ -54,8 +51,13 @@ export class ClientMessages implements FrameSink {
         this.#session.sentExtended()
         if (this.#session.watchesBinds) {
           const portal = textAt(buffer, start, end)
-          this.#session.sentBind(textAt(buffer, start + portal.length + 1, end))
+          const statement = textAt(buffer, start + portal.length + 1, end)
+          const from = start + portal.length + statement.length + 2
+          this.#session.sentBind(statement, (parameter) => parameterAt(buffer, from, end, parameter))
         }
+        return true
+      case 0x46: // FunctionCall
+        this.#session.sentFunctionCall(end - start < 4 ? 0 : buffer.readInt32BE(start))
         return true
       case 0x50: // Parse
         this.#parse(buffer, start, end)

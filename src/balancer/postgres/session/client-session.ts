@@ -21,6 +21,7 @@ import { cutResponse, protocolViolation, unavailable } from '../protocol-errors.
 import type { Place } from '../verifiers.ts'
 import { ClientConnection } from './client-connection.ts'
 import { ClientMessages, type ClientSideEvents } from './client-messages.ts'
+import type { Rows } from './database-catalogue.ts'
 import { HoldTimer } from './hold-timer.ts'
 import { LoginRefusals } from './login-refusals.ts'
 import { type Landed, PortableSession } from './portable-session.ts'
@@ -46,7 +47,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   #arrival: { cancel(): void } | undefined
   #clientKey: ClientKey | undefined
   /** The server is being asked what the session has. */
-  #asking = false
+  #asking: 'state' | 'catalogue' | undefined
   readonly #putOff = new LoginRefusals()
   /** The client has the beginning of a message whose end will not come: nothing else can be said to it. */
   #isTorn = false
@@ -54,7 +55,10 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   readonly #onClientData = (chunk: Buffer): void => {
     if (this.#phase === 'open') this.#leaveIfDue()
     const isRelayed = this.#phase === 'login' || (this.#phase === 'open' && !this.#asking)
-    if (isRelayed) return this.#clientSide.reader.feed(chunk)
+    if (isRelayed) {
+      this.#portable.used()
+      return this.#clientSide.reader.feed(chunk)
+    }
     this.#client.keep(chunk)
     this.#absence.tell(this.#client, this.#entrance.route.service)
   }
@@ -62,7 +66,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   constructor(around: SessionContext, opened: Opened) {
     this.#around = around
     this.#entrance = around.entrance
-    this.#portable = new PortableSession(opened, around.verifiers, around.entrance)
+    this.#portable = new PortableSession(opened, around)
     this.#search = new ServerSearch(around.entrance, this)
     this.#clientSide = new ClientMessages(this.#portable.state, this.#portable.overheard, this)
     this.#serverSide = new ServerMessages(this.#portable.state, this.#portable.overheard, this)
@@ -145,8 +149,10 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     const { reader, parameters, early } = result
     this.#backend = Object.assign(new ServerConnection(socket, this.#serverSide.listen(reader), this), key)
     this.#phase = 'open'
+    this.#portable.state.moved = true
     this.#search.settled()
     this.#absence.end()
+    for (const bytes of early) this.onNotified(bytes, 5)
     for (const bytes of [...this.#portable.differences(parameters), ...early]) this.#client.write(bytes)
     this.#client.readKept()
   }
@@ -175,9 +181,24 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
 
   onKey(pid: number, key: Buffer): Buffer {
     const { route } = this.#entrance
-    this.#clientKey ??= this.#around.cancels.enter(this, route)
+    this.#clientKey ??= this.#around.cancels.enter(this, pid, route)
     if (this.#backend) Object.assign(this.#backend, { pid, key })
     return message('K', int32(this.#clientKey.pid), this.#clientKey.key)
+  }
+
+  /** The client knows its session by the number of its first server, and must know its own notifications by it. */
+  onNotified(buffer: Buffer, at: number): void {
+    const [own, known] = [this.#backend?.pid, this.#clientKey?.pid]
+    if (own === undefined || known === undefined || own === known || buffer.length < at + 4) return
+    const pid = buffer.readInt32BE(at)
+    // Exchanged, so that no other session is taken for it.
+    if (pid === own || pid === known) buffer.writeInt32BE(pid === own ? known : own, at)
+  }
+
+  onStateMissed(): void {
+    const reason = this.#portable.state.isLastAnswer ? 'sequence-value' : 'in-statement'
+    this.#dropBackend()
+    this.#cut(reason)
   }
 
   onEntered(): void {
@@ -189,9 +210,17 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   }
 
   onIdle(): void {
-    if (this.#portable.isReplication || this.#clientSide.terminated) return
-    if (this.#portable.state.unsure || this.#portable.ahead.wantsRehearsal) this.#ask()
+    if (this.#portable.isReplication || this.#clientSide.terminated || this.#asking) return
+    const wanted = this.#portable.catalogueWanted(false)
+    if (wanted) return this.#askCatalogue(wanted)
+    const { state, isStale, ahead } = this.#portable
+    if (state.unsure || isStale || ahead.wantsRehearsal) this.#ask()
     else this.#leaveIfDue()
+  }
+
+  /** Something may have become known about its database that concerns it. */
+  lookAgain(): void {
+    if (this.#phase === 'open' && this.#portable.state.idle) this.onIdle()
   }
 
   onLoginPutOff(bytes: Buffer, how: 'soon' | 'perhaps'): boolean {
@@ -214,7 +243,8 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   onBackendGone(): void {
     this.#isTorn = this.#backend?.reader.between === false
     this.#backend = undefined
-    this.#asking = false
+    if (this.#asking === 'catalogue') this.#portable.database.abandon()
+    this.#asking = undefined
     if (this.#phase === 'over') return
     if (this.#clientSide.terminated) return this.#dismiss()
     if (!this.entered) return this.#loginBroken()
@@ -240,7 +270,9 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
 
   /** Asks once more before: exact, whatever happened in the session. */
   #leaveIfDue(): void {
-    if (!this.#portable.state.idle || !this.#search.isDue(this.#portable)) return
+    if (!this.#portable.state.idle || this.#asking || !this.#search.isDue(this.#portable)) return
+    const wanted = this.#portable.catalogueWanted(true)
+    if (wanted) return this.#askCatalogue(wanted)
     return this.#portable.state.isKnown ? this.#leave() : this.#ask()
   }
 
@@ -251,16 +283,31 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
 
   #ask(): void {
     if (this.#asking || !this.#backend || this.#portable.isReplication) return
-    this.#asking = true
+    const { database, state } = this.#portable
+    // Without the catalogue it is not known what to ask for.
+    if (!state.isRelaxed && database.waits(() => this.lookAgain())) return
+    this.#asking = 'state'
     this.#portable.ahead.wantsRehearsal = false
     this.#serverSide.expectAnswer()
     this.#backend.write(this.#portable.question())
   }
 
-  onAnswer(rows: readonly (readonly (string | null)[])[] | undefined): void {
-    this.#asking = false
-    this.#portable.answered(rows)
-    return this.#search.isDue(this.#portable) ? this.#leave() : this.#client.readKept()
+  #askCatalogue(what: 'all' | 'fingerprint'): void {
+    if (!this.#backend) return
+    this.#asking = 'catalogue'
+    this.#portable.database.asks()
+    this.#serverSide.expectAnswer()
+    this.#backend.write(this.#portable.catalogueQuestion(what))
+  }
+
+  onAnswer(rows: Rows | undefined): void {
+    const asked = this.#asking
+    this.#asking = undefined
+    if (asked === 'catalogue') this.#portable.database.answered(rows)
+    else this.#portable.answered(rows)
+    // It may be asked something else now, or leave.
+    this.onIdle()
+    if (this.#phase === 'open' && !this.#asking) this.#client.readKept()
   }
 
   #move(): void {

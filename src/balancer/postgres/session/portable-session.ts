@@ -2,16 +2,18 @@
 import type { Socket } from 'node:net'
 import type { CutReason } from '../../../core/replicated/session-counts.ts'
 import type { Clock } from '../../../lib/clock.ts'
-import type { LiveRoute } from '../../live-route.ts'
 import { Login } from '../login.ts'
 import { message, SYNC } from '../messages.ts'
 import { isReplication } from '../startup-packet.ts'
-import type { Place, Verifiers } from '../verifiers.ts'
+import type { Place } from '../verifiers.ts'
 import { Credentials } from './credentials.ts'
+import { Catalogue, catalogueQuestion, fingerprintIn } from './database-catalogue.ts'
 import { type BeginLogin, PreLogin } from './pre-login.ts'
 import { RelayedLogin } from './relayed-login.ts'
-import { restoration } from './restore-state.ts'
+import { type Restoration, restoration } from './restore-state.ts'
 import { type Arrived, ServerLogin } from './server-login.ts'
+import type { SessionContext } from './session-context.ts'
+import type { DatabaseKnowledge, SessionKnowledge } from './session-knowledge.ts'
 import { SessionState } from './session-state.ts'
 import type { Opened } from './startup-phase.ts'
 import { question, readSnapshot } from './state-snapshot.ts'
@@ -30,12 +32,22 @@ export class PortableSession {
   readonly #clock: Clock
   readonly #credentials: Credentials
 
-  constructor({ packet, bytes }: Opened, verifiers: Verifiers, { house, route }: LiveRoute) {
+  readonly #knowledge: SessionKnowledge
+  readonly database: DatabaseKnowledge
+  /** What is being restored includes a look at its database, taken then. */
+  #compares = false
+  #comparedAtMs = 0
+  /** When its client sent something that a server got. */
+  #usedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor({ packet, bytes }: Opened, { verifiers, knowledge, entrance: { house, route } }: SessionContext) {
     const parameters = packet.kind === 'startup' ? packet.parameters : new Map<string, string>()
     this.startup = bytes
     this.isReplication = isReplication(parameters)
     this.#user = parameters.get('user') ?? ''
     this.#clock = house.clock
+    this.#knowledge = knowledge
+    this.database = knowledge.of(parameters.get('database') ?? this.#user)
     const secret = () => house.secretOf(route.service)
     this.#credentials = new Credentials(verifiers, this.overheard, this.#user, secret)
   }
@@ -48,12 +60,39 @@ export class PortableSession {
   /** Why it cannot be carried away now. */
   get obstacle(): CutReason | undefined {
     if (this.isReplication) return 'replication'
-    return this.state.obstacle ?? this.#credentials.obstacle
+    const { obstacle } = this.state
+    if (obstacle === undefined && this.isStale) return 'state-unknown'
+    return obstacle ?? this.#credentials.obstacle
+  }
+
+  /** Its client says something now. */
+  used(): void {
+    if (this.isStale) this.state.unsure = true
+    this.state.isRelaxed = this.#knowledge.options().whenUnknown === 'move'
+    this.state.hidden = this.state.isRelaxed ? undefined : this.database.hidden
+    this.#usedAtMs = this.#clock.mono()
+  }
+
+  /** The database can do other things by now than was believed when it was used last. */
+  get isStale(): boolean {
+    const { hidden, isRelaxed } = this.state
+    if (isRelaxed || !(hidden instanceof Catalogue) || hidden === this.database.catalogue) return false
+    return this.#usedAtMs > hidden.verifiedAtMs
+  }
+
+  catalogueQuestion(what: 'all' | 'fingerprint'): Buffer {
+    return catalogueQuestion(what, this.state.parameters.get('server_version'))
+  }
+
+  /** What it has to ask about its database, for all sessions in it. */
+  catalogueWanted(isLeaving: boolean): 'all' | 'fingerprint' | undefined {
+    if (this.#knowledge.options().whenUnknown === 'move') return undefined
+    return this.database.wanted(this.#usedAtMs, isLeaving)
   }
 
   /** Asks the server what the session has. */
   question(): Buffer {
-    return question(this.state.customNames)
+    return question(this.#knowledge.namesFor(this.state.customNames, this.database))
   }
 
   /** Undefined: it would not say. */
@@ -61,6 +100,35 @@ export class PortableSession {
     const backslashEscapes = this.state.parameters.get('standard_conforming_strings') === 'off'
     if (rows) this.state.learn(readSnapshot(rows, this.#user, backslashEscapes))
     else this.state.learnNothing()
+    if (this.state.isRelaxed) return
+    this.state.hidden = this.database.hidden
+    // It was asked for what is known by name, and nobody knows which names there are.
+    if (!this.database.catalogue) this.state.pin ??= 'state-unknown'
+  }
+
+  /** What makes it again what it was. What its database can do is compared once more, unless that was done since it was used. */
+  #restoration(): Restoration {
+    const plain = restoration(this.state)
+    const { hidden, isRelaxed } = this.state
+    this.#compares = !isRelaxed && hidden instanceof Catalogue && this.#usedAtMs > hidden.verifiedAtMs
+    if (!this.#compares) return plain.mustSucceed.length > 0 ? plain : { bytes: SYNC, mustSucceed: [false] }
+    this.#comparedAtMs = this.#clock.mono()
+    return {
+      bytes: Buffer.concat([this.catalogueQuestion('fingerprint'), plain.bytes]),
+      mustSucceed: [true, ...plain.mustSucceed],
+    }
+  }
+
+  /** A function that came after the last look may have done anything in this session. */
+  #judged(result: Arrived): Arrived {
+    const { hidden } = this.state
+    if (result.kind !== 'ready' || !this.#compares || !(hidden instanceof Catalogue)) return result
+    if (fingerprintIn(result.rows) !== hidden.fingerprint) {
+      const why = 'the functions of the database have changed'
+      return { kind: 'refused', reason: 'state-unknown', why }
+    }
+    hidden.verifiedAtMs = Math.max(hidden.verifiedAtMs, this.#comparedAtMs)
+    return result
   }
 
   /** Why it cannot log in elsewhere while it works here. */
@@ -80,9 +148,10 @@ export class PortableSession {
 
   /** Makes the session what it was, where it has logged in ahead. At least it is asked whether it is there, and a primary now. */
   goOn(arrival: ServerLogin, done: Landed): void {
-    const script = restoration(this.state)
-    const sent = script.mustSucceed.length > 0 ? script : { bytes: SYNC, mustSucceed: [false] }
-    arrival.send(sent, (result) => done(result, arrival.key, arrival.socket))
+    arrival.send(
+      () => this.#restoration(),
+      (result) => done(this.#judged(result), arrival.key, arrival.socket),
+    )
   }
 
   /** Logs in at the server on `socket`, which is at `place`, and makes the session there what it was. */
@@ -94,7 +163,10 @@ export class PortableSession {
       const login = new Login(credential)
       const way = { socket, startup: this.startup, clock: this.#clock }
       const landing = new ServerLogin(way, login)
-      arrival = landing.send(restoration(this.state), (result) => done(result, landing.key, socket))
+      arrival = landing.send(
+        () => this.#restoration(),
+        (result) => done(this.#judged(result), landing.key, socket),
+      )
     })
     return {
       cancel() {

@@ -36,6 +36,7 @@ export class ServerLogin implements FrameSink {
   readonly #login: Login
   readonly #clock: Clock
   readonly #ended: (isIn: boolean) => void
+  #makeScript: (() => Restoration) | undefined
   #script: Restoration | undefined
   #done: (result: Arrived) => void = () => {}
   readonly #reader = new FrameReader(EVERYTHING, this)
@@ -74,10 +75,10 @@ export class ServerLogin implements FrameSink {
   }
 
   /** Says what is sent after the login, and who hears what comes of it. */
-  send(script: Restoration, done: (result: Arrived) => void): this {
-    this.#script = script
+  send(script: () => Restoration, done: (result: Arrived) => void): this {
+    this.#makeScript = script
     this.#done = done
-    if (this.#loggedIn) this.#begin(script)
+    if (this.#loggedIn) this.#begin(script())
     return this
   }
 
@@ -124,11 +125,12 @@ export class ServerLogin implements FrameSink {
         this.#loggedIn = true
         this.#cancelTimer()
         this.#ended(true)
-        if (this.#script) this.#begin(this.#script)
+        if (this.#makeScript) this.#begin(this.#makeScript())
     }
   }
 
   #begin(script: Restoration): void {
+    this.#script = script
     this.#cancelTimer = this.#clock.after(ARRIVE_MS, this.#broken)
     if (script.mustSucceed.length === 0) this.#ready()
     else this.#socket.write(script.bytes)
@@ -166,7 +168,7 @@ export class ServerLogin implements FrameSink {
   #finish(result: Arrived): void {
     if (!this.#leave()) return
     if (result.kind !== 'ready') this.#socket.destroy()
-    if (!this.#script) this.#ended(false)
+    if (!this.#makeScript) this.#ended(false)
     this.#done(result)
   }
 

@@ -6,7 +6,7 @@
 
 import { FrameReader, type FrameSink, interest, LOOK_MAX_BYTES, WHOLE } from '../frames.ts'
 import { rowAt, textsAt } from '../messages.ts'
-import { isFarewell, isFatal, mayPass, readFields, withHint } from '../protocol-errors.ts'
+import { isFarewell, isFatal, lacksSequence, mayPass, readFields, withHint } from '../protocol-errors.ts'
 import { type RelayedLogin, withoutBinding } from './relayed-login.ts'
 import type { SessionState } from './session-state.ts'
 
@@ -27,6 +27,10 @@ export interface ServerSideEvents {
   onLoginPutOff(bytes: Buffer, how: 'soon' | 'perhaps'): boolean
   /** Why writing is not possible at the moment, for people; null when it should be. */
   readOnlyBecause(): string | null
+  /** A NotificationResponse; the number of the process that notified is at `at`, and may be replaced there. */
+  onNotified(buffer: Buffer, at: number): void
+  /** The client has asked for something that the session had on another server, and that could not be carried here. */
+  onStateMissed(): void
   onAnswer(rows: readonly (readonly (string | null)[])[] | undefined): void
   onServerMalformed(): void
 }
@@ -131,7 +135,7 @@ export class ServerMessages implements FrameSink {
     if (type === 0x53) {
       const [name = '', value = ''] = textsAt(buffer, start, end, 2)
       this.#session.parameters.set(name, value)
-    }
+    } else if (end - start >= 4) this.#events.onNotified(buffer, start)
     return true
   }
 
@@ -149,6 +153,7 @@ export class ServerMessages implements FrameSink {
     }
     const fields = readFields(buffer, start, end)
     if (this.#session.quiet && isFarewell(fields)) return false
+    if (this.#session.moved && lacksSequence(fields)) return false
     this.#session.failed()
     if (isFatal(fields)) this.saidFarewell = true
     return this.#events.readOnlyBecause() === null
@@ -168,6 +173,7 @@ export class ServerMessages implements FrameSink {
       this.farewell = whole // the end of the connection follows
       return
     }
+    if (this.#session.moved && lacksSequence(fields)) return this.#events.onStateMissed()
     const because = this.#events.readOnlyBecause()
     const isMeant = because !== null && fields.get('C') === READ_ONLY_TRANSACTION
     this.#events.toClient(isMeant ? withHint(fields, because) : whole)

@@ -79,7 +79,7 @@ describe('what it has', () => {
       state.sentQuery(text)
       state.ready(IDLE)
     }
-    expect([...state.settings.values()]).toEqual(['set a.b = 2', 'set work_mem = 3'])
+    expect([...state.settings.values()].map(({ text }) => text)).toEqual(['set a.b = 2', 'set work_mem = 3'])
     expect(state.unsure).toBe(false)
     state.sentQuery('reset work_mem')
     state.ready(IDLE)
@@ -153,7 +153,7 @@ describe('what it has', () => {
     state.ready(IDLE)
     expect(state.unsure, 'it was prepared, not executed').toBe(false)
     expect(state.watchesBinds).toBe(true)
-    state.sentBind('p')
+    state.sentBind('p', () => 'x')
     state.sentSync()
     state.ready(IDLE)
     expect(state.unsure).toBe(true)

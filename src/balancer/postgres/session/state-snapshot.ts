@@ -20,6 +20,8 @@ export interface Snapshot {
 }
 
 const NAME = '_understudy_door'
+/** Settings of the transaction, which are none of the session. `transaction_timeout` is one of the session. */
+const OF_TRANSACTION = ['transaction_isolation', 'transaction_read_only', 'transaction_deferrable']
 
 /**
  * Everything is qualified: the session may have a search_path of its own. Settings of the transaction are none of the session.
@@ -29,9 +31,10 @@ const NAME = '_understudy_door'
  */
 const QUESTION = `/* understudy: what this session has */
 select 'setting', name, setting from pg_catalog.pg_show_all_settings()
- where source operator(pg_catalog.=) 'session' and pg_catalog.left(name, 12) operator(pg_catalog.<>) 'transaction_'
+ where source operator(pg_catalog.=) 'session' and name operator(pg_catalog.<>) all ('{${OF_TRANSACTION.join(',')}}'::pg_catalog.text[])
    and context operator(pg_catalog.=) any ('{user,superuser}'::pg_catalog.text[])
 union all select 'setting', n, pg_catalog.current_setting(n, true) from pg_catalog.unnest($1::pg_catalog.text[]) n
+ where not exists (select from pg_catalog.pg_show_all_settings() a where a.name operator(pg_catalog.=) n)
 union all select 'role', pg_catalog.current_setting('role'), session_user::pg_catalog.text
 union all select case when from_sql then 'sql' else 'protocol' end, name, statement from pg_catalog.pg_prepared_statement()
 union all select 'channel', c, '' from pg_catalog.pg_listening_channels() c

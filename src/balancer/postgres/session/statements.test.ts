@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { statementsOf } from '../sql-tokens.ts'
-import { effectOf, prepareIn } from './statements.ts'
+import { effectOfBody } from './function-bodies.ts'
+import { type Dialect, effectOf, prepareIn } from './statements.ts'
 
-const PLAIN = { backslashEscapes: false, isPinned: false }
+const PLAIN: Dialect = { backslashEscapes: false, isPinned: false }
 const kindOf = (text: string, dialect = PLAIN) => effectOf(text, dialect).kind
 const changeOf = (text: string) => {
   const effect = effectOf(text, PLAIN)
@@ -26,9 +27,6 @@ describe('what a statement does to its session', () => {
     'set local work_mem = 1',
     'set transaction isolation level serializable',
     'set constraints all deferred',
-    'begin; set local x.y = 1; commit',
-    "select set_config('app.user', 'x', true)",
-    "select set_config('app.user', current_setting('a', true), true), 1",
     'select pg_advisory_xact_lock(1)',
     "prepare transaction 'x'",
     'create table temp_things (id int)',
@@ -38,6 +36,13 @@ describe('what a statement does to its session', () => {
     '',
     ';;',
   ])('nothing: %s', (text) => expect(kindOf(text)).toBe('none'))
+
+  test.each([
+    'set local x.y = 1',
+    'begin; set local x.y = 1; commit',
+    "select set_config('app.user', 'x', true)",
+    "select set_config('app.user', current_setting('a', true), true), 1",
+  ])('a custom setting exists afterwards: %s', (text) => expect(kindOf(text)).toBe('touch'))
 
   test.each([
     "set work_mem = '1MB'",
@@ -95,12 +100,50 @@ describe('what a statement does to its session', () => {
   ])('the server must be asked: %s', (text) => expect(kindOf(text)).toBe('unsure'))
 
   test('settings that are only told when asked for by name', () => {
-    expect(effectOf("select set_config('App.User', $1, false)", PLAIN)).toMatchObject({
-      customNames: ['app.user'],
-      hasUnreadable: false,
-    })
-    expect(effectOf('begin; set app.a = 1; set app.b = 2', PLAIN)).toMatchObject({ customNames: ['app.a', 'app.b'] })
-    expect(effectOf('select set_config($1, $2, false)', PLAIN)).toMatchObject({ hasUnreadable: true })
+    const customNames = ['app.user']
+    for (const text of [
+      "select set_config('App.User', $1, false)",
+      `select "set_config"('app.user', 'x', false)`,
+      `select pg_catalog."set_config"('app.user'::text, 'x', false)`,
+      "-- a comment\rset app.user = 'x'; select 1",
+      "declare c cursor for select set_config('app.user', 'x', false)",
+      "explain analyze select set_config('app.user', 'x', false)",
+      "prepare p as select set_config('app.user', $1, false)",
+      "do $$ begin perform set_config('app.user', 'x', false); end $$",
+      "do $$ begin execute 'set app.user = ''x'''; end $$",
+      'reset app.user',
+      'set app.user to default',
+    ]) {
+      const dialect = { ...PLAIN, readBody: effectOfBody }
+      expect(effectOf(text, dialect), text).toMatchObject({ kind: 'unsure', customNames, isUnknowable: false })
+    }
+    expect(effectOf('select set_config($1, $2, false)', PLAIN)).toMatchObject({ namesIn: [1], isUnknowable: false })
+  })
+
+  test.each([
+    "select set_config('app.' || $1, $2, false)",
+    "select set_config(E'app.\\x75ser', 'x', false)",
+    `select U&"\\0073et_config"('app.user', 'x', false)`,
+    'select setseed(0.5)',
+    "load 'auto_explain'",
+    "do language plpython3u $$ GD['x'] = 1 $$",
+    "select dblink_connect('c', 'dbname=x')",
+  ])('nobody can say what it leaves: %s', (text) => expect(effectOf(text, PLAIN)).toMatchObject({ isUnknowable: true }))
+
+  test('EXECUTE does what was prepared, when that is known', () => {
+    const sqlPrepared = new Map([
+      ['plain', 'prepare plain as select $1'],
+      ['lock', 'PREPARE lock (int) AS select pg_advisory_lock($1)'],
+    ])
+    expect(kindOf('execute plain(1)', { ...PLAIN, sqlPrepared })).toBe('none')
+    expect(kindOf('execute lock(1)', { ...PLAIN, sqlPrepared })).toBe('unsure')
+    expect(kindOf('execute other(1)', { ...PLAIN, sqlPrepared })).toBe('unsure')
+  })
+
+  test('a setting is changed by an update of pg_settings, and a table is temporary on such a search_path', () => {
+    expect(kindOf("update pg_settings set setting = 'x' where name = 'work_mem'")).toBe('unsure')
+    expect(kindOf('create table t (id int)')).toBe('none')
+    expect(kindOf('create table t (id int)', { ...PLAIN, makesTemporary: true })).toBe('unsure')
   })
 
   test('a string with a backslash before its quote, in both dialects', () => {

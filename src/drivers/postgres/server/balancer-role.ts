@@ -43,8 +43,8 @@ export function doorPasswordOf(service: ServiceName, secretFor: (purpose: string
 }
 
 export function doorNeeds({ name, options }: ServiceSpec, secretFor: (purpose: string) => string): DoorNeeds {
-  const { tls } = options as unknown as PostgresOptions
-  return { login: { user: DOOR_ROLE, password: doorPasswordOf(name, secretFor), database: DATABASE }, tls }
+  const { tls, sessions } = options as unknown as PostgresOptions
+  return { login: { user: DOOR_ROLE, password: doorPasswordOf(name, secretFor), database: DATABASE }, tls, sessions }
 }
 
 const TRIES = 5
