@@ -13,6 +13,7 @@ import { superviseLoop } from '../lib/supervised-loop.ts'
 import type { SecretOf } from './balancer-secrets.ts'
 import { HoldSpace } from './hold.ts'
 import { httpServer } from './http/http-listener.ts'
+import { openSocket } from './http/instance-connection.ts'
 import { RetryBudget } from './http/retry.ts'
 import { Listener } from './listening-socket.ts'
 import { type BalancerShared, highestTerms, LiveRoute, routeKey } from './live-route.ts'
@@ -69,6 +70,7 @@ export class Balancer {
       holdSpace: new HoldSpace(),
       budget: new RetryBudget(),
       secretOf,
+      dial: openSocket,
       cancels: new Cancels(),
       onVerdict: (service, { spec, belief }) => events.onVerdict(service, spec.id, belief.verdict, belief.why),
       onFull: (service, target) => events.onFull(service, target.spec.id, target.toldFull, target.fullOf),

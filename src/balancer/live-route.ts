@@ -12,6 +12,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
 import type { SecretOf } from './balancer-secrets.ts'
 import { Hold, type HoldSpace } from './hold.ts'
+import type { openSocket } from './http/instance-connection.ts'
 import type { RetryBudget } from './http/retry.ts'
 import type { LoopWatch } from './loop-watch.ts'
 import { pick, rankOf } from './pick.ts'
@@ -26,6 +27,8 @@ export interface BalancerShared {
   readonly holdSpace: HoldSpace
   readonly budget: RetryBudget
   readonly secretOf: SecretOf
+  /** Opens connections to instances: `openSocket`, except in tests. */
+  readonly dial: typeof openSocket
   /** Of all PostgreSQL routes: a cancel request may come to any of them. */
   readonly cancels: Cancels
   onVerdict(service: string, target: LiveTarget): void
@@ -155,11 +158,11 @@ export class LiveRoute {
   }
 
   #create(spec: Target): LiveTarget {
-    const { clock, loop, random } = this.house
+    const { clock, loop, random, dial } = this.house
     return new LiveTarget(
       spec,
       this.#route.probe,
-      { clock, loop, phase: random(), limits: this.#limits },
+      { clock, loop, phase: random(), limits: this.#limits, dial },
       {
         onVerdict: (target) => this.house.onVerdict(this.#route.service, target),
         onFull: (target) => this.house.onFull(this.#route.service, target),

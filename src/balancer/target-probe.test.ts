@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
+import { openSocket } from './http/instance-connection.ts'
 import { type ProbeAnswer, probe } from './target-probe.ts'
 
 let server: Server | undefined
@@ -24,7 +25,7 @@ test('a probe that only connects closes its connection at once: a server may wai
   await new Promise<void>((listening) => server?.listen(0, '127.0.0.1', listening))
   const { port } = server.address() as AddressInfo
   const answer = await new Promise<ProbeAnswer>((done) =>
-    probe({ host: '127.0.0.1', port, path: null, patienceMs: 60_000 }, done),
+    probe({ host: '127.0.0.1', port, path: null, patienceMs: 60_000 }, openSocket, done),
   )
   expect(answer).toEqual({ kind: 'answered' })
   expect(await closed, 'long before its patience ends').toBeLessThan(15_000)

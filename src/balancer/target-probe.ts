@@ -5,7 +5,7 @@
  * hangs; it sees one that is gone.
  */
 import type { Socket } from 'node:net'
-import { openSocket } from './http/instance-connection.ts'
+import type { openSocket } from './http/instance-connection.ts'
 
 export interface Question {
   readonly host: string
@@ -31,7 +31,7 @@ const STATUS_LINE_LIMIT = 256
  * Asks once and calls back once. Returns a way to forget the question. The patience counts from the moment at which the
  * question was sent: if our own loop was late in sending it, that was not the target's time.
  */
-export function probe(question: Question, done: (answer: ProbeAnswer) => void): () => void {
+export function probe(question: Question, dial: typeof openSocket, done: (answer: ProbeAnswer) => void): () => void {
   let socket: Socket | undefined
   let timer: NodeJS.Timeout | undefined
   let over = false
@@ -45,7 +45,7 @@ export function probe(question: Question, done: (answer: ProbeAnswer) => void): 
   }
   // Where nothing was asked nobody answers, and a server may wait for whoever has connected: PostgreSQL does not end before.
   const wasAsked = ({ kind }: ProbeAnswer) => question.path !== null && (kind === 'answered' || kind === 'unwell')
-  const attempt = openSocket(question.host, question.port, question.patienceMs, (result) => {
+  const attempt = dial(question.host, question.port, question.patienceMs, (result) => {
     if (result === 'refused') return finish({ kind: 'refused' })
     if (result === 'timeout') return finish({ kind: 'missed' })
     if (result === 'local') return finish({ kind: 'not-asked' })

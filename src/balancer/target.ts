@@ -10,6 +10,7 @@ import type { EndpointLimits } from '../core/endpoint-limits.ts'
 import type { Route, Target } from '../core/routing.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Pool } from './http/connection-pool.ts'
+import type { openSocket } from './http/instance-connection.ts'
 import type { LoopWatch } from './loop-watch.ts'
 import { type Candidate, rankOf } from './pick.ts'
 import { type ProbeAnswer, probe } from './target-probe.ts'
@@ -49,6 +50,7 @@ export class LiveTarget implements Candidate {
   readonly #loop: LoopWatch
   readonly #events: TargetEvents
   readonly pool: Pool
+  readonly dial: typeof openSocket
   /** Everything that is open there, from the moment of the choice. */
   readonly #hanging = new Set<Hanging>()
   /** Of those: upgraded connections and event streams, which are idle most of the time. */
@@ -69,7 +71,7 @@ export class LiveTarget implements Candidate {
   constructor(
     spec: Target,
     probeSpec: Route['probe'],
-    surroundings: { clock: Clock; loop: LoopWatch; phase: number; limits: EndpointLimits },
+    surroundings: { clock: Clock; loop: LoopWatch; phase: number; limits: EndpointLimits; dial: typeof openSocket },
     events: TargetEvents,
   ) {
     this.#spec = spec
@@ -77,6 +79,7 @@ export class LiveTarget implements Candidate {
     this.#clock = surroundings.clock
     this.#loop = surroundings.loop
     this.#limits = surroundings.limits
+    this.dial = surroundings.dial
     this.#events = events
     const now = this.#clock.mono()
     this.#belief = firstBelief(now)
@@ -234,7 +237,7 @@ export class LiveTarget implements Candidate {
       path: this.#probe.path,
       patienceMs: patienceMs(this.#belief, this.#probe.timeoutMs),
     }
-    const forget = probe(question, (answer) => {
+    const forget = probe(question, this.dial, (answer) => {
       this.#questions.delete(forget)
       if (!this.#closed) this.#hear(answer, startedMs)
     })

@@ -6,13 +6,7 @@
 import type { Socket } from 'node:net'
 import type { Hanging, LiveTarget } from '../target.ts'
 import type { RawHeaders } from './headers.ts'
-import {
-  type AnswerListener,
-  type ConnectAttempt,
-  type ConnectFailure,
-  type Connection,
-  openSocket,
-} from './instance-connection.ts'
+import type { AnswerListener, ConnectAttempt, ConnectFailure, Connection } from './instance-connection.ts'
 import type { RequestBody } from './request-body.ts'
 import type { ResponseHead } from './response-parser.ts'
 import type { Failure } from './retry.ts'
@@ -59,7 +53,7 @@ export class Attempt implements Hanging, AnswerListener {
       return
     }
     const { host, port } = this.target.spec
-    this.#connecting = openSocket(host, port, connectMs, (result) => {
+    this.#connecting = this.target.dial(host, port, connectMs, (result) => {
       this.#connecting = undefined
       if (typeof result === 'string') this.#unreached(result)
       else this.#send(this.target.pool.adopt(result))
