@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { cluster, peer, stopped, view, web as webService } from '../../test/made-up.ts'
+import { cluster, peer, running, stopped, view, web as webService } from '../../test/made-up.ts'
 import { knownProblems, sentenceFor } from './explain.ts'
 
 const web = webService()
@@ -29,6 +29,19 @@ describe('what one node says about all', () => {
   it('forgets what a silent node told: it may be over', () => {
     const seen = view({ cluster: cluster([web]), peers: { b: { ...known, state: 'lost' } } })
     expect(knownProblems(seen, [])).toEqual([])
+  })
+
+  it('does not count what a frozen node reported last among what serves', () => {
+    const frozen = peer('b', [running('web')], { state: 'condemned', heardAgoMs: 1_200 })
+    const c = peer('c', [running('web')])
+    const seen = view({
+      cluster: cluster([web]),
+      peers: { b: frozen, c },
+      local: { instances: { web: running('web') } },
+    })
+    expect(sentenceFor(seen, web, [])).toBe(
+      '2 of 3 instances serve: a, c; b may serve on: it is silent: last heard 1.2 s ago',
+    )
   })
 
   it('says of a service that does not serve what is wrong, and without a problem what each instance is', () => {

@@ -5,6 +5,7 @@
 import { formatDuration } from '../lib/duration.ts'
 import { type Candidate, candidatesFor } from './election.ts'
 import type { InstanceReport, NodeName, ServiceSpec } from './model.ts'
+import { silenceOf } from './node-silence.ts'
 import { candidatesIn } from './replicated/candidates.ts'
 import type { ReportedProblem } from './reported-problem.ts'
 import { hasLeader, instanceOn, isWellOn, leaderOf, nodeState, recordOf, type View } from './view.ts'
@@ -71,7 +72,10 @@ function nextTry(view: View, service: ServiceSpec): string {
 function activeSentence(view: View, service: ServiceSpec): string {
   const nodes = serving(view, service)
   const asked = service.instances === 1 ? '1 instance' : `${service.instances} instances`
-  if (nodes.length > 0) return `${nodes.length} of ${asked} serve: ${nodes.join(', ')}`
+  const heard = nodes.filter((node) => silenceOf(view, node) === undefined)
+  const silent = silentText(view, nodes)
+  if (heard.length > 0) return `${heard.length} of ${asked} serve: ${heard.join(', ')}${silent}`
+  if (nodes.length > 0) return `none of ${asked} is known to serve${silent}`
   const others = view.cluster.nodes.flatMap(({ name }) => {
     const instance = instanceOn(view, name, service.name)
     return instance && (instance.state !== 'stopped' || instance.note) ? `${name} is ${describe(instance)}` : []
@@ -87,8 +91,17 @@ function leaderSentence(view: View, service: ServiceSpec): string {
       ? `${service.name} has not had a primary yet`
       : `${service.name} has no primary; the last term was ${term}`
   const instance = instanceOn(view, lead.node, service.name)
-  if (isServing(view, service)) return `${lead.node} is the primary of ${service.name} in term ${lead.term}`
+  if (isServing(view, service))
+    return `${lead.node} is the primary of ${service.name} in term ${lead.term}${silentText(view, [lead.node])}`
   return `${lead.node} holds term ${lead.term} of ${service.name}; its instance is ${describe(instance)}`
+}
+
+/** What runs on a node that is silent may go on, and what it reported last is not known to be so. */
+function silentText(view: View, nodes: readonly NodeName[]): string {
+  return nodes
+    .filter((node) => silenceOf(view, node) !== undefined)
+    .map((node) => `; ${node} may serve on: ${silenceOf(view, node)}`)
+    .join('')
 }
 
 export function describe(instance: InstanceReport | undefined): string {
