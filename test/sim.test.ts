@@ -46,12 +46,12 @@ const AT_MOST_MS = Number(process.env.SIM_MOST_MS ?? 45_000)
  */
 const ELSEWHERE = new Set([
   'instance-unproven',
-  'target-dead',
+  'target-ejected',
   'target-full',
-  'door-closed',
-  'door-certificate',
+  'endpoint-closed',
+  'endpoint-certificate',
   'table-refused',
-  'handover',
+  'switchover',
   'promise-broken',
 ])
 /** What these seeds must reach, or they prove less than they say: all that agents can notice, and every change of role. */

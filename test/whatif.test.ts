@@ -124,7 +124,7 @@ describe('a service that replicates', () => {
   it('stays down with two of three gone, and says why', () => {
     const two = lost(ask({}), 'a', 'b')
     expect(two).toMatchObject({ served: false, pauseMs: null, loss: 'if-disks-are-gone' })
-    expect(two.why).toMatch(/of its copies c can be reached and a, b cannot, so nobody may lead; c answers reads/)
+    expect(two.why).toMatch(/quorum lost \(up: c; down: a, b\)\. c serves reads/)
     expect(lost(ask({}), 'b', 'c')).toMatchObject({ served: false, primary: 'a', loss: 'none' })
   })
 

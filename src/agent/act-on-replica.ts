@@ -6,11 +6,11 @@
  *     its receiver is gone                        before its position is read          (driver)
  *     enough are fenced                           before a new rule is on the record   (core: `elect`)
  *     the new rule's row is on its quorum         before anybody is let in             (driver), and before the record says
- *                                                 that it serves and forgets older rules (core: `lead`, `rule-change`)
+ *                                                 that it serves and forgets older rules (core: `lead`, `standbys-change`)
  */
 
 import type { ServiceName } from '../core/model.ts'
-import type { QuorumConfig } from '../core/replicated/quorum-config.ts'
+import { type QuorumConfig, standbysText } from '../core/replicated/quorum-config.ts'
 import { newestConfig, replicatedRecord } from '../core/replicated/replica-facts.ts'
 import { assertLegal } from '../core/roles.ts'
 import type { Step } from '../core/step.ts'
@@ -27,10 +27,10 @@ export async function performOnReplica(step: CopyStep, view: View, driver: Repli
   switch (step.kind) {
     case 'create':
       await driver.create(step.rule)
-      return `the first copy of ${service} was made on ${view.self}`
+      return `${view.self} created the database ${service}`
     case 'fence':
       await driver.fence(step.term)
-      return `${service} on ${view.self} is fenced for term ${step.term}`
+      return `${view.self} recruited for term ${step.term} of ${service}`
     case 'lead':
       await driver.lead(step.rule)
       return `${service} on ${view.self} was promoted in term ${step.rule.term}`
@@ -39,7 +39,7 @@ export async function performOnReplica(step: CopyStep, view: View, driver: Repli
       return `${service} on ${view.self} follows ${step.rule.primary} in term ${step.rule.term}`
     case 'change-rule':
       await driver.changeRule(step.rule)
-      return `${step.rule.k} of ${step.rule.members.join(', ') || 'nobody'} confirm writes to ${service} from now on`
+      return `synchronous standbys of ${service}: ${standbysText(step.rule)}`
     case 'demote':
       await driver.demote(step.term)
       return `${service} on ${view.self} ended leading, for term ${step.term}`

@@ -111,7 +111,7 @@ function serviceOf(view: View, name: ServiceName): ServiceSpec {
 
 function replicaDriverOf(hands: Pick<Hands, 'world'>, name: ServiceName): ReplicaDriver {
   const driver = driverOf(hands, name)
-  assert('fence' in driver, `the driver of ${name} does not know how to fence copies`)
+  assert('fence' in driver, `the driver of ${name} cannot recruit replicas`)
   return driver as ReplicaDriver
 }
 

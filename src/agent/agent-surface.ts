@@ -114,11 +114,14 @@ export class AgentSurface implements Surface {
     const leader = leaderOf(view, service)
     if (target === undefined && leader) {
       const reasons = whyNobody(view, service, leader.node)
-      throw new UnderstudyError('UND_REFUSED', `no other node can lead ${name} now (${reasons.join('; ')})`)
+      throw new UnderstudyError(
+        'UND_REFUSED',
+        `no other node can become primary of ${name} now (${reasons.join('; ')})`,
+      )
     }
     const refusal = switchoverRefusal(view, service, target ?? view.self)
     if (refusal !== undefined || target === undefined)
-      throw new UnderstudyError('UND_REFUSED', refusal ?? 'nobody leads it')
+      throw new UnderstudyError('UND_REFUSED', refusal ?? 'it has no primary')
     const { revision, ...record } = recordOf(view, name)
     const switchover = { id: randomUUID(), to: target, requestedAt: view.wall }
     await this.#write(KEY.service(name), revision, { ...record, switchover } satisfies ServiceRecord)
@@ -142,7 +145,7 @@ export class AgentSurface implements Surface {
     this.#nodeNamed(node)
     const revision = this.#revisionOf(this.#options.agent.view.store.nodes[node])
     await this.#write(KEY.node(node), revision, { drained } satisfies NodeRecord)
-    return { id: randomUUID(), what: drained ? `${node} is being drained` : `${node} takes part again` }
+    return { id: randomUUID(), what: drained ? `${node} is being drained` : `${node} is no longer drained` }
   }
 
   async stopCluster(): Promise<Accepted> {
@@ -156,7 +159,7 @@ export class AgentSurface implements Surface {
   async #write(key: string, revision: number, value: unknown): Promise<void> {
     const outcome = await this.#options.store.swap([{ key, revision }], [{ key, value }])
     if (outcome === 'conflict')
-      throw new UnderstudyError('UND_REFUSED', 'somebody changed the same thing at the same time: look and try again')
+      throw new UnderstudyError('UND_REFUSED', 'conflict with a concurrent change: check the status and retry')
     await this.#options.agent.announce()
   }
 

@@ -116,11 +116,7 @@ export class Door implements DoorPort {
       }
       case 'verdict':
         if (message.verdict === 'dead' && this.#isNews(message.targetId)) {
-          this.#note(
-            message.service,
-            'target-dead',
-            `the door gives nothing more to ${message.targetId}: ${message.why}`,
-          )
+          this.#note(message.service, 'target-ejected', `balancer ejected ${message.targetId}: ${message.why}`)
         }
         break
       case 'full':
@@ -134,9 +130,9 @@ export class Door implements DoorPort {
         if (this.#failing.delete(`${message.host}:${message.port}`)) {
           this.#tell({
             service: message.service,
-            rule: 'door-closed',
+            rule: 'endpoint-closed',
             kind: 'ended',
-            why: `the door listens on ${message.host}:${message.port}`,
+            why: `balancer listens on ${message.host}:${message.port}`,
           })
         }
         break
@@ -174,7 +170,7 @@ export class Door implements DoorPort {
     this.#open = this.#open.filter((one) => one !== place)
     if (this.#failing.get(place) === code) return
     this.#failing.set(place, code)
-    this.#note(service, 'door-closed', `the door cannot listen on ${place}: ${message}`)
+    this.#note(service, 'endpoint-closed', `balancer cannot listen on ${place}: ${message}`)
   }
 
   #note(service: string | null, rule: Rule, why: string): void {

@@ -64,7 +64,7 @@ test('files are read again; what cannot be used is told once and changes nothing
   const { secrets, confided, told } = begin({ cert, key }, clock)
   await secrets.start()
   expect(confided[0]?.[0]?.tls).toBeNull()
-  expect(told.map(({ why }) => why)).toEqual([expect.stringMatching(/ENOENT.*: the door speaks no TLS$/)])
+  expect(told.map(({ why }) => why)).toEqual([expect.stringMatching(/ENOENT.*: the endpoint speaks no TLS$/)])
   const write = async (name: string, atMs: number) => {
     const pair = await ownCertificate(join(root, name), node, atMs)
     writeFileSync(cert, pair.cert)
@@ -74,7 +74,7 @@ test('files are read again; what cannot be used is told once and changes nothing
   const first = await write('first', clock.wall())
   await secrets.look()
   expect(confided[1]?.[0]?.tls).toEqual(first)
-  expect(told.at(-1)).toMatchObject({ rule: 'door-certificate', kind: 'ended' })
+  expect(told.at(-1)).toMatchObject({ rule: 'endpoint-certificate', kind: 'ended' })
   writeFileSync(key, 'nonsense')
   await secrets.look()
   await secrets.look()

@@ -84,7 +84,7 @@ export class EndpointSecrets {
       this.#say(service, from === 'own' ? '' : whenItEnds(endsAt(pair), clock.wall(), from.cert))
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error)
-      const still = this.#inUse.has(service) ? 'the last one stays in use' : 'the door speaks no TLS'
+      const still = this.#inUse.has(service) ? 'the last one stays in use' : 'the endpoint speaks no TLS'
       this.#say(service, `the certificate of ${service} cannot be used (${what}): ${still}`)
     }
     return this.#inUse.get(service) ?? null
@@ -94,7 +94,7 @@ export class EndpointSecrets {
     const before = this.#told.get(service) ?? ''
     if (why === before) return
     this.#told.set(service, why)
-    const rule = 'door-certificate'
+    const rule = 'endpoint-certificate'
     if (why !== '') this.#parts.tell({ service, rule, kind: 'noticed', why })
     else this.#parts.tell({ service, rule, kind: 'ended', why: `no longer so: ${before}` })
   }

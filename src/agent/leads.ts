@@ -260,5 +260,5 @@ function unlessLost(error: unknown): undefined {
 }
 
 function lost(service: ServiceName, term: Term): UnderstudyError {
-  return new UnderstudyError('UND_LEASE_LOST', `the lead of ${service} in term ${term} is not held any more`)
+  return new UnderstudyError('UND_LEASE_LOST', `${service} is no longer held in term ${term}`)
 }

@@ -12,7 +12,7 @@ import type { SessionTally } from '../core/replicated/session-counts.ts'
 import { localInstance, nodeState, type View } from '../core/view.ts'
 
 /** In the order in which they come. */
-const MOMENTS = ['term won', 'enough fenced', 'promoted', 'first quorum commit', 'door open'] as const
+const MOMENTS = ['term won', 'quorum recruited', 'promoted', 'first quorum commit', 'endpoint open'] as const
 type Moment = (typeof MOMENTS)[number]
 
 interface Change {
@@ -42,7 +42,7 @@ export class ChangesOfPrimary {
     }
     const knownSince = view.wall - (view.store.recordForMs[service.name] ?? 0)
     if (replica.phase === 'recruiting') mark('term won', knownSince)
-    if (replica.phase === 'promoting') mark('enough fenced', knownSince)
+    if (replica.phase === 'promoting') mark('quorum recruited', knownSince)
     const isChosen = newestConfig(record).primary === view.self && newestConfig(record).term === term
     if (!isChosen) return
     if (replica.phase === 'promoting' && change.candidates.length === 0)
@@ -51,7 +51,7 @@ export class ChangesOfPrimary {
     if (instance.role !== 'primary' || instance.term !== term) return
     mark('promoted')
     if (instance.replica?.ruleDurable) mark('first quorum commit')
-    if (leadsTo(service.name, term)) mark('door open')
+    if (leadsTo(service.name, term)) mark('endpoint open')
   }
 
   /** In milliseconds from `noticedAt`; never before it, whatever clocks of other nodes say. */
@@ -71,7 +71,7 @@ export class ChangesOfPrimary {
 
   isDoorOpen(service: ServiceName, term: Term): boolean {
     const change = this.#changes.get(service)
-    return change?.term !== term || change.at.has('door open')
+    return change?.term !== term || change.at.has('endpoint open')
   }
 }
 

@@ -30,7 +30,13 @@ interface Open {
 /** What comes after the service is back (doors that count their sessions) is waited for no longer than this. */
 const SETTLES_WITHIN_MS = 2_000
 
-const REPAIRED = new Set(['instance-down', 'instance-unwell', 'instance-crashing', 'standby-down', 'standby-unwell'])
+const REPAIRED = new Set([
+  'instance-down',
+  'instance-unhealthy',
+  'instance-crashing',
+  'standby-down',
+  'standby-unhealthy',
+])
 const PLANNED = new Set(['switchover-requested', 'node-drained'])
 
 export class Receipts {
@@ -55,7 +61,7 @@ export class Receipts {
     const why = vacancy?.why ?? `${before.primary ?? 'the primary'} was silent until its lease ended`
     const rule = vacancy?.rule ?? 'primary-lost'
     const kind = PLANNED.has(rule) ? 'switchover' : 'failover'
-    const marks = [{ name: 'lead free', atMs: freeSince - noticedAt }]
+    const marks = [{ name: 'lease free', atMs: freeSince - noticedAt }]
     this.#open.set(service, { kind, rule, why, from: before.primary, term, noticedAt, marks })
     this.mark(service, 'term won')
   }
@@ -75,7 +81,7 @@ export class Receipts {
     for (const { rule, service, why } of problems) {
       if (service === null || !REPAIRED.has(rule)) continue
       const { stateForMs, role } = localInstance(view, service)
-      const noticedAt = rule === 'instance-unwell' ? view.wall : view.wall - stateForMs
+      const noticedAt = rule === 'instance-unhealthy' ? view.wall : view.wall - stateForMs
       if (role !== 'primary') this.#instanceFailed(service, rule, why, noticedAt)
     }
   }

@@ -85,7 +85,7 @@ test('a step that something more urgent called off has not failed', async () => 
     { rule: 'instance-missing', why: '', step: { kind: 'start', service: 'web', role: 'active', term: 0 } },
     starting,
   )
-  await steps.begin({ rule: 'instance-unwell', why: '', step: { kind: 'kill', service: 'web' } }, view)
+  await steps.begin({ rule: 'instance-unhealthy', why: '', step: { kind: 'kill', service: 'web' } }, view)
   await first
   expect(failures).toBe(0)
   expect(steps.isBusy('web')).toBe(false)

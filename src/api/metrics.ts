@@ -65,7 +65,7 @@ function writeService(page: Page, service: Status['services'][number]): void {
   page.gauge('understudy_service_term', 'grows with every change of primary', service.term, of)
   for (const { node, role, healthy, failures } of service.instances) {
     if (role === 'primary') {
-      const help = '1 for the node that leads the service'
+      const help = '1 for the node of the primary of the service'
       page.gauge('understudy_service_primary', help, flag(service.primary === node), { ...of, node })
     }
     page.gauge('understudy_instance_healthy', '1 while the instance is healthy', flag(healthy), { ...of, node, role })

@@ -55,7 +55,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/why/{service}',
-    summary: 'Why a service is as it is: open problems, who could lead it, what was done last.',
+    summary: 'Why a service is as it is: open problems, which node could become primary, what was done last.',
     answers: { status: 200, schema: 'Explanation' },
     handle: async ({ surface, path }) => json(await surface.why(path('service'))),
   },

@@ -9,7 +9,7 @@ test('the newest secrets replace the older ones, and what is not whole replaces 
   expect(secrets.take([secret])).toBeUndefined()
   expect(secrets.of('db')).toEqual(secret)
   for (const wrong of [null, {}, [null], [{ ...secret, password: 1 }], [{ ...secret, tls: { cert: '' } }]])
-    expect(secrets.take(wrong)).toBe('not the secrets of doors')
+    expect(secrets.take(wrong)).toBe('not the secrets of endpoints')
   expect(secrets.of('db')).toEqual(secret)
   expect(secrets.take([{ ...secret, service: 'other', tls: { cert: 'c', key: 'k' } }])).toBeUndefined()
   expect(secrets.of('db')).toBeNull()

@@ -17,7 +17,7 @@ export class Secrets {
 
   /** Replaces all of them. Says what is wrong with a message that is not whole; then the last ones stay. */
   take(value: unknown): string | undefined {
-    if (!Array.isArray(value) || !value.every(isSecret)) return 'not the secrets of doors'
+    if (!Array.isArray(value) || !value.every(isSecret)) return 'not the secrets of endpoints'
     this.#byService = new Map(value.map((secret) => [secret.service, secret]))
     return undefined
   }

@@ -22,7 +22,7 @@ export interface DoorSecret {
   readonly password: string
   /** Where that function is. */
   readonly database: string
-  /** PEM. Null: the door speaks no TLS. */
+  /** PEM. Null: the endpoint speaks no TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | null
   /** How sessions are moved of which something is not known; as the config says, or strictly. */
   readonly sessions?: SessionOptions

@@ -64,7 +64,7 @@ describe('failing open', () => {
     expect(picked(silents)).toBe('b')
     expect(picked(silents, false)).toBeUndefined()
   })
-  test('nobody listens there: never', () => {
+  test('no program listens there: never', () => {
     expect(picked([target('a', refusing)])).toBeUndefined()
   })
 })

@@ -14,7 +14,7 @@
  *   dead: nothing that it is working on is cut.
  * - The patience grows with the target's own pace: eight times its smoothed answer time, within bounds.
  *
- * Refusals are another matter: a refused connection is the kernel's word that nobody listens. Two in a row are
+ * Refusals are another matter: a refused connection is the kernel's word that no program listens. Two in a row are
  * conclusive, and they take no waiting at all.
  *
  * The trap: verdicts are local. A target may be dead for this door and healthy for the next one; that is why a verdict

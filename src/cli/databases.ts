@@ -34,7 +34,10 @@ export function openDoor(status: Status, name: string, purpose: 'primary' | 'sta
   const door = open.find(({ node }) => node === status.answeredBy) ?? open[0]
   if (door) return door
   if (doors.length === 0 && purpose === 'standby') {
-    throw new UnderstudyError('UND_REFUSED', `${name} has no door to its standbys: set listenStandby in the config`)
+    throw new UnderstudyError(
+      'UND_REFUSED',
+      `${name} has no endpoint for its standbys: set listenStandby in the config`,
+    )
   }
-  throw new UnderstudyError('UND_REFUSED', `no door to ${name} is open now; “understudy why ${name}” says more`)
+  throw new UnderstudyError('UND_REFUSED', `no endpoint of ${name} is open; run “understudy why ${name}”`)
 }

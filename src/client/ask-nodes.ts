@@ -102,7 +102,7 @@ const NEVER_SENT = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADD
 function silence(error: unknown): Silence {
   const cause = error instanceof Error ? (error.cause as { code?: unknown; message?: unknown } | undefined) : undefined
   const code = typeof cause?.code === 'string' ? cause.code : ''
-  if (code === 'ECONNREFUSED') return { sent: false, why: 'nobody listens' }
+  if (code === 'ECONNREFUSED') return { sent: false, why: 'no program listens' }
   return { sent: !NEVER_SENT.has(code), why: code || String(cause?.message ?? error) }
 }
 

@@ -33,7 +33,7 @@ async function stranger(answer: Parameters<typeof createServer>[1]) {
   return { host: HOST, port: (server.address() as { port: number }).port }
 }
 
-/** An address that nobody listens on: it was free a moment ago. */
+/** An address that no program listens on: it was free a moment ago. */
 async function nobody() {
   const { api, address } = await agent('x')
   await api.close()
@@ -89,7 +89,7 @@ describe('asking', () => {
     const address = await nobody()
     await expect(clientOf(address).status()).rejects.toMatchObject({
       code: 'UND_NOT_RUNNING',
-      message: expect.stringContaining(`nobody listens at 127.0.0.1:${address.port}`),
+      message: expect.stringContaining(`no program listens at 127.0.0.1:${address.port}`),
     })
   })
 

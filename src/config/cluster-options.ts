@@ -85,7 +85,7 @@ export interface TimingOptions extends ServiceTimingOptions {
    */
   readonly lostAfter?: Duration
   /**
-   * How long the second-best candidate waits for the best one to take a free lead.
+   * How long the second-best candidate waits for the best one to take a free lease.
    * @default 150ms (wan: 750ms)
    */
   readonly stagger?: Duration
@@ -94,7 +94,7 @@ export interface TimingOptions extends ServiceTimingOptions {
 /** Written under `timing` they hold for every service, written on a service for that one. */
 export interface ServiceTimingOptions {
   /**
-   * How long a primary that nobody hears from may still be running; a successor waits at least this long.
+   * How long a silent primary may still be running; a successor waits at least this long.
    * @default 2s (wan: 10s)
    */
   readonly lease?: Duration

@@ -247,7 +247,7 @@ describe('complaints', () => {
         },
         {
           "path": "nodes.a.adress",
-          "problem": "is no option here; did you mean "address"?",
+          "problem": "unknown option; did you mean "address"?",
           "write": "address",
         },
         {
@@ -355,7 +355,7 @@ describe('complaints', () => {
     expect(complaintsOf({ ...shop, services })).toEqual([
       {
         path: 'services.a.needs',
-        problem: 'goes round in a circle: a → b → c → a',
+        problem: 'circular dependency: a → b → c → a',
         write: 'needs that begin somewhere',
       },
     ])

@@ -5,12 +5,12 @@ import type { ServiceOptions } from './service-options.ts'
 /** A PostgreSQL database: one copy leads, the others follow, and no acknowledged write is lost with any of them. */
 export interface PostgresOptions<Needs extends string = string, Nodes extends string = string>
   extends Omit<ServiceOptions<Needs, Nodes>, 'instances' | 'redundancy'> {
-  /** How many nodes hold a copy of the data; one of them leads. */
+  /** How many nodes hold a replica of the data; one of them is the primary. */
   readonly instances: number
-  /** The port at which every node leads clients to the primary. */
+  /** The port at which every node routes clients to the primary. */
   readonly listen: number
   /**
-   * The port at which every node leads clients to a standby, for reading.
+   * The port at which every node routes clients to a standby, for reading.
    * @default none
    */
   readonly listenStandby?: number
@@ -25,12 +25,12 @@ export interface PostgresOptions<Needs extends string = string, Nodes extends st
    */
   readonly sync?: number
   /**
-   * What happens when no standby is left: writes wait (`block`), or go on with one copy only (`run-alone`).
+   * What happens when no standby is left: writes wait (`block`), or go on with one replica only (`run-alone`).
    * @default 'block'; with 2 instances it must be written
    */
   readonly degrade?: 'block' | 'run-alone'
   /**
-   * A database and its owner, made once, together with the first copy.
+   * A database and its owner, created once, together with the first replica.
    * @default none but `postgres`
    */
   readonly database?: PostgresDatabaseOption
@@ -40,12 +40,12 @@ export interface PostgresOptions<Needs extends string = string, Nodes extends st
    */
   readonly settings?: Readonly<Record<string, string | number | boolean>>
   /**
-   * Lines of pg_hba.conf, before the last one, which lets in everybody who has a password.
+   * Lines of pg_hba.conf, before the last one, which admits every client with a password.
    * @default none
    */
   readonly hba?: readonly string[]
   /**
-   * The certificate with which the front doors speak TLS to clients: two PEM files on every node, or none.
+   * The certificate with which the endpoints speak TLS to clients: two PEM files on every node, or none.
    * @default each node makes one for itself and keeps it in its state folder
    */
   readonly tls?: false | { readonly cert: string; readonly key: string }
@@ -65,7 +65,7 @@ export interface PostgresOptions<Needs extends string = string, Nodes extends st
    */
   readonly data?: string
   /**
-   * The first copy is the database in `data`, made and maybe run by somebody else: it is taken over.
+   * The first replica is the existing database in `data`, which may be running: it is taken over.
    * @default false
    */
   readonly adopt?: boolean
@@ -75,8 +75,8 @@ export interface PostgresOptions<Needs extends string = string, Nodes extends st
    */
   readonly user?: string
   /**
-   * The port of the server itself, behind the front door.
-   * @default a free one from 20000 to 29999, kept while nobody else listens there
+   * The port of the server itself, behind the endpoint.
+   * @default a free one from 20000 to 29999, kept while no other program listens there
    */
   readonly port?: number
   /**
@@ -115,12 +115,12 @@ export interface PostgresSessionOptions {
 
 export interface PostgresLimitOptions {
   /**
-   * How much log is kept for a member that comes back after a short while.
+   * How much WAL is kept for a replica that returns after a short absence.
    * @default 512MiB
    */
   readonly keptLog?: Size
   /**
-   * The most log that a member which is away may hold back on the disk of the primary.
+   * The most WAL that an absent replica may hold back on the disk of the primary.
    * @default 8GiB
    */
   readonly heldLog?: Size

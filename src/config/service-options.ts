@@ -9,7 +9,7 @@ export type RunOption = string | readonly string[]
 export interface ServiceOptions<Needs extends string = string, Nodes extends string = string>
   extends ServiceTimingOptions {
   /**
-   * How many copies run, each on a node of its own.
+   * How many instances run, each on a node of its own.
    * @default 2, or 1 when the service may use one node only
    */
   readonly instances?: number
@@ -65,7 +65,7 @@ export interface ProcessServiceOptions<Needs extends string = string, Nodes exte
   readonly env?: Readonly<Record<string, string>>
   /**
    * Who it runs as: the name or number of a user. Needs an agent that runs as root.
-   * @default whoever runs the agent
+   * @default the user that runs the agent
    */
   readonly user?: string | number
   /**
@@ -126,7 +126,7 @@ export interface HttpOptions<Needs extends string = string, Nodes extends string
 export interface CommandOptions<Needs extends string = string, Nodes extends string = string>
   extends ProcessServiceOptions<Needs, Nodes> {
   /**
-   * The port that clients connect to over TCP, the same on every node; without it the service has no front door.
+   * The port that clients connect to over TCP, the same on every node; without it the service has no endpoint.
    * @default none
    */
   readonly listen?: number

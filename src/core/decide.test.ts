@@ -53,7 +53,7 @@ describe('an active-active service', () => {
   it('is killed when it hangs, or is unhealthy for too long, but not a moment earlier', () => {
     const unwell = (given: Parameters<typeof running>[1]) =>
       decided({ cluster: WEB, local: { instances: { web: running('web', given) } } }).acts
-    expect(unwell({ hung: true, health: 'unhealthy' })).toMatchObject([{ rule: 'instance-unwell', kind: 'kill' }])
+    expect(unwell({ hung: true, health: 'unhealthy' })).toMatchObject([{ rule: 'instance-unhealthy', kind: 'kill' }])
     expect(unwell({ health: 'unhealthy', healthForMs: 2_999 })).toEqual([])
     expect(unwell({ health: 'unhealthy', healthForMs: 3_000 })).toMatchObject([{ kind: 'kill' }])
     expect(unwell({ health: 'unknown', stateForMs: 30_000 })).toMatchObject([{ kind: 'kill' }])

@@ -65,7 +65,7 @@ function nextTry(view: View, service: ServiceSpec): string {
   if (!hasLeader(service) || service.traits.replicates || leaderOf(view, service)) return '' // copies wait for no lease
   const able = candidatesFor(view, service).filter((candidate) => candidate.able)
   const soonestMs = Math.min(...able.map(({ inMs }) => inMs))
-  if (able.length === 0) return '; no node can lead it now'
+  if (able.length === 0) return '; no node can become its primary now'
   return soonestMs > 0 ? `; every node backs off, the next try is in ${formatDuration(soonestMs)}` : ''
 }
 

@@ -40,7 +40,7 @@ export function termsAreGranted(granted: Readonly<Record<ServiceName, Term>>, se
   return seen.flatMap(({ node, instance }) => {
     const newest = granted[instance.service] ?? 0
     return instance.term > newest
-      ? [`${instance.service} on ${node} leads in term ${instance.term}, the store knows ${newest}`]
+      ? [`${instance.service} on ${node} is primary in term ${instance.term}, the store knows ${newest}`]
       : []
   })
 }

@@ -95,13 +95,13 @@ describe('the redundancy of a database', () => {
       'a standby that was cloned and has not caught up',
       { c: [standby({}, { quarantined: true })] },
       'db is degraded: 2 of 3 replicas, one more loss stops writes; missing: c',
-      'c: it was rewound or copied and has not caught up: it may not vote',
+      'c: it was rewound or cloned and has not caught up: it may not vote',
     ],
     [
       'a standby that never had data',
       { c: [stopped('db', { replica: replica({ position: null, pledged: 0 }) })] },
       'db is degraded: 2 of 3 replicas, one more loss stops writes; missing: c',
-      'c: it has no copy yet',
+      'c: it has no replica yet',
     ],
     [
       'the last report of a frozen agent',
@@ -170,7 +170,7 @@ describe('the redundancy of a database', () => {
     expect(expectedRto(full, database())).toEqual({
       ifPrimaryDiesMs: null,
       ifNodeIsLostMs: null,
-      why: 'no failover is possible: too few replicas are in reach (c: its server is stopped: No space left on device)',
+      why: 'no failover possible: quorum unreachable (c: its server is stopped: No space left on device)',
     })
   })
 

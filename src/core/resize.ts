@@ -36,8 +36,8 @@ export function resizeRefusal(
   if (instances < 1) return `${name} needs one instance at least`
   if (instances > usable.length)
     return `${name} may use ${usable.length} nodes (${usable.map((node) => node.name).join(', ')}), and each instance needs one of its own`
-  if (!service.traits.replicates) return degrade && `${name} has no copies: degrade means nothing to it`
+  if (!service.traits.replicates) return degrade && `${name} has no replicas: degrade does not apply to it`
   if (instances === 2 && degrade === undefined)
-    return `with two copies it must be said what happens when one is lost: degrade block (writes wait for it) or run-alone`
+    return `with two replicas, say what happens when one is lost: degrade block (writes wait) or run-alone`
   return undefined
 }

@@ -17,7 +17,7 @@ export interface RoleChange {
 }
 
 export const ROLE_CHANGES: readonly RoleChange[] = [
-  { from: 'none', to: 'active', by: 'start', needsLead: false, comment: 'one more copy that serves' },
+  { from: 'none', to: 'active', by: 'start', needsLead: false, comment: 'one more instance that serves' },
   { from: 'none', to: 'standby', by: 'start', needsLead: false, comment: 'a warm understudy, told to wait' },
   {
     from: 'none',
@@ -40,23 +40,23 @@ export const ROLE_CHANGES: readonly RoleChange[] = [
     to: 'primary',
     by: 'create',
     needsLead: true,
-    comment: 'the first copy of all: nobody has led yet',
+    comment: 'the first replica: there was no primary yet',
   },
   {
     from: 'standby',
     to: 'primary',
     by: 'lead',
     needsLead: true,
-    comment: 'a fenced copy takes over, under a rule that is on the record',
+    comment: 'a recruited replica takes over, under a QuorumConfig that is on the record',
   },
   {
     from: 'primary',
     to: 'primary',
     by: 'lead',
     needsLead: true,
-    comment: 'leads already, and the row of its rule is said again',
+    comment: 'is primary already, and its quorum row is written again',
   },
-  { from: 'none', to: 'standby', by: 'follow', needsLead: false, comment: 'copies, or comes back under the primary' },
+  { from: 'none', to: 'standby', by: 'follow', needsLead: false, comment: 'clones, rewinds, or follows the primary' },
   { from: 'standby', to: 'standby', by: 'follow', needsLead: false, comment: 'follows another primary' },
   { from: 'none', to: 'standby', by: 'fence', needsLead: false, comment: 'pledges, and says how far it is' },
   { from: 'standby', to: 'standby', by: 'fence', needsLead: false, comment: 'receives nothing any more' },
@@ -67,16 +67,16 @@ export const ROLE_CHANGES: readonly RoleChange[] = [
     to: 'none',
     by: 'stop',
     needsLead: false,
-    comment: 'ends before its lead is given up, never after',
+    comment: 'ends before its lease is given up, never after',
   },
-  { from: 'active', to: 'none', by: 'kill', needsLead: false, comment: 'hung, or unwell for too long' },
-  { from: 'standby', to: 'none', by: 'kill', needsLead: false, comment: 'hung, or unwell for too long' },
+  { from: 'active', to: 'none', by: 'kill', needsLead: false, comment: 'hung, or unhealthy for too long' },
+  { from: 'standby', to: 'none', by: 'kill', needsLead: false, comment: 'hung, or unhealthy for too long' },
   {
     from: 'primary',
     to: 'none',
     by: 'kill',
     needsLead: false,
-    comment: 'hung, unwell for too long, or leading without the lead',
+    comment: 'hung, unhealthy for too long, or primary without the lease',
   },
 ]
 
@@ -107,5 +107,5 @@ export function assertLegal(instance: InstanceReport, step: Step, holdsLead: boo
   if (!BEGINNINGS.has(step.kind)) return // ending something is always allowed
   const row = rowFor(instance, step)
   assert(row, `no row allows ${step.kind} of ${instance.service} as it is: ${instance.role}, ${instance.state}`)
-  assert(!row.needsLead || holdsLead, `${instance.service}: ${row.from} to ${row.to} needs the lead`)
+  assert(!row.needsLead || holdsLead, `${instance.service}: ${row.from} to ${row.to} needs the lease`)
 }

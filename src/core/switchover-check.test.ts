@@ -40,7 +40,7 @@ describe('a switchover', () => {
     expect(switchoverRefusal(view({ cluster: cluster([active]) }), active, 'b')).toMatch(/active-active/)
     expect(switchoverRefusal(view({ cluster: cluster([WARM]) }), WARM, 'b')).toMatch(/no primary/)
     expect(switchoverRefusal(view({ cluster: cluster([WARM]), store: led('worker', 'b', 3) }), WARM, 'b')).toMatch(
-      /leads already/,
+      /is primary already/,
     )
   })
 })

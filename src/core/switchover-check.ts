@@ -13,16 +13,16 @@ export const SWITCHOVER_EXPIRES_MS = 30_000
 
 /** Why not, as a sentence; undefined when it may be done. */
 export function switchoverRefusal(view: View, service: ServiceSpec, to: NodeName): string | undefined {
-  if (!hasLeader(service)) return `${service.name} is active-active: every instance serves, there is no lead to move`
+  if (!hasLeader(service)) return `${service.name} is active-active: every instance serves, there is no primary to move`
   if (service.nodes.length > 0 && !service.nodes.includes(to))
     return `${service.name} may only run on ${service.nodes.join(', ')}`
   if (service.traits.replicates) return copyRefusal(view, service, to)
   const lead = leadOf(view, service.name)
   if (!lead) return `${service.name} has no primary now: a failover is under way`
-  if (lead.node === to) return `${to} leads already`
+  if (lead.node === to) return `${to} is primary already`
   const candidate = candidatesFor(view, service).find(({ node }) => node === to)
-  if (!candidate?.able) return `${to} cannot lead: ${candidate?.why ?? 'it is not one of its nodes'}`
-  if (candidate.inMs > 0) return `${to} cannot lead now: it ${candidate.why}`
+  if (!candidate?.able) return `${to} cannot become primary: ${candidate?.why ?? 'it is not one of its nodes'}`
+  if (candidate.inMs > 0) return `${to} cannot become primary now: it ${candidate.why}`
   const instance = instanceOn(view, to, service.name)
   if (!instance) return `${to} has not reported yet`
   if (instance.health === 'unhealthy' && instance.state !== 'stopped')

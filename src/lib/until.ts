@@ -22,7 +22,7 @@ export async function until<T>(patience: Patience, look: () => Promise<T> | T): 
     const found = await look()
     if (found !== undefined && found !== null && found !== false) return found
     if (clock.mono() >= deadline) {
-      throw new UnderstudyError('UND_TIMED_OUT', `${what} was waited for in vain for ${Math.round(withinMs)} ms`)
+      throw new UnderstudyError('UND_TIMED_OUT', `timed out after ${Math.round(withinMs)} ms waiting for ${what}`)
     }
     await sleep(clock, everyMs)
   }

@@ -47,7 +47,7 @@ function doorsOf(spec: ClusterSpec, node: NodeSpec, state: StateFolder): Door[] 
   if (!findBalancer(folder)) {
     for (const service of spec.services) {
       for (const { port } of service.endpoints) {
-        doors.push({ host: node.address, port, what: `the door of ${service.name} on node ${node.name}` })
+        doors.push({ host: node.address, port, what: `the endpoint of ${service.name} on node ${node.name}` })
       }
     }
   }

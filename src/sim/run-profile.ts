@@ -86,7 +86,7 @@ function watchOutages(world: World, broken: (sentence: string) => void): () => v
       if (redundancy !== 'active-passive' || serves(world, name) !== undefined) since.delete(name)
       else if (!since.has(name)) since.set(name, world.nowMs)
       else if (world.nowMs - (since.get(name) ?? 0) > OUTAGE_MS)
-        broken(`nobody has served ${name} for more than ${OUTAGE_MS} ms, although all that is broken is on one node`)
+        broken(`${name} was not served for more than ${OUTAGE_MS} ms, although all that is broken is on one node`)
     }
     world.clock.after(LOOK_EVERY_MS, look)
   }

@@ -1,8 +1,10 @@
 /** Is everything as it should be, once nothing is broken any more? What is not, as sentences. */
+
 import { zonesAreSpread } from '../core/invariants.ts'
 import type { ServiceSpec } from '../core/model.ts'
 import type { ServiceRecord } from '../core/records.ts'
 import { defaultK } from '../core/replicated/quorum.ts'
+import { standbysText } from '../core/replicated/quorum-config.ts'
 import { serves } from './served.ts'
 import type { Process } from './sim-processes.ts'
 import type { World } from './sim-world.ts'
@@ -22,7 +24,7 @@ function crowdedUnsaid(world: World, service: ServiceSpec): string[] {
   const isSaid = [...world.nodes.values()].some(({ agent }) =>
     agent?.decision.problems.some((problem) => problem.rule === 'zone-crowded' && problem.service === service.name),
   )
-  return isSaid ? [] : zonesAreSpread(world.cluster, service, on).map((sentence) => `${sentence}, and nobody says so`)
+  return isSaid ? [] : zonesAreSpread(world.cluster, service, on).map((sentence) => `${sentence}, and no node says so`)
 }
 
 /** Agents that go by what an earlier agent of another node said. */
@@ -55,7 +57,7 @@ function unsettledCopies(
   const most = Math.min(k, wanted - 1)
   const fewest = sync === undefined ? Math.min(most, defaultK(wanted)) : most
   if (rule.members.length !== wanted - 1 || rule.k < fewest || rule.k > most)
-    found.push(`${name} has ${rule.k} of ${rule.members.join(', ')} to confirm writes, and ${wanted} copies are wanted`)
+    found.push(`synchronous standbys of ${name}: ${standbysText(rule)}, and ${wanted} replicas are wanted`)
   for (const node of [rule.primary, ...rule.members]) {
     const server = world.node(node).databases.get(name)
     if (server?.process === null) found.push(`${name} does not run on ${node}`)
@@ -77,15 +79,14 @@ function unsettledOf(world: World, service: ServiceSpec, drained: ReadonlySet<st
   const well = running.filter((process) => world.node(process.node).processes.isWell(process))
   const found: string[] = []
   const ill = running.find((process) => !well.includes(process))
-  if (ill) found.push(`${name} on ${ill.node} is not well`)
+  if (ill) found.push(`${name} on ${ill.node} is not healthy`)
   const usable = world.cluster.nodes.filter((node) => !drained.has(node.name)).length
   const wanted = wantedCount(service, usable)
   // Every node is drained: nobody wants it to run, and what serves stays, because there is no better place for it.
   if (usable === 0) return found
   const stranded = running.find(({ node }) => drained.has(node))
   if (stranded) found.push(`${name} still runs on ${stranded.node}, which is drained`)
-  if (well.length !== wanted)
-    found.push(`${name} has ${well.length} instances that are well, and should have ${wanted}`)
+  if (well.length !== wanted) found.push(`${name} has ${well.length} healthy instances, and should have ${wanted}`)
   return service.redundancy === 'active-passive' ? [...found, ...unsettledLead(world, service, well)] : found
 }
 
@@ -97,7 +98,9 @@ function unsettledLead(world: World, { name }: ServiceSpec, well: readonly Proce
   if (primaries.length !== 1) found.push(`${name} has ${primaries.length} primaries`)
   const [primary] = primaries
   if (primary && (lead?.node !== primary.node || lead.term !== primary.term))
-    found.push(`${primary.node} leads ${name} in term ${primary.term}, the store says ${lead?.node} in ${lead?.term}`)
+    found.push(
+      `${primary.node} is primary of ${name} in term ${primary.term}, the store says ${lead?.node} in ${lead?.term}`,
+    )
   if (record?.switchover) found.push(`a switchover of ${name} is neither done nor called off`)
   return found
 }

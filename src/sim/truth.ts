@@ -46,7 +46,7 @@ export class Truth {
     this.#ran.set(run, seen)
     if (owner !== process.node) {
       this.#tell([
-        `${process.service} leads on ${process.node} in term ${process.term}, which was granted to ${owner ?? 'nobody'}`,
+        `${process.service} leads on ${process.node} in term ${process.term}, which was granted to ${owner ?? 'no node'}`,
       ])
     }
   }

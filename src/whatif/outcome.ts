@@ -31,7 +31,7 @@ export interface Outcome {
   readonly loss: Loss
   /** Of a service that replicates and takes no writes: who answers reads; null when nobody does, or writes go on. */
   readonly reads: NodeName | null
-  /** It takes writes with one copy and nobody to confirm them (`degrade: 'run-alone'`): the last copy is the only one. */
+  /** It takes writes with one copy and nobody to confirm them (`degrade: 'run-alone'`): the last replica is the only one. */
   readonly alone: boolean
   /** Nodes whose front door leads to it in the end; null when it has no door. */
   readonly doors: readonly NodeName[] | null
@@ -156,7 +156,7 @@ function whyNot(situation: Situation, service: ServiceSpec, by: readonly NodeNam
   const usable = living.filter((name) => service.nodes.length === 0 || service.nodes.includes(name))
   if (usable.length === 0) return `it may use ${service.nodes.join(', ')} only, and none of them is left`
   if (copiesWhy !== '') return copiesWhy
-  if (by.length > 0) return 'no front door that is left leads to it'
+  if (by.length > 0) return 'no remaining endpoint leads to it'
   if (!hearing.storeAnswers) return 'the store is away'
   const waits = service.needs.filter((need) => {
     const spec = setting.cluster.services.find(({ name }) => name === need)

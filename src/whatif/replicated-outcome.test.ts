@@ -47,14 +47,14 @@ describe('three copies', () => {
   it('without two stop writes, and reads go on', () => {
     const led = without(3, block(1), 'b', 'c')
     expect(led).toMatchObject({ served: false, primary: 'a', reads: 'a', pauseMs: null, loss: 'none' })
-    expect(led.why).toMatch(/^db takes no writes: a leads it, 1 of b, c must have each write/)
+    expect(led.why).toMatch(/^db is read-only: a is primary, synchronous standbys ANY 1 \(b, c\)/)
     for (const [gone, left] of [
       ['b', 'c'],
       ['c', 'b'],
     ] as const) {
       const unled = without(3, block(1), 'a', gone)
       expect(unled).toMatchObject({ served: false, primary: null, reads: left, loss: 'if-disks-are-gone' })
-      expect(unled.why).toMatch(/so nobody may lead/)
+      expect(unled.why).toMatch(/quorum lost/)
     }
   })
 
@@ -94,7 +94,7 @@ describe('two copies', () => {
     expect(without(2, block(1), 'b')).toMatchObject({ served: false, primary: 'a', reads: 'a', loss: 'none' })
   })
 
-  it('that may run alone do, and say that the last copy is the only one', () => {
+  it('that may run alone do, and say that the last replica is the only one', () => {
     const taken = without(2, alone(1), 'a')
     // A second copy is waited for, for a second.
     expect(taken).toMatchObject({

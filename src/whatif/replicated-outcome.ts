@@ -169,7 +169,7 @@ function resultOf({ copies, pauseMs, order, evidence, done }: Progress): Replica
   const living = situation.setting.cluster.nodes.map(({ name }) => name).filter((node) => situation.hearing.lives(node))
   const observer = primary ?? living.find((node) => situation.hearing.reachesStore(node)) ?? living[0]
   const found = observer === undefined ? undefined : readOnlyOf(viewOf(copies, observer), service)
-  const noStore = situation.hearing.storeAnswers ? 'nobody leads' : 'the store is away'
-  const otherwise = primary === null ? noStore : `${primary} leads, and too few copies confirm its writes`
+  const noStore = situation.hearing.storeAnswers ? 'there is no primary' : 'the store is away'
+  const otherwise = primary === null ? noStore : `${primary} is primary, and too few standbys confirm its writes`
   return { ...common, reads: found?.reads ?? null, pauseMs: null, why: found?.why ?? otherwise }
 }

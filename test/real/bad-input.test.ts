@@ -282,7 +282,7 @@ describe('a cluster that runs', () => {
     const { primary } = serviceIn(before, 'worker')
     expect(await operator.run('switchover', 'worker', '--to', primary ?? '')).toMatchObject({
       code: 3,
-      err: expect.stringContaining(`${primary} leads already`),
+      err: expect.stringContaining(`${primary} is primary already`),
     })
     expect(await operator.run('switchover', 'web')).toMatchObject({
       code: 3,

@@ -32,7 +32,7 @@ test(
     expect(Number(acknowledged), text).toBeGreaterThan(200)
     expect(there).toBe(acknowledged)
     expect(text).toMatch(/✓ \d+ workers ran one after the other, 0 of them at the same time as another/)
-    expect(text).toMatch(/✓ every fault was got over/)
+    expect(text).toMatch(/✓ recovered from every fault/)
     for (const { name } of FAULTS) expect(text).toContain(`│ ${name} `)
     expect(code).toBe(0)
     expect(readdirSync(temporary)).toEqual([])

@@ -41,12 +41,12 @@ for (const lost of ['the primary and a standby', 'both standbys'] as const) {
     await Promise.all(gone.map((node) => loseNode(cluster, node)))
 
     const isReadOnly = ({ readOnly, why }: ServiceStatus) =>
-      readOnly !== null && /^db takes no writes: .* answers reads; bring . or . back/.test(why)
+      readOnly !== null && /^db is read-only: .* serves reads\. Writes resume when . or . returns/.test(why)
     const status = await cluster.until('it is read-only, and why', (now) => isReadOnly(serviceOf(now, 'db')), 30_000)
     expect(serviceOf(status, 'db')).toMatchObject({ healthy: false })
     const { problems, now } = await cluster.local.client.why('db')
     expect(problems.map(({ rule }) => rule)).toContain('read-only')
-    expect(now).toMatch(/takes no writes/)
+    expect(now).toMatch(/is read-only/)
 
     const acknowledged = [...writer.acknowledged]
     const refused = await untilRefused(target)

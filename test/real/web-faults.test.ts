@@ -161,7 +161,7 @@ describe('under 200 GET/s and 50 POST/s', () => {
     expect(summarize(gets).slowestMs).toBeLessThan(1_000 + ON_THE_WAY * slowMs)
     expectHonestPosts(posts, { faultAtMs, byMs: faultAtMs + 1_000 + ON_THE_WAY * slowMs })
     const events = await cluster.local.client.events()
-    expect(events.find(({ rule }) => rule === 'instance-unwell')).toMatchObject({
+    expect(events.find(({ rule }) => rule === 'instance-unhealthy')).toMatchObject({
       node,
       why: expect.stringContaining('SIGSTOP'),
     })

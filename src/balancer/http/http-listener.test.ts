@@ -52,7 +52,7 @@ function ask(port: number, { method = 'GET', path = '/', headers = {}, body, age
   })
 }
 
-/** A target where nobody listens. */
+/** A target where no program listens. */
 async function nobody(id: string): Promise<Target> {
   return { id, node: 'a', host: '127.0.0.1', port: await freePort(), state: 'serving', term: 0 }
 }

@@ -66,7 +66,7 @@ test('bytes behind an answer: it is never given back, however quickly somebody w
   expect(log).toEqual(['head 200', 'body ok', 'end', 'closed'])
 })
 
-test('nobody listens: refused, and nothing else', async () => {
+test('no program listens: refused, and nothing else', async () => {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()

@@ -59,13 +59,13 @@ const SENTENCES: Readonly<Record<CutReason, string>> = {
   'advisory-lock': 'The session held an advisory lock, which exists on one server only.',
   copy: 'A COPY was under way, and it is not known whether it took effect.',
   'md5-login': 'The login was by md5, which cannot be repeated for the client; SCRAM can.',
-  'no-key': 'The front door could not learn how to log in again for this client.',
-  'login-refused': 'The next server refused the login that the front door repeated for this client.',
+  'no-key': 'The balancer could not learn how to log in again for this client.',
+  'login-refused': 'The next server refused the login that the balancer repeated for this client.',
   'state-unknown': 'What the session had set or held could not be learned before its server was lost.',
   'sequence-value': 'The value of a sequence was asked for that the session had drawn on another server.',
   'settings-refused': 'Settings of the session could not be read, or were refused by the next server.',
   'hold-expired': 'No server could take the session for as long as clients are held.',
-  'hold-full': 'More clients wait at this front door than it can hold.',
+  'hold-full': 'More clients wait at this balancer than it can hold.',
   replication: 'A replication connection belongs to one server.',
 }
 
@@ -81,7 +81,7 @@ export function cutResponse(service: string, reason: CutReason): Buffer {
 }
 
 const UNAVAILABLE = {
-  'hold-full': 'More clients wait at this front door than it can hold.',
+  'hold-full': 'More clients wait at this balancer than it can hold.',
   'hold-expired': 'None could be reached for as long as clients are held.',
   lost: 'It was lost during the login.',
 } as const

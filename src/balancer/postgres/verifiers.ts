@@ -63,7 +63,7 @@ function lookUp(user: string, place: Place, secret: DoorSecret, clock: Clock): P
         new Map([
           ['user', secret.user],
           ['database', secret.database],
-          ['application_name', 'understudy door'],
+          ['application_name', 'understudy balancer'],
         ]),
       )
       const login = new Login({ kind: 'password', password: secret.password })

@@ -45,7 +45,7 @@ describe('tcp', () => {
     expect(received).toBe(size)
   })
 
-  test('nobody listens at the first: the next one, without an error', async () => {
+  test('no program listens at the first: the next one, without an error', async () => {
     const nobody = { id: 'x', node: 'a', host: '127.0.0.1', port: await freePort(), state: 'serving', term: 0 } as const
     const { port } = await openDoor([nobody, await echo('one')], TCP)
     for (let turn = 0; turn < 5; turn++) {

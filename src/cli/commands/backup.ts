@@ -79,7 +79,7 @@ async function placesOf({ client }: Session, name: string): Promise<Places> {
   const primary = copies.find(({ role }) => role === 'primary') ?? null
   const source = copies.find(({ role }) => role === 'standby') ?? primary
   if (source) return { source, primary }
-  throw new UnderstudyError('UND_REFUSED', `no copy of ${name} is healthy now; “understudy why ${name}” says more`)
+  throw new UnderstudyError('UND_REFUSED', `no replica of ${name} is healthy; run “understudy why ${name}”`)
 }
 
 async function verify(io: Io, path: string | undefined, { json, to }: BackupOptions): Promise<number> {

@@ -9,7 +9,7 @@ interface DownOptions extends CommonOptions {
 }
 
 export const addDown: AddCommand = (program, io, exit) => {
-  clusterCommand(program, 'down', 'stop the whole cluster, whoever started it', 'understudy down')
+  clusterCommand(program, 'down', 'stop the whole cluster', 'understudy down')
     .option(
       '--timeout <duration>',
       'how long it may take in order (default: the longest grace and 5 s)',

@@ -28,7 +28,7 @@ interface Place {
 }
 
 export const addPsql: AddCommand = (program, io, exit) => {
-  clusterCommand(program, 'psql', 'open psql at a database, by a door that is open', EXAMPLE)
+  clusterCommand(program, 'psql', 'open psql at a database, through an open endpoint', EXAMPLE)
     .argument('<service>', 'its name')
     .argument('[args...]', 'after --: for psql itself')
     .option('--standby', 'at a standby: reads only, and they may be a little old')

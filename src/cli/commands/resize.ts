@@ -24,7 +24,7 @@ export const addResize: AddCommand = (program, io) => {
   clusterCommand(program, 'resize', 'run a service with another number of instances, from now on', EXAMPLE)
     .argument('<service>', 'its name')
     .argument('<instances>', 'how many', countOption)
-    .option('--degrade <what>', 'with two copies of a database, when one is lost: block (writes wait) or run-alone')
+    .option('--degrade <what>', 'with two replicas of a database, when one is lost: block (writes wait) or run-alone')
     .option('--wait', 'stay until it is so', true)
     .option('--no-wait', 'return as soon as it is accepted')
     .option('--timeout <duration>', 'how long to wait: copying takes its time', durationOption, 600_000)

@@ -43,7 +43,7 @@ export const addRestore: AddCommand = (program, io) => {
       if (options.json)
         return printJson(io, { service: name, from: folder, state: state.path, takenAt: record.takenAt })
       io.out(`Whole: ${ofWhat(record)}.`)
-      io.out(`“understudy up” makes the first copy of ${name} of it; keep ${folder} until ${name} is healthy.`)
+      io.out(`“understudy up” creates ${name} from it; keep ${folder} until ${name} is healthy.`)
     })
 }
 

@@ -3,7 +3,7 @@ import { statusExitCode, statusLines } from '../print/print-status.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
 
 export const addStatus: AddCommand = (program, io, exit) => {
-  clusterCommand(program, 'status', 'show nodes, services, instances and doors', EXAMPLE)
+  clusterCommand(program, 'status', 'show nodes, services, instances and endpoints', EXAMPLE)
     .option('--exit-code', 'exit with 1 when a service is unhealthy, with 11 when something is missing')
     .action(async (options: CommonOptions & { readonly exitCode?: boolean }) => {
       const status = await openSession(io, options).client.status()

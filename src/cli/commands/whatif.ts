@@ -40,7 +40,7 @@ export const addWhatIf: AddCommand = (program, io, exit) => {
     .option('--pairs', 'every pair of failures, also those that do no more harm than one of them')
     .option(
       '--voters <nodes>',
-      'the members of the store, or “one” for one store on one machine (default: by the addresses)',
+      'the voters of the store, or “one” for one store on one machine (default: by the addresses)',
     )
     .option('--start <duration>', 'how long a program takes to become healthy (default: 1s)', durationOption)
   addRates(command).action(async (path: string | undefined, options: WhatIfOptions) => {

@@ -21,10 +21,12 @@ export class Show {
   opening(spec: ClusterSpec): void {
     const nodes = spec.nodes.map(({ name, zone }) => `${name} (${zone})`).join(', ')
     this.#write(`${this.#paint.bold('Understudy demo')}: a small shop on three nodes: ${nodes}`)
-    this.#write(`  db      PostgreSQL in three copies; a write counts when two of them have it on their disks`)
-    this.#write(`  web     two copies serve, customers come in through every node's front door`)
+    this.#write(`  db      PostgreSQL with three replicas; a write is acknowledged when two of them have it on disk`)
+    this.#write(`  web     two instances; clients connect to the balancer of every node`)
     this.#write(`  worker  one at a time and never two; it signs a log every 10 ms`)
-    this.#write(`  load    at each door ${PAGES_PER_SECOND} pages and ${ORDERS_PER_SECOND} orders a second, to the end`)
+    this.#write(
+      `  load    at each balancer ${PAGES_PER_SECOND} pages and ${ORDERS_PER_SECOND} orders a second, to the end`,
+    )
     this.#write('')
   }
 
@@ -48,19 +50,19 @@ export class Show {
     this.#write(`${this.#clock()}   ${mark} ${node}  ${this.#paint.dim(rule.padEnd(20))} ${why}`)
   }
 
-  /** The table and the verdicts; true when every promise was kept and every fault was got over. */
+  /** The table and the verdicts; true when every promise was kept and recovered from every fault. */
   receipts(outcomes: readonly Outcome[], checks: readonly Check[]): boolean {
     this.#write(`\n${this.#table(outcomes)}`)
     for (const line of LEGEND) this.#write(this.#paint.dim(line))
     const sum = (what: 'failedPages' | 'failedOrders') => outcomes.reduce((all, { tally }) => all + tally[what], 0)
     const stuck = outcomes.filter(({ backMs }) => backMs === null).map(({ fault }) => fault)
-    this.#verdict(sum('failedPages') === 0, `${sum('failedPages')} failed pages through the doors of living nodes`)
+    this.#verdict(sum('failedPages') === 0, `${sum('failedPages')} failed pages through the balancers of living nodes`)
     for (const { method, status, error, tookMs } of outcomes.flatMap(({ tally }) => tally.failures).slice(0, 5)) {
       this.#write(`    ${method}: ${status ?? ''} ${error ?? ''} after ${formatDuration(tookMs)}`)
     }
     for (const { ok, says } of checks) this.#verdict(ok, says)
     const whole = stuck.length === 0
-    this.#verdict(whole, whole ? 'every fault was got over' : `not got over in time: ${stuck.join(', ')}`)
+    this.#verdict(whole, whole ? 'recovered from every fault' : `not recovered in time: ${stuck.join(', ')}`)
     return sum('failedPages') === 0 && whole && checks.every(({ ok }) => ok)
   }
 
@@ -89,7 +91,7 @@ export class Show {
 
 const LEGEND = [
   'noticed and back count from the fault; back: everything as it was asked for, not only serving',
-  'slowest order: the longest that a customer waited for one, which is the pause that the fault made',
+  'slowest order: the longest that a client waited for one, which is the pause that the fault caused',
 ]
 
 function shown(ms: number | null): string {

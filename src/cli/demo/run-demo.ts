@@ -90,7 +90,7 @@ async function perform(cluster: LocalCluster, shop: string, show: Show, signal: 
     throw new Error('the cluster did not become healthy in time')
   const doors = cluster.spec.nodes.map(({ name, address }) => ({ node: name, url: `http://${address}:8080` }))
   const traffic = new Traffic(doors)
-  show.line(`everything is healthy; customers arrive at all ${doors.length} doors`)
+  show.line(`everything is healthy; clients connect to all ${doors.length} balancers`)
   await sleep(clock, CALM_MS)
   const outcomes: Outcome[] = []
   for (const fault of FAULTS) {

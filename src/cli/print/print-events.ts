@@ -55,9 +55,9 @@ const PRINTED = new Set([
   'instance-down',
   'instance-crashing',
   'instance-unproven',
-  'instance-unwell',
+  'instance-unhealthy',
   'primary-down',
-  'primary-unwell',
+  'primary-unhealthy',
 ])
 
 export function explanationLines(io: Io, explanation: Explanation): string[] {
@@ -80,7 +80,7 @@ export function explanationLines(io: Io, explanation: Explanation): string[] {
       : []),
     ...(able.length === 0
       ? []
-      : ['', ...tableLines(io, [{ title: 'NODE' }, { title: 'CAN LEAD' }, { title: 'WHY' }], able)]),
+      : ['', ...tableLines(io, [{ title: 'NODE' }, { title: 'CAN BE PRIMARY' }, { title: 'WHY' }], able)]),
     ...(recent.length === 0 ? [] : ['', dim('WHAT HAPPENED LAST'), ...eventLines(io, recent)]),
   ]
 }
@@ -133,6 +133,6 @@ function sessionsText({ held, moved, cut, longestHoldMs, unheard }: SessionsSumm
   const lost = reasons.reduce((sum, [, count]) => sum + count, 0)
   const why = reasons.map(([reason, count]) => `${reason} ${count}`).join(', ')
   const waited = held === 0 ? 'none held' : `${held} held for ${formatDuration(longestHoldMs)} at most`
-  const silent = unheard.length === 0 ? '' : `; not heard from the doors of ${unheard.join(', ')}`
+  const silent = unheard.length === 0 ? '' : `; no report from the balancers of ${unheard.join(', ')}`
   return `sessions: ${waited}, ${moved} moved, ${lost} cut${lost === 0 ? '' : ` (${why})`}${silent}`
 }

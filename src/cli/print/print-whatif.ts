@@ -54,7 +54,7 @@ function calmLines(io: Io, { inquiry }: WhatIf): string[] {
   const places = cluster.services.map(({ name, redundancy }) => {
     const nodes = (inquiry.standing().get(name) ?? []).join(', ')
     const primary = inquiry.primaryOf(name)
-    return redundancy === 'active-passive' ? `${name} led by ${primary ?? 'nobody'}` : `${name} on ${nodes}`
+    return redundancy === 'active-passive' ? `primary of ${name}: ${primary ?? 'none'}` : `${name} on ${nodes}`
   })
   return wrapped(`before: ${places.join('; ')}`, TEXT_WIDTH, '  ').map((line) => io.paint.dim(line))
 }
@@ -191,19 +191,19 @@ function thenSentence({ paint }: Io, { inquiry }: WhatIf, outcome: Outcome): str
   const { served, by, primary, order, stopsAfterMs, why, copies, wanted, service, doors } = outcome
   if (!served && outcome.loss !== 'n/a') return `${paint.red('no writes')}: ${noWrites(outcome)}`
   if (outcome.alone)
-    return `${primary} ${primary === inquiry.primaryOf(service) ? 'goes on' : 'takes over'} alone: ${paint.yellow('the last copy is the only one')}`
+    return `${primary} ${primary === inquiry.primaryOf(service) ? 'goes on' : 'takes over'} alone: ${paint.yellow('the last replica is the only one')}`
   if (!served) {
     const when = stopsAfterMs === null ? 'not served' : `stops after ${formatDuration(stopsAfterMs)}`
     return `${paint.red(when)}: ${why}`
   }
   if (primary === null) {
     const missing = copies < wanted ? paint.yellow(` (${copies} of ${wanted})`) : ''
-    const closed = doors !== null && doors.length === 0 ? ', no door' : ''
+    const closed = doors !== null && doors.length === 0 ? ', no endpoint' : ''
     return `${outcome.pauseMs === 0 ? 'goes on' : 'started again'} on ${by.join(', ')}${missing}${closed}`
   }
   const next = order.filter((node) => node !== primary)
-  const behind = next.length > 0 ? `, then ${chain(next)}` : order.length > 0 ? ', nobody behind it' : ''
-  if (order.length === 0 || primary === inquiry.primaryOf(service)) return `${primary} leads on${behind}`
+  const behind = next.length > 0 ? `, then ${chain(next)}` : order.length > 0 ? ', no standby' : ''
+  if (order.length === 0 || primary === inquiry.primaryOf(service)) return `${primary} stays primary${behind}`
   return `${primary} takes over${behind}`
 }
 
@@ -211,8 +211,10 @@ function thenSentence({ paint }: Io, { inquiry }: WhatIf, outcome: Outcome): str
 function noWrites({ primary, reads, why }: Outcome): string {
   if (why === 'the store is away' || why === 'no node is left') return why
   const led =
-    primary === null ? 'too few copies are left to choose a primary' : `${primary} leads, and too few copies confirm`
-  return `${led}; ${reads === null ? 'nobody' : reads} answers reads`
+    primary === null
+      ? 'too few replicas are left to elect a primary'
+      : `${primary} is primary, and too few standbys confirm`
+  return `${led}; ${reads === null ? 'no replica' : reads} serves reads`
 }
 
 function chain(names: readonly string[]): string {
@@ -249,7 +251,7 @@ function assumedLines(io: Io, whatif: WhatIf, { assumed, notModelled, singles }:
   const measured = singles.some(({ outcomes }) => outcomes.some(({ pauseFrom }) => pauseFrom === 'receipts'))
   const lines = [
     `Times are upper bounds from the timing of the config. Assumed: a program is healthy ${formatDuration(startMs)} after its`,
-    `start (--start), a warm standby leads ${formatDuration(promoteMs)} after it is told, an ended process is seen within ${formatDuration(noticeMs)}.`,
+    `start (--start), a warm standby is primary ${formatDuration(promoteMs)} after it is told, an ended process is seen within ${formatDuration(noticeMs)}.`,
     ...(measured ? ['* from receipts of the running cluster: the longest that was measured.'] : []),
     ...(shownFor(whatif).lost
       ? []

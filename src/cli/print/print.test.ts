@@ -185,9 +185,9 @@ describe('events, explanations, receipts', () => {
 
       “understudy logs web” shows what it printed.
 
-      NODE  CAN LEAD  WHY
-      a     yes       alive and healthy
-      b     no        nothing runs there
+      NODE  CAN BE PRIMARY  WHY
+      a     yes             alive and healthy
+      b     no              nothing runs there
 
       WHAT HAPPENED LAST
       03:04:05.678  b  web  noticed  instance-down  it ended with code 1

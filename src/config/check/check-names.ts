@@ -54,7 +54,7 @@ function checkCycles(draft: Draft, findings: Findings): void {
       const from = trail.findIndex(({ name }) => name === next)
       if (from >= 0) {
         const circle = [...trail.slice(from).map(({ name }) => name), next].join(' → ')
-        findings.complain(`${paths.get(next)}.needs`, `goes round in a circle: ${circle}`, 'needs that begin somewhere')
+        findings.complain(`${paths.get(next)}.needs`, `circular dependency: ${circle}`, 'needs that begin somewhere')
       } else if (!done.has(next)) enter(next)
     }
   }

@@ -22,10 +22,10 @@ const schema = z
   .strictObject({
     listen: v.option(v.port, {
       means:
-        'The port that clients connect to over TCP, the same on every node; without it the service has no front door.',
+        'The port that clients connect to over TCP, the same on every node; without it the service has no endpoint.',
       default: 'none',
-      turn: 'Write it when anybody connects to the program.',
-      breaks: 'Taken by another program: the front door of that node does not open and says so.',
+      turn: 'Set it when clients connect to the program.',
+      breaks: 'Taken by another program: the endpoint of that node does not open, and an event says so.',
     }),
     check: v.option(v.group(checkShape, 'a check', "{ exec: './healthy.sh' } or { http: '/healthz' }"), {
       means: 'How to find out whether an instance is healthy; all that is given must pass.',

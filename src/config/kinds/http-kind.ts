@@ -13,7 +13,7 @@ const schema = z
     listen: v.required(v.port, {
       means: 'The port that clients connect to, the same on every node.',
       turn: 'Any port that is free on every node; below 1024 agents need the right to listen there.',
-      breaks: 'Taken by another program: the front door of that node does not open and says so.',
+      breaks: 'Taken by another program: the endpoint of that node does not open, and an event says so.',
     }),
     healthy: v.option(v.urlPath, {
       means:

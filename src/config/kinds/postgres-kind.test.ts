@@ -125,7 +125,7 @@ describe('postgres()', () => {
 
   test('with two copies it must be said what happens when one is lost', () => {
     expect(complaints({ instances: 2 })).toEqual([
-      'services.db.degrade must say what happens when one of the two copies is lost',
+      'services.db.degrade must say what happens when one of the two replicas is lost',
     ])
     expect(complaints({ instances: 2, degrade: 'run-alone' })).toEqual([])
   })

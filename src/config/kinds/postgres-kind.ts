@@ -70,7 +70,7 @@ export const postgresKind: Kind<PostgresOptions> = {
 function checkCopies(path: string, options: Partial<PostgresOptions>, findings: Findings): void {
   const { instances, sync, degrade } = options
   if (instances === undefined) return
-  if (instances === 1) findings.warn(`${path}.instances`, 'is 1, so there is no other copy of the data', '3')
+  if (instances === 1) findings.warn(`${path}.instances`, 'is 1, so there is no other replica of the data', '3')
   if (sync !== undefined && sync > instances - 1) {
     findings.complain(
       `${path}.sync`,
@@ -81,8 +81,8 @@ function checkCopies(path: string, options: Partial<PostgresOptions>, findings: 
   if (instances === 2 && degrade === undefined) {
     findings.complain(
       `${path}.degrade`,
-      'must say what happens when one of the two copies is lost',
-      "degrade: 'block' (writes wait for the second copy) or degrade: 'run-alone' (they go on with one)",
+      'must say what happens when one of the two replicas is lost',
+      "degrade: 'block' (writes wait for the second replica) or degrade: 'run-alone' (they go on with one)",
     )
   }
 }

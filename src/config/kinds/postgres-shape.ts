@@ -42,16 +42,16 @@ const tls = z.union([z.literal(false), z.strictObject({ cert: v.folder, key: v.f
 
 const limitsShape = {
   keptLog: v.option(v.size, {
-    means: 'How much log is kept for a member that comes back after a short while.',
+    means: 'How much WAL is kept for a replica that returns after a short absence.',
     default: '512MiB',
-    turn: 'Larger under heavy writing: what a member missed while it was away must still be there.',
-    breaks: 'Too little, and a member that was away is copied anew.',
+    turn: 'Larger under heavy writing: the WAL that a replica missed while it was away must still be there.',
+    breaks: 'Too little, and a replica that was away is cloned again.',
   }),
   heldLog: v.option(v.size, {
-    means: 'The most log that a member which is away may hold back on the disk of the primary.',
+    means: 'The most WAL that an absent replica may hold back on the disk of the primary.',
     default: '8GiB',
     turn: 'What the disk can spare.',
-    breaks: 'Too much for the disk, and a dead member fills it.',
+    breaks: 'Too much for the disk, and a dead replica fills it.',
   }),
   freeSpace: v.option(v.size, {
     means: "Less free space than this on the data's disk is unhealthy.",
@@ -100,17 +100,18 @@ const { instances: _, redundancy: __, ...shared } = serviceShape
 
 export const postgresShape = {
   instances: v.required(v.count(1, 9, 3), {
-    means: 'How many nodes hold a copy of the data; one of them leads.',
+    means: 'How many nodes hold a replica of the data; one of them is the primary.',
     turn: '3, to lose any one of them and go on.',
-    breaks: 'With 2, the loss of one leaves a single copy: `degrade` says what then. With 1 nothing takes over.',
+    breaks:
+      'With 2, the loss of one leaves a single replica: `degrade` says what happens then. With 1 there is no failover.',
   }),
   listen: v.required(v.port, {
-    means: 'The port at which every node leads clients to the primary.',
+    means: 'The port at which every node routes clients to the primary.',
     turn: 'What your program connects to, at any node.',
-    breaks: 'Taken by another program: the front door of that node does not open and says so.',
+    breaks: 'Taken by another program: the endpoint of that node does not open, and an event says so.',
   }),
   listenStandby: v.option(v.port, {
-    means: 'The port at which every node leads clients to a standby, for reading.',
+    means: 'The port at which every node routes clients to a standby, for reading.',
     default: 'none',
     turn: 'For reads that may be a little behind.',
     breaks: 'What is read there may not be confirmed yet, and may vanish in a failover.',
@@ -124,22 +125,22 @@ export const postgresShape = {
   sync: v.option(v.count(1, 8, 1), {
     means: 'How many standbys must have a write on their disk before it is acknowledged.',
     default: 'half of the instances, rounded down: 1 of 3, 2 of 5',
-    turn: 'More: more copies may be lost at once without losing a write. Each write then waits for more of them.',
+    turn: 'More: more replicas may be lost at once without losing a write. Each write then waits for more of them.',
     breaks: 'As many as there are standbys: the loss of any one stops all writes until the rule has changed.',
   }),
   degrade: v.option(v.oneOf(['block', 'run-alone']), {
-    means: 'What happens when no standby is left: writes wait (`block`), or go on with one copy only (`run-alone`).',
+    means: 'What happens when no standby is left: writes wait (`block`), or go on with one replica only (`run-alone`).',
     default: "'block'; with 2 instances it must be written",
     turn: '`run-alone` when being down is worse than losing what was written since.',
     breaks: '`run-alone`: what is acknowledged then is on one disk, and is lost with it.',
   }),
   ...shared,
   database: v.option(v.group(databaseShape, 'a database', "{ name: 'shop', owner: 'shop', password: '…' }"), {
-    means: 'A database and its owner, made once, together with the first copy.',
+    means: 'A database and its owner, created once, together with the first replica.',
     default: 'none but `postgres`',
     turn: 'What your program connects to. Later ones are made with SQL.',
     breaks:
-      'Without it nobody can log in through the front door before you make a role, over the socket on the node itself.',
+      'Without it no client can log in through the endpoint before you create a role, over the socket on the node itself.',
   }),
   settings: v.option(settings, {
     means: 'Settings of postgresql.conf.',
@@ -148,17 +149,17 @@ export const postgresShape = {
     breaks: 'Those that safety depends on are refused, each with the reason.',
   }),
   hba: v.option(lines, {
-    means: 'Lines of pg_hba.conf, before the last one, which lets in everybody who has a password.',
+    means: 'Lines of pg_hba.conf, before the last one, which admits every client with a password.',
     default: 'none',
     turn: 'To let in fewer: write a `reject` line last.',
-    breaks: 'A line with `trust` lets in whoever reaches the port.',
+    breaks: 'A line with `trust` admits every client that reaches the port.',
   }),
   tls: v.option(tls, {
-    means: 'The certificate with which the front doors speak TLS to clients: two PEM files on every node, or none.',
+    means: 'The certificate with which the endpoints speak TLS to clients: two PEM files on every node, or none.',
     default: 'each node makes one for itself and keeps it in its state folder',
     turn: 'Your own, for clients that check whom they speak to (`sslmode=verify-full`). Files that change are read again within a minute.',
     breaks:
-      'With `false` passwords and data can be read on the way. Files that cannot be used: the doors go on with the last certificate, or without one, and events say so.',
+      'With `false` passwords and data can be read on the way. Files that cannot be used: the endpoints go on with the last certificate, or without one, and events say so.',
   }),
   sessions: v.option(
     v.group(sessionsShape, 'options of sessions', "an object, such as { customSettings: ['app.user_id'] }"),
@@ -173,7 +174,7 @@ export const postgresShape = {
     means: "The folder with PostgreSQL's programs, version 13 to 18; `npm` is the packaged one.",
     default: 'the newest of this machine, else the packaged one',
     turn: 'When there are several, or all nodes must run the same.',
-    breaks: 'Nodes with different major versions cannot copy from each other, and say so.',
+    breaks: 'Nodes with different major versions cannot clone from each other, and say so.',
   }),
   data: v.option(v.folder, {
     means:
@@ -184,9 +185,9 @@ export const postgresShape = {
       'A folder that holds something else is refused and left alone. Two instances with one folder are refused by `check` and `up`.',
   }),
   adopt: v.option(flag, {
-    means: 'The first copy is the database in `data`, made and maybe run by somebody else: it is taken over.',
+    means: 'The first replica is the existing database in `data`, which may be running: it is taken over.',
     default: 'false',
-    turn: 'true, to put a database under Understudy that is there already. The node that has it leads, the others copy it.',
+    turn: 'true, to put a database under Understudy that is there already. The node that has it becomes the primary, the others clone it.',
     breaks: 'Its server is ended in order and started again once, so its clients are cut once.',
   }),
   user: v.option(v.label, {
@@ -196,8 +197,8 @@ export const postgresShape = {
     breaks: 'A user that is not there, or an agent that is not root: it does not start and says so.',
   }),
   port: v.option(v.port, {
-    means: 'The port of the server itself, behind the front door.',
-    default: 'a free one from 20000 to 29999, kept while nobody else listens there',
+    means: 'The port of the server itself, behind the endpoint.',
+    default: 'a free one from 20000 to 29999, kept while no other program listens there',
     turn: 'When a firewall stands between the nodes.',
     breaks: 'Another program on that port: the server does not start and says so.',
   }),

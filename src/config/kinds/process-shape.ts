@@ -78,7 +78,7 @@ export const processShape = {
   }),
   user: v.option(v.user, {
     means: 'Who it runs as: the name or number of a user. Needs an agent that runs as root.',
-    default: 'whoever runs the agent',
+    default: 'the user that runs the agent',
     turn: 'A user of its own for each service, when agents run as root.',
     breaks: 'An agent that is not root, or a user that is not there: the instance does not start and says so.',
   }),
@@ -98,7 +98,7 @@ export const processShape = {
     means: 'How a warm standby is told that it is the primary now: by a signal, or by a POST to a path of its own.',
     default: 'only the file that `UNDERSTUDY_TERM_FILE` names tells it',
     turn: "Write one of the two, for `standby: 'warm'`.",
-    breaks: 'Without it a program that does not watch the file never learns that it leads.',
+    breaks: 'Without it a program that does not watch the file never learns that it is the primary.',
   }),
   stopSignal: v.option(v.oneOf(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH']), {
     means: 'The signal that asks it to end.',

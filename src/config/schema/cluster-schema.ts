@@ -16,7 +16,7 @@ export const nodeSchema = group(
       means: 'What fails together: a rack, a power feed, a hall. Instances are spread over zones first.',
       default: "the node's own name: each node fails alone",
       turn: 'The same word for nodes that would die of the same cause.',
-      breaks: 'Left out for nodes that share a cause, both copies of a service may stand on it.',
+      breaks: 'Left out for nodes that share a cause of failure, both instances of a service may run on them.',
     }),
     region: option(label, {
       means: 'Where in the world the node is.',
@@ -74,7 +74,7 @@ export const clusterShape = {
     default: "'lan'",
     turn: '`wan` as soon as nodes are more than some milliseconds apart.',
     breaks:
-      '`lan` between sites: suspicions that come and go, leads that end without need. `wan` on one site: slower failovers.',
+      '`lan` between sites: suspicions that come and go, primaries that are replaced without need. `wan` on one site: slower failovers.',
   }),
   timing: option(
     group({ ...clusterTimingShape, ...serviceTimingShape }, 'timing', "an object, such as { lease: '3s' }"),

@@ -48,7 +48,7 @@ function complainUnknown(
   const known = node instanceof z.ZodObject ? Object.keys(node.shape) : []
   const meant = nearest(key, known)
   const write = meant === undefined ? `one of: ${known.join(', ')}` : `${meant}`
-  const problem = `is no option here${meant === undefined ? '' : `; did you mean "${meant}"?`}`
+  const problem = `unknown option${meant === undefined ? '' : `; did you mean "${meant}"?`}`
   findings.complain(pathOf(...at, ...path, key), problem, write)
 }
 

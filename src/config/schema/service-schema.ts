@@ -19,15 +19,15 @@ const objectivesShape = {
 
 export const serviceShape = {
   instances: option(count(1, 1000, 3), {
-    means: 'How many copies run, each on a node of its own.',
+    means: 'How many instances run, each on a node of its own.',
     default: '2, or 1 when the service may use one node only',
-    turn: 'One more than may fail at the same time without anybody noticing.',
-    breaks: 'With 1, every failure is a pause until a new copy has started.',
+    turn: 'One more than may fail at the same time without a client noticing.',
+    breaks: 'With 1, every failure is a pause until a new instance has started.',
   }),
   redundancy: option(oneOf(['active-active', 'active-passive']), {
     means: 'Whether every instance serves (`active-active`), or one serves and the others stand by (`active-passive`).',
     default: "'active-active'",
-    turn: 'active-passive when two copies at work would do harm: a scheduler, a single writer.',
+    turn: 'active-passive when two instances at work would do harm: a scheduler, a single writer.',
     breaks:
       'active-active for a program that must be alone runs its work twice. active-passive makes a failover wait for the lease.',
   }),

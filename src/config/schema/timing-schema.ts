@@ -3,9 +3,9 @@ import { duration, option } from './vocabulary.ts'
 
 export const serviceTimingShape = {
   lease: option(duration, {
-    means: 'How long a primary that nobody hears from may still be running; a successor waits at least this long.',
+    means: 'How long a silent primary may still be running; a successor waits at least this long.',
     default: '2s (wan: 10s)',
-    turn: 'Shorter: a lost node is replaced sooner. Longer: a slow disk or a busy machine does not end a healthy lead.',
+    turn: 'Shorter: a lost node is replaced sooner. Longer: a slow disk or a busy machine does not end a healthy primary.',
     breaks:
       'Too short, and a primary is stopped because its agent could not renew in time. It never allows two primaries. Only active-passive services use it.',
   }),
@@ -33,7 +33,7 @@ export const serviceTimingShape = {
     means: 'How long an instance may be unhealthy before it is replaced.',
     default: '3s (wan: 10s)',
     turn: 'Longer when an instance heals by itself; balancers stop using it long before.',
-    breaks: 'Too short, and one slow spell restarts it. Too long, and one copy is missing for that time.',
+    breaks: 'Too short, and one slow spell restarts it. Too long, and one instance is missing for that time.',
   }),
   probeEvery: option(duration, {
     means: 'The time between two health checks.',
@@ -78,12 +78,12 @@ export const clusterTimingShape = {
   lostAfter: option(duration, {
     means: 'How long a majority must call a node dead until its instances are placed elsewhere.',
     default: '2s (wan: 10s)',
-    turn: 'Longer when nodes restart quickly and starting a copy elsewhere is expensive.',
+    turn: 'Longer when nodes restart quickly and starting an instance elsewhere is expensive.',
     breaks:
-      'Shorter than the restart of an agent, and instances are copied elsewhere for nothing. Too long, and a copy is missing for that time.',
+      'Shorter than the restart of an agent, and instances are started elsewhere for nothing. Too long, and an instance is missing for that time.',
   }),
   stagger: option(duration, {
-    means: 'How long the second-best candidate waits for the best one to take a free lead.',
+    means: 'How long the second-best candidate waits for the best one to take a free lease.',
     default: '150ms (wan: 750ms)',
     turn: 'Longer when the store is slow.',
     breaks:

@@ -30,7 +30,7 @@ describe('promise-broken', () => {
 
   it('is told of a term that the store never gave, as after a restore of an old store', () => {
     const newer = { instances: { worker: running('worker', { ...stands, term: 9 }) } }
-    expect(told({ store: forLong, local: newer })).toEqual(['worker on a leads in term 9, the store knows 4'])
+    expect(told({ store: forLong, local: newer })).toEqual(['worker on a is primary in term 9, the store knows 4'])
   })
 
   it('is told of a database that lets people in under a term that is over', () => {

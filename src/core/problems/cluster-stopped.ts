@@ -33,7 +33,7 @@ function endOf(view: View, { name }: ServiceSpec): Problem | undefined {
   if (lead?.node !== view.self || !view.store.reachable) return undefined
   const why = `${view.self} is being stopped`
   const vacancy: Vacancy = { rule: CLUSTER_STOPPED, why, by: view.self, noticedAt: view.wall }
-  return found(`${name} has ended on ${view.self}: its lead is given up`, [
+  return found(`${name} has ended on ${view.self}: its lease is given up`, [
     { kind: 'give-up-lead', service: name, term: lead.term, vacancy },
   ])
 }

@@ -50,7 +50,7 @@ export const instanceMissing = forEachUnreplicated((view, service) => {
   return found(
     'instance-crashing',
     'first-hand',
-    `${ended}; ${instance.failures} times in a row, it is started again with pauses`,
+    `${ended}; ${instance.failures} times in a row, restarts back off`,
     instance.retryInMs <= 0,
   )
 })

@@ -19,7 +19,7 @@ export const instanceSurplus = forEachUnreplicated((view, service) => {
     rule: isDrained(view, view.self) ? 'node-drained' : 'instance-surplus',
     service: service.name,
     evidence: 'inferred',
-    why: `${service.name} on ${view.self} is one too many: ${reason}${mayGo ? '' : ', where it is not healthy everywhere yet'}`,
+    why: `surplus instance of ${service.name} on ${view.self}: ${reason}${mayGo ? '' : ', where it is not healthy everywhere yet'}`,
     steps: mayGo ? [{ kind: 'stop', service: service.name }] : [],
   }
 })

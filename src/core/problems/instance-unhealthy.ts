@@ -17,7 +17,7 @@ export const instanceUnhealthy = forEachUnreplicated((view, service) => {
   const why = whyUnwell(instance, service)
   if (why === undefined) return undefined
   return {
-    rule: instance.role === 'primary' ? 'primary-unwell' : 'instance-unwell',
+    rule: instance.role === 'primary' ? 'primary-unhealthy' : 'instance-unhealthy',
     service: service.name,
     evidence: 'first-hand',
     why: `${service.name} on ${view.self} ${why}`,

@@ -40,7 +40,7 @@ function whyFree(view: View, service: string): string {
   const { term, primary, vacancy } = recordOf(view, service)
   if (vacancy?.rule === CLUSTER_STOPPED) return `${service} has not been led since the cluster was stopped`
   if (vacancy) return vacancy.why
-  if (term === 0 || primary === null) return `nobody has led ${service} yet`
+  if (term === 0 || primary === null) return `${service} has no primary yet`
   const state = nodeState(view, primary)
   const silent = state === 'alive' ? 'did not renew its lease' : `is silent (${state}) and its lease has ended`
   return `the primary of ${service} is lost: ${primary} ${silent}`

@@ -39,7 +39,7 @@ export const primaryDrained = forEachUnreplicated((view, service) => {
   if (to !== undefined) {
     return handOver(view, service, 'node-drained', to, `${view.self} is drained: ${service.name} moves to ${to}`)
   }
-  const why = `${view.self} is drained, but no other node can lead ${service.name}: it stays`
+  const why = `${view.self} is drained, but no other node can run the primary of ${service.name}: it stays`
   return { rule: 'node-drained', service: service.name, evidence: 'inferred', why, steps: [] }
 })
 

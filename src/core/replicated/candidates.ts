@@ -23,7 +23,8 @@ export function candidatesIn(view: View, service: ServiceSpec): Candidate[] {
 function judge(view: View, service: ServiceSpec, node: NodeName): Candidate {
   const fault = copyFault(view, service, node)
   const replica = replicaOn(view, node, service)
-  if (fault !== undefined || !replica?.position) return { node, able: false, why: fault ?? 'it has no copy', inMs: 0 }
+  if (fault !== undefined || !replica?.position)
+    return { node, able: false, why: fault ?? 'it has no replica', inMs: 0 }
   const drained = isDrained(view, node) ? ', though it is drained' : ''
   const lag = replica.replayLagBytes > 0 ? ` and ${replica.replayLagBytes} bytes to replay` : ''
   return {
@@ -44,7 +45,7 @@ function copyFault(view: View, service: ServiceSpec, node: NodeName): string | u
   if (replica?.unfit) return replica.unfit.why
   if (instance.health === 'unhealthy') return `its server is unhealthy: ${instance.note}`
   if (!replica?.position) return instance.note === '' ? 'its server has not said yet how far it is' : instance.note
-  if (replica.quarantined) return 'it was rewound or copied and has not caught up: it may not vote'
+  if (replica.quarantined) return 'it was rewound or cloned and has not caught up: it may not vote'
   return replica.diverged ? 'it may hold what the primary does not' : undefined
 }
 
@@ -54,7 +55,7 @@ function whyDown(instance: InstanceReport | undefined): string {
   const { state, note, failures, replica } = instance
   if (note !== '') return `its server is ${state}: ${note}`
   const isNew = state === 'stopped' && failures === 0 && !replica?.position && (replica?.pledged ?? 0) === 0
-  return isNew ? 'it has no copy yet' : `its server is ${state}`
+  return isNew ? 'it has no replica yet' : `its server is ${state}`
 }
 
 /** Why the standby there does not stand by; undefined when it could lead, and follows the primary. */

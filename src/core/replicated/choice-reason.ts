@@ -39,7 +39,7 @@ function whyNot(view: View, service: ServiceSpec, node: NodeName, { fenced, befo
   const chosen = fenced.find((one) => one.node === primary)
   if (node === before) return state === 'alive' ? 'it led before' : `it led before, and is ${state}`
   if (state !== 'alive') return `it is ${state}`
-  if (!replica?.position) return 'it has no copy'
+  if (!replica?.position) return 'it has no replica'
   if (replica.quarantined) return 'it had not caught up since it was rewound or copied'
   if (!own) return 'it had not pledged yet'
   if (chosen && comparePositions(own.position, chosen.position) < 0) {

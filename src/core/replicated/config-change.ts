@@ -15,7 +15,7 @@ import type { NodeName, ServiceSpec } from '../model.ts'
 import { forEachReplicated, type Problem } from '../problems/problem.ts'
 import { instanceOn, localInstance, nodeState, type View } from '../view.ts'
 import { defaultK, sameConfig, stepTowards } from './quorum.ts'
-import type { QuorumConfig } from './quorum-config.ts'
+import { type QuorumConfig, standbysText } from './quorum-config.ts'
 import {
   leadsIn,
   newestConfig,
@@ -42,7 +42,7 @@ export const configChange = forEachReplicated((view, service) => {
   if (isUnderWay && !isStuck(view, service, rule)) return goOn(view, service, record)
   const next = stepTowards(rule, ...wanted(view, service, rule))
   if (!next) return isUnderWay ? goOn(view, service, record) : awaySentence(view, service, rule)
-  const what = `the rule of ${service.name} changes from ${ruleText(rule)} to ${ruleText(next)}`
+  const what = `synchronous standbys of ${service.name}: ${standbysText(rule)} → ${standbysText(next)}`
   const { revision, ...kept } = record
   const changed = { ...kept, replica: { ...record.replica, rules: [...rules, next] } }
   return {
@@ -66,9 +66,9 @@ function isStuck(view: View, service: ServiceSpec, rule: QuorumConfig): boolean 
 function goOn(view: View, service: ServiceSpec, record: ReplicatedRecord): Problem | undefined {
   const rule = newestConfig(record)
   const { replica } = localInstance(view, service.name)
-  const what = `the rule of ${service.name} is ${ruleText(rule)}`
+  const what = `synchronous standbys of ${service.name}: ${standbysText(rule)}`
   const found = (steps: Problem['steps']): Problem => {
-    return { rule: 'rule-change', service: service.name, evidence: 'first-hand', why: what, told: 'not', steps }
+    return { rule: 'standbys-change', service: service.name, evidence: 'first-hand', why: what, told: 'not', steps }
   }
   if (!sameConfig(replica?.rule, rule)) return found([{ kind: 'change-rule', service: service.name, rule }])
   const { revision } = record
@@ -115,10 +115,6 @@ function isGone(view: View, service: ServiceSpec, node: NodeName): boolean {
 function awaySentence(view: View, service: ServiceSpec, rule: QuorumConfig): Problem | undefined {
   const away = rule.members.filter((node) => isGone(view, service, node))
   if (away.length === 0 || rule.members.length - away.length >= rule.k) return undefined
-  const why = `writes to ${service.name} wait: ${away.join(', ')} cannot confirm them, and ${rule.k} of ${rule.members.join(', ')} must`
+  const why = `writes to ${service.name} are blocked: ${away.join(', ')} ${away.length === 1 ? 'is' : 'are'} unreachable, and ${standbysText(rule)} must confirm them`
   return { rule: 'standby-lost', service: service.name, evidence: 'inferred', why, steps: [] }
-}
-
-export function ruleText({ members, k }: Pick<QuorumConfig, 'members' | 'k'>): string {
-  return members.length === 0 ? 'nobody' : `${k} of ${members.join(', ')}`
 }

@@ -35,7 +35,7 @@ export const databaseNew = forEachReplicated((view, service) => {
             {
               kind: 'record',
               service: service.name,
-              what: `${view.self} makes the first copy of ${service.name} in term ${first.term}`,
+              what: `${view.self} creates the database ${service.name} in term ${first.term}`,
               record: first,
               revision: record.revision,
             },

@@ -40,9 +40,9 @@ export const elect = forEachReplicated((view, service) => {
   if (missing && forMs < TOLD_AFTER_MS) return undefined // they are being fenced
   if (missing) return found('no-quorum', whyNot(service, record, fenced, missing), [], 'once')
   const rule = chosen(view, service, record, fenced)
-  if (typeof rule === 'string') return found('no-second-copy', rule, [], 'once')
+  if (typeof rule === 'string') return found('no-second-replica', rule, [], 'once')
   if (!view.store.reachable || forMs < turnOf(view, record) * view.cluster.timing.staggerMs) return undefined
-  const what = `${rule.primary} is to lead ${service.name} in term ${rule.term} (fenced: ${names(fenced)})`
+  const what = `${rule.primary} elected primary of ${service.name} for term ${rule.term} (recruited: ${names(fenced)})`
   const { revision } = record
   return found(
     'elect',
@@ -71,13 +71,13 @@ function chosen(
     [...furthest(votersOf(view, record, fenced))].sort((a, b) => preference(view, service, record, a, b))[0]?.node ??
     view.self
   if (successor !== undefined && best !== successor && waits && nodeState(view, successor) === 'alive')
-    return `${successor} is waited for, which was asked to lead ${service.name}`
+    return `waiting for ${successor}, the requested successor of ${service.name}`
   const members = followers(view, service, fenced, best)
   const { k, degrade } = replicationOf(service)
   if (members.length === 0 && service.instances > 1) {
-    const alone = `${best} has the only copy of ${service.name} that can be reached`
+    const alone = `${best} has the only reachable replica of ${service.name}`
     if (degrade === 'block') return `${alone}: no write is acknowledged before there is a second one (degrade: block)`
-    if (waits) return `${alone}: a second one is waited for`
+    if (waits) return `${alone}: waiting for a second one`
   }
   const id = ruleId(record.term, best, view.wall)
   return { term: record.term, primary: best, members, k: Math.min(k, members.length), id }
@@ -132,8 +132,8 @@ function whyNot(
   const among = rule.members.filter((member) => fenced.some(({ node }) => node === member))
   const needed = `${recruitsNeeded(rule)} of ${rule.members.join(', ') || 'no standbys'}, or ${rule.primary}`
   return (
-    `${service.name} has no primary: term ${term} needs ${needed}, and ${among.length} can be reached; ` +
-    'standbys go on answering reads; bring one of the others back'
+    `${service.name} has no primary: term ${term} needs ${needed}, and ${among.length} can be reached. ` +
+    'Standbys go on serving reads. Writes resume when one of the others returns'
   )
 }
 

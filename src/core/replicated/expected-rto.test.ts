@@ -34,14 +34,14 @@ describe('a standby that would not survive a promotion', () => {
       { node: 'b', able: false, inMs: 0, why: UNFIT.why },
     ])
     expect(expectedRto(view, DB)?.why).toContain('c would take over')
-    expect(successorRefusal(view, DB, 'b')).toEqual({ why: `b could not lead: ${UNFIT.why}`, passes: true })
+    expect(successorRefusal(view, DB, 'b')).toEqual({ why: `b cannot become primary: ${UNFIT.why}`, passes: true })
   })
 
   it('leaves no expected RTO when there is no other one', () => {
     expect(expectedRto(seen({ unfit: UNFIT }, { unfit: UNFIT }), DB)).toEqual({
       ifPrimaryDiesMs: null,
       ifNodeIsLostMs: null,
-      why: `no standby could take over now (b: ${UNFIT.why}; c: ${UNFIT.why})`,
+      why: `no failover possible (b: ${UNFIT.why}; c: ${UNFIT.why})`,
     })
   })
 })

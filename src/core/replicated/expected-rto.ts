@@ -45,10 +45,10 @@ export function takeover(view: View, service: ServiceSpec): { readonly best?: No
   if (!view.store.reachable) return { why: `no failover is possible without the store: ${view.store.why}` }
   const standbys = candidatesIn(view, service)
   const best = standbys.find(({ able }) => able)?.node
-  if (best === undefined) return { why: withReasons('no standby could take over now', standbys) }
+  if (best === undefined) return { why: withReasons('no failover possible', standbys) }
   if (couldBeat(view, service, record.replica.rules, newestConfig(record).primary)) return { best, why: '' }
   const away = standbys.filter(({ able }) => !able)
-  return { why: withReasons('no failover is possible: too few replicas are in reach', away) }
+  return { why: withReasons('no failover possible: quorum unreachable', away) }
 }
 
 function withReasons(sentence: string, standbys: readonly Candidate[]): string {

@@ -1,6 +1,6 @@
 /**
  * Has the primary of a replicated service failed? Three kinds of evidence, from the best to the weakest: its own node saw it
- * end (`primary-down`), it runs and does not do its work (`primary-unwell`), nobody hears of it any more (`primary-lost`). None
+ * end (`primary-down`), it runs and does not do its work (`primary-unhealthy`), nobody hears of it any more (`primary-lost`). None
  * of them has to be right: to be wrong costs one change of primary, because what follows takes the old one's quorum away
  * before anybody else leads. That is why no timeout here has to be long.
  */
@@ -14,7 +14,7 @@ import type { QuorumConfig } from './quorum-config.ts'
 import { replicaOn } from './replica-facts.ts'
 
 export interface Failure {
-  readonly rule: 'primary-down' | 'primary-lost' | 'primary-unwell'
+  readonly rule: 'primary-down' | 'primary-lost' | 'primary-unhealthy'
   readonly evidence: Problem['evidence']
   readonly why: string
   /** For how long it has been so, as far as this node knows. */
@@ -53,15 +53,15 @@ export function failureOf(view: View, service: ServiceSpec, { primary, k }: Quor
     const what = `is down: ${instance.note || 'it has ended'}`
     return failed('primary-down', what, instance.stateForMs - (byItself ? 0 : BACK_WITHIN_MS))
   }
-  if (instance.hung) return failed('primary-unwell', `hangs: ${instance.note}`, instance.healthForMs)
+  if (instance.hung) return failed('primary-unhealthy', `hangs: ${instance.note}`, instance.healthForMs)
   const { unhealthyForMs, startWithinMs } = service.timing
   const quorumIsThere = (replicaOn(view, primary, service)?.streaming.length ?? 0) >= k
   if (instance.health === 'unhealthy' && quorumIsThere && instance.healthForMs >= unhealthyForMs) {
     const what = `has been unhealthy for more than ${formatDuration(unhealthyForMs)}: ${instance.note}`
-    return failed('primary-unwell', what, instance.healthForMs - unhealthyForMs)
+    return failed('primary-unhealthy', what, instance.healthForMs - unhealthyForMs)
   }
   if (instance.state === 'starting' && instance.stateForMs >= startWithinMs) {
-    return failed('primary-unwell', `did not start within ${formatDuration(startWithinMs)}`, instance.stateForMs)
+    return failed('primary-unhealthy', `did not start within ${formatDuration(startWithinMs)}`, instance.stateForMs)
   }
   return undefined
 }
@@ -76,8 +76,8 @@ export function stalledOf(view: View, service: ServiceSpec, rule: QuorumConfig):
   const withinMs = canBeConfirmed(view, rule) ? LEADS_WITHIN_MS : CONFIRMED_WITHIN_MS
   const forMs = (view.store.recordForMs[service.name] ?? 0) - withinMs
   if (forMs < 0 || replicaOn(view, rule.primary, service)?.ruleDurable) return undefined
-  const why = `${rule.primary} does not lead ${service.name} ${formatDuration(withinMs)} after it was chosen`
-  return { rule: 'primary-unwell', evidence: 'inferred', why, forMs }
+  const why = `${rule.primary} is not primary of ${service.name} ${formatDuration(withinMs)} after it was elected`
+  return { rule: 'primary-unhealthy', evidence: 'inferred', why, forMs }
 }
 
 /**

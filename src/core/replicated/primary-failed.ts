@@ -25,7 +25,7 @@ export const primaryFailed = forEachReplicated((view, service) => {
   // One that merely nobody can confirm takes part in what follows, and may be chosen again, with others to confirm.
   const takesPart = !failed && !canBeConfirmed(view, rule)
   const hopeful = couldBeat(view, service, record.replica.rules, takesPart ? undefined : rule.primary)
-  const why = hopeful ? failure.why : `${failure.why}; too few copies are in reach for another to take over`
+  const why = hopeful ? failure.why : `${failure.why}; no failover possible: quorum unreachable`
   const turnMs = turnOf(view, service) * view.cluster.timing.staggerMs
   const mayAct = hopeful && view.store.reachable && failure.forMs >= turnMs
   return {

@@ -14,7 +14,7 @@ import type { Step } from '../step.ts'
 import { localInstance, type View } from '../view.ts'
 import { failureOf } from './primary-evidence.ts'
 import { sameConfig } from './quorum.ts'
-import type { QuorumConfig } from './quorum-config.ts'
+import { type QuorumConfig, standbysText } from './quorum-config.ts'
 import { couldBeat, leadsIn, newestConfig, type ReplicatedRecord, replicatedRecord } from './replica-facts.ts'
 
 /** A successor is given so long before the server that failed is started again where it was. */
@@ -31,16 +31,16 @@ export const promote = forEachReplicated((view, service) => {
   if (phase !== 'promoting' && phase !== 'serving') return undefined
   const instance = localInstance(view, service.name)
   const found = (why: string, ...steps: Step[]): Problem => {
-    return { rule: 'lead', service: service.name, evidence: 'first-hand', why, told: 'not', steps }
+    return { rule: 'promote', service: service.name, evidence: 'first-hand', why, told: 'not', steps }
   }
   const pledged = instance.replica?.pledged ?? 0
   if (pledged > rule.term) return undefined // overtaken: the record will say so
   if (leadsIn(instance, rule.term))
     return instance.replica?.ruleDurable ? confirmed(view, service, record) : marked(view, service, rule)
   if (view.local.busy[service.name] === 'lead') return undefined // a fence would call it off
-  const chosen = `${view.self} was chosen to lead ${service.name} in term ${rule.term}`
+  const chosen = `${view.self} was elected primary of ${service.name} for term ${rule.term}`
   if (instance.state === 'stopping' || instance.state === 'starting') return undefined
-  if (instance.hung) return undefined // `standby-unwell` ends it, and then it is started
+  if (instance.hung) return undefined // `standby-unhealthy` ends it, and then it is started
   if (instance.term === rule.term && instance.state === 'stopped') return restarted(view, service, rule, found)
   // Once it served there is data somewhere. An empty database in its place would be followed, or block everything.
   if (rule.term === 1 && phase === 'promoting' && !instance.replica?.position)
@@ -57,7 +57,7 @@ function confirmed(view: View, service: ServiceSpec, record: ReplicatedRecord): 
   const { replica } = localInstance(view, service.name)
   if (record.replica.phase !== 'promoting' || !view.store.reachable || !sameConfig(replica?.rule, rule))
     return undefined
-  const what = `${service.name} is led by ${view.self} in term ${rule.term}: ${rule.k} of ${rule.members.join(', ') || 'nobody'} confirm each write`
+  const what = `${view.self} is primary of ${service.name} in term ${rule.term}, synchronous standbys: ${standbysText(rule)}`
   const serving: ServiceRecord = {
     term: rule.term,
     primary: view.self,
@@ -65,7 +65,7 @@ function confirmed(view: View, service: ServiceSpec, record: ReplicatedRecord): 
   }
   const { revision } = record
   return {
-    rule: 'lead',
+    rule: 'promote',
     service: service.name,
     evidence: 'first-hand',
     why: what,
@@ -76,10 +76,10 @@ function confirmed(view: View, service: ServiceSpec, record: ReplicatedRecord): 
 
 /** It leads and its row waits for the quorum. Said again, because whoever began to write the row may have been called off. */
 function marked(view: View, service: ServiceSpec, rule: QuorumConfig): Problem {
-  const why = `${service.name} waits for ${rule.k} of ${rule.members.join(', ') || 'nobody'} to confirm term ${rule.term}`
+  const why = `${service.name} waits until its synchronous standbys confirm term ${rule.term}: ${standbysText(rule)}`
   const mayAct = (view.store.recordForMs[service.name] ?? 0) > MARKED_WITHIN_MS
   return {
-    rule: 'rule-not-durable',
+    rule: 'quorum-row-missing',
     service: service.name,
     evidence: 'first-hand',
     why,

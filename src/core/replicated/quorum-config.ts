@@ -102,3 +102,8 @@ export interface Replication {
   /** The first copy is one that is there already: whoever has data may make the beginning, and nobody else. */
   readonly adopts?: true
 }
+
+/** Who must confirm a write, as PostgreSQL writes it: `ANY 1 (b, c)`. */
+export function standbysText({ members, k }: Pick<QuorumConfig, 'members' | 'k'>): string {
+  return members.length === 0 ? 'none' : `ANY ${k} (${members.join(', ')})`
+}

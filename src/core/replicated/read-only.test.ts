@@ -36,11 +36,11 @@ describe('a database that can have no primary', () => {
   it('is read-only when two of three are lost: doors lead to the copy that is left, in the newest term', () => {
     const now = seen('c', standby(7), { ...on('a', primary(), lost), ...on('b', standby(8), lost) })
     expect(readOnlyOf(now, db)).toEqual({
-      why: 'db takes no writes: of its copies c can be reached and a, b cannot, so nobody may lead; c answers reads; bring a or b back, and writes go on by themselves',
+      why: 'db is read-only: quorum lost (up: c; down: a, b). c serves reads. Writes resume when a or b returns',
       reads: 'c',
     })
     const [route] = routesFor(now)
-    expect(route?.readOnly).toMatch(/^db takes no writes/)
+    expect(route?.readOnly).toMatch(/^db is read-only/)
     expect(route?.targets.map(({ node, state, term }) => [node, state, term])).toEqual([
       ['a', 'dead', 4],
       ['c', 'serving', 4],
@@ -67,7 +67,10 @@ describe('a database that can have no primary', () => {
   })
 
   it('is led to by its primary when only the standbys are lost, also when that is unwell for want of them', () => {
-    const alone = primary({}, { health: 'unhealthy', note: 'commits wait for their quorum: 0 standbys stream' })
+    const alone = primary(
+      {},
+      { health: 'unhealthy', note: 'commits blocked on synchronous replication: 0 standbys stream' },
+    )
     const now = seen('a', alone, { ...on('b', standby(8), lost), ...on('c', standby(7), lost) })
     expect(readOnlyOf(now, db)?.reads).toBe('a')
     expect(routesFor(now)[0]?.targets.map(({ node, state }) => [node, state])).toEqual([['a', 'serving']])

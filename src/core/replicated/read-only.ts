@@ -14,6 +14,7 @@
 import type { InstanceReport, NodeName, ServiceSpec } from '../model.ts'
 import { instanceOn, nodeState, type View } from '../view.ts'
 import { beatsAll, comparePositions, type Recruited } from './quorum.ts'
+import { standbysText } from './quorum-config.ts'
 import {
   leadsIn,
   newestConfig,
@@ -48,8 +49,8 @@ export function readOnlyOf(view: View, service: ServiceSpec): ReadOnly | undefin
   const anyOf = away.filter((node) => enough([...there, node]))
   const reads = furthestReader(view, service)
   const why =
-    `${service.name} takes no writes: of its copies ${left.join(', ') || 'none'} can be reached and ${away.join(', ') || 'none'} cannot, ` +
-    `so nobody may lead; ${remedy(reads, anyOf, away)}`
+    `${service.name} is read-only: quorum lost (up: ${left.join(', ') || 'none'}; down: ${away.join(', ') || 'none'}). ` +
+    remedy(reads, anyOf, away)
   return { why, reads }
 }
 
@@ -70,15 +71,16 @@ function withoutStandbys(
   if (missing <= 0) return undefined
   const reads = replicaOn(view, primary, service)?.ruleDurable ? primary : null
   const why =
-    `${service.name} takes no writes: ${primary} leads it, ${k} of ${members.join(', ')} must have each write, and ` +
-    `${away.join(', ')} cannot be reached; ${remedy(reads, missing === 1 ? away : [], away)}`
+    `${service.name} is read-only: ${primary} is primary, synchronous standbys ${standbysText({ members, k })}, ` +
+    `unreachable: ${away.join(', ')}. ${remedy(reads, missing === 1 ? away : [], away)}`
   return { why, reads }
 }
 
 function remedy(reads: NodeName | null, anyOf: readonly NodeName[], all: readonly NodeName[]): string {
-  const bring = anyOf.length > 0 ? anyOf.join(' or ') : all.join(' and ') || 'another copy'
-  const said = reads === null ? 'nobody answers reads' : `${reads} answers reads`
-  return `${said}; bring ${bring} back, and writes go on by themselves`
+  const back = anyOf.length > 0 ? anyOf.join(' or ') : all.join(' and ') || 'another replica'
+  const said = reads === null ? 'No replica serves reads' : `${reads} serves reads`
+  const verb = anyOf.length === 0 && all.length > 1 ? 'return' : 'returns'
+  return `${said}. Writes resume when ${back} ${verb}`
 }
 
 /** Would these be enough to choose a primary, if all of them were fenced? One that is being started is taken for sound. */

@@ -41,7 +41,7 @@ export const standbyBehind = forEachReplicated((view, service) => {
   if (leads || isAwaited(view, service.name, record)) {
     const name = diverged ? 'standby-diverged' : 'standby-behind'
     const why = diverged
-      ? `${service.name} on ${view.self} may hold what ${rule.primary} does not: it is brought back under it`
+      ? `${service.name} on ${view.self} may have diverged from ${rule.primary}: rewinding or re-cloning it`
       : `${service.name} on ${view.self} does not follow ${rule.primary}`
     return found(name, why, diverged ? 'by-actor' : 'not', [{ kind: 'follow', service: service.name, rule }])
   }

@@ -27,7 +27,7 @@ export const standbyUnhealthy = forEachReplicated((view, service) => {
     ? `hangs: ${instance.note}`
     : `has not been healthy for ${formatDuration(isIll ? unhealthyForMs : startWithinMs)}: ${instance.note}`
   return {
-    rule: 'standby-unwell',
+    rule: 'standby-unhealthy',
     service: service.name,
     evidence: 'first-hand',
     why: `${service.name} on ${view.self} ${what}`,
@@ -58,7 +58,7 @@ export const standbySurplus = forEachReplicated((view, service) => {
     rule: 'instance-surplus',
     service: service.name,
     evidence: 'inferred',
-    why: `${service.name} on ${view.self} is one too many`,
+    why: `surplus instance of ${service.name} on ${view.self}`,
     steps: [{ kind: 'stop', service: service.name }],
   }
 })

@@ -52,7 +52,8 @@ function drained(view: View, service: ServiceSpec, record: ReplicatedRecord): Pr
   if (calledOff !== undefined && againInMs > 0)
     return found(`${view.self} is drained, but ${service.name} stays for now: ${calledOff}`)
   const to = successorFor(view, service)
-  if (to === undefined) return found(`${view.self} is drained, but no other node can lead ${service.name}: it stays`)
+  if (to === undefined)
+    return found(`${view.self} is drained, but no other node can run the primary of ${service.name}: it stays`)
   return begin(view, service, record, 'node-drained', to, `${view.self} is drained: ${service.name} moves to ${to}`)
 }
 
@@ -105,21 +106,21 @@ function handingOver(view: View, service: ServiceSpec, record: ReplicatedRecord)
   const found = (name: Problem['rule'], why: string, ...steps: Problem['steps']): Problem => {
     return { rule: name, service: service.name, evidence: 'first-hand', why, told: 'not', steps }
   }
-  const { rule: name = 'handover', why = `${service.name} is handed over` } = record.vacancy ?? {}
+  const { rule: name = 'switchover', why = `switchover of ${service.name}` } = record.vacancy ?? {}
   const isOurs = rule.primary === view.self
   const { state, role, replica } = localInstance(view, service.name)
   if (isOurs && (replica?.pledged ?? 0) > rule.term) return found(name, why, recruited(view, service, record))
   const failure = failureOf(view, service, rule)
   if (failure && couldBeat(view, service, record.replica.rules, rule.primary)) {
     const noticedAt = Math.round(view.wall - Math.max(0, failure.forMs))
-    const how = `${failure.why}, while it was handed over`
+    const how = `${failure.why}, during a switchover`
     const vacancy: Vacancy = { rule: failure.rule, why: how, by: view.self, noticedAt }
     return found(failure.rule, how, recruited(view, service, { ...record, vacancy }))
   }
   if (!isOurs) return failure && found(name, failure.why)
   if (failure) return calledOff(service, record, failure.why)
   if (state === 'stopping') return found(name, why) // it lets people finish
-  if (state !== 'running' || role !== 'primary') return calledOff(service, record, `${view.self} does not lead`)
+  if (state !== 'running' || role !== 'primary') return calledOff(service, record, `${view.self} is not primary`)
   const isLate = (view.store.recordForMs[service.name] ?? 0) > HANDS_OVER_WITHIN_MS
   const failed = view.local.failedIn[service.name]
   if (failed?.term === rule.term + 1) return calledOff(service, record, failed.why)

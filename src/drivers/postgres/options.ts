@@ -11,7 +11,7 @@ export type PostgresOptions = {
   readonly bin: string | null
   /** Whom it runs as when the agent is root (PostgreSQL refuses root); null: `postgres` if there is one, else `nobody`. */
   readonly user: string | null
-  /** The server's own port, behind the door; null: a free one of 20000-29999, kept while nobody else listens there. */
+  /** The server's own port, behind the door; null: a free one of 20000-29999, kept while no other program listens there. */
   readonly port: number | null
   /** The data folder, `{node}` in it for the node's name; null: `instances/<service>/data` in the node's state folder. */
   readonly data: string | null

@@ -263,7 +263,7 @@ class ProcessDriver implements Driver {
     const slow = health === 'unknown' && stateForMs > this.#parts.service.timing.startWithinMs
     const unwell = slow || health === 'unhealthy'
     this.#farewell ??= unwell
-      ? { planned: false, note: `ended because it was unwell: ${note || 'no check has come back'}` }
+      ? { planned: false, note: `ended because it was unhealthy: ${note || 'no check has come back'}` }
       : { planned: true, note: '' }
     this.#standing.enter('stopping')
   }

@@ -18,7 +18,7 @@ export type ProcessOptions = {
   /** Added to the agent's own environment; wins over it, loses against the variables that the driver sets (PORT, …). */
   readonly env: Readonly<Record<string, string>>
   /**
-   * Whom it runs as: a name or a number; null is whoever runs the agent. Needs an agent that runs as root. The group is
+   * Whom it runs as: a name or a number; null is the user that runs the agent. Needs an agent that runs as root. The group is
    * that user's own; supplementary groups are dropped.
    */
   readonly user: string | number | null

@@ -121,7 +121,7 @@ export class DatabaseDriver implements ReplicaDriver {
 
   follow(rule: QuorumConfig, { node }: PrimaryAddress): Promise<void> {
     return this.#do('starting', async (verb) => {
-      if (node === this.#parts.server.parts.node) throw refusal('nobody follows itself')
+      if (node === this.#parts.server.parts.node) throw refusal('a replica cannot follow itself')
       this.#fenced = undefined
       this.#marks.stop()
       await follow(verb, rule)
@@ -280,7 +280,7 @@ export class DatabaseDriver implements ReplicaDriver {
     const waits = server.senders.waitsForMs > service.timing.probeTimeoutMs
     if (server.isFrozen) this.#feel('unhealthy', 'stopped by a signal (SIGSTOP)')
     else if (unwell) this.#feel('unhealthy', 'the probe does not come back')
-    else if (waits) this.#feel('unhealthy', 'commits wait for their quorum')
+    else if (waits) this.#feel('unhealthy', 'commits blocked on synchronous replication')
     else this.#feel('healthy')
     if (this.#health === 'healthy' && clock.mono() - this.#healthSince > FORGIVEN_AFTER_MS) this.#failures = 0
   }

@@ -91,7 +91,7 @@ interface Facts {
 
 function factsOf(server: DatabaseServer, rule: QuorumConfig): Facts {
   if (!server.runs || server.inRecovery || server.disk.record.leading?.term !== rule.term)
-    throw refusal(`${rule.primary} does not lead in term ${rule.term}`)
+    throw refusal(`${rule.primary} is not primary in term ${rule.term}`)
   return { disk: server.disk, checkpointed: server.checkpointed }
 }
 

@@ -179,7 +179,7 @@ class DoorReader {
     this.#wrongSince ??= world.nowMs
     if (world.nowMs - this.#wrongSince < DOOR_KNOWS_AFTER_MS) return
     world.broken(
-      `the door of ${node} leads to ${service} on ${to} in term ${term}, and ${node} has heard of term ${heard}`,
+      `the balancer of ${node} leads to ${service} on ${to} in term ${term}, and ${node} has heard of term ${heard}`,
     )
     this.#isRight()
   }

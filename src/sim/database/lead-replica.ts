@@ -12,7 +12,7 @@ export async function lead(verb: Verb, rule: QuorumConfig): Promise<void> {
   if (rule.primary !== verb.server.parts.node) throw refusal(`that rule is for ${rule.primary}`)
   if (pledged > rule.term) throw refusal(`pledged to term ${pledged}`)
   if (!again && (pledged !== rule.term || mayReceive(verb.record) || leading !== null))
-    throw refusal(`not fenced for term ${rule.term}`)
+    throw refusal(`not recruited for term ${rule.term}`)
   if (!again && quarantinedUntil !== null) throw refusal('it was rewound or cloned and has not caught up')
   setRule(verb, again && leading ? leading : rule)
   const starts = !verb.server.runs
@@ -64,7 +64,7 @@ export async function create(verb: Verb, rule: QuorumConfig): Promise<void> {
 /** The setting first: what is acknowledged from here on is safe under the new rule. `mark` makes what came before so. */
 export async function changeRule(verb: Verb, to: QuorumConfig): Promise<void> {
   const { leading, pledged } = verb.record
-  if (leading?.term !== to.term || leading.id !== to.id) throw refusal(`it does not lead in term ${to.term}`)
+  if (leading?.term !== to.term || leading.id !== to.id) throw refusal(`it is not primary in term ${to.term}`)
   if (pledged > to.term) throw refusal(`pledged to term ${pledged}`)
   if (!verb.server.runs || verb.server.inRecovery) throw refusal('it does not run as a primary')
   verb.note({ leading: to })

@@ -58,7 +58,7 @@ export class QuorumRows {
     const isDone = () => sameConfig(this.durable, rule) && this.#server.open
     if (isDone()) return
     this.begin(rule)
-    await verb.until(`the row of the rule of term ${rule.term}`, MARK_WITHIN_MS, isDone)
+    await verb.until(`the quorum row of term ${rule.term}`, MARK_WITHIN_MS, isDone)
   }
 
   stop(): void {

@@ -42,7 +42,7 @@ export function pledge(verb: Verb, term: Term): boolean {
   const { pledged, following, leading, suspect } = verb.record
   if (term < pledged) throw refusal(`pledged to term ${pledged}, which is higher than ${term}`)
   if (mayReceive(verb.record) && following?.term === term) throw refusal(`it follows in term ${term} already`)
-  if (leading !== null && leading.term >= term) throw refusal(`it leads in term ${leading.term}`)
+  if (leading !== null && leading.term >= term) throw refusal(`it is primary in term ${leading.term}`)
   verb.disk.key = null
   verb.note({ pledged: term, following: null, leading: null, suspect: suspect || leading !== null })
   return leading !== null

@@ -8,9 +8,9 @@ import type { Fault, FaultKind } from '../fault-schedule.ts'
 import type { World } from '../sim-world.ts'
 import { STORE } from '../store-handle.ts'
 
-const TURNING_POINTS = /^(primary-|switchover-requested|node-drained|recruit|elect|lead|rule-change|standby-)/
+const TURNING_POINTS = /^(primary-|switchover-requested|node-drained|recruit|elect|lead|standbys-change|standby-)/
 /** What is decided anew soon after: there the node that acts is struck twice as often. */
-const RULES_CHANGE = /^(elect|standby-added|standby-lost|rule-change|lead)$/
+const RULES_CHANGE = /^(elect|standby-added|standby-lost|standbys-change|lead)$/
 
 /** Two or three at once: what was just done is not known elsewhere, or cannot be written, when its author is gone. */
 const STRIKES: readonly (readonly FaultKind[])[] = [

@@ -20,7 +20,8 @@ export function writeAllTheTime(world: World, service: ServiceName, ledger: Ledg
       server.write((entry) => {
         ledger.acknowledge(node.name, entry, server.disk.log, world.nowMs)
         const others = copiesOf(world, service, entry) - 1
-        if (needsTwo && others < 1) world.broken(`${service} on ${node.name} acknowledged a write that nobody else has`)
+        if (needsTwo && others < 1)
+          world.broken(`${service} on ${node.name} acknowledged a write that no other node has`)
         else if (others < server.k)
           world.broken(`${service} on ${node.name} acknowledged a write that ${others} of ${server.k} others have`)
       })

@@ -189,7 +189,7 @@ class Runner {
     if (target.what !== 'process' && target.what !== 'primary') return this.#fail('name a node and a service')
     const node = target.what === 'process' ? target.node : world.primaryOf(target.service)?.node
     if (node === undefined || harmCopy(world, how, node, target.service) === null)
-      this.#fail(`there is no copy of ${target.service} there`)
+      this.#fail(`there is no replica of ${target.service} there`)
   }
 
   #spoil(command: Command & { do: 'unwell' | 'refuse' | 'stubborn' | 'fix' | 'crash' }): void {

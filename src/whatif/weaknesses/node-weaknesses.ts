@@ -34,19 +34,19 @@ export const voters: Finder = ({ inquiry }) => {
   if (members === null) return []
   if (members.length % 2 === 0) {
     const [survives, fewer] = [members.length / 2 - 1, members.length - 1]
-    const what = `the store has ${members.length} members: it survives the loss of ${survives}, no more than ${fewer} would, and a cut between two halves stops it`
-    const change = `${fewer} or ${members.length + 1} members`
+    const what = `the store has ${members.length} voters: it survives the loss of ${survives}, no more than ${fewer} would, and a cut between two halves stops it`
+    const change = `${fewer} or ${members.length + 1} voters`
     return [{ name: 'even-voters', service: null, severity: 'risk', what, change }]
   }
   if (members.length === 1 && cluster.nodes.length > 1) {
-    const what = `the store has one member, on ${members[0]}: without it nothing can be agreed`
-    return [{ name: 'one-voter', service: null, severity: 'outage', what, change: '3 members, so 3 nodes or more' }]
+    const what = `the store has one voter, on ${members[0]}: without it nothing can be agreed`
+    return [{ name: 'one-voter', service: null, severity: 'outage', what, change: '3 voters, so 3 nodes or more' }]
   }
   for (const nodes of zonesOf(cluster.nodes).values()) {
     const inZone = nodes.filter(({ name }) => members.includes(name)).map(({ name }) => name)
     if (inZone.length <= members.length / 2 || nodes.length === cluster.nodes.length || inZone.length < 2) continue
-    const what = `zone ${shortZone(cluster, nodes)} holds ${inZone.length} of the ${members.length} members of the store: without it nothing can be agreed`
-    const change = `nodes in three zones or more, so that no zone holds most of the members`
+    const what = `zone ${shortZone(cluster, nodes)} holds ${inZone.length} of the ${members.length} voters of the store: without it nothing can be agreed`
+    const change = `nodes in three zones or more, so that no zone holds most of the voters`
     return [{ name: 'voters-in-one-zone', service: null, severity: 'outage', what, change }]
   }
   return []
@@ -96,7 +96,7 @@ export const oneAddress: Finder = ({ inquiry }) => {
   if (cluster.nodes.length === 1) {
     const what = `${inWords(doors)} can be reached at one address only, that of ${cluster.nodes[0]?.name}`
     return [
-      { name: 'one-address', service: null, severity: 'outage', what, change: 'more nodes: each is a front door' },
+      { name: 'one-address', service: null, severity: 'outage', what, change: 'more nodes: each has every endpoint' },
     ]
   }
   const what = `no address moves: a client that knows one node's address only loses ${inWords(doors)} with that node`

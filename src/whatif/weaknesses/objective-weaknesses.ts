@@ -62,16 +62,16 @@ export const tooFewWriteCopies = forEachService((asked, service) => {
   const severity = service.objectives.rpo === 0 ? ('objective' as const) : ('risk' as const)
   const change = `k of ${wanted} or more`
   if (k === 0) {
-    const what = `${service.name} acknowledges writes that nobody but its primary has: they are lost with it`
+    const what = `${service.name} acknowledges writes that only its primary has: they are lost with it`
     return [{ name: 'k-too-low', service: service.name, severity, what, change }]
   }
   const by = asked.singles
     .filter(({ judged }) => judged)
     .find(({ outcomes }) => outcomes.some((one) => one.service === service.name && one.loss === 'if-disks-are-gone'))
   if (!by) return []
-  const copies = `${k + 1} copies of a write`
+  const copies = `${k + 1} replicas with a write`
   const what = `${by.failures[0]?.label} may hold all ${copies} of ${service.name}: they are lost if its disks are`
-  return [{ name: 'k-too-low', service: service.name, severity, what, change: `${change}, or copies in other zones` }]
+  return [{ name: 'k-too-low', service: service.name, severity, what, change: `${change}, or replicas in other zones` }]
 })
 
 /** A rule so strict that the loss of a standby stops writes, or makes them wait until that one is taken out of the rule. */

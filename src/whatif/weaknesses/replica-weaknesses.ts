@@ -89,7 +89,7 @@ export const copiesInOneRegion = forEachService(({ inquiry }, service, cluster) 
       name: 'copies-in-one-region',
       service: service.name,
       severity: isEndedWith({ inquiry }, service, cluster, region) ? 'outage' : 'risk',
-      what: `all copies of ${service.name} are in region ${region}`,
+      what: `all replicas of ${service.name} are in region ${region}`,
       change: changeFor(service, other ?? ''),
     },
   ]
@@ -102,7 +102,7 @@ function isEndedWith({ inquiry }: Pick<Asked, 'inquiry'>, service: ServiceSpec, 
 
 function changeFor({ name, nodes, instances }: ServiceSpec, region: string): string {
   if (nodes.length > 0) return `nodes of region ${region} in \`services.${name}.nodes\``
-  return `\`services.${name}.instances: ${instances + 1}\`, or nodes in \`services.${name}.nodes\` such that copies stand in ${region}, too`
+  return `\`services.${name}.instances: ${instances + 1}\`, or nodes in \`services.${name}.nodes\` such that replicas run in ${region}, too`
 }
 
 /** A service cannot be better than what it needs. */

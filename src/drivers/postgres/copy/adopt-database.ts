@@ -39,8 +39,7 @@ function refuseUnlessSound(folder: Folder): void {
   for (const name of ['standby.signal', 'recovery.signal'])
     if (existsSync(join(folder.data, name))) throw no(`it has a ${name}, so it is a standby; take over its primary`)
   for (const name of ['postgresql.conf', 'postgresql.auto.conf'])
-    if (!existsSync(join(folder.data, name)))
-      throw no(`there is no ${name} in it; copy the one that is used there first`)
+    if (!existsSync(join(folder.data, name))) throw no(`there is no ${name} in it; copy the one in use to there first`)
 }
 
 /** Its own lines about who may come in. */

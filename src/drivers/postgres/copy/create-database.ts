@@ -70,7 +70,7 @@ async function fromBackup(member: Member, rule: QuorumConfig, order: RestoreOrde
 async function initialise(member: Member): Promise<void> {
   const { folder, options, tell } = member.parts
   const { encoding, locale, walSegmentMb } = options.bootstrap
-  tell('making the first copy of the database')
+  tell('creating the database')
   await folder.removeLeftovers()
   mkdirSync(folder.fresh, { mode: 0o700 })
   folder.own(folder.fresh)

@@ -86,7 +86,7 @@ async function receive(client: ReturnType<typeof remoteClient>, request: WholeCo
     }
     const ends = positionsOf(results)
     const [first, last] = [ends[0], ends.at(-1)]
-    if (!first || !last) throw new UnderstudyError('UND_REFUSED', 'the server did not say where the copy ends')
+    if (!first || !last) throw new UnderstudyError('UND_REFUSED', 'the server did not say where the backup ends')
     return { bytes: reader.bytes, timeline: first.timeline, fromLog: first.log, untilLog: last.log }
   } catch (error) {
     unpacking.fail(error as Error) // closes the file that it was in

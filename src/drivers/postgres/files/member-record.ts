@@ -68,7 +68,7 @@ export class RecordFile {
       this.#record = BLANK
       return BLANK
     }
-    if (!isRecord(read)) throw unreadable(this.#path, 'it is damaged: it is not the record of a member')
+    if (!isRecord(read)) throw unreadable(this.#path, 'it is damaged: it is not the record of a replica')
     this.#record = { ...BLANK, ...(read as object) } // unknown fields are kept; those that an older version lacked are blank
     return this.#record
   }

@@ -36,11 +36,11 @@ type Value = string | number | boolean
 
 /** What may only be ours, and why. Anything else is the user's. */
 export const OWN_SETTINGS: Readonly<Record<string, string>> = {
-  listen_addresses: 'the door and the other members must find it',
-  port: 'the door and the other members must find it',
-  unix_socket_directories: 'our own session comes in there, and nobody else can',
-  unix_socket_permissions: 'our own session comes in there, and nobody else can',
-  hba_file: 'who may come in depends on what state this member is in; use the option hba',
+  listen_addresses: 'the balancer and the other replicas must find it',
+  port: 'the balancer and the other replicas must find it',
+  unix_socket_directories: 'only the agent connects there',
+  unix_socket_permissions: 'only the agent connects there',
+  hba_file: 'who may connect depends on the state of this replica; use the option hba',
   cluster_name: 'it shows in the titles of the processes',
   hot_standby: 'a standby is asked how far it is',
   fsync: 'what is acknowledged must survive a power cut',
@@ -48,18 +48,18 @@ export const OWN_SETTINGS: Readonly<Record<string, string>> = {
   synchronous_commit: 'anything less is acknowledged before the quorum has it (trap 12)',
   synchronous_standby_names: 'this is the rule',
   primary_conninfo: 'whom it receives from is decided by the cluster',
-  primary_slot_name: 'each member has its slot on each other member',
+  primary_slot_name: 'each replica has its slot on each other replica',
   restore_command: 'log from elsewhere could be of a foreign branch (trap 5)',
   recovery_target_timeline: 'standbys go along with every promotion',
   wal_log_hints: 'pg_rewind needs it where there are no checksums (trap 22)',
   restart_after_crash:
-    'a restart inside makes commits visible that nobody acknowledged (trap 9): it must come through the agent',
+    'a restart inside the server makes unacknowledged commits visible (trap 9): the agent must do it',
   wal_retrieve_retry_interval: 'the 5 s of the default would be 5 s of a failover',
   wal_receiver_timeout: '60 s by default: too late to notice anything (trap 26)',
   wal_sender_timeout: '60 s by default: too late to notice anything (trap 26)',
   wal_receiver_status_interval: 'how far standbys are is looked at all the time',
   max_slot_wal_keep_size: 'the slot of a dead standby must not fill the disk (trap 23); use the option limits.heldLog',
-  wal_keep_size: 'a member that comes back after a short while should not have to be cloned; use limits.keptLog',
+  wal_keep_size: 'a replica that returns soon should not have to be cloned; use limits.keptLog',
   data_directory: 'use the option data',
   promote_trigger_file: 'promotion is decided by the cluster',
 }

@@ -9,7 +9,7 @@ export interface Account {
 
 const CANDIDATES = ['postgres', 'nobody']
 
-/** Null: as whoever runs the agent. */
+/** Null: as the user that runs the agent. */
 export function accountFor(
   name: string | null,
   agentUid: number | undefined = process.getuid?.(),

@@ -56,7 +56,7 @@ export async function keepDoorLogin(member: Member): Promise<void> {
     try {
       return await ensureDoorLogin(member)
     } catch (error) {
-      if (tries === TRIES) return member.parts.tell(`the login of the doors could not be made: ${String(error)}`)
+      if (tries === TRIES) return member.parts.tell(`the login of the balancers could not be created: ${String(error)}`)
       await sleep(member.parts.clock, BETWEEN_TRIES_MS)
     }
   }
@@ -72,7 +72,7 @@ async function ensureDoorLogin(member: Member): Promise<void> {
   const patient = <T>(what: string, work: Promise<T>) => within(clock, options.timing.statementMs, what, work)
   try {
     await patient('a connection', client.connect())
-    const there = (await patient('the login of the doors', client.query(WHAT_IS_THERE))).rows[0]
+    const there = (await patient('the login of the balancers', client.query(WHAT_IS_THERE))).rows[0]
     const isKnown = isVerifierOf(there.verifier, doorPassword)
     if (isKnown && there.function === true) return
     const verb = there.role === true ? 'alter' : 'create'
@@ -80,7 +80,7 @@ async function ensureDoorLogin(member: Member): Promise<void> {
       ? ''
       : `${verb} role ${ident(DOOR_ROLE)} login noinherit nosuperuser nocreaterole nocreatedb noreplication password '${verifierOf(doorPassword)}';`
     const text = `begin; set local synchronous_commit = local; ${role} ${FUNCTION} commit`
-    await patient('the login of the doors', client.query(text))
+    await patient('the login of the balancers', client.query(text))
   } finally {
     destroy(client)
   }

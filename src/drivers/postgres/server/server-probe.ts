@@ -88,7 +88,8 @@ export class Probe {
         [],
         withinMs,
       )
-      if (Number(row.waiting) > 0) return `commits wait for their quorum: ${row.streaming} standbys stream`
+      if (Number(row.waiting) > 0)
+        return `commits blocked on synchronous replication: ${row.streaming} standbys streaming`
     } catch {
       // It does not answer this either: the first complaint says it all.
     }

@@ -18,7 +18,7 @@ export async function changeRule(
   const { record } = member.parts
   const from = record.now.leading
   if (!from || from.term !== to.term || from.primary !== to.primary) {
-    throw new UnderstudyError('UND_REFUSED', `it does not lead in term ${to.term}`)
+    throw new UnderstudyError('UND_REFUSED', `it is not primary in term ${to.term}`)
   }
   if (record.now.pledged > to.term) throw new UnderstudyError('UND_REFUSED', `pledged to term ${record.now.pledged}`)
   const steps = stepsBetween(from, to)

@@ -32,7 +32,7 @@ export async function follow(
   signal: AbortSignal,
 ): Promise<void> {
   const { record, folder, node } = member.parts
-  if (rule.primary === node) throw new UnderstudyError('UND_REFUSED', 'nobody follows itself')
+  if (rule.primary === node) throw new UnderstudyError('UND_REFUSED', 'a replica cannot follow itself')
   folder.refuseForeign()
   member.repaired(member.runs ? [] : await repair(folder))
   const isNew = !followsAlready(member, rule, primary) || !isWhole(member)
@@ -193,14 +193,14 @@ async function copyAll(
   const { record, binaries, folder } = member.parts
   if (facts.version !== binaries.version) {
     const versions = `${primary.node} runs PostgreSQL ${facts.version}, and here is ${binaries.version} in ${binaries.dir}`
-    throw new UnderstudyError('UND_REFUSED', `${versions}: a copy needs the same version (option bin)`)
+    throw new UnderstudyError('UND_REFUSED', `${versions}: a replica needs the same version (option bin)`)
   }
   const isTried = member.badRuns >= TRIES
   const tries = `its server did not get healthy in ${TRIES} tries (${lastWords(folder)})`
   if (isTried) member.parts.tell(`${tries}: copying from ${primary.node}`)
   await renewSlot(member, primary) // what is written during the copy is held back for it
   const { untilLog } = await clone(member, primary, signal)
-  if (member.runs) await member.end('immediate', 500, 'replaced by a copy')
+  if (member.runs) await member.end('immediate', 500, 'replaced by a clone')
   // The record first: data without it would not know what it is. Until the data is there what lies there is no use: it was
   // written under another promotion than the record says now.
   const isReplaceable = !record.now.suspect && systemIdIn(folder.data) === facts.systemId

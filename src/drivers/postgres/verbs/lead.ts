@@ -53,11 +53,12 @@ function refuseUnlessFenced(member: Member, rule: QuorumConfig): void {
   if (rule.primary !== member.parts.node) throw new UnderstudyError('UND_REFUSED', `that rule is for ${rule.primary}`)
   if (leading?.term === rule.term && leading.id === rule.id) return // said once more
   if (pledged !== rule.term || mayReceive(member.record)) {
-    throw new UnderstudyError('UND_REFUSED', `not fenced for term ${rule.term}: pledged to ${pledged}`)
+    throw new UnderstudyError('UND_REFUSED', `not recruited for term ${rule.term}: pledged to ${pledged}`)
   }
-  if (leading !== null) throw new UnderstudyError('UND_REFUSED', `it leads by another rule of term ${leading.term}`)
+  if (leading !== null)
+    throw new UnderstudyError('UND_REFUSED', `it is primary under another QuorumConfig of term ${leading.term}`)
   if (member.record.quarantinedUntil !== null) {
-    throw new UnderstudyError('UND_REFUSED', 'it was rewound or cloned and has not caught up: it cannot lead')
+    throw new UnderstudyError('UND_REFUSED', 'it was rewound or cloned and has not caught up: it cannot become primary')
   }
 }
 

@@ -47,7 +47,7 @@ export class QuorumRows {
   async mark(rule: QuorumConfig, withinMs: number, signal: AbortSignal): Promise<void> {
     this.begin(rule)
     const { clock } = this.#member.parts
-    const settled = within(clock, withinMs, `the row of the rule of term ${rule.term}`, this.settled())
+    const settled = within(clock, withinMs, `the quorum row of term ${rule.term}`, this.settled())
     await Promise.race([settled, aborted(signal)])
   }
 

@@ -34,9 +34,9 @@ export async function fence(member: Member, term: Term): Promise<Position | null
   const wasPrimary = await pledgeOrEnd(member, term)
   const isThere = member.parts.folder.content() === 'data' && !member.record.torn
   // Without its data it says nothing, and must not go on either: a server outlives its folder.
-  if (!isThere && member.runs) await member.end('immediate', 500, `fenced for term ${term}, and its data is gone`)
+  if (!isThere && member.runs) await member.end('immediate', 500, `recruited for term ${term}, and its data is gone`)
   if (!isThere) return null
-  if (wasPrimary) await member.end('immediate', 500, `fenced for term ${term}`)
+  if (wasPrimary) await member.end('immediate', 500, `recruited for term ${term}`)
   if (member.runs) await stopReceiving(member)
   else await member.start()
   return settledPosition(member)
@@ -62,7 +62,7 @@ export function pledge(member: Member, term: Term): boolean {
     throw new UnderstudyError('UND_REFUSED', `it follows ${following.primary.node}, the primary of term ${term}`)
   }
   if (leading !== null && leading.term >= term) {
-    throw new UnderstudyError('UND_REFUSED', `it leads, or is about to lead, in term ${leading.term}`)
+    throw new UnderstudyError('UND_REFUSED', `it is primary, or is being promoted, in term ${leading.term}`)
   }
   const leads = leading !== null
   member.parts.record.change({ pledged: term, following: null, leading: null, suspect: suspect || leads })

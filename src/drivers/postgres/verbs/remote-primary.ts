@@ -98,7 +98,7 @@ async function ask(
     await until({ clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'a promotion', signal }, async () => {
       const row = await query(LEADS)
       if (Number(row.term) > rule.term) {
-        throw new UnderstudyError('UND_REFUSED', `${primary.node} leads in term ${row.term} already`)
+        throw new UnderstudyError('UND_REFUSED', `${primary.node} is primary in term ${row.term} already`)
       }
       isPromoted = row.recovery === false
       return Number(row.term) === rule.term && (isPromoted || when === 'about-to-lead')

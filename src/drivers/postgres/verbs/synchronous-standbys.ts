@@ -24,7 +24,7 @@ export function synchronousStandbyNames({ members, k }: Pick<QuorumConfig, 'memb
   if (k === 0 || members.length === 0) return ''
   for (const name of members) {
     // `*` means everybody, even between quotes: the arithmetic would be void (trap 6).
-    assert(name !== '*' && name !== '', `a member cannot be called "${name}"`)
+    assert(name !== '*' && name !== '', `a replica cannot be called "${name}"`)
   }
   return `ANY ${k} (${members.map((name) => `"${name.replaceAll('"', '""')}"`).join(', ')})`
 }
@@ -37,7 +37,7 @@ export interface RuleStep {
 /** The steps from one rule of a primary to another one of the same term; empty when nothing changes. */
 export function stepsBetween(from: QuorumConfig, to: QuorumConfig): readonly RuleStep[] {
   assert(from.primary === to.primary && from.term === to.term, 'only a promotion changes primary and term')
-  assert(to.k >= 0 && to.k <= to.members.length, `k = ${to.k} of ${to.members.length} members cannot be had`)
+  assert(to.k >= 0 && to.k <= to.members.length, `k = ${to.k} of ${to.members.length} standbys cannot be had`)
   const steps: RuleStep[] = []
   let members = from.members
   let k = from.k
