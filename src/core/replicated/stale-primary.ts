@@ -24,7 +24,7 @@ export const stalePrimary = forEachReplicated((view, service) => {
     rule: 'two-writers',
     service: service.name,
     evidence: 'inferred',
-    why: `stale primary: ${view.self} still runs as primary of ${service.name} in term ${instance.term}, current term is ${newest}`,
+    why: `${view.self} still runs as primary of ${service.name} in term ${instance.term}, current term is ${newest}`,
     // In order it would let transactions end first, and none can: their commits wait for a quorum that is not its own any more.
     steps: [
       isFenced ? { kind: 'kill', service: service.name } : { kind: 'fence', service: service.name, term: newest },
