@@ -4,10 +4,12 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
 import { checkArrows, LEVELS } from './house/arrows.ts'
 import { checkDeclared, checkOneRoomEach } from './house/packages.ts'
 import { checkPorts } from './house/ports.ts'
+import { checkFloating, floatingIn } from './house/promises.ts'
 import { checkPurity } from './house/purity.ts'
 import { canBeJudged, checkReach } from './house/reach.ts'
 import { type Ceilings, checkSizes, lowered, lowestCeilings } from './house/sizes.ts'
@@ -203,4 +205,45 @@ describe('no file is dead', () => {
       [],
     )
   })
+})
+
+describe('no promise floats', () => {
+  test('here', { timeout: 120_000 }, () => expect(checkFloating(root, 'tsconfig.json', 'src')).toEqual([]))
+
+  test('what floats, and what becomes of it', () => {
+    const lines = [
+      'f()',
+      'void f()',
+      'f().then(g)',
+      'x && f()',
+      'void f().then(g).finally(g)',
+      'void f().catch(g).then(h)',
+    ]
+    const fine = [
+      'f().catch(g)',
+      'void f().then(g, g)',
+      'void f().catch(g).finally(g)',
+      'g(f())',
+      'const p = f()',
+      'g()',
+    ]
+    const head =
+      'declare function f(): Promise<void>; declare function g(x?: unknown): void; declare const h: () => void; declare const x: boolean\n'
+    expect(floating(head + lines.join('\n'))).toEqual([2, 3, 4, 5, 6, 7])
+    expect(floating(head + fine.join('\n'))).toEqual([])
+    expect(floating(`${head}async function a() { await f(); return f() }\nsetTimeout(() => void f(), 1)`)).toEqual([3])
+  })
+
+  /** The lines that are complained of. */
+  function floating(text: string): number[] {
+    const options = { target: ts.ScriptTarget.ESNext, strict: true, noEmit: true }
+    const host = ts.createCompilerHost(options)
+    const read = host.getSourceFile
+    host.getSourceFile = (name, ...more) =>
+      name === 'x.ts' ? ts.createSourceFile(name, text, ts.ScriptTarget.ESNext, true) : read(name, ...more)
+    const program = ts.createProgram(['x.ts'], options, host)
+    const source = program.getSourceFile('x.ts')
+    if (!source) throw new Error('no source')
+    return floatingIn(source, program.getTypeChecker()).map((found) => Number(/:(\d+):/.exec(found)?.[1]))
+  }
 })

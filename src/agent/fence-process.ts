@@ -28,7 +28,7 @@ import { createConnection, createServer, type Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import { parseArgs } from 'node:util'
 import { ERRORS } from '../errors.ts'
-import { faultLine, guarded, onFault, reportFault, reportUnhandledRejections } from '../lib/background.ts'
+import { faultLine, guarded, inBackground, onFault, reportFault, reportUnhandledRejections } from '../lib/background.ts'
 import { bootId } from '../lib/boot.ts'
 import { type Cancel, systemClock } from '../lib/clock.ts'
 import { readJson } from '../lib/files.ts'
@@ -137,14 +137,17 @@ class Fence {
     }
     this.#saving = 'yes'
     const saved: Saved = { bootId: BOOT, fence: identify(process.pid), armed: this.#book.list() }
-    void this.#savedFile
-      .write(toLine(saved))
-      .catch((error: unknown) => log({ event: 'not saved', error: String(error) }))
-      .then(() => {
-        const again = this.#saving === 'again'
-        this.#saving = 'no'
-        if (again) this.#save()
-      })
+    inBackground(
+      this.#savedFile
+        .write(toLine(saved))
+        .catch((error: unknown) => log({ event: 'not saved', error: String(error) }))
+        .then(() => {
+          const again = this.#saving === 'again'
+          this.#saving = 'no'
+          if (again) this.#save()
+        }),
+      'saving what is armed',
+    )
   }
 }
 

@@ -4,7 +4,9 @@
  * happens after a swap whose outcome was unknown and that had been done. The other way round, a lead that the store shows
  * to be free or another node's is let go, so that the lease of this node is not taken for it.
  */
+
 import { leadOf, localInstance, recordOf, type View } from '../core/view.ts'
+import { inBackground } from '../lib/background.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Leads } from './leads.ts'
 import type { Steps } from './steps-under-way.ts'
@@ -28,10 +30,13 @@ export function adoptLeads(view: View, { clock, leads, steps, look }: Adoption):
     const release = steps.occupy(service.name, 'adopting the lease')
     const { pid, startTime, term } = localInstance(view, service.name)
     const identity = pid !== undefined && startTime !== undefined && term === lead.term ? { pid, startTime } : null
-    void leads
-      .adopt(service, lead, identity)
-      .catch(() => look().catch(() => undefined)) // not ours any more, or the store is away: a later turn decides
-      .then(() => clock.after(AGAIN_MS, release))
+    inBackground(
+      leads
+        .adopt(service, lead, identity)
+        .catch(() => look().catch(() => undefined)) // not ours any more, or the store is away: a later turn decides
+        .then(() => clock.after(AGAIN_MS, release)),
+      'the adoption of a lead',
+    )
   }
 }
 

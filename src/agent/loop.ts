@@ -12,7 +12,7 @@ import { sameStep } from '../core/step.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { recordOf, type View } from '../core/view.ts'
 import { isToldBy } from '../core/who-tells.ts'
-import { guarded } from '../lib/background.ts'
+import { guarded, inBackground } from '../lib/background.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
 import { superviseLoop } from '../lib/supervised-loop.ts'
@@ -189,7 +189,7 @@ export class Agent {
     this.#decision = decide(this.#view)
     this.journal.compare(this.#decision.problems, (problem) => isToldBy(this.#view, this.#decision, problem))
     this.#receipts.note(this.#decision.problems, this.#view)
-    for (const act of this.#decision.acts) void this.#steps.begin(act, this.#view)
+    for (const act of this.#decision.acts) inBackground(this.#steps.begin(act, this.#view), 'a step')
     adoptLeads(this.#view, {
       clock: this.#world.clock,
       leads: this.#leads,

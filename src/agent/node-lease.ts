@@ -5,8 +5,10 @@
  * It is renewed while it carries something. Without anything to carry it ends by itself, and until then a new lead may stand
  * on it. Once over it stays over.
  */
+
 import { endsInMs, killAt, type Lease, leaseRenewed, renewEveryMs } from '../core/lease.ts'
 import { hasCode } from '../errors.ts'
+import { inBackground } from '../lib/background.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { Store } from '../stores/store.ts'
 
@@ -61,7 +63,8 @@ export class NodeLease {
 
   /** Renews now what is due. Called before anything that takes long, because timers come after it. */
   renewIfDue(): void {
-    if (this.#renewal && this.#renewal.at <= this.#parts.clock.mono()) void this.#renew()
+    if (this.#renewal && this.#renewal.at <= this.#parts.clock.mono())
+      inBackground(this.#renew(), 'a renewal of the lease')
   }
 
   /** Something stands on it that did not before. */
@@ -85,7 +88,10 @@ export class NodeLease {
   #renewIn(ms: number): void {
     this.#renewal?.cancel()
     const { clock } = this.#parts
-    this.#renewal = { at: clock.mono() + ms, cancel: clock.after(ms, () => void this.#renew()) }
+    this.#renewal = {
+      at: clock.mono() + ms,
+      cancel: clock.after(ms, () => inBackground(this.#renew(), 'a renewal of the lease')),
+    }
   }
 
   async #renew(): Promise<void> {

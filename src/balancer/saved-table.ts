@@ -3,9 +3,11 @@
  * each service. It is written right after a table is taken into use and never waited for: a slow disk must not stop the
  * door. Killed in between, a balancer comes back with the table before, until its agent connects.
  */
+
 import { mkdir, open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { RoutingTable } from '../core/routing.ts'
+import { inBackground } from '../lib/background.ts'
 import { readJson, unreadable } from '../lib/files.ts'
 import { readTable } from './read-table.ts'
 
@@ -28,7 +30,7 @@ export class Saver {
 
   save(saved: Saved): void {
     this.#next = saved
-    if (!this.#busy) void this.#writeAll()
+    if (!this.#busy) inBackground(this.#writeAll(), 'saving the table')
   }
 
   async #writeAll(): Promise<void> {

@@ -2,7 +2,9 @@
  * What `up` shows while a cluster runs: a live picture on a terminal, a line for each event elsewhere. Both learn about
  * the cluster on the one road in, like everybody else; only what the agents themselves do comes from who looks after them.
  */
+
 import type { EventRecord, Status } from '../client/index.ts'
+import { inBackground } from '../lib/background.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { LocalEvent } from '../local/local-node.ts'
 import type { LocalCluster } from '../local/start-cluster.ts'
@@ -46,8 +48,11 @@ export class LiveView implements View {
 
   open(cluster: LocalCluster): void {
     this.#cluster = cluster
-    void this.#look(cluster)
-    void follow(cluster, this.#closed.signal, (event) => this.#keep(event))
+    inBackground(this.#look(cluster), 'drawing')
+    inBackground(
+      follow(cluster, this.#closed.signal, (event) => this.#keep(event)),
+      'following events',
+    )
     process.stdout.on('resize', this.#resized)
   }
 
@@ -105,7 +110,7 @@ export class PlainView implements View {
   }
 
   open(cluster: LocalCluster): void {
-    void follow(cluster, this.#closed.signal, this.#print)
+    inBackground(follow(cluster, this.#closed.signal, this.#print), 'following events')
   }
 
   local(event: LocalEvent): void {

@@ -6,7 +6,9 @@
  * What it runs lives in a FakePlace and outlives the driver, as processes outlive their agent: a second driver on the same
  * place adopts it.
  */
+
 import type { InstanceReport, Role, ServiceName, Term } from '../core/model.ts'
+import { inBackground } from '../lib/background.ts'
 import { type Cancel, type Clock, sleep } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import type { Random } from '../lib/random.ts'
@@ -277,6 +279,6 @@ function untilEnded(clock: Clock, process: FakeProcess, ms: number): Promise<voi
       resolve()
     }
     const unwatch = process.watch(() => process.ended && done())
-    void sleep(clock, ms).then(done)
+    inBackground(sleep(clock, ms).then(done), 'a wait')
   })
 }

@@ -26,9 +26,9 @@ export function faultLine(what: string, error: Error): string {
   return `a fault in ${what}: ${(error.stack ?? error.message).replaceAll('\n', ' | ')}`
 }
 
-/** Lets a promise go on by itself; a rejection is reported. */
-export function inBackground(work: Promise<unknown>, what: string): void {
-  work.catch((error: unknown) => reportFault(what, error))
+/** Lets a promise go on by itself; a rejection is reported. Undefined: there was nothing to begin. */
+export function inBackground(work: Promise<unknown> | undefined, what: string): void {
+  work?.catch((error: unknown) => reportFault(what, error))
 }
 
 /** Calls a handler whose errors are its own and not its caller's: reported, and the caller goes on. */

@@ -10,5 +10,9 @@ const { cluster } = workerData as { readonly cluster?: ClusterSpec }
 Error.stackTraceLimit = 0
 
 parentPort?.on('message', (portion: Portion) => {
-  void runPortion(portion, cluster).then((sum) => parentPort?.postMessage(sum))
+  const fail = (error: unknown) =>
+    setImmediate(() => {
+      throw error // it ends this worker, and the run hears of that
+    })
+  runPortion(portion, cluster).then((sum) => parentPort?.postMessage(sum), fail)
 })

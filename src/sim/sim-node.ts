@@ -10,6 +10,7 @@ import type { EventRecord } from '../api/api-types.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceName } from '../core/model.ts'
 import type { RoutingTable } from '../core/routing.ts'
 import type { Driver } from '../drivers/driver.ts'
+import { inBackground } from '../lib/background.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
 import { DatabaseDriver } from './database/database-driver.ts'
@@ -161,9 +162,11 @@ export class SimNode {
       door: { open: [], counters: [] },
     })
     this.#running = { gate, agent, surface, store: handle, mesh, drivers: drivers.map(([, driver]) => driver) }
-    gate.after(ADOPT_MS * (0.5 + random()), () => {
-      void Promise.all(drivers.map(([, driver]) => driver.adopt())).then(() => agent.start())
-    })
+    const start = async () => {
+      await Promise.all(drivers.map(([, driver]) => driver.adopt()))
+      agent.start()
+    }
+    gate.after(ADOPT_MS * (0.5 + random()), () => inBackground(start(), 'the start of an agent'))
   }
 
   /** kill -9. Whatever runs here goes on running. */
@@ -209,7 +212,7 @@ export class SimNode {
   }
 
   #exit(): void {
-    void this.#running?.agent.stop()
+    inBackground(this.#running?.agent.stop(), 'the end of an agent')
     this.killAgent()
     this.#parts.onExit(this.name)
   }

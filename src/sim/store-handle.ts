@@ -2,7 +2,9 @@
  * One agent's way to the made-up store, behind the same port as every other store. Requests and answers travel over the
  * network and may be cut off on either leg; a change that is not answered in time may have happened.
  */
+
 import { UnderstudyError } from '../errors.ts'
+import { inBackground } from '../lib/background.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Stop } from '../lib/stop.ts'
 import { PrefixWatch } from '../stores/prefix-watch.ts'
@@ -67,19 +69,22 @@ export class StoreHandle implements Store {
       if (looking) again = true
       if (looking || stopped) return
       looking = true
-      this.read(prefix)
-        .then(
-          (snapshot) => {
-            if (snapshot.revision !== seen || watch.isWaiting) watch.show(snapshot)
-            seen = snapshot.revision
-          },
-          (error: Error) => watch.showAway(error),
-        )
-        .then(() => {
-          looking = false
-          if (again) look()
-          again = false
-        })
+      inBackground(
+        this.read(prefix)
+          .then(
+            (snapshot) => {
+              if (snapshot.revision !== seen || watch.isWaiting) watch.show(snapshot)
+              seen = snapshot.revision
+            },
+            (error: Error) => watch.showAway(error),
+          )
+          .then(() => {
+            looking = false
+            if (again) look()
+            again = false
+          }),
+        'a look into the store',
+      )
     }
     const unsubscribe = server.subscribe(() => network.converse(STORE, node, () => gate.deliver(look)))
     const tick = () => {

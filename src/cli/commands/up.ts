@@ -6,7 +6,7 @@
  * `down` is taking over.
  */
 import type { ClusterSpec } from '../../core/model.ts'
-import { reportUnhandledRejections } from '../../lib/background.ts'
+import { inBackground, reportUnhandledRejections } from '../../lib/background.ts'
 import { LET_GO_SIGNAL } from '../../local/end-cluster.ts'
 import type { LocalEvent } from '../../local/local-node.ts'
 import { type LocalCluster, refuseStart, startLocal } from '../../local/start-cluster.ts'
@@ -128,7 +128,10 @@ function listenForEnd(cluster: LocalCluster): End {
     process.on('SIGTERM', stopAsked)
     process.on('SIGHUP', () => {})
     process.on(LET_GO_SIGNAL, () => resolve('let-go'))
-    void cluster.ended.then(() => resolve('ended'))
+    inBackground(
+      cluster.ended.then(() => resolve('ended')),
+      'the end of the cluster',
+    )
   })
   return { asked, askedAgain }
 }

@@ -4,6 +4,7 @@
  * once). What matters is asked of it afterwards: between two moments, through the doors of nodes that lived, how many
  * requests were there, which failed, how slow was the slowest, and which orders were acknowledged?
  */
+import { inBackground } from '../../lib/background.ts'
 import { failed, type Load, type LoadPlan, type Shot, startLoad } from '../../lib/steady-load.ts'
 import { OrderIds } from './orders.ts'
 
@@ -46,7 +47,7 @@ export class Traffic {
 
   /** No new customers at this door: its node is about to be gone. Those who are there are not waited for. */
   leave(node: string): void {
-    for (const stream of this.#streams) if (stream.node === node) void stream.load.stop()
+    for (const stream of this.#streams) if (stream.node === node) inBackground(stream.load.stop(), 'ending a stream')
   }
 
   /** Customers come again. */

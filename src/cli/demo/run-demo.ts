@@ -4,6 +4,7 @@
  * exit code 1, when a request that may be repeated failed through a living node's door, when an order that was acknowledged
  * is not in the database, or when two workers ever ran at once: by the log that the workers themselves sign.
  */
+
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -11,6 +12,7 @@ import { dirname, join } from 'node:path'
 import type { EventRecord, Status } from '../../api/api-types.ts'
 import { compileCluster } from '../../config/compile.ts'
 import { loadConfig } from '../../config/load-config.ts'
+import { inBackground } from '../../lib/background.ts'
 import { systemClock as clock, sleep } from '../../lib/clock.ts'
 import { type LocalCluster, startLocal } from '../../local/start-cluster.ts'
 import { FAULTS, type Fault, isCalm } from './demo-faults.ts'
@@ -85,7 +87,7 @@ async function perform(cluster: LocalCluster, shop: string, show: Show, signal: 
   show.opening(cluster.spec)
   const events: EventRecord[] = []
   const watched = new AbortController()
-  void collect(cluster, events, show, AbortSignal.any([signal, watched.signal]))
+  inBackground(collect(cluster, events, show, AbortSignal.any([signal, watched.signal])), 'collecting events')
   if (!(await until(cluster, isCalm, READY_WITHIN_MS, signal)))
     throw new Error('the cluster did not become healthy in time')
   const doors = cluster.spec.nodes.map(({ name, address }) => ({ node: name, url: `http://${address}:8080` }))

@@ -6,8 +6,10 @@
  * but calls it off. Each verb leads from any state to the one that it names, because an agent that died half way says it
  * again, and none is ever begun by the driver itself.
  */
+
 import type { InstanceReport, Term } from '../../core/model.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
+import { inBackground } from '../../lib/background.ts'
 import type { Stop } from '../../lib/stop.ts'
 import type { StartRequest } from '../driver.ts'
 import { asOperating, refusal } from '../driver-refusal.ts'
@@ -123,7 +125,7 @@ class PostgresDriver implements ReplicaDriver {
       const under = leading?.id === rule.id ? leading : rule // a change of its rule is for `changeRule` to go on with
       const mark = () => {
         this.#course.fenced = undefined
-        void this.#watch?.lookNow()
+        inBackground(this.#watch?.lookNow(), 'a look at the server')
         this.#aftercare.checkpointSoon(member)
         return marker.mark(under, this.#options.timing.markMs, signal)
       }
@@ -239,14 +241,20 @@ class PostgresDriver implements ReplicaDriver {
       this.#course.enter('running')
       this.#watch?.forget()
       this.#watch?.feel('unknown', '')
-      void postmaster.gone.then((how) => {
-        if (member.postmaster === postmaster) this.#ended(member, how)
-      })
+      inBackground(
+        postmaster.gone.then((how) => {
+          if (member.postmaster === postmaster) this.#ended(member, how)
+        }),
+        'the end of a server',
+      )
     }
     this.#member = member
     this.#marker = new QuorumRows(member, () => {
-      void this.#watch?.lookNow().finally(() => this.#course.tell())
-      void keepDoorLogin(member) // never rejects
+      inBackground(
+        this.#watch?.lookNow().finally(() => this.#course.tell()),
+        'a look at the server',
+      )
+      inBackground(keepDoorLogin(member), 'keeping the balancers’ login') // never rejects
     })
     this.#watch = new Watch({
       member,

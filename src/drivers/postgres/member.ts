@@ -2,11 +2,13 @@
  * One server on one node, with everything that is kept about it: the ground that the verbs stand on. It knows how to bring
  * the files that the server reads into line with the record, and nothing about when that should be done.
  */
+
 import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, fsyncSync, openSync, statSync } from 'node:fs'
 import type { NodeName } from '../../core/model.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../errors.ts'
+import { inBackground } from '../../lib/background.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { removeFile, writeFileAtomic } from '../../lib/files.ts'
 import { standsIn } from '../../lib/proc-folder.ts'
@@ -306,7 +308,10 @@ export class Member {
   hold(postmaster: Postmaster): void {
     this.postmaster = postmaster
     writeFileAtomic(this.parts.folder.identityPath, JSON.stringify(postmaster.identity))
-    void postmaster.gone.then(() => this.hangUp())
+    inBackground(
+      postmaster.gone.then(() => this.hangUp()),
+      'hanging up',
+    )
     this.onServer(postmaster)
   }
 

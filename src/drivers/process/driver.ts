@@ -8,7 +8,9 @@
  * An end counts as a failure unless we asked a well instance to end. Failures lengthen the wait before the next start
  * (../restart-backoff.ts); the driver only says how long it is and never starts anything by itself.
  */
+
 import type { InstanceReport, NodeSpec, ServiceSpec, Term } from '../../core/model.ts'
+import { inBackground } from '../../lib/background.ts'
 import { type Clock, sleep } from '../../lib/clock.ts'
 import { isAlive, processState } from '../../lib/proc.ts'
 import type { Random } from '../../lib/random.ts'
@@ -240,7 +242,7 @@ class ProcessDriver implements Driver {
     this.#books.change({ phase: 'open', startedAtMono })
     open()
     this.#standing.enter('running')
-    void this.#wellness.begin(check, startedAtMono, HEALTH_AT_START)
+    inBackground(this.#wellness.begin(check, startedAtMono, HEALTH_AT_START), 'the first health check')
   }
 
   #throwIfCalledOff(): void {
@@ -251,7 +253,7 @@ class ProcessDriver implements Driver {
     this.#beginEnd()
     if (!instance.hung) await Promise.race([sleep(this.#clock, settleMs), this.#untilOver()])
     if (this.#instance === instance) {
-      void instance.ask(this.#place.options.stopSignal, graceMs)
+      inBackground(instance.ask(this.#place.options.stopSignal, graceMs), 'asking an instance to end')
       await this.#untilOver()
     }
   }
@@ -315,7 +317,10 @@ class ProcessDriver implements Driver {
       const closed = () => reject(refusal('the driver was closed before it was over'))
       if (signal.aborted) closed()
       signal.addEventListener('abort', closed)
-      void this.#over.then(resolve).finally(() => signal.removeEventListener('abort', closed))
+      inBackground(
+        this.#over.then(resolve).finally(() => signal.removeEventListener('abort', closed)),
+        'the end of an instance',
+      )
     })
   }
 }

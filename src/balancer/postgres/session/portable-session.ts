@@ -1,6 +1,8 @@
 /** One client's session as something that can be carried to another server: who it is, what it has, how it gets in again. */
+
 import type { Socket } from 'node:net'
 import type { CutReason } from '../../../core/replicated/session-counts.ts'
+import { inBackground } from '../../../lib/background.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { Login } from '../login.ts'
 import { message, SYNC } from '../messages.ts'
@@ -54,7 +56,7 @@ export class PortableSession {
 
   /** It has entered at `place`; from here on it can be learned how to enter again. */
   entered(place: Place): void {
-    void this.#credentials.learn(place)
+    inBackground(this.#credentials.learn(place), 'learning a credential')
   }
 
   /** Why it cannot be carried away now. */
@@ -158,7 +160,7 @@ export class PortableSession {
   arrive(socket: Socket, place: Place, done: Landed): { cancel(): void } {
     let arrival: { cancel(): void } | undefined = { cancel: () => socket.destroy() }
     socket.on('error', () => {}) // it may break while nobody uses it yet; whoever does will see that
-    void this.#credentials.learn(place).then((credential) => {
+    const landed = this.#credentials.learn(place).then((credential) => {
       if (!arrival) return
       const login = new Login(credential)
       const way = { socket, startup: this.startup, clock: this.#clock }
@@ -168,6 +170,7 @@ export class PortableSession {
         (result) => done(this.#judged(result), landing.key, socket),
       )
     })
+    inBackground(landed, 'a login')
     return {
       cancel() {
         arrival?.cancel()

@@ -4,7 +4,9 @@
  * held, that is no part of the pause. Nothing is sent on it but the login, so that whatever becomes of the handover, it can be
  * thrown away.
  */
+
 import type { Socket } from 'node:net'
+import { inBackground } from '../../../lib/background.ts'
 import { type ConnectAttempt, forTraffic, openSocket } from '../../http/instance-connection.ts'
 import type { Place } from '../verifiers.ts'
 import type { ServerLogin } from './server-login.ts'
@@ -36,14 +38,17 @@ export class PreLogin {
       this.wantsRehearsal = isIn
       changed()
     }
-    void login.then((begin) => {
-      if (this.#place !== place) return
-      this.#connecting = openSocket(host, port, CONNECT_MS, (result) => {
-        this.#connecting = undefined
-        if (typeof result === 'string') end(false)
-        else this.#arrival = begin(forTraffic(result), end)
-      })
-    })
+    inBackground(
+      login.then((begin) => {
+        if (this.#place !== place) return
+        this.#connecting = openSocket(host, port, CONNECT_MS, (result) => {
+          this.#connecting = undefined
+          if (typeof result === 'string') end(false)
+          else this.#arrival = begin(forTraffic(result), end)
+        })
+      }),
+      'a login ahead',
+    )
   }
 
   /** Gives it away, when it is at this place and alive. Nobody goes back: elsewhere it is thrown away. */
