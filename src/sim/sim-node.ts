@@ -162,10 +162,7 @@ export class SimNode {
       door: { open: [], counters: [] },
     })
     this.#running = { gate, agent, surface, store: handle, mesh, drivers: drivers.map(([, driver]) => driver) }
-    const start = async () => {
-      await Promise.all(drivers.map(([, driver]) => driver.adopt()))
-      agent.start()
-    }
+    const start = () => Promise.all(drivers.map(([, driver]) => driver.adopt())).then(() => agent.start())
     gate.after(ADOPT_MS * (0.5 + random()), () => inBackground(start(), 'the start of an agent'))
   }
 
