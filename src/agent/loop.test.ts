@@ -51,6 +51,7 @@ function newAgent() {
     cluster: cluster([web()]),
     self: 'a',
     run: 'run',
+    startsAtOnce: 2,
     onExit: () => undefined,
     world: {
       clock,

@@ -30,6 +30,7 @@ import { Publisher } from './publish.ts'
 import { Receipts } from './receipt-writer.ts'
 import { RedundancyNews } from './redundancy-news.ts'
 import { Steps, writesStore } from './steps-under-way.ts'
+import { TurnPace } from './turn-pace.ts'
 import { startWriteProbe } from './write-probe.ts'
 
 export interface AgentOptions {
@@ -40,6 +41,8 @@ export interface AgentOptions {
   readonly world: World
   /** Whether views are frozen all the way down, so that no finder can change one. Default true; it costs a tenth of a turn. */
   readonly freezes?: boolean
+  /** How many instances may be starting on this node at a time (core/start-pace.ts). */
+  readonly startsAtOnce: number
   /** Whether each event is told, however often it is repeated: the simulator counts them. Default false. */
   readonly tellsEach?: boolean
   /** Called once, when nothing runs here any more and nothing should. */
@@ -60,9 +63,9 @@ export class Agent {
   readonly #steps: Steps
   readonly #telling: Publisher
   readonly #observed: Observed
+  readonly #pace: TurnPace
   #view: View
   #decision: Decision = { problems: [], acts: [] }
-  #turnDue = false
   #running = false
   #counts = { turns: 0, stepsDone: 0, stepsFailed: 0 }
   #readAt = 0
@@ -71,6 +74,7 @@ export class Agent {
     const { world, cluster, self, run } = options
     const now = world.clock.mono()
     this.#options = options
+    this.#pace = new TurnPace(world.clock, () => this.#running && guarded('a turn', () => this.#turn()))
     this.#world = world
     this.#peers = new Peers(cluster, self, now)
     this.#lag = new LoopLag(cluster.timing.heartbeatMs, now)
@@ -92,7 +96,7 @@ export class Agent {
     }
     this.journal = new Journal(self, world.clock, publish, { tellsEach: options.tellsEach })
     const own = { agreed: this.#agreed, peers: this.#peers, leads: this.#leads, steps: this.#steps }
-    this.#observed = { cluster, self, run, world, startedAt: now, ...own }
+    this.#observed = { cluster, self, run, world, startedAt: now, startsAtOnce: options.startsAtOnce, ...own }
     this.#view = this.#observe()
     // From now on, not from the start: a link may come up while the agent gets ready, and what is said on it is said once.
     const hears = world.mesh.onMessage((from, message) => this.#hear(from, message))
@@ -138,12 +142,7 @@ export class Agent {
 
   /** Asks for a turn soon; many events make one turn. */
   wake(): void {
-    if (this.#turnDue || !this.#running) return
-    this.#turnDue = true
-    queueMicrotask(() => {
-      this.#turnDue = false
-      if (this.#running) guarded('a turn', () => this.#turn())
-    })
+    if (this.#running) this.#pace.ask()
   }
 
   /** Reads the store now, so that what was just written is seen by the next turn. */

@@ -5,6 +5,7 @@
  * one left, goes on with its leases, and nothing that runs notices. SIGTERM ends the agent and nothing else; that a
  * cluster should stop is a wish that is written into the store.
  */
+import { availableParallelism } from 'node:os'
 import { serveApi } from '../api/api-server.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
 import { type DoorSays, heardByDoors, wentAhead } from '../core/targets.ts'
@@ -78,7 +79,14 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const past = new EarlierRecords(nodeDir)
   const pids = () => companions.pids
   const world = { clock, store, mesh, drivers, fence, door, pids, remember: past.remember }
-  const agent: Agent = new Agent({ cluster, self: node, run, world, onExit: () => ended.end(0) })
+  const agent: Agent = new Agent({
+    cluster,
+    self: node,
+    run,
+    world,
+    startsAtOnce: startsAtOnce(cluster),
+    onExit: () => ended.end(0),
+  })
   stops.push('told faults', onFault(faultsTo(agentSays('failed'))))
 
   const surface = new AgentSurface({ agent, store, cluster, run, pids, door })
@@ -124,6 +132,12 @@ function meshOf({ cluster, node, token }: AgentOptions, tell: (why: string) => v
 
 function faultsTo(say: (why: string) => void): FaultListener {
   return (what, { message }) => say(`a fault in ${what}: ${message}; agent.log has more`)
+}
+
+/** Four for each core, shared by the agents of one machine; two at least. Judgement: it keeps the agents' own turns short. */
+function startsAtOnce({ store, nodes }: ClusterSpec): number {
+  const agents = store.kind === 'embedded' ? nodes.length : 1
+  return Math.max(2, Math.round((4 * availableParallelism()) / agents))
 }
 
 function nodeSpec({ cluster, node }: AgentOptions): NodeSpec {

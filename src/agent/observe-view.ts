@@ -19,10 +19,11 @@ export interface Observed {
   readonly steps: Steps
   /** On the monotonic clock. */
   readonly startedAt: number
+  readonly startsAtOnce: number
 }
 
 export function observe(
-  { cluster, self, run, world, agreed, peers, leads, steps, startedAt }: Observed,
+  { cluster, self, run, world, agreed, peers, leads, steps, startedAt, startsAtOnce }: Observed,
   lagMs: number,
 ): View {
   const now = world.clock.mono()
@@ -45,6 +46,7 @@ export function observe(
       failedIn: steps.failedIn,
       startedAgoMs: now - startedAt,
       lagMs,
+      startsAtOnce,
       openDoors: world.door.open,
       stopping: store.cluster.desired === 'stopped' && store.cluster.run === run,
     },

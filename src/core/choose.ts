@@ -1,11 +1,12 @@
 /**
  * From problems to acts. At most one step for each service and never a second while one is under way: a step's outcome is
  * a new fact, and facts come before further steps. Nothing is ranked across services, so trouble with one never keeps
- * another from being repaired. Killing what must not run does not wait for anything.
+ * another from being repaired; only starts wait for one another (start-pace.ts). Killing what must not run does not wait for anything.
  */
 import type { ServiceName } from './model.ts'
 import type { Problem } from './problems/problem.ts'
 import type { Rule } from './rule-names.ts'
+import { mayWait, placesToStart } from './start-pace.ts'
 import { isUrgent, type Step } from './step.ts'
 import type { View } from './view.ts'
 
@@ -18,10 +19,12 @@ export interface Act {
 export function choose(problems: readonly Problem[], view: View): Act[] {
   const taken = new Set<ServiceName | null>()
   const acts: Act[] = []
+  let places = placesToStart(view)
   for (const { rule, service, why, steps } of problems) {
     const [step] = steps
     if (!step || taken.has(service) || isBlocked(view, service, rule, step)) continue
     taken.add(service)
+    if (step.kind === 'start' && --places < 0 && mayWait(step)) continue
     acts.push({ step, rule, why })
   }
   return acts

@@ -63,6 +63,8 @@ export interface LocalFacts {
   readonly startedAgoMs: number
   /** How late this node's own event loop was at worst in the last second: what it heard, it heard later by so much. */
   readonly lagMs: number
+  /** How many instances may be starting here at a time. Absent: any number. */
+  readonly startsAtOnce?: number
   /** This node is being stopped on purpose. */
   readonly stopping: boolean
   /** Where this node's balancer listens, as `host:port`. Absent: not known. */
@@ -106,7 +108,19 @@ export function localInstance(view: View, service: ServiceName): InstanceReport 
 /** The instance on any node, as this node knows it; undefined when that node never reported it. */
 export function instanceOn(view: View, node: NodeName, service: ServiceName): InstanceReport | undefined {
   if (node === view.self) return localInstance(view, service)
-  return view.peers[node]?.report?.instances.find((instance) => instance.service === service)
+  const report = view.peers[node]?.report
+  return report ? byService(report).get(service) : undefined
+}
+
+/** Reports never change, and one of fifty services is asked for each of them many times in a turn. */
+const indexes = new WeakMap<NodeReport, ReadonlyMap<ServiceName, InstanceReport>>()
+
+function byService(report: NodeReport): ReadonlyMap<ServiceName, InstanceReport> {
+  const known = indexes.get(report)
+  if (known) return known
+  const index = new Map(report.instances.map((instance) => [instance.service, instance]))
+  indexes.set(report, index)
+  return index
 }
 
 export function recordOf(view: View, service: ServiceName): Revised<ServiceRecord> {

@@ -57,6 +57,8 @@ interface Running {
 }
 
 const ADOPT_MS = 20
+/** As few as a real node ever has, so that starts do wait for one another here. */
+const STARTS_AT_ONCE = 2
 const LATE_MS = 1
 
 export class SimNode {
@@ -130,6 +132,7 @@ export class SimNode {
       run: this.#parts.run(),
       tellsEach: true,
       freezes: this.#parts.freezes,
+      startsAtOnce: STARTS_AT_ONCE,
       world: {
         clock: own,
         store: handle,

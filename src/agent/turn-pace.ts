@@ -1,0 +1,43 @@
+/**
+ * When turns take place. Many events make one turn. In a large cluster a turn takes long on a busy machine, and each report
+ * of each node asks for one: turn after turn would leave no time for renewals, heartbeats and answers. So after a long turn
+ * comes a rest as long as it was longer than a short one; events that come meanwhile share the next.
+ */
+import type { Clock } from '../lib/clock.ts'
+
+/** A turn up to this long is followed by no rest: a cluster of three nodes takes 1 to 2 ms. */
+const SHORT_MS = 5
+/** No rest is longer: what happens meanwhile waits for it. Judgement: half a heartbeat. */
+const REST_MOST_MS = 50
+
+export class TurnPace {
+  readonly #clock: Clock
+  readonly #turn: () => void
+  #isDue = false
+  #restUntil = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock, turn: () => void) {
+    this.#clock = clock
+    this.#turn = turn
+  }
+
+  /** Asks for a turn: right after what runs now, or at the end of the rest. */
+  ask(): void {
+    if (this.#isDue) return
+    this.#isDue = true
+    const restMs = this.#restUntil - this.#clock.mono()
+    if (restMs > 0) this.#clock.after(restMs, () => this.#take())
+    else queueMicrotask(() => this.#take())
+  }
+
+  #take(): void {
+    this.#isDue = false
+    const begunAt = this.#clock.mono()
+    try {
+      this.#turn()
+    } finally {
+      const endedAt = this.#clock.mono()
+      this.#restUntil = endedAt + Math.min(REST_MOST_MS, endedAt - begunAt - SHORT_MS)
+    }
+  }
+}

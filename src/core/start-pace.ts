@@ -1,0 +1,29 @@
+/**
+ * Not all instances of a node start at once. A program costs most in its first second; a node that starts fifty on two cores
+ * starves its own agent, which then renews no lease and hears no heartbeat. So only so many are starting at a time, and the
+ * next one begins when one of them has been checked, or has had its second.
+ *
+ * A primary, and a replica of data, never wait for a place: clients wait for them. They take one all the same.
+ */
+import type { InstanceReport, ServiceName } from './model.ts'
+import type { Step } from './step.ts'
+import type { View } from './view.ts'
+
+/** For so long an instance that was not checked yet counts as starting. Judgement: a Node program is up in 0.1 s on a free core. */
+const STARTING_MS = 1_500
+
+export function mayWait(step: Step): boolean {
+  return step.kind === 'start' && step.role !== 'primary'
+}
+
+/** How many more instances may begin to start here now. */
+export function placesToStart({ local }: View): number {
+  if (local.startsAtOnce === undefined) return Number.POSITIVE_INFINITY
+  const isBegun = (service: ServiceName) => local.busy[service] === 'start'
+  const starting = Object.values(local.instances).filter((one) => isBegun(one.service) || isStarting(one))
+  return Math.max(0, local.startsAtOnce - starting.length)
+}
+
+function isStarting({ state, health, stateForMs }: InstanceReport): boolean {
+  return state === 'starting' || (state === 'running' && health === 'unknown' && stateForMs < STARTING_MS)
+}
