@@ -126,7 +126,7 @@ describe('the store is damaged while everything runs', () => {
     expect(rule).toBeTruthy()
     const events = await operator.json<EventRecord[]>('events')
     expect(events.map((event) => `${event.rule}: ${event.why}`)).toContainEqual(
-      expect.stringMatching(/^lease-ending: .* it stops here before another node may start it$/),
+      expect.stringMatching(/^lease-ending: .* worker stops here before another node may start it$/),
     )
     expect((await operator.run('status')).out).toContain('store.db is not a usable store')
     for (const args of [

@@ -214,6 +214,7 @@ describe('a file or folder that this user may not write', () => {
       [folder, 0o777],
       [path, 0o666],
       [`${path}-journal`, 0o666],
+      [`${path}-leases`, 0o666],
     ] as const) {
       chmodSync(place, bits)
     }

@@ -10,7 +10,7 @@
  * - A missing, replaced or unreadable file never shortens a lease. `complete`, at each opening, gives every lease without an
  *   end a full time from now: no holder believes in more. Handles that have the earlier file open notice and refuse.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, statSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, writeSync } from 'node:fs'
 import { UnderstudyError } from '../../errors.ts'
 import { damaged, notMade, readOnly, replaced } from './sqlite-errors.ts'
 
@@ -59,6 +59,15 @@ export class LeaseTimes {
     return endsAt
   }
 
+  /** Takes the room for the first page of leases, unless it has it. Only under the exclusive lock. */
+  reserve(): void {
+    try {
+      if (this.#bytes.length < PAGE_BYTES) this.#grow(PAGE_BYTES)
+    } catch (cause) {
+      throw notWritten(this.path, cause)
+    }
+  }
+
   /** Only under the exclusive lock. */
   write(slot: number, number: number, endsAt: number): void {
     const at = slot * RECORD_BYTES
@@ -78,8 +87,9 @@ export class LeaseTimes {
 
   #grow(bytes: number): void {
     const size = Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES
-    ftruncateSync(this.#file, size)
-    this.#bytes = Buffer.concat([this.#bytes], size)
+    const grown = Buffer.concat([this.#bytes], size)
+    writeSync(this.#file, grown, 0, size, 0) // not a hole: its room is taken now, so that a full disk stops no renewal later
+    this.#bytes = grown
   }
 }
 

@@ -70,6 +70,7 @@ function openTimes(file: Connection, moment: () => Moment): LeaseTimes {
   const times = new LeaseTimes(file.path)
   try {
     times.load()
+    times.reserve()
     completeTimes({ file, times }, moment())
     return times
   } catch (error) {
