@@ -77,19 +77,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
 
   const mesh = meshOf(options, agentSays('noticed'))
   const past = new EarlierRecords(nodeDir)
-  const pids = () => companions.pids
-  const world = { clock, store, mesh, drivers, fence, door, pids, remember: past.remember }
-  const agent: Agent = new Agent({
-    cluster,
-    self: node,
-    run,
-    world,
-    startsAtOnce: startsAtOnce(cluster),
-    onExit: () => ended.end(0),
-  })
+  const world = { clock, store, mesh, drivers, fence, door, pids: () => companions.pids, remember: past.remember }
+  const given = { cluster, self: node, run, world, startsAtOnce: startsAtOnce(cluster) }
+  const agent: Agent = new Agent({ ...given, onExit: () => ended.end(0) })
   stops.push('told faults', onFault(faultsTo(agentSays('failed'))))
 
-  const surface = new AgentSurface({ agent, store, cluster, run, pids, door })
+  const surface = new AgentSurface({ agent, store, cluster, run, pids: world.pids, door })
   const api = await serveApi({ surface, host: spec.address, port: cluster.apiPort, token })
   stops.push('api', () => api.close())
   mesh.answer(api.server)
