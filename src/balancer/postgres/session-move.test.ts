@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { closeAll, openDoor, rawClient, type TestDoor, until } from '../../../test/support/door.ts'
 import { fakePostgres, type Moment } from '../../../test/support/fake-postgres.ts'
-import { message, query } from './messages.ts'
+import { int32, message, query } from './messages.ts'
 import { startupPacket } from './startup-packet.ts'
 
 afterEach(closeAll)
@@ -164,4 +164,37 @@ test('a message that the server began and did not end is not followed by words o
   a.die()
   await until('the end', () => client.closed() || client.reset())
   expect(client.seen()).not.toContain('terminating')
+})
+
+test('a client keeps the process number of its first server, also in its own notifications after a move', async () => {
+  const a = await fakePostgres({ pid: 111 })
+  const b = await fakePostgres({ pid: 222 })
+  const door = await openDoor([a.target('a', 1)], ROUTE)
+  const client = await clientOf(door)
+  expect(client.seen()).toContain(message('K', int32(111)).subarray(5).toString('latin1'))
+  expect(await client.ask('select 0')).toBe('CZ')
+  expect(await client.ask('select 0'), 'after the door has asked').toBe('CZ')
+  door.route([b.target('b', 2)], ROUTE)
+  a.die()
+  expect(await client.ask('select 1')).toBe('CZ')
+  const notified = (pid: number) => message('A', int32(pid), 'news\0hello\0').toString('latin1')
+  for (const pid of [222, 333, 111]) b.say(Buffer.from(notified(pid), 'latin1'))
+  await until('all have come', () => client.seen().split('news').length === 4)
+  expect(client.seen()).toContain(`${notified(111)}${notified(333)}${notified(222)}`)
+})
+
+test('a moved session that asks for the value of a sequence that it drew elsewhere is closed', async () => {
+  const a = await fakePostgres()
+  const b = await fakePostgres()
+  const door = await openDoor([a.target('a', 1)], ROUTE)
+  const client = await clientOf(door)
+  expect(await client.ask("select nextval('s')")).toBe('CZ')
+  expect(await client.ask('select 0'), 'after the door has asked').toBe('CZ')
+  door.route([b.target('b', 2)], ROUTE)
+  a.die()
+  expect(await client.ask('select 1')).toBe('CZ')
+  b.say(message('E', 'SERROR\0VERROR\0C55000\0Mlastval is not yet defined\0Rlastval\0\0'))
+  await until('the end', () => client.closed())
+  expect(client.seen()).toContain('57P01')
+  expect(client.seen()).not.toContain('not yet defined')
 })

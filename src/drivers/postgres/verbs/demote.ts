@@ -12,7 +12,7 @@ import type { Term } from '../../../core/model.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import { sleep } from '../../../lib/clock.ts'
 import type { Member } from '../member.ts'
-import { drain } from './drain-sessions.ts'
+import { drain, untilOpenEnds } from './drain-sessions.ts'
 import { pledge } from './recruit-member.ts'
 
 /** A door that has not told by now has too much to do, or nobody that it could tell. */
@@ -36,6 +36,7 @@ export async function demote(member: Member, term: Term, steps: Steps, signal: A
     const checkpoint = member.session.query('checkpoint', [], demoteMs).catch(() => {}) // the shutdown makes another one
     await Promise.all([checkpoint, untilAhead(member, steps, signal)])
     signal.throwIfAborted()
+    await untilOpenEnds(member, signal)
     steps.stopping()
     await drain(member, () => steps.doorsHeard(), signal)
   }

@@ -1,8 +1,9 @@
 /**
- * Lets people finish before a primary ends on purpose. Everything here can be taken back.
+ * Lets transactions end before a primary ends on purpose. Everything here can be taken back.
  *
- * By now the front doors have been told that it stops: they hold what is new, take what is idle off this server, and let go
- * on what is in a transaction. So three kinds of sessions are seen here, and each is waited for differently:
+ * First the transactions that are open are waited for, while clients work on (`untilOpenEnds`). Then the front doors are told
+ * that it stops: they hold what is new, take what is idle off this server, and let go on what is in a transaction. So three kinds
+ * of sessions are seen in `drain`, and each is waited for differently:
  *
  *   in a transaction since before the doors heard  until it ends; when it does not in time, the handover is called off
  *   idle                                            as long as they grow fewer: doors are still taking theirs away
@@ -46,6 +47,24 @@ export async function drain(member: Member, doorsHeard: () => boolean, signal: A
     member.draining = false
     if (member.runs) member.reload()
     throw error
+  }
+}
+
+/**
+ * Waits for the transactions that are open now, while all sessions work on. Most handovers that are called off are called off
+ * for one of these, and then no session has had to leave. Rejects with UND_TIMED_OUT when one does not end in time.
+ */
+export async function untilOpenEnds(member: Member, signal: AbortSignal): Promise<void> {
+  const { clock, options } = member.parts
+  const beganAt = clock.mono()
+  for (;;) {
+    const sessions = await member.session.query(SESSIONS)
+    const forMs = clock.mono() - beganAt
+    const open = sessions.filter(({ busy, for_ms: age }) => busy === true && Number(age) >= forMs)
+    if (open.length === 0) return
+    if (forMs >= options.timing.drainMs) throw new UnderstudyError('UND_TIMED_OUT', whoStays(open, forMs))
+    await sleep(clock, LOOK_EVERY_MS)
+    signal.throwIfAborted()
   }
 }
 
