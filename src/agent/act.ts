@@ -33,8 +33,10 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
       const { settleMs, graceMs } = serviceOf(view, step.service).timing
       // Only balancers need time to look away; what no endpoint leads to can be asked to end at once.
       const listens = serviceOf(view, step.service).endpoints.length > 0
-      await driverOf(hands, step.service).stop({ settleMs: listens ? settleMs : 0, graceMs })
-      return `${step.service} on ${view.self} was stopped`
+      const driver = driverOf(hands, step.service)
+      await driver.stop({ settleMs: listens ? settleMs : 0, graceMs })
+      const { note } = driver.observe()
+      return `${step.service} on ${view.self} was stopped${note && `: ${note}`}`
     }
     case 'kill':
       await driverOf(hands, step.service).kill()
@@ -69,7 +71,10 @@ async function start(step: Step & { kind: 'start' }, view: View, { world, leads 
   const instance = localInstance(view, step.service)
   assertLegal(instance, step, holdsLead(view, step.service) || isRuledPrimary(view, step.service))
   const covers = step.role === 'primary' && serviceOf(view, step.service).traits.singleWriter
-  const beforeRun = (identity: ProcessIdentity) => leads.cover(step.service, step.term, identity)
+  const beforeRun = async (identity: ProcessIdentity) => {
+    await leads.cover(step.service, step.term, identity)
+    await world.endFormer?.(step.service, step.term)
+  }
   await driverOf({ world }, step.service).start({ role: step.role, term: step.term, ...(covers && { beforeRun }) })
   const term = step.term > 0 ? ` in term ${step.term}` : ''
   return `${step.service} was started on ${view.self} as ${step.role}${term}`
@@ -81,6 +86,7 @@ async function promote(step: Step & { kind: 'promote' }, view: View, { world, le
   if (serviceOf(view, step.service).traits.singleWriter) {
     assert(instance.pid !== undefined && instance.startTime !== undefined, `a running ${step.service} has an identity`)
     await leads.cover(step.service, step.term, { pid: instance.pid, startTime: instance.startTime })
+    await world.endFormer?.(step.service, step.term)
   }
   await driverOf({ world }, step.service).promote(step.term)
   return `the standby of ${step.service} on ${view.self} was promoted in term ${step.term}`

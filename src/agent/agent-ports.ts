@@ -19,6 +19,11 @@ export interface World {
   readonly drivers: ReadonlyMap<ServiceName, Driver>
   readonly fence: FencePort
   readonly door: DoorPort
+  /**
+   * Where all nodes share a machine: resolves when no other node runs a primary of this service, and kills it for that.
+   * Rejects when this one must not start. Undefined where a node cannot see the processes of others.
+   */
+  endFormer?(service: ServiceName, term: Term): Promise<void>
   /** Keeps what must survive the agent; called in order. */
   remember(what: 'events', record: EventRecord): void
   remember(what: 'receipts', record: Receipt): void

@@ -41,6 +41,7 @@ export class Companion {
   #isChild = false
   #cancel: Cancel = () => undefined
   #stopped = new StoppedSpell()
+  #wasStuck = false
   #closed = false
 
   constructor(options: CompanionOptions) {
@@ -113,6 +114,7 @@ export class Companion {
     if (!state) return false
     const isStuck = this.#stopped.sighting(isStopped(state), this.#options.clock.mono())
     if (isStuck) signal(identity, 'SIGKILL')
+    this.#wasStuck ||= isStuck === true
     return !isStuck
   }
 
@@ -123,6 +125,8 @@ export class Companion {
     if (this.#identity) this.#deaths = sinceStartMs > STEADY_MS ? 1 : this.#deaths + 1
     this.#identity = null
     if (this.#deaths > 1 && sinceStartMs < backoffMs(this.#deaths - 1, RESTART)) return
-    this.#spawn(`the ${name} had died and was started again`)
+    const fate = this.#wasStuck ? 'was stopped by a signal and was killed' : 'had died'
+    this.#wasStuck = false
+    this.#spawn(`the ${name} ${fate} and was started again`)
   }
 }

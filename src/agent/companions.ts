@@ -12,15 +12,24 @@ export class Companions {
   readonly balancer: Companion
   readonly fenceSocket: string
   readonly balancerSocket: string
+  /** The named pipe of the last guard of single writers (last-guard.ts). */
+  readonly guardPipe: string
 
   constructor(nodeDir: string, tell: (why: string) => void) {
     this.fenceSocket = socketPath(nodeDir, 'fence.sock')
     this.balancerSocket = socketPath(nodeDir, 'balancer.sock')
-    const companion = (name: string, script: string, socket: string, nodeArgs: readonly string[]) =>
+    this.guardPipe = join(nodeDir, 'guard.pipe')
+    const companion = (
+      name: string,
+      script: string,
+      socket: string,
+      nodeArgs: readonly string[],
+      more: readonly string[],
+    ) =>
       new Companion({
         name,
         script: join(import.meta.dirname, script),
-        args: ['--socket', socket, '--saved', join(nodeDir, `${name}-saved.json`)],
+        args: ['--socket', socket, '--saved', join(nodeDir, `${name}-saved.json`), ...more],
         nodeArgs,
         identityFile: join(nodeDir, `${name}.json`),
         logFile: join(nodeDir, `${name}.log`),
@@ -28,8 +37,8 @@ export class Companions {
         onStart: tell,
       })
     const small = [`--max-old-space-size=${FENCE_MEMORY_MIB}`]
-    this.fence = companion('fence', 'fence-process.js', this.fenceSocket, small)
-    this.balancer = companion('balancer', '../balancer/main.js', this.balancerSocket, [])
+    this.fence = companion('fence', 'fence-process.js', this.fenceSocket, small, ['--guard', this.guardPipe])
+    this.balancer = companion('balancer', '../balancer/main.js', this.balancerSocket, [], [])
   }
 
   /** Of the three processes of this node. */

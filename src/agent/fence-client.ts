@@ -40,6 +40,8 @@ export interface Fence {
   disarm(service: string, identity: ProcessIdentity): Promise<void>
   /** It has killed something of ours (or found it gone). */
   onFenced(listener: (fenced: Fenced) => void): Stop
+  /** Did it kill this process, or is it about to: its deadline is over, whether or not the fence has said so yet? */
+  isOver(identity: ProcessIdentity): boolean
   /** It acknowledged something within the last three quarters of a second. */
   alive(): boolean
   /** What it says is armed, by this agent or by an earlier one. */
@@ -57,6 +59,8 @@ export interface FencePaths {
   /** Where the fence saves what is armed. */
   readonly savedPath: string
   readonly logPath: string
+  /** The named pipe of the last guard (last-guard.ts). Default: there is no last guard. */
+  readonly guardPipe?: string
 }
 
 /**
@@ -71,6 +75,7 @@ export function startFence(
   for (const path of Object.values(paths)) mkdirSync(dirname(path), { recursive: true })
   const log = openSync(paths.logPath, 'a', 0o640)
   const args = ['--max-old-space-size=32', program, '--socket', paths.socketPath, '--saved', paths.savedPath]
+  if (paths.guardPipe !== undefined) args.push('--guard', paths.guardPipe)
   const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] })
   // A failure shows in `alive()`, which is what everybody asks.
   child.on('error', () => {})
@@ -91,6 +96,8 @@ class FenceConnection implements Fence {
   readonly #armed = new Map<string, Armed>()
   readonly #waiting = new Map<number, Waiting>()
   readonly #listeners = new Set<(fenced: Fenced) => void>()
+  /** What it said that it killed; a few names for each time that a lease is lost. */
+  readonly #killed = new Set<string>()
   #socket: Socket | undefined
   #nextId = 1
   #answeredAtMono = Number.NEGATIVE_INFINITY
@@ -142,6 +149,12 @@ class FenceConnection implements Fence {
     const entry = (fenced: Fenced) => listener(fenced)
     this.#listeners.add(entry)
     return () => void this.#listeners.delete(entry)
+  }
+
+  isOver(identity: ProcessIdentity): boolean {
+    const key = keyOf(identity)
+    const armed = this.#armed.get(key)
+    return this.#killed.has(key) || (armed !== undefined && armed.killAtMono <= clock.mono())
   }
 
   alive(): boolean {
@@ -215,6 +228,7 @@ class FenceConnection implements Fence {
   #hear(reply: FenceReply): void {
     if ('fenced' in reply) {
       this.#armed.delete(keyOf(reply.fenced))
+      if (reply.fenced.outcome === 'killed') this.#killed.add(keyOf(reply.fenced))
       for (const listener of [...this.#listeners]) guarded('the news of a kill', () => listener(reply.fenced))
       return
     }

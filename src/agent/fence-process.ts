@@ -4,7 +4,7 @@
  * stopped, killed, or starved, it does not arm again, and at the deadline this process sends SIGKILL to the writer's
  * group. It asks nobody.
  *
- *   node --max-old-space-size=32 dist/agent/fence-process.js --socket PATH --saved PATH
+ *   node --max-old-space-size=32 dist/agent/fence-process.js --socket PATH --saved PATH [--guard PATH]
  *
  * Deadlines are absolute readings of CLOCK_MONOTONIC, the same for every process of this boot, so nothing is lost on the
  * way from one process to the other. A pid is verified by its start time before it is killed: a stranger with a reused
@@ -15,8 +15,11 @@
  * is killed at the deadline before that, which is early and safe; or a first arming or a shortening of the last few
  * milliseconds, and that one the agent repeats as soon as it reaches the new fence.
  *
+ * Behind it stands a shell that acts when fence and agent are both dead (last-guard.ts); this process sees that one is there.
+ *
  * What remains:
- * - Agent frozen *and* fence killed within one lease: nobody kills. Two guards that share nothing but the machine.
+ * - Agent frozen *and* fence killed within one lease, or both frozen: neither kills, and the last guard does not act while one of
+ *   them exists. On one machine the successor kills what it is about to replace (same-machine.ts).
  * - This process itself may be late on a starved machine, by milliseconds as measured; the agent leaves a margin between
  *   the deadline that it arms and the end of the lease.
  * - A process in uninterruptible sleep (state D) outlives SIGKILL until its system call returns.
@@ -31,46 +34,46 @@ import { ERRORS } from '../errors.ts'
 import { faultLine, guarded, inBackground, onFault, reportFault, reportUnhandledRejections } from '../lib/background.ts'
 import { bootId } from '../lib/boot.ts'
 import { type Cancel, systemClock } from '../lib/clock.ts'
-import { readJson } from '../lib/files.ts'
 import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
 import { PageFile } from '../lib/page-file.ts'
-import { identify, isAlive, type ProcessIdentity, processState, signal, signalGroup } from '../lib/proc.ts'
+import { identify, signal } from '../lib/proc.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import { FenceBook } from './fence-book.ts'
-import {
-  type Armed,
-  type Fenced,
-  type FenceReply,
-  type FenceRequest,
-  isArmed,
-  isIdentity,
-  isObject,
-  parseRequest,
-} from './fence-protocol.ts'
+import { kill } from './fence-kill.ts'
+import { type Fenced, type FenceReply, type FenceRequest, isObject, parseRequest } from './fence-protocol.ts'
+import { NOTHING_SAVED, readSaved, type Saved } from './fence-saved.ts'
+import { LastGuard } from './last-guard.ts'
 
 const clock = systemClock
 const ANSWERS_WITHIN_MS = 250
+/** Between two looks at whether the last guard is there. */
+const GUARD_EVERY_MS = 1_000
 const BOOT = bootId()
-
-interface Saved {
-  readonly bootId: string
-  /** Who wrote it. */
-  readonly fence: ProcessIdentity | undefined
-  readonly armed: readonly Armed[]
-}
 
 class Fence {
   readonly #book = new FenceBook()
   readonly #savedFile: PageFile
   readonly #sockets = new Set<Socket>()
+  readonly #guard: LastGuard | undefined
   #timer: Cancel = () => {}
   #saving: 'no' | 'yes' | 'again' = 'no'
   #leaving = false
 
-  constructor(savedPath: string, armed: readonly Armed[]) {
+  /** `pipe`: of the last guard; without one there is none. */
+  constructor(savedPath: string, { armed, guard }: Saved, pipe: string | undefined) {
     this.#savedFile = new PageFile(savedPath)
     for (const one of armed) this.#book.arm(one)
     this.#look()
+    this.#guard = pipe === undefined ? undefined : this.#guardBehind(pipe, guard)
+    this.#guard?.keep()
+    const keep = () => void this.#guard?.keep()
+    superviseLoop({ clock, what: 'the look at the last guard', everyMs: GUARD_EVERY_MS, work: keep })
     this.#save()
+  }
+
+  #guardBehind(pipe: string, saved: Saved['guard']): LastGuard {
+    const [armed, changed] = [() => this.#book.list(), () => this.#save()]
+    return new LastGuard({ pipe, saved, armed, changed, log })
   }
 
   /** Talks to one agent. */
@@ -103,8 +106,14 @@ class Fence {
   }
 
   #take(request: Exclude<FenceRequest, { ping: true }>): void {
-    if ('arm' in request) this.#book.arm(request.arm)
-    else this.#book.disarm(request.disarm)
+    this.#guard?.keep() // before it is acknowledged: what runs afterwards has all its guards
+    if ('arm' in request) {
+      this.#book.arm(request.arm)
+      this.#guard?.arm(request.arm)
+    } else {
+      this.#book.disarm(request.disarm)
+      this.#guard?.disarm(request.disarm)
+    }
     this.#save()
     this.#look()
   }
@@ -115,7 +124,10 @@ class Fence {
     const due = this.#book.takeDue(clock.mono())
     try {
       const fenced = due.map(kill) // all of them first: a log on a stalled disk must not come between
-      for (const one of fenced) this.#tell(one)
+      for (const one of fenced) {
+        this.#guard?.disarm(one)
+        this.#tell(one)
+      }
       if (due.length > 0) this.#save()
     } finally {
       const inMs = this.#book.lookInMs(clock.mono())
@@ -125,7 +137,7 @@ class Fence {
   }
 
   #tell(fenced: Fenced): void {
-    log({ event: 'fenced', lateMs: Math.round((fenced.atMono - fenced.killAtMono) * 10) / 10, ...fenced })
+    log({ event: 'fenced', by: 'fence', lateMs: Math.round((fenced.atMono - fenced.killAtMono) * 10) / 10, ...fenced })
     for (const socket of this.#sockets) socket.write(toLine({ fenced } satisfies FenceReply))
   }
 
@@ -136,7 +148,8 @@ class Fence {
       return
     }
     this.#saving = 'yes'
-    const saved: Saved = { bootId: BOOT, fence: identify(process.pid), armed: this.#book.list() }
+    const [fence, guard] = [identify(process.pid), this.#guard?.identity]
+    const saved: Saved = { bootId: BOOT, fence, guard, armed: this.#book.list() }
     inBackground(
       this.#savedFile
         .write(toLine(saved))
@@ -151,44 +164,17 @@ class Fence {
   }
 }
 
-/** Kills the group of exactly this process. */
-function kill(armed: Armed): Fenced {
-  const present = processState(armed.pid)
-  const reused = present !== undefined && present.startTime !== armed.startTime
-  const atMono = clock.mono()
-  return { ...armed, atMono, outcome: reused ? 'another' : killGroup(armed) }
-}
-
-function killGroup(armed: Armed): Fenced['outcome'] {
-  try {
-    // A leader that has ended may have left others behind; as long as one of them lives, its number is not reused.
-    const something = signalGroup(armed.pid, 'SIGKILL')
-    if (isAlive(armed)) process.kill(armed.pid, 'SIGKILL') // it leads no group of its own
-    return something ? 'killed' : 'gone'
-  } catch {
-    return 'not-permitted' // another user's process: said in the log and to the agent, since nothing else can be done
-  }
-}
-
-function readSaved(path: string): Saved {
-  const saved = readKept(path)
-  // Deadlines and pids of an earlier boot mean nothing; without a file the agent arms again what it knows.
-  if (!isObject(saved) || saved.bootId !== BOOT || !Array.isArray(saved.armed))
-    return { bootId: BOOT, fence: undefined, armed: [] }
-  return { bootId: BOOT, fence: isIdentity(saved.fence) ? saved.fence : undefined, armed: saved.armed.filter(isArmed) }
-}
-
 /**
  * A list that cannot be used must not keep the guard from its post: it is kept aside for an operator to see, and the agent arms
  * again what runs before it renews a lease.
  */
-function readKept(path: string): unknown {
+function readKept(path: string): Saved {
   try {
-    return readJson(path)
+    return readSaved(path)
   } catch (error) {
     log({ event: 'the saved list cannot be used', error: (error as Error).message })
     renameSync(path, `${path}.unreadable`)
-    return undefined
+    return NOTHING_SAVED
   }
 }
 
@@ -219,10 +205,12 @@ function hurry(): void {
   }
 }
 
+const OPTIONS = { socket: { type: 'string' }, saved: { type: 'string' }, guard: { type: 'string' } } as const
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { socket: { type: 'string' }, saved: { type: 'string' } } })
+  const { values } = parseArgs({ options: OPTIONS })
   if (!values.socket || !values.saved) {
-    log({ event: 'usage', usage: 'fence-process --socket PATH --saved PATH' })
+    log({ event: 'usage', usage: 'fence-process --socket PATH --saved PATH [--guard PATH]' })
     process.exit(2)
   }
   if (await isAnswered(values.socket)) {
@@ -236,10 +224,10 @@ async function main(): Promise<void> {
   reportUnhandledRejections()
   process.on('uncaughtException', (error) => reportFault('an event', error))
   hurry()
-  const saved = readSaved(values.saved)
+  const saved = readKept(values.saved)
   // A predecessor that does not answer may wake up later and kill by deadlines that have long been extended.
   if (saved.fence) signal(saved.fence, 'SIGKILL')
-  const fence = new Fence(values.saved, saved.armed)
+  const fence = new Fence(values.saved, saved, values.guard)
   process.on('SIGTERM', () => fence.leave())
   process.on('SIGINT', () => fence.leave())
   process.on('SIGHUP', () => {}) // a terminal that closes is no reason

@@ -115,10 +115,16 @@ export class Leads {
     await this.#guard(service.name)
   }
 
+  /** Why the lease of this lead is not longer than it is; undefined when no lead is held. */
+  whyNotRenewed(service: ServiceName): string | undefined {
+    return this.#held.get(service)?.on.whyNotRenewed
+  }
+
   /** Puts a process under the fence for as long as the lease lasts. Rejects when that is not certain. */
   async cover(service: ServiceName, term: Term, identity: ProcessIdentity): Promise<void> {
     const held = this.#held.get(service)
-    if (!held || held.term !== term) throw lost(service, term)
+    // By the clock and not only by what is held: after a pause of this process its timers have not run yet.
+    if (!held || held.term !== term || held.on.killAt <= this.#world.clock.mono()) throw lost(service, term)
     held.identity = identity
     await this.#guard(service)
   }
@@ -246,7 +252,8 @@ export class Leads {
     this.#leases.delete(lease.id)
     for (const service of services) this.#held.delete(service)
     // Killing when nothing leads here any more is harmless; not killing when something does is not.
-    for (const service of services) void this.#world.drivers.get(service)?.kill().catch(fenceStandsBehind)
+    const why = `killed by its agent: its lease was about to end (${lease.whyNotRenewed})`
+    for (const service of services) void this.#world.drivers.get(service)?.kill(why).catch(fenceStandsBehind)
     if (services.length > 0) this.#changed()
   }
 }

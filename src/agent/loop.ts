@@ -166,6 +166,11 @@ export class Agent {
     return this.#decision
   }
 
+  /** Why the lease of this lead was not renewed in time; undefined when no lead of it is held. */
+  whyNotRenewed(service: ServiceName): string | undefined {
+    return this.#leads.whyNotRenewed(service)
+  }
+
   /** How late this node's own event loop was lately. */
   get loopLagMs(): number {
     return this.#lag.worstMs(this.#world.clock.mono())

@@ -6,6 +6,7 @@
  * cluster should stop is a wish that is written into the store.
  */
 import { availableParallelism } from 'node:os'
+import { dirname, join } from 'node:path'
 import { serveApi } from '../api/api-server.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
 import { type DoorSays, heardByDoors, wentAhead } from '../core/targets.ts'
@@ -16,6 +17,7 @@ import { type FaultListener, faultLine, onFault, reportUnhandledRejections } fro
 import { systemClock as clock, sleep } from '../lib/clock.ts'
 import { derivedSecret } from '../lib/derived-secret.ts'
 import { removeFile } from '../lib/files.ts'
+import type { ProcessIdentity } from '../lib/proc.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
 import { AgentSurface } from './agent-surface.ts'
@@ -27,9 +29,12 @@ import { EarlierRecords } from './earlier-records.ts'
 import { EndpointSecrets } from './endpoint-secrets.ts'
 import { connectFence, type Fence } from './fence-client.ts'
 import type { Entry } from './journal.ts'
+import { holdGuard } from './last-guard.ts'
 import { LateStore } from './late-store.ts'
 import { Agent } from './loop.ts'
 import { WebSocketMesh } from './mesh.ts'
+import { ownKill, sentenceFor } from './own-kills.ts'
+import { endFormerOn, type Neighbour } from './same-machine.ts'
 
 export interface AgentOptions {
   readonly cluster: ClusterSpec
@@ -61,23 +66,21 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const companions = new Companions(nodeDir, agentSays('told'))
   const fence = connectFence(companions.fenceSocket)
   stops.push('fence', () => fence.close())
+  stops.push('guard', holdGuard(companions.guardPipe))
   const [view, wake] = [() => agent.view, () => agent.wake()]
   const door: Door = new Door(companions.balancerSocket, tell, view, wake)
   stops.push('door', () => door.close())
 
   // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
   const secretFor = (purpose: string) => derivedSecret(options.token, purpose)
-  const drivers = createDrivers(
-    options,
-    spec,
-    secretFor,
-    knownBy(() => agent, door),
-  )
+  const known = knownBy(() => agent, door, fence, nodeDir)
+  const drivers = createDrivers(options, spec, secretFor, known)
   for (const [name, driver] of drivers) stops.push(name, () => driver.close())
 
   const mesh = meshOf(options, agentSays('noticed'))
   const past = new EarlierRecords(nodeDir)
-  const world = { clock, store, mesh, drivers, fence, door, pids: () => companions.pids, remember: past.remember }
+  const look = { remember: past.remember, endFormer: endFormerOn(neighboursOf(options), node, clock) }
+  const world = { clock, store, mesh, drivers, fence, door, pids: () => companions.pids, ...look }
   const given = { cluster, self: node, run, world, startsAtOnce: startsAtOnce(cluster) }
   const agent: Agent = new Agent({ ...given, onExit: () => ended.end(0) })
   stops.push('told faults', onFault(faultsTo(agentSays('failed'))))
@@ -139,6 +142,12 @@ function nodeSpec({ cluster, node }: AgentOptions): NodeSpec {
   return spec
 }
 
+/** The store is one file on this machine, so every node is on it and has its folder beside ours. */
+function neighboursOf({ cluster, node, nodeDir }: AgentOptions): readonly Neighbour[] {
+  const others = cluster.nodes.filter(({ name }) => name !== node)
+  return others.map(({ name }) => ({ node: name, nodeDir: join(dirname(nodeDir), name) }))
+}
+
 function untilToldToEnd(): { readonly code: Promise<number>; end(code: number): void } {
   let end: (code: number) => void = () => undefined
   const code = new Promise<number>((resolve) => {
@@ -157,14 +166,20 @@ interface Known {
   loopLagMs(): number
   doorsHeard(service: string): boolean
   doorsWentAhead(service: ServiceSpec): boolean
+  killedByUs(service: string, identity: ProcessIdentity): string | undefined
 }
 
-function knownBy(agent: () => Agent, door: Door): Known {
+function knownBy(agent: () => Agent, door: Door, fence: Fence, nodeDir: string): Known {
   const says = (): DoorSays => ({ openDoors: door.open, leaving: door.leaving, ahead: door.ahead })
   return {
     loopLagMs: () => agent().loopLagMs,
     doorsHeard: (service) => heardByDoors(agent().view, service, says()),
     doorsWentAhead: (service) => wentAhead(agent().view, service, says()),
+    killedByUs: (service, identity) => {
+      const kill = fence.isOver(identity) ? sentenceFor('fence') : ownKill(nodeDir, identity)
+      const why = kill && agent().whyNotRenewed(service)
+      return why ? `${kill} (${why})` : kill
+    },
   }
 }
 
@@ -172,7 +187,7 @@ function createDrivers(
   { cluster, nodeDir }: AgentOptions,
   node: NodeSpec,
   secretFor: (purpose: string) => string,
-  { loopLagMs, doorsHeard, doorsWentAhead }: Known,
+  { loopLagMs, doorsHeard, doorsWentAhead, killedByUs }: Known,
 ): Map<string, Driver> {
   const parts = { cluster: cluster.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
   const driverOf = (service: ServiceSpec) =>
@@ -181,6 +196,7 @@ function createDrivers(
       service,
       doorsHeard: () => doorsHeard(service.name),
       doorsWentAhead: () => doorsWentAhead(service),
+      killedByUs: (identity) => killedByUs(service.name, identity),
     })
   return new Map(cluster.services.map((service) => [service.name, driverOf(service)]))
 }

@@ -11,6 +11,7 @@ import { hasCode } from '../errors.ts'
 import { inBackground } from '../lib/background.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { Store } from '../stores/store.ts'
+import { Renewals } from './renewals.ts'
 
 export interface NodeLeaseParts {
   readonly clock: Clock
@@ -32,10 +33,12 @@ export class NodeLease {
   #renewing = false
   #cancelKill: Cancel = () => undefined
   #isOver = false
+  readonly #renewals: Renewals
 
   constructor(lease: Lease, parts: NodeLeaseParts) {
     this.#lease = lease
     this.#parts = parts
+    this.#renewals = new Renewals(lease.endsAt - lease.ttlMs)
     this.#renewIn(renewEveryMs(lease))
     this.#scheduleKill()
   }
@@ -59,6 +62,11 @@ export class NodeLease {
 
   endsInMs(now: number): number {
     return this.#isOver ? 0 : endsInMs(this.#lease, now)
+  }
+
+  /** Why it does not end later than it does, for whoever is killed by its end. */
+  get whyNotRenewed(): string {
+    return this.#renewals.why(this.#parts.clock.mono())
   }
 
   /** Renews now what is due. Called before anything that takes long, because timers come after it. */
@@ -88,6 +96,7 @@ export class NodeLease {
   #renewIn(ms: number): void {
     this.#renewal?.cancel()
     const { clock } = this.#parts
+    this.#renewals.due(clock.mono() + ms)
     this.#renewal = {
       at: clock.mono() + ms,
       cancel: clock.after(ms, () => inBackground(this.#renew(), 'a renewal of the lease')),
@@ -101,9 +110,11 @@ export class NodeLease {
     this.#renewing = true
     const sentAt = this.#parts.clock.mono()
     let nextMs = renewEveryMs(this.#lease)
+    this.#renewals.asked(sentAt)
     try {
       await this.#parts.store.renew(this.#lease.id)
       if (this.#isOver) return
+      this.#renewals.renewed(sentAt)
       this.#lease = leaseRenewed(this.#lease, sentAt)
       this.#scheduleKill()
       await this.#parts.renewed()
@@ -111,6 +122,7 @@ export class NodeLease {
       if (this.#isOver) return
       if (hasCode(error, 'UND_LEASE_LOST')) return this.#end()
       nextMs /= 2
+      this.#renewals.failed(error as Error)
       this.#parts.notRenewed(error)
     } finally {
       this.#renewing = false

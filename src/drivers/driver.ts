@@ -27,8 +27,11 @@ export interface Driver {
   /** Asks it to end (after `settleMs`), kills it after `graceMs`; resolves when nothing of it is left. */
   stop(request: { readonly settleMs: number; readonly graceMs: number }): Promise<void>
 
-  /** Kills everything of it at once; resolves when nothing of it is left, and only then. */
-  kill(): Promise<void>
+  /**
+   * Kills everything of it at once; resolves when nothing of it is left, and only then. `why`: what is said of its end
+   * afterwards, for a kill that no decided step explains.
+   */
+  kill(why?: string): Promise<void>
 
   /** Finds what an earlier agent started here and takes it over. Called once, before anything else. */
   adopt(): Promise<void>

@@ -7,10 +7,12 @@
  */
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -140,4 +142,22 @@ export function isAbsent(error: unknown): boolean {
 
 export function removeFile(path: string): void {
   rmSync(path, { force: true })
+}
+
+/** The last bytes of a file as text, however long it is; nothing of a file that is not there. */
+export function readTail(path: string, mostBytes: number): string {
+  let file: number
+  try {
+    file = openSync(path, 'r')
+  } catch {
+    return '' // it was never written
+  }
+  try {
+    const { size } = fstatSync(file)
+    const bytes = Buffer.alloc(Math.min(size, mostBytes))
+    const read = readSync(file, bytes, 0, bytes.length, size - bytes.length)
+    return bytes.toString('utf8', 0, read)
+  } finally {
+    closeSync(file)
+  }
 }

@@ -66,8 +66,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'stop-not-awaited',
     file: 'agent/act.ts',
-    from: 'await driverOf(hands, step.service).stop(',
-    to: 'void driverOf(hands, step.service).stop(',
+    from: 'await driver.stop(',
+    to: 'void driver.stop(',
     means: 'stopping goes on by itself',
     breaks: 'service comes back',
   },

@@ -20,7 +20,7 @@ import { PROGRAMS, primaryPid, serviceOf, startCluster, type TestCluster } from 
 import { watchSlowness } from './slowness.ts'
 
 const SEED = Number(process.env.UNDERSTUDY_SEED ?? Date.now() % 1_000_000)
-const FAULTS = Number(process.env.UNDERSTUDY_FAULTS ?? 100)
+const FAULTS = Number(process.env.UNDERSTUDY_FAULTS ?? 80)
 /** The presets' lease, and what the issue of a takeover may cost besides. */
 const LEASE_MS = 2_000
 
@@ -57,8 +57,8 @@ afterAll(() => cluster.stop())
 
 interface Fault {
   readonly name: string
-  /** Null: the worker must not even notice. */
-  readonly bound: keyof typeof PROMISED_MS | null
+  /** Null: the worker must not even notice. `either`: it may end or go on; only that there are never two is judged. */
+  readonly bound: keyof typeof PROMISED_MS | 'either' | null
   readonly weight: number
   /** Does it to the worker's node; returns how to undo what does not mend itself. */
   inject(node: string, pid: number): Promise<() => void>
@@ -94,6 +94,30 @@ const KINDS: readonly Fault[] = [
     inject: async (node) => kill(companion(node, 'fence'), 'SIGSTOP'),
   },
   {
+    name: 'kill -9 agent and fence',
+    bound: 'either',
+    weight: 12,
+    inject: async (node) => both(node, 'SIGKILL', 'SIGKILL'),
+  },
+  {
+    name: 'kill -9 the agent, SIGSTOP the fence',
+    bound: 'either',
+    weight: 2,
+    inject: async (node) => both(node, 'SIGKILL', 'SIGSTOP'),
+  },
+  {
+    name: 'SIGSTOP the agent, kill -9 the fence',
+    bound: 'either',
+    weight: 2,
+    inject: async (node) => both(node, 'SIGSTOP', 'SIGKILL'),
+  },
+  {
+    name: 'SIGSTOP agent and fence',
+    bound: 'either',
+    weight: 1,
+    inject: async (node) => both(node, 'SIGSTOP', 'SIGSTOP'),
+  },
+  {
     name: 'kill -9 agent and process',
     bound: 'silence',
     weight: 2,
@@ -116,6 +140,13 @@ const KINDS: readonly Fault[] = [
 function kill(pid: number, signal: NodeJS.Signals): () => void {
   process.kill(pid, signal)
   return nothing
+}
+
+/** Both guards, with nothing between. */
+function both(node: string, toAgent: NodeJS.Signals, toFence: NodeJS.Signals): () => void {
+  const [agent, fence] = [companion(node, 'agent'), companion(node, 'fence')]
+  process.kill(agent, toAgent)
+  return kill(fence, toFence)
 }
 
 function companion(node: string, name: 'agent' | 'fence'): number {
@@ -208,6 +239,7 @@ async function gapAround(termBefore: number): Promise<number> {
 it(`${FAULTS} random faults (seed ${SEED}): never two at once, back in time`, { timeout: FAULTS * 8_000 }, async () => {
   const gaps = new Map<string, number[]>()
   let tooBusy = 0
+  let bothHarmed = 0
   for (let count = 0; count < FAULTS; count++) {
     const before = await cluster.until(
       'the worker leads and every node takes part',
@@ -223,6 +255,11 @@ it(`${FAULTS} random faults (seed ${SEED}): never two at once, back in time`, { 
     const slowness = watchSlowness()
     const since = Date.now()
     const undo = await fault.inject(node, pid)
+    bothHarmed += fault.bound === 'either' ? 1 : 0
+    if (fault.bound === 'either') {
+      await sleep(clock, UNNOTICED_MS)
+      continue
+    }
     if (fault.bound === null) {
       await sleep(clock, UNNOTICED_MS)
       const slowMs = await slowness.ms()
@@ -238,6 +275,7 @@ it(`${FAULTS} random faults (seed ${SEED}): never two at once, back in time`, { 
   }
   for (const [name, all] of gaps) console.log(summary(name, all))
   if (tooBusy > 0) console.log(`${tooBusy} times the machine was too busy to start an agent or a fence within a lease`)
+  console.log(`${bothHarmed} of ${FAULTS} faults killed or froze agent and fence together`)
   expectNeverTwo(readLog())
 })
 

@@ -12,12 +12,13 @@
 import type { InstanceReport, NodeSpec, ServiceSpec, Term } from '../../core/model.ts'
 import { inBackground } from '../../lib/background.ts'
 import { type Clock, sleep } from '../../lib/clock.ts'
-import { isAlive, processState } from '../../lib/proc.ts'
+import { formatDuration } from '../../lib/duration.ts'
+import { isAlive, type ProcessIdentity, processState } from '../../lib/proc.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
 import type { Driver, StartRequest } from '../driver.ts'
 import { isRefusal, notStarted, refusal } from '../driver-refusal.ts'
-import { describeEnding } from './ending.ts'
+import { describeEnding, type Ending } from './ending.ts'
 import { HEALTH_AT_START, healthAfterAdoption } from './health.ts'
 import { Instance, type InstanceParts, killRemains } from './instance.ts'
 import { InstanceHealth } from './instance-health.ts'
@@ -39,6 +40,8 @@ export interface ProcessDriverParts {
   readonly random: Random
   /** How late this agent's event loop was in about the last second: misses taken meanwhile prove nothing. */
   loopLagMs(): number
+  /** Whether a guard of ours killed this process, as a sentence; undefined when none did. Default: none ever does. */
+  killedByUs?(identity: ProcessIdentity): string | undefined
 }
 
 export function createProcessDriver(parts: ProcessDriverParts): Driver {
@@ -151,14 +154,14 @@ class ProcessDriver implements Driver {
     return this.#stopping
   }
 
-  async kill(): Promise<void> {
+  async kill(why = ''): Promise<void> {
     if (this.#starting) {
-      this.#farewell ??= { planned: true, note: 'called off before it ran' }
+      this.#farewell ??= { planned: true, note: why || 'called off before it ran' }
       this.#instance?.kill()
       await this.#starting.done.catch(() => {}) // whoever called start() hears of it
     }
     if (!this.#instance) return
-    this.#beginEnd()
+    this.#beginEnd(why)
     this.#instance.kill()
     await this.#untilOver()
   }
@@ -253,21 +256,29 @@ class ProcessDriver implements Driver {
     this.#beginEnd()
     if (!instance.hung) await Promise.race([sleep(this.#clock, settleMs), this.#untilOver()])
     if (this.#instance === instance) {
-      inBackground(instance.ask(this.#place.options.stopSignal, graceMs), 'asking an instance to end')
+      const { stopSignal } = this.#place.options
+      const overdue = `killed: it did not end within ${formatDuration(graceMs)} of ${stopSignal}`
+      const ask = instance.ask(stopSignal, graceMs, () => this.#addToFarewell(overdue))
+      inBackground(ask, 'asking an instance to end')
       await this.#untilOver()
     }
   }
 
   /** We are about to end it. Was it well until now? */
-  #beginEnd(): void {
+  #beginEnd(why = ''): void {
     if (this.#standing.state !== 'running') return
     const { health, stateForMs, note } = this.#standing.report()
     const slow = health === 'unknown' && stateForMs > this.#parts.service.timing.startWithinMs
     const unwell = slow || health === 'unhealthy'
     this.#farewell ??= unwell
       ? { planned: false, note: `ended because it was unhealthy: ${note || 'no check has come back'}` }
-      : { planned: true, note: '' }
+      : { planned: true, note: why }
     this.#standing.enter('stopping')
+  }
+
+  #addToFarewell(note: string): void {
+    const { planned, note: before } = this.#farewell ?? { planned: true, note: '' }
+    this.#farewell = { planned, note: before ? `${before}; ${note}` : note }
   }
 
   #instanceParts(): Omit<InstanceParts, 'identity' | 'child'> {
@@ -284,10 +295,17 @@ class ProcessDriver implements Driver {
       const record = this.#books.record
       const ranForMs = record ? this.#clock.mono() - record.startedAtMono : 0
       const note = describeEnding(ending, this.#place.options.run, ranForMs)
-      this.#closeBooks(this.#farewell ?? { planned: false, note })
+      this.#closeBooks(this.#farewell ?? this.#ownKill(ending, instance.identity) ?? { planned: false, note })
     })
     const { logBytes, logFiles } = this.#place.options
     this.#stopRotation = keepLogSmall(this.#clock, this.#place.logPath, logBytes, logFiles)
+  }
+
+  /** A guard of ours that killed it had its reason, which is no failure of the program. */
+  #ownKill(ending: Ending, identity: ProcessIdentity): Farewell | undefined {
+    if (ending.seen === 'exit' && ending.signal !== 'SIGKILL') return undefined
+    const note = this.#parts.killedByUs?.(identity)
+    return note === undefined ? undefined : { planned: true, note }
   }
 
   /** Nothing of the instance is left. */
@@ -308,7 +326,10 @@ class ProcessDriver implements Driver {
     this.#standing.enter('stopping')
     if (!reused) await killRemains(record.identity.pid, this.#clock)
     if (record.phase === 'gated') this.#closeBooks({ planned: true, note: 'its agent ended before it ran' })
-    else this.#closeBooks({ planned: false, note: 'ended while no agent watched' })
+    else {
+      const ours = this.#ownKill({ seen: 'gone' }, record.identity)
+      this.#closeBooks(ours ?? { planned: false, note: 'ended while no agent watched' })
+    }
   }
 
   #untilOver(): Promise<void> {

@@ -67,12 +67,18 @@ export class Instance {
     return this.#hung
   }
 
-  /** Asks the group to end and kills it after `graceMs`. Who is stopped by a signal cannot hear, so it is killed at once. */
-  async ask(name: NodeJS.Signals, graceMs: number): Promise<void> {
+  /**
+   * Asks the group to end and kills it after `graceMs`, which is when `onOverdue` is called. Who is stopped by a signal
+   * cannot hear, so it is killed at once.
+   */
+  async ask(name: NodeJS.Signals, graceMs: number, onOverdue: () => void = () => {}): Promise<void> {
     if (this.#hung) return this.kill()
     this.#inGrace = true
     if (!this.#isGone) signalOurs(this.identity.pid, name)
-    this.#endGrace = this.#clock.after(graceMs, () => this.kill())
+    this.#endGrace = this.#clock.after(graceMs, () => {
+      onOverdue()
+      this.kill()
+    })
     await this.gone
     this.#endGrace()
   }
