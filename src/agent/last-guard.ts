@@ -196,7 +196,12 @@ export function holdGuard(pipe: string, holdClock: Clock = clock): Stop {
     if (before !== undefined && before !== file) closeSync(before)
   }
   look()
-  const { stop } = superviseLoop({ clock: holdClock, what: 'the hold of the guard', everyMs: HOLD_EVERY_MS, work: look })
+  const { stop } = superviseLoop({
+    clock: holdClock,
+    what: 'the hold of the guard',
+    everyMs: HOLD_EVERY_MS,
+    work: look,
+  })
   return () => {
     stop()
     letGo()

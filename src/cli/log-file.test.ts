@@ -1,4 +1,4 @@
-import { appendFileSync, copyFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -49,5 +49,32 @@ describe('LogFile', () => {
     expect(log.more()).toEqual(['three', '4'])
     appendFileSync(path, 'five\n')
     expect(log.more()).toEqual(['five'])
+  })
+
+  it('misses nothing when the log was renamed, also twice, between two looks', () => {
+    writeFileSync(path, 'one\n')
+    const log = new LogFile(path)
+    expect(log.last(9)).toEqual(['one'])
+    appendFileSync(path, 'two\ncut off at the lim')
+    renameSync(path, `${path}.1`)
+    expect(log.more()).toEqual(['two', 'cut off at the lim'])
+    writeFileSync(path, 'three\n')
+    expect(log.more()).toEqual(['three'])
+    appendFileSync(path, 'four\n')
+    renameSync(`${path}.1`, `${path}.3`)
+    renameSync(path, `${path}.2`)
+    writeFileSync(`${path}.1`, 'five\n')
+    writeFileSync(path, 'six\nsev')
+    expect(log.more()).toEqual(['four', 'five', 'six'])
+    appendFileSync(path, 'en\n')
+    expect(log.more()).toEqual(['seven'])
+  })
+
+  it('reads only the end of a large log for its newest lines', () => {
+    const lines = Array.from({ length: 60_000 }, (_, n) => `line number ${n}`)
+    writeFileSync(path, `${lines.join('\n')}\n`)
+    expect(new LogFile(path).last(3)).toEqual(lines.slice(-3))
+    expect(new LogFile(path).last(20_000)).toEqual(lines.slice(-20_000))
+    expect(new LogFile(path).last(99_999)).toEqual(lines)
   })
 })

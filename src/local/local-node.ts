@@ -7,11 +7,12 @@
  * ours, so we cannot hear it exit, but look for it many times a second.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { NodeName } from '../core/model.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
+import { readTail } from '../lib/files.ts'
 import { readIdentityFile } from '../lib/identity-file.ts'
 import { identify, isAlive, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
@@ -212,7 +213,7 @@ function openLog(folder: string): number {
 
 function lastLine(path: string): string {
   try {
-    return readFileSync(path, 'utf8').trimEnd().split('\n').at(-1)?.trim().slice(0, 300) ?? ''
+    return readTail(path, 4_096).trimEnd().split('\n').at(-1)?.trim().slice(0, 300) ?? ''
   } catch {
     return '' // no log, no last words
   }

@@ -1,6 +1,8 @@
 /**
  * Agent and fence are killed in one breath: the shell behind them kills the writer at its deadline. And where all nodes share a
  * machine, a successor and the next agent kill for themselves what no guard is left to kill.
+ *
+ * Exercises: agent, drivers/process. Engines: none.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -23,10 +23,10 @@ import { HEALTH_AT_START, healthAfterAdoption } from './health.ts'
 import { Instance, type InstanceParts, killRemains } from './instance.ts'
 import { InstanceHealth } from './instance-health.ts'
 import { InstanceHistory } from './instance-history.ts'
-import { keepLogSmall } from './instance-logs.ts'
 import { Place } from './instance-place.ts'
 import type { InstanceRecord } from './instance-record.ts'
 import { InstanceState } from './instance-state.ts'
+import { keepLogWriter } from './log-writer.ts'
 import { tellPromotion } from './promote-hook.ts'
 
 export interface ProcessDriverParts {
@@ -68,7 +68,7 @@ class ProcessDriver implements Driver {
   #over: Promise<void> = Promise.resolve()
   #starting: { readonly request: StartRequest; readonly done: Promise<void> } | undefined
   #stopping: Promise<void> | undefined
-  #stopRotation: Stop = () => {}
+  #stopLogWatch: Stop = () => {}
   /** The instance file could not be used: what it speaks of may run, so nothing is started before it can. */
   #isUnread = false
   readonly #closed = new AbortController()
@@ -186,7 +186,7 @@ class ProcessDriver implements Driver {
     if (this.#starting) await this.kill()
     this.#instance?.letGo()
     this.#wellness.end()
-    this.#stopRotation()
+    this.#stopLogWatch()
     this.#closed.abort()
   }
 
@@ -297,8 +297,7 @@ class ProcessDriver implements Driver {
       const note = describeEnding(ending, this.#place.options.run, ranForMs)
       this.#closeBooks(this.#farewell ?? this.#ownKill(ending, instance.identity) ?? { planned: false, note })
     })
-    const { logBytes, logFiles } = this.#place.options
-    this.#stopRotation = keepLogSmall(this.#clock, this.#place.logPath, logBytes, logFiles)
+    this.#stopLogWatch = keepLogWriter(this.#clock, this.#place.log)
   }
 
   /** A guard of ours that killed it had its reason, which is no failure of the program. */
@@ -311,7 +310,7 @@ class ProcessDriver implements Driver {
   /** Nothing of the instance is left. */
   #closeBooks({ planned, note }: Farewell): void {
     this.#wellness.end()
-    this.#stopRotation()
+    this.#stopLogWatch()
     this.#instance = undefined
     this.#books.close(note, !planned)
     this.#standing.feel('unknown', note)

@@ -1,8 +1,8 @@
-import { closeSync, existsSync, mkdtempSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { openLog, rotateLog } from './instance-logs.ts'
+import { rotateLog } from './instance-logs.ts'
 
 let dir: string
 let path: string
@@ -10,7 +10,8 @@ let log: number
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'und-logs-'))
   path = join(dir, 'logs', 'svc.log')
-  log = openLog(path)
+  mkdirSync(join(dir, 'logs'))
+  log = openSync(path, 'a')
 })
 afterEach(() => {
   closeSync(log)

@@ -1,44 +1,16 @@
 /**
- * What an instance prints goes straight into a file: the descriptor is its own, opened for appending, so the death of an
- * agent loses nothing and blocks nobody.
+ * Rotation of a log that a server writes into itself (PostgreSQL's), by copying it and emptying it: whoever holds it open
+ * for appending goes on at the new end. The bulk is copied off the agent's loop. What arrived meanwhile is copied in the same
+ * breath as the truncation, up to a bound: a server that printed more than that in the meantime loses the oldest of it,
+ * because the agent's loop must not wait for it.
  *
- * That is also why rotation cannot rename the file away (the instance would go on writing into the renamed one): it copies
- * and then truncates. Appending descriptors go on at the new end. What can be lost: lines written between the copy of
- * the last few bytes and the truncation, which follow each other without a pause; some microseconds of output, once in
- * `logBytes`. A program that must not lose a line writes its own log.
+ * Instances of `http()` and `command()` have a log writer instead (log-writer.ts).
  */
-import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readSync, statSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, readSync, statSync, writeSync } from 'node:fs'
 import { copyFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import type { Cancel, Clock } from '../../lib/clock.ts'
-import type { Stop } from '../../lib/stop.ts'
-import { inStateFolder } from './state-writes.ts'
 
-const LOOK_EVERY_MS = 5_000
-
-/** A descriptor to give to a child. The caller closes its own copy. */
-export function openLog(path: string): number {
-  return inStateFolder(path, () => {
-    mkdirSync(dirname(path), { recursive: true })
-    return openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o640)
-  })
-}
-
-/** Looks every few seconds whether the log has grown too large. */
-export function keepLogSmall(clock: Clock, path: string, logBytes: number, logFiles: number): Stop {
-  let timer: Cancel = () => {}
-  let over = false
-  const again = () => {
-    if (!over) timer = clock.after(LOOK_EVERY_MS, look)
-  }
-  // A rotation that fails (a full disk) leaves the log as it was; the next look tries again.
-  const look = () => void rotateLog(path, logBytes, logFiles).then(again, again)
-  again()
-  return () => {
-    over = true
-    timer()
-  }
-}
+/** Copied in well under a millisecond. */
+const MOST_TAIL_BYTES = 1024 * 1024
 
 /** Rotates when the log is larger than `logBytes`; keeps `logFiles` older ones, `.1` the youngest. True when it did. */
 export async function rotateLog(path: string, logBytes: number, logFiles: number): Promise<boolean> {
@@ -62,8 +34,9 @@ function moveTail(path: string, copyPath: string): void {
   const copy = openSync(copyPath, 'a')
   try {
     const buffer = Buffer.allocUnsafe(64 * 1024)
-    let at = sizeOf(copyPath)
-    for (let read = readSync(log, buffer, 0, buffer.length, at); read > 0; ) {
+    let at = Math.max(sizeOf(copyPath), sizeOf(path) - MOST_TAIL_BYTES)
+    const until = at + 2 * MOST_TAIL_BYTES
+    for (let read = readSync(log, buffer, 0, buffer.length, at); read > 0 && at < until; ) {
       writeSync(copy, buffer, 0, read)
       at += read
       read = readSync(log, buffer, 0, buffer.length, at)

@@ -5,6 +5,7 @@ import { choosePort, firstPort, requirePort } from '../instance-port.ts'
 import { commandWords } from './command-line.ts'
 import { inheritedEnvironment, instanceEnvironment } from './environment.ts'
 import { allChecks, type Check, execCheck, httpCheck } from './health-check.ts'
+import type { LogPlace } from './log-writer.ts'
 import type { ProcessOptions } from './options.ts'
 import { lookUpUser, type RunAs } from './run-as.ts'
 import { type Gate, spawnGate } from './spawn.ts'
@@ -13,7 +14,7 @@ import { writeState } from './state-writes.ts'
 export class Place {
   readonly recordPath: string
   readonly termFile: string
-  readonly logPath: string
+  readonly log: LogPlace
   readonly options: ProcessOptions
   readonly #cluster: string
   readonly #node: NodeSpec
@@ -22,8 +23,9 @@ export class Place {
   constructor(cluster: string, node: NodeSpec, service: ServiceSpec, nodeDir: string) {
     this.recordPath = join(nodeDir, 'instances', `${service.name}.json`)
     this.termFile = join(nodeDir, 'instances', `${service.name}.term`)
-    this.logPath = join(nodeDir, 'logs', `${service.name}.log`)
     this.options = service.options as ProcessOptions // compiled by the config room into this very type
+    const { logBytes: bytes, logFiles: files } = this.options
+    this.log = { path: join(nodeDir, 'logs', `${service.name}.log`), bytes, files }
     this.#cluster = cluster
     this.#node = node
     this.#service = service
@@ -40,7 +42,7 @@ export class Place {
     const { run, cwd, limits } = this.options
     const runAs = await this.#runAs()
     const env = this.#environment(runAs, role, term, port)
-    return spawnGate({ words: commandWords(run), cwd, env, runAs, limits, logPath: this.logPath })
+    return spawnGate({ words: commandWords(run), cwd, env, runAs, limits, log: this.log })
   }
 
   /** How to ask an instance on `port` whether it is well; null when there is nothing to ask. */

@@ -21,7 +21,7 @@ import type { Writable } from 'node:stream'
 import { UnderstudyError } from '../../errors.ts'
 import { identify, type ProcessIdentity } from '../../lib/proc.ts'
 import { LIMIT_REFUSED_CODE } from './ending.ts'
-import { openLog } from './instance-logs.ts'
+import { type LogPlace, openLog } from './log-writer.ts'
 import type { ProcessLimits } from './options.ts'
 import type { RunAs } from './run-as.ts'
 
@@ -31,7 +31,7 @@ export interface GateRequest {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly runAs: RunAs | null
   readonly limits: ProcessLimits
-  readonly logPath: string
+  readonly log: LogPlace
 }
 
 export interface Gate {
@@ -53,8 +53,8 @@ export async function spawnGate(request: GateRequest): Promise<Gate> {
   return { identity, child, open: () => lock.end('go\n') }
 }
 
-function spawnShell(request: GateRequest): Promise<ChildProcess> {
-  const log = openLog(request.logPath)
+async function spawnShell(request: GateRequest): Promise<ChildProcess> {
+  const log = await openLog(request.log)
   return new Promise<ChildProcess>((resolve, reject) => {
     const child = spawn('/bin/sh', ['-c', gateScript(request.limits), 'understudy-gate', ...request.words], {
       cwd: request.cwd,

@@ -1,0 +1,138 @@
+/**
+ * What an instance prints goes through a named pipe to a shell of its own, which writes it into the log and rotates. So the
+ * log has a bound that holds at any speed, the agent moves none of it, and neither the agent's death nor its absence matters.
+ *
+ *   instance ──▶ NAME.pipe ──▶ log writer (sh, dd) ──▶ NAME.log, .1, .2, …
+ *
+ * - The bound is the kernel's: the writer's file size limit (`ulimit -f`) is the size of one log. What would go beyond it is
+ *   refused, and then the logs are renamed and a new one is begun. A program that prints faster than the writer writes waits.
+ * - The instance holds its end of the pipe for reading, too. So the death of the writer is no broken pipe for it: it
+ *   can print 64 KiB until the agent, which looks once a second, has started another writer, and waits when that is full.
+ * - The writer ends when the last process of the instance has closed its end: it reads everything that was printed.
+ *
+ * What can be lost: up to 4 KiB at each rotation, which is the end of one line for a program that prints lines, and what was
+ * in the hands of a writer that was killed. A program that must not lose a line writes its own log.
+ */
+import { execFile, spawn } from 'node:child_process'
+import { closeSync, constants, existsSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+import type { Clock } from '../../lib/clock.ts'
+import { readJson } from '../../lib/files.ts'
+import { identify, isAlive, type ProcessIdentity } from '../../lib/proc.ts'
+import type { Stop } from '../../lib/stop.ts'
+import { superviseLoop } from '../../lib/supervised-loop.ts'
+import { inStateFolder, writeState } from './state-writes.ts'
+
+const { O_RDONLY, O_RDWR } = constants
+/** Between two looks at whether the writer is there. */
+const LOOK_EVERY_MS = 1_000
+/** What `ulimit -f` counts in. */
+const BLOCK_BYTES = 512
+
+/** `dd` and not `cat`: it reads 4 KiB at a time, so no more than that is at stake when the limit is reached. */
+const SCRIPT = `
+trap '' HUP INT QUIT TERM XFSZ
+umask 027
+log=$1 blocks=$2 files=$3
+rotate() {
+  if [ "$files" -eq 0 ]; then : >"$log"; return; fi
+  age=$files
+  rm -f "$log.$age" "$log.$((files + 1))"
+  while [ "$age" -gt 1 ]; do
+    [ ! -e "$log.$((age - 1))" ] || mv -f "$log.$((age - 1))" "$log.$age"
+    age=$((age - 1))
+  done
+  mv -f "$log" "$log.1"
+}
+while :; do
+  (
+    ulimit -f "$blocks" || exit 1
+    exec dd bs=4096 2>/dev/null >>"$log"
+  ) && exit 0
+  size=$(wc -c 2>/dev/null <"$log") || size=0
+  if [ "$size" -ge $((blocks * 512)) ]; then rotate; else sleep 0.2 || sleep 1; fi
+done
+`
+
+export interface LogPlace {
+  readonly path: string
+  /** How large one log may become. */
+  readonly bytes: number
+  /** How many earlier ones are kept. */
+  readonly files: number
+}
+
+/** What an instance prints into, with a writer behind it. A descriptor to give to a child; the caller closes its own copy. */
+export async function openLog(log: LogPlace): Promise<number> {
+  const pipe = pipeOf(log)
+  const writer = writerOf(log)
+  inStateFolder(log.path, () => {
+    mkdirSync(dirname(log.path), { recursive: true })
+    // A writer that still reads the last words of the instance before keeps that pipe for itself.
+    if (writer && isAlive(writer)) rmSync(pipe, { force: true })
+  })
+  if (!existsSync(pipe)) await promisify(execFile)('mkfifo', ['-m', '600', pipe])
+  const file = inStateFolder(pipe, () => openSync(pipe, O_RDWR))
+  try {
+    startWriter(log)
+  } catch (error) {
+    closeSync(file)
+    throw error
+  }
+  return file
+}
+
+/** Sees that a running instance has a log writer. */
+export function keepLogWriter(clock: Clock, log: LogPlace): Stop {
+  const look = () => {
+    const writer = writerOf(log)
+    if (!existsSync(pipeOf(log)) || (writer && isAlive(writer))) return
+    try {
+      startWriter(log)
+    } catch {
+      // Out of processes or descriptors: the next look tries again, and until then the pipe holds what is printed.
+    }
+  }
+  return superviseLoop({ clock, what: `the look at the writer of ${log.path}`, everyMs: LOOK_EVERY_MS, work: look })
+    .stop
+}
+
+function startWriter(log: LogPlace): void {
+  const pipe = pipeOf(log)
+  const holder = openSync(pipe, O_RDWR) // with a writer at the other end, opening for reading does not wait
+  const input = openSync(pipe, O_RDONLY)
+  try {
+    const blocks = Math.max(1, Math.floor(log.bytes / BLOCK_BYTES))
+    const words = ['-c', 'eval "$SCRIPT"', 'log-writer', log.path, `${blocks}`, `${log.files}`]
+    const child = spawn('/bin/sh', words, {
+      cwd: '/',
+      env: { PATH: process.env.PATH ?? '/usr/bin:/bin', SCRIPT },
+      detached: true,
+      stdio: [input, 'ignore', 'ignore'],
+    })
+    child.on('error', () => {}) // no pid then: the next look tries again
+    child.unref()
+    const identity = child.pid === undefined ? undefined : identify(child.pid)
+    if (identity) writeState(writerFileOf(log), `${JSON.stringify(identity)}\n`)
+  } finally {
+    closeSync(input)
+    closeSync(holder)
+  }
+}
+
+function writerOf(log: LogPlace): ProcessIdentity | undefined {
+  try {
+    return readJson(writerFileOf(log)) as ProcessIdentity | undefined
+  } catch {
+    return undefined // two writers of one log do no harm; none would stop the instance
+  }
+}
+
+function pipeOf({ path }: LogPlace): string {
+  return path.replace(/\.log$/, '.pipe')
+}
+
+function writerFileOf({ path }: LogPlace): string {
+  return path.replace(/\.log$/, '.writer.json')
+}
