@@ -383,6 +383,32 @@ describe('warnings', () => {
     expect(warnings.map(({ path }) => path)).toEqual(['services.x.instances'])
   })
 
+  test('more instances than the cores of this machine can start while leases last', () => {
+    const many = (count: number, timing = {}) => ({
+      ...shop,
+      timing,
+      nodes,
+      services: Object.fromEntries(
+        Array.from({ length: count }, (_, n) => [
+          `w${n}`,
+          command({ run: 'x', redundancy: 'active-passive', instances: 2 }),
+        ]),
+      ),
+    })
+    const warned = (raw: unknown, cores: number) => compileCluster(raw, { ...context, cores }).warnings
+    expect(warned(many(50), 2)).toEqual([
+      {
+        path: 'timing.lease',
+        problem:
+          'is 2s, and 100 instances on 2 cores take about 8s to start: leases may be renewed too late, and single writers killed for it',
+        write: '3s or longer, or run fewer instances on this machine',
+      },
+    ])
+    expect(warned(many(50, { lease: '3s' }), 2)).toEqual([])
+    expect(warned(many(50), 4)).toEqual([])
+    expect(warned(many(20), 2)).toEqual([])
+  })
+
   test('an address of another machine', () => {
     const { warnings } = compileCluster({ ...shop, nodes: { a: { address: '10.0.0.1' }, b: {} } }, context)
     expect(warnings.map(({ path }) => path)).toEqual(['nodes.a.address'])

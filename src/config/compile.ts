@@ -4,11 +4,13 @@
  * at once.
  */
 import { realpathSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import type { ClusterSpec, NodeSpec, ServiceSpec } from '../core/model.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import { parseDuration } from '../lib/duration.ts'
 import { checkAddresses } from './check/check-addresses.ts'
+import { checkCapacity } from './check/check-capacity.ts'
 import { checkNames } from './check/check-names.ts'
 import { checkPlacement, instancesOf } from './check/check-placement.ts'
 import { checkPorts } from './check/check-ports.ts'
@@ -32,6 +34,8 @@ export interface CompileContext {
   readonly file?: string
   /** Whether an address belongs to this machine. Default: asks the operating system. */
   readonly isLocal?: (address: string) => boolean
+  /** How many cores this machine has. Default: asks the operating system. */
+  readonly cores?: number
   /** A path with all links followed; undefined when nothing is there. Default: looks at the disk. */
   readonly realPath?: (path: string) => string | undefined
 }
@@ -39,7 +43,7 @@ export interface CompileContext {
 /** Throws InvalidConfig (UND_CONFIG_INVALID), with every complaint, and nothing else, whatever `raw` is. */
 export function compileCluster(
   raw: unknown,
-  { file, isLocal = isLocalAddress, realPath = asOnDisk }: CompileContext = {},
+  { file, isLocal = isLocalAddress, realPath = asOnDisk, cores = availableParallelism() }: CompileContext = {},
 ): Compiled {
   const findings = new Findings()
   const draft = toDraft(toPlain(raw, findings), findings)
@@ -52,6 +56,7 @@ export function compileCluster(
   checkPlaces(draft, { folder, isLocal, realPath }, findings)
   for (const { path, kind, options } of draft.services) kind.check(path, options, findings)
   if (findings.complaints.length > 0) throw new InvalidConfig(findings.complaints, { file })
+  checkCapacity(draft, cores, findings)
   return { spec: deepFreeze(compileDraft(draft, folder)), warnings: findings.warnings }
 }
 
