@@ -27,7 +27,7 @@ export function adoptLeads(view: View, { clock, leads, steps, look }: Adoption):
     const lead = leadOf(view, service.name)
     const isHeld = view.local.leases[service.name] !== undefined
     if (lead?.node !== view.self || isHeld || steps.isBusy(service.name)) continue
-    const release = steps.occupy(service.name, 'adopting the lease')
+    const release = steps.occupy(service.name)
     const { pid, startTime, term } = localInstance(view, service.name)
     const identity = pid !== undefined && startTime !== undefined && term === lead.term ? { pid, startTime } : null
     inBackground(

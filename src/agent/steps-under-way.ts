@@ -5,7 +5,7 @@
 import type { Act } from '../core/choose.ts'
 import type { ServiceName } from '../core/model.ts'
 import { isDangerous, isUrgent, type Step, sameStep } from '../core/step.ts'
-import type { FailedTry, View } from '../core/view.ts'
+import type { Busy, FailedTry, View } from '../core/view.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
 import { type Hands, perform } from './act.ts'
@@ -30,8 +30,10 @@ export function writesStore(step: Step): boolean {
 /** Names what is under way that is no service's. */
 const WHOLE_NODE = ''
 
+type Spell = { -readonly [K in keyof Busy]: Busy[K] }
+
 interface Failed {
-  readonly spell: { what: string }
+  readonly spell: Spell
   readonly why: string
   release(): void
 }
@@ -51,7 +53,7 @@ export interface StepsOptions {
 export class Steps {
   readonly #options: StepsOptions
   /** What is under way or rests. An urgent step overtakes another one, and then only its own end counts. */
-  readonly #busy = new Map<ServiceName, { what: string }>()
+  readonly #busy = new Map<ServiceName, Spell>()
   /** By service and kind of step: that another kind succeeds in between is no reason to try this one faster. */
   readonly #failures = new Map<string, { count: number; at: number }>()
   /** The last step that was done for a service, and how often in a row. */
@@ -63,9 +65,9 @@ export class Steps {
   }
 
   /** What is under way or resting, by service. */
-  get busy(): Record<ServiceName, string> {
-    const busy: Record<ServiceName, string> = {}
-    for (const [service, { what }] of this.#busy) busy[service] = what
+  get busy(): Record<ServiceName, Busy> {
+    const busy: Record<ServiceName, Busy> = {}
+    for (const [service, { step, resting }] of this.#busy) busy[service] = { step, resting }
     return busy
   }
 
@@ -79,8 +81,8 @@ export class Steps {
   }
 
   /** Keeps others from beginning anything for a service until the returned function is called. */
-  occupy(service: ServiceName, what: string): () => void {
-    return this.#enter(service, { what })
+  occupy(service: ServiceName): () => void {
+    return this.#enter(service, { step: null, resting: false })
   }
 
   /** Performs one act unless the world has changed since it was decided. */
@@ -88,7 +90,7 @@ export class Steps {
     const service = act.step.kind === 'exit' ? null : act.step.service
     const current = isDangerous(act.step) ? this.#options.recheck(act) : view
     if (!current) return
-    const spell = { what: act.step.kind }
+    const spell: Spell = { step: act.step.kind, resting: false }
     const release = this.#enter(service ?? WHOLE_NODE, spell)
     try {
       const what = await perform(act.step, current, this.#options.hands)
@@ -107,7 +109,7 @@ export class Steps {
     }
   }
 
-  #enter(service: ServiceName, spell: { what: string }): () => void {
+  #enter(service: ServiceName, spell: Spell): () => void {
     this.#busy.set(service, spell)
     return () => {
       if (this.#busy.get(service) === spell) this.#busy.delete(service)
@@ -122,12 +124,13 @@ export class Steps {
     this.#failures.set(failureKey(step), { count: failures, at: now })
     if ((step.kind === 'start' || step.kind === 'promote' || step.kind === 'demote') && step.term > 0)
       this.#failedIn.set(service, { term: step.term, why })
-    spell.what = isUrgent(step) || step.kind === 'follow' ? `resting after ${step.kind}` : 'resting'
+    spell.resting = true
+    if (!isUrgent(step) && step.kind !== 'follow') spell.step = null
     this.#options.clock.after(backoffMs(failures, isUrgent(step) ? URGENT_REST : REST), release)
   }
 
   /** A step that is done and wanted again at once, and again, changes nothing: it must not keep the node busy for ever. */
-  #releaseUnlessRepeated(step: Step, spell: { what: string }, release: () => void): void {
+  #releaseUnlessRepeated(step: Step, spell: Spell, release: () => void): void {
     // Drivers have a back-off of their own between starts.
     if (step.kind === 'exit' || step.kind === 'start' || writesStore(step)) return release()
     const now = this.#options.clock.mono()
@@ -136,7 +139,7 @@ export class Steps {
     const times = isSame ? before.times + 1 : 1
     this.#repeats.set(step.service, { step, times, at: now })
     if (times < DONE_AT_ONCE || this.#busy.get(step.service) !== spell) return release()
-    spell.what = `resting after ${step.kind}`
+    spell.resting = true
     this.#options.clock.after(backoffMs(times - DONE_AT_ONCE + 1, URGENT_REST), release)
   }
 }

@@ -33,12 +33,12 @@ export function choose(problems: readonly Problem[], view: View): Act[] {
 function isBlocked(view: View, service: ServiceName | null, rule: string, step: Step): boolean {
   const busy = service === null ? undefined : view.local.busy[service]
   if (busy === undefined) return false
-  if (rule === 'two-writers') return busy.endsWith(step.kind) // under way, or resting after it failed
+  if (rule === 'two-writers') return busy.step === step.kind // under way, or resting after it failed
   const isReplicated = view.cluster.services.some(({ name, traits }) => name === service && traits.replicates)
   if (!isReplicated) return true
   // A node that waits for a primary to follow must be able to say that there is none any more; the fence calls that wait off.
-  if (step.kind === 'record') return !busy.endsWith('follow')
+  if (step.kind === 'record') return busy.step !== 'follow'
   // A kill under way is over in a moment, and whatever calls it off would have to begin by killing: two urgent steps that
   // call each other off go round and round.
-  return !isUrgent(step) || busy === 'kill' || busy.endsWith(step.kind)
+  return !isUrgent(step) || (busy.step === 'kill' && !busy.resting) || busy.step === step.kind
 }

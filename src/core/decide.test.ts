@@ -87,7 +87,9 @@ describe('an active-active service', () => {
 
   it('begins nothing new for a service while a step is under way, and is not held up by another service', () => {
     const spec = cluster([web(), web({ name: 'shop' })])
-    expect(decided({ cluster: spec, local: { busy: { web: 'start' } } }).acts).toMatchObject([{ service: 'shop' }])
+    expect(
+      decided({ cluster: spec, local: { busy: { web: { step: 'start' as const, resting: false } } } }).acts,
+    ).toMatchObject([{ service: 'shop' }])
   })
 })
 
@@ -152,13 +154,28 @@ describe('a single writer', () => {
   })
 
   it('is killed when it leads without the lead, even while another step is under way', () => {
-    const local = { instances: { worker: running('worker', { role: 'primary', term: 3 }) }, busy: { worker: 'stop' } }
+    const local = {
+      instances: { worker: running('worker', { role: 'primary', term: 3 }) },
+      busy: { worker: { step: 'stop' as const, resting: false } },
+    }
     expect(decided({ cluster: WORKER, store: led('worker', 'b', 4), local }).acts).toEqual([
       { rule: 'two-writers', kind: 'kill', service: 'worker' },
     ])
     expect(decided({ cluster: WORKER, store: free('worker', 'a', 3, 0), local }).acts).toMatchObject([{ kind: 'kill' }])
-    const rests = { ...local, busy: { worker: 'resting after kill' } }
+    const rests = { ...local, busy: { worker: { step: 'kill' as const, resting: true } } }
     expect(decided({ cluster: WORKER, store: led('worker', 'b', 4), local: rests }).acts).toEqual([])
+  })
+
+  it('what is under way is known by its step, not by how its name ends', () => {
+    const local = { instances: { worker: running('worker', { role: 'primary', term: 3 }) } }
+    for (const step of ['start', 'promote', 'take-lead', null] as const)
+      expect(
+        decided({
+          cluster: WORKER,
+          store: led('worker', 'b', 4),
+          local: { ...local, busy: { worker: { step, resting: true } } },
+        }).acts,
+      ).toMatchObject([{ kind: 'kill' }])
   })
 
   it('goes on while the store is away, and ends in order when half of the lease is gone', () => {

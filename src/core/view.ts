@@ -2,8 +2,10 @@
  * One frozen picture of everything a node knows, `now` included. It is all that `decide` ever sees: the same view gives
  * the same decision, on a server, in a test and in the simulator. The agent builds a new one for every turn.
  */
+
 import type { ClusterSpec, InstanceReport, NodeName, NodeReport, ServiceName, ServiceSpec, Term } from './model.ts'
 import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord, SizeRecord } from './records.ts'
+import type { Step } from './step.ts'
 
 export interface View {
   /** The monotonic clock of this node, in milliseconds. */
@@ -51,12 +53,20 @@ export interface PeerFacts {
   readonly report: NodeReport | null
 }
 
+/** What is under way for a service. */
+export interface Busy {
+  /** Null: nothing that a decision has to know by its name. */
+  readonly step: Step['kind'] | null
+  /** It failed, and is tried again a little later. */
+  readonly resting: boolean
+}
+
 export interface LocalFacts {
   readonly instances: Readonly<Record<ServiceName, InstanceReport>>
   /** Leads that this agent holds a lease for, by its own count. */
   readonly leases: Readonly<Record<ServiceName, HeldLease>>
   /** Services with a step under way, or resting after one that failed: nothing new is begun for them. */
-  readonly busy: Readonly<Record<ServiceName, string>>
+  readonly busy: Readonly<Record<ServiceName, Busy>>
   /** The last start, promotion or demotion that failed here since the record was written. */
   readonly failedIn: Readonly<Record<ServiceName, FailedTry>>
   /** How long this agent has run: a new one first takes over what the one before it held. */

@@ -10,6 +10,7 @@
 import { killAt } from '../core/lease.ts'
 import type { InstanceReport, NodeName, NodeReport, ServiceName } from '../core/model.ts'
 import type { LeadRecord, ServiceRecord } from '../core/records.ts'
+import type { Step } from '../core/step.ts'
 import type { HeldLease, Revised } from '../core/view.ts'
 import { type Effect, NOTHING } from './failure.ts'
 import type { Setting } from './question.ts'
@@ -31,7 +32,7 @@ export interface Situation {
   readonly instances: Map<string, Instance>
   /** By `node service`: the leases that a node counts. `endsAtMs` is infinite while it can renew. */
   readonly held: Map<string, { readonly term: number; readonly endsAtMs: number }>
-  readonly busy: Map<string, string>
+  readonly busy: Map<string, Step['kind']>
   /** Of a calm situation: what each node says, once it was asked for. */
   readonly lastReports: Map<NodeName, NodeReport>
   /** Moments at which something happens or somebody should look again, in no order. */

@@ -3,7 +3,7 @@
  * be asked what it would do. Whoever is silent keeps its last report; whoever is cut from the store keeps what it read last.
  */
 import type { ClusterSpec, InstanceReport, NodeName, NodeReport } from '../core/model.ts'
-import { type HeldLease, neverStarted, type PeerFacts, type StoreFacts, type View } from '../core/view.ts'
+import { type Busy, type HeldLease, neverStarted, type PeerFacts, type StoreFacts, type View } from '../core/view.ts'
 import { at, heldLease, type Situation } from './situation.ts'
 
 /** Views of one moment: what all nodes see alike is made once. */
@@ -54,13 +54,13 @@ function withoutReplicated(cluster: ClusterSpec): ClusterSpec {
 function localFacts(situation: Situation, self: NodeName, reports: readonly InstanceReport[]): View['local'] {
   const instances: Record<string, InstanceReport> = {}
   const leases: Record<string, HeldLease> = {}
-  const busy: Record<string, string> = {}
+  const busy: Record<string, Busy> = {}
   for (const report of reports) instances[report.service] = report
   for (const { name } of situation.setting.cluster.services) {
     const lease = heldLease(situation, self, name)
     if (lease) leases[name] = lease
     const step = situation.busy.get(at(self, name))
-    if (step !== undefined) busy[name] = step
+    if (step !== undefined) busy[name] = { step, resting: false }
   }
   return { instances, leases, busy, failedIn: {}, startedAgoMs: situation.nowMs + 3_600_000, lagMs: 0, stopping: false }
 }

@@ -37,7 +37,8 @@ export const promote = forEachReplicated((view, service) => {
   if (pledged > rule.term) return undefined // overtaken: the record will say so
   if (leadsIn(instance, rule.term))
     return instance.replica?.ruleDurable ? confirmed(view, service, record) : marked(view, service, rule)
-  if (view.local.busy[service.name] === 'lead') return undefined // a fence would call it off
+  const busy = view.local.busy[service.name]
+  if (busy?.step === 'lead' && !busy.resting) return undefined // a fence would call it off
   const chosen = `${view.self} was elected primary of ${service.name} for term ${rule.term}`
   if (instance.state === 'stopping' || instance.state === 'starting') return undefined
   if (instance.hung) return undefined // `standby-unhealthy` ends it, and then it is started

@@ -37,7 +37,7 @@ it('is fenced for the present term when what is under way waits for the primary 
         store: { services: { db: record } },
         local: {
           instances: { db: running('db', { role: 'standby', replica: copyOf({ pledged }) }) },
-          busy: { db: 'standby-behind/follow' },
+          busy: { db: { step: 'follow', resting: false } },
         },
       }),
     ).acts.map(({ step }) => step)

@@ -26,7 +26,7 @@ export const standbyBehind = forEachReplicated((view, service) => {
   if (pledged > rule.term || instance.state === 'stopping') return undefined
   const follows = instance.state === 'running' && instance.role === 'standby' && receivingFrom === rule.primary
   if (follows && pledged === rule.term) return undefined
-  if (pledged < rule.term && view.local.busy[service.name]?.endsWith('follow'))
+  if (pledged < rule.term && view.local.busy[service.name]?.step === 'follow')
     return calledOff(view.self, service.name, rule.term)
   const leads = leadsIn(instanceOn(view, rule.primary, service.name), rule.term)
   const mayStart = instance.state === 'running' || instance.retryInMs <= 0

@@ -6,7 +6,8 @@ import { standbyUnhealthy } from './standby-unhealthy.ts'
 
 const DB = cluster([database()])
 
-function steps(given: Partial<InstanceReport>, its: Partial<ReplicaReport> = {}, busy: Record<string, string> = {}) {
+function steps(given: Partial<InstanceReport>, its: Partial<ReplicaReport> = {}, step?: 'follow' | 'create') {
+  const busy = step ? { db: { step, resting: false } } : {}
   const db = running('db', { role: 'standby', replica: copy({ receivingFrom: 'b', ...its }), ...given })
   return standbyUnhealthy(view({ cluster: DB, local: { instances: { db }, busy } })).flatMap((problem) => problem.steps)
 }
@@ -22,12 +23,12 @@ describe('a standby that is not well', () => {
   it('is left in peace while it catches up or copies: the next attempt would begin again', () => {
     const slow = { health: 'unknown', stateForMs: 3_600_000 } as const
     expect(steps(slow, { quarantined: true })).toEqual([])
-    expect(steps(slow, {}, { db: 'follow' })).toEqual([])
-    expect(steps(slow, {}, { db: 'create' })).toEqual([]) // out of a backup
+    expect(steps(slow, {}, 'follow')).toEqual([])
+    expect(steps(slow, {}, 'create')).toEqual([]) // out of a backup
   })
 
   it('is ended when it hangs or says that it is ill, whatever it is doing', () => {
-    expect(steps({ hung: true }, { quarantined: true }, { db: 'follow' })).toEqual(KILL)
+    expect(steps({ hung: true }, { quarantined: true }, 'follow')).toEqual(KILL)
     expect(steps({ health: 'unhealthy', healthForMs: 4_000 }, { quarantined: true })).toEqual(KILL)
   })
 

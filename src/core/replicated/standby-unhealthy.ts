@@ -19,7 +19,8 @@ export const standbyUnhealthy = forEachReplicated((view, service) => {
   const turnMs = instance.replica?.unfit ? turnOf(view, service) * RESTART_TURN_MS : 0
   const isIll = instance.health === 'unhealthy' && !waits(instance) && instance.healthForMs >= unhealthyForMs + turnMs
   // A fresh copy that catches up is at work, however long that takes: ending it would make it begin again.
-  const isAtWork = /(follow|create)$/.test(view.local.busy[service.name] ?? '')
+  const busy = view.local.busy[service.name]?.step
+  const isAtWork = busy === 'follow' || busy === 'create'
   const catchesUp = instance.replica?.quarantined === true || isAtWork
   const isSlow = !catchesUp && instance.health === 'unknown' && instance.stateForMs >= startWithinMs
   if (!instance.hung && !isIll && !isSlow) return undefined
