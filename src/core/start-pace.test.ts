@@ -6,10 +6,10 @@ import type { InstanceReport } from './model.ts'
 const NAMES = ['one', 'two', 'three', 'four', 'five']
 const SPEC = cluster(NAMES.map((name) => web({ name, endpoints: [] })))
 
-function started(instances: readonly InstanceReport[], busy: Record<string, string> = {}, startsAtOnce = 2): string[] {
+function started(instances: readonly InstanceReport[], busy: Record<string, 'start'> = {}, startsAtOnce = 2): string[] {
   const local = {
     instances: Object.fromEntries(instances.map((one) => [one.service, one])),
-    busy,
+    busy: Object.fromEntries(Object.entries(busy).map(([name, step]) => [name, { step, resting: false }])),
     startsAtOnce,
   }
   return decide(view({ cluster: SPEC, local })).acts.flatMap(({ step }) =>

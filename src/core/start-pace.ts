@@ -19,7 +19,7 @@ export function mayWait(step: Step): boolean {
 /** How many more instances may begin to start here now. */
 export function placesToStart({ local }: View): number {
   if (local.startsAtOnce === undefined) return Number.POSITIVE_INFINITY
-  const isBegun = (service: ServiceName) => local.busy[service] === 'start'
+  const isBegun = (service: ServiceName) => local.busy[service]?.step === 'start' && !local.busy[service]?.resting
   const starting = Object.values(local.instances).filter((one) => isBegun(one.service) || isStarting(one))
   return Math.max(0, local.startsAtOnce - starting.length)
 }
