@@ -8,13 +8,13 @@ const httpShape = {
   maxRequests: v.option(v.count(1, 1_000_000, 8_192), {
     means: 'How many requests one balancer has open at one instance; further ones wait for `hold`, then get 503.',
     default: '4096',
-    turn: 'Lower to protect an instance that cannot do so much at once. Higher needs about 40 KiB for each on every node.',
+    turn: 'Lower to protect an instance that cannot do so much at once. Higher needs about 25 KiB for each on every node.',
     breaks: 'Too low, and clients get 503 while instances could work. It is told by the event `target-full`.',
   }),
   maxStreams: v.option(v.count(1, 1_000_000, 50_000), {
     means: 'How many upgraded connections (WebSockets) and event streams one balancer has open at one instance.',
     default: '16384',
-    turn: 'The number of clients that stay connected, divided by instances; each needs about 30 KiB on every node.',
+    turn: 'The number of clients that stay connected, divided by instances; each needs about 25 KiB on every node.',
     breaks: 'Too low, and clients get 503. It is told by the event `target-full`.',
   }),
   headTimeout: v.option(v.duration, {
@@ -47,7 +47,7 @@ const tcpShape = {
   maxConnections: v.option(v.count(1, 1_000_000, 50_000), {
     means: 'How many connections one balancer has open at one instance; further ones wait for `hold`, then are reset.',
     default: '16384',
-    turn: 'Lower to protect an instance that cannot serve so many. Higher needs about 30 KiB for each on every node.',
+    turn: 'Lower to protect an instance that cannot serve so many. Higher needs about 25 KiB for each on every node.',
     breaks: 'Too low, and clients are refused. It is told by the event `target-full`.',
   }),
   idleTimeout: v.option(v.duration, {
