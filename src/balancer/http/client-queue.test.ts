@@ -1,7 +1,7 @@
 /** What a client may do on one connection: many requests at once, bodies that are not wanted, bytes that are no request. */
 import type { ServerResponse } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, httpInstance, openDoor, rawClient, rawInstance, until } from '../../../test/support/door.ts'
+import { closeAll, closers, httpInstance, openDoor, rawClient, rawInstance, until } from '../../../test/support/door.ts'
 import { PIPELINED_MAX } from './client-queue.ts'
 
 afterEach(closeAll)
@@ -78,6 +78,28 @@ describe('pipelined requests', () => {
     await until('the connection is closed', () => client.closed())
     expect(statuses(client.seen())).toEqual(['200'])
     expect(client.seen().length).toBeGreaterThan(300_000)
+  })
+})
+
+describe('upgrades that are not offered', () => {
+  test('are ignored, each time, on one connection', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', onWarning)
+    closers.push(() => process.off('warning', onWarning))
+    const one = await httpInstance('one', (incoming, response) => {
+      incoming.resume()
+      incoming.on('end', () => response.end(`<${incoming.headers.upgrade}>`))
+    })
+    const { port, door } = await openDoor([one.target])
+    const wish = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n'
+    const client = await rawClient(port, '')
+    for (let turn = 1; turn <= 30; turn++) {
+      client.socket.write(`POST / HTTP/1.1\r\nHost: x\r\n${wish}Content-Length: 5\r\n\r\nhello`)
+      await until('it is answered', () => client.seen().split('<undefined>').length === turn + 1)
+    }
+    expect(warnings).toEqual([])
+    expect(door.report()[0]).toMatchObject({ requests: 30, connections: 1, open: 0 })
   })
 })
 

@@ -147,7 +147,7 @@ class HttpFront {
   #onUpgrade(request: IncomingMessage, socket: Socket, early: Buffer): void {
     const queue = this.#queues.get(socket)
     if (!queue || queue.isClosing) return
-    socket.on('error', () => {}) // its closing is what counts, and the response reports that
+    socket.on('error', ignore) // its closing is what counts, and the response reports that
     if (queue.latest) {
       // Behind another request there is no way to change the protocol. Node has stopped telling that request of its socket.
       const { response } = queue.latest
@@ -193,6 +193,7 @@ class HttpFront {
     let head = start
     const kept = withoutUpgrade(rawHeaders)
     for (let at = 0; at + 1 < kept.length; at += 2) head += `${kept[at]}: ${kept[at + 1]}\r\n`
+    socket.off('error', ignore) // Node listens again, and the next request may have the same wish
     socket.unshift(Buffer.concat([Buffer.from(`${head}\r\n`, 'latin1'), early]))
     this.#server.emit('connection', socket)
   }
@@ -240,6 +241,8 @@ function refuse(response: ServerResponse, complaint: string): void {
   response.shouldKeepAlive = false
   answer(response, 'bad-request', complaint)
 }
+
+function ignore(): void {}
 
 const REASONS: Readonly<Record<string, Reason>> = {
   HPE_HEADER_OVERFLOW: 'head-too-large',
