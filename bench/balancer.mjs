@@ -133,6 +133,8 @@ async function openRoutes(folder, services) {
     port: ports[index],
     holdMs: 5_000,
     probe: { path: '/', everyMs: 250, timeoutMs: 250 },
+    peers: [],
+    readOnly: null,
     targets: targets.map((port) => ({ id: `t${port}`, node: 'a', host: '127.0.0.1', port, state: 'serving', term: 0 })),
   }))
   let listening = 0
