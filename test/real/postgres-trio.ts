@@ -250,7 +250,7 @@ export class Trio {
   }
 }
 
-function secretFor(purpose: string): string {
+export function secretFor(purpose: string): string {
   return `a secret of the tests, for ${purpose}`.replaceAll(' ', '-')
 }
 

@@ -23,6 +23,7 @@ import { hasCaughtUp, type ServerLook } from './server/observe-server.ts'
 import { lastWords } from './server/postmaster.ts'
 import { ServerLifecycle } from './server/server-lifecycle.ts'
 import { Watch } from './server/server-watch.ts'
+import { seeStreaming } from './slots/user-slots.ts'
 import { adopt } from './verbs/adopt-server.ts'
 import { changeRule } from './verbs/change-standbys.ts'
 import { demote } from './verbs/demote.ts'
@@ -263,6 +264,7 @@ class PostgresDriver implements ReplicaDriver {
       loopLagMs: () => this.#parts.loopLagMs(),
       onSight: (sight) => this.#seen(member, sight),
       changed: () => this.#course.tell(),
+      restart: (work) => this.#verb('take over logical slots', (_, signal) => work(signal)),
     })
     this.#watch.start()
     return { member, watch: this.#watch, marker: this.#marker }
@@ -276,6 +278,10 @@ class PostgresDriver implements ReplicaDriver {
       member.copiedAnew = false
     }
     this.#confirmation.see(member, sight)
+    seeStreaming(
+      member,
+      sight.streaming.map(({ node }) => node),
+    )
     if (!hasCaughtUp(member, sight)) return
     member.parts.record.change({ quarantinedUntil: null })
     member.reload()

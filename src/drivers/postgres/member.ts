@@ -3,7 +3,6 @@
  * the files that the server reads into line with the record, and nothing about when that should be done.
  */
 
-import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, fsyncSync, openSync, statSync } from 'node:fs'
 import type { NodeName } from '../../core/model.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
@@ -21,6 +20,7 @@ import { repair, repairByComplaints, repairSettings } from './files/repair-folde
 import {
   alteredSettings,
   conninfo,
+  decodingArguments,
   includeOurs,
   keyText,
   replaceFile,
@@ -48,6 +48,8 @@ import {
   parseCapacity,
   shortfall,
 } from './server/standby-capacity.ts'
+import { confirmingStandbys, decodes, SYNCHRONISES_SLOTS } from './slots/logical-slots.ts'
+import { removeSlotsOfNoUse } from './slots/slot-files.ts'
 
 export interface MemberParts {
   readonly node: NodeName
@@ -90,6 +92,8 @@ export class Member {
   durable: QuorumConfig | null = null
   /** Nobody can confirm a write (refuse-writes.ts): new transactions only read. */
   writesWait = false
+  /** Who received from it when it was last looked at; null: not looked at yet. */
+  streaming: readonly NodeName[] | null = null
   /** It is about to end leading: whoever is in may finish, and nobody comes in any more. */
   draining = false
   /** What the primary that it is about to follow runs with: it needs at least as much if it is started before it follows. */
@@ -153,9 +157,13 @@ export class Member {
     const { following, leading, lineage } = this.record
     const receives = mayReceive(this.record) && following !== null
     if (!receives) this.takeKey()
-    const info = receives ? conninfo(following.primary, node, folder.keyPath, options.timing) : ''
-    const is = { node, address, port: this.port, version: binaries.version, options, leading, lineage }
-    const situation = { ...is, conninfo: info, writesWait: this.writesWait }
+    const { version } = binaries
+    const synchronises = version >= SYNCHRONISES_SLOTS && decodes(options.settings)
+    const info = receives ? conninfo(following.primary, node, folder.keyPath, options.timing, synchronises) : ''
+    const confirming = confirmingStandbys(leading, this.streaming)
+    const is = { node, address, port: this.port, version, options, leading, lineage, confirming }
+    const inPlace = binaries.hasTablespacesInPlace
+    const situation = { ...is, inPlace, conninfo: info, writesWait: this.writesWait }
     const hbaFile = `hba_file = '${folder.hbaPath.replaceAll("'", "''")}'\n`
     const sockets = `unix_socket_directories = '${folder.sockets.replaceAll("'", "''")}'\n`
     const hba = [...options.hba, ...(options.adopt ? keptEntries(folder) : [])]
@@ -228,9 +236,11 @@ export class Member {
       throw new UnderstudyError('UND_REFUSED', `the database in ${folder.data} is damaged: PG_VERSION cannot be read`)
     if (folder.content() !== 'data') throw new UnderstudyError('UND_REFUSED', `there is no database in ${folder.data}`)
     if (this.record.torn)
-      throw new UnderstudyError('UND_REFUSED', 'a rewind of its data was interrupted: it has to be copied anew')
+      throw new UnderstudyError('UND_REFUSED', 'its data is of two histories, or was shared: it has to be copied anew')
     // Whoever leads nothing must not come up as a primary, whatever it was when it ended.
     if (this.record.leading === null) makeStandby(folder)
+    if (this.record.leading === null) removeSlotsOfNoUse(folder.data, decodes(this.parts.options.settings))
+    this.streaming = null
     includeOurs(folder, folder.data)
     this.durable = null
     this.draining = false
@@ -264,12 +274,12 @@ export class Member {
   }
 
   async #run(signal?: AbortSignal): Promise<void> {
-    const { folder, binaries, clock } = this.parts
+    const { folder, binaries, clock, options } = this.parts
     this.writeFiles()
     const capacity = capacityArguments(folder.data, existsSync(folder.standbySignal), this.ofPrimary)
     Object.assign(this.run, { answered: false, healthy: false, damaged: false })
     try {
-      this.hold(await launch(folder, binaries, clock, capacity))
+      this.hold(await launch(folder, binaries, clock, [...capacity, ...decodingArguments(options.settings)]))
       await this.untilItAnswers(signal)
       this.run.answered = true
     } catch (error) {
@@ -384,8 +394,4 @@ export function makeStandby(folder: Folder): void {
   fsyncSync(file)
   closeSync(file)
   folder.own(folder.standbySignal)
-}
-
-export function freshId(): string {
-  return randomBytes(8).toString('hex')
 }

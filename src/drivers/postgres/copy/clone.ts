@@ -7,10 +7,20 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { removeFile } from '../../../lib/files.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
-import { syncTree } from '../files/member-folder.ts'
+import { type Folder, syncTree } from '../files/member-folder.ts'
 import { includeOurs } from '../files/server-settings.ts'
 import { type Member, makeStandby } from '../member.ts'
 import { takeWholeCopy } from './server-copy.ts'
+import {
+  adoptLocations,
+  isOfThisMachine,
+  linkedPlaces,
+  type PlacedTablespace,
+  placeTablespaces,
+  prepareLocations,
+  refuseUnusable,
+  removeTablespaceLeftovers,
+} from './tablespaces.ts'
 
 export interface CloneResult {
   readonly bytes: number
@@ -21,10 +31,11 @@ export interface CloneResult {
 /** Leaves the copy in `folder.fresh`; `adoptClone` makes it the data folder. */
 export async function clone(member: Member, from: PrimaryAddress, signal: AbortSignal): Promise<CloneResult> {
   const { folder, options, clock, binaries, tell } = member.parts
-  await folder.removeLeftovers()
+  await removeLeftovers(folder)
   mkdirSync(folder.fresh, { recursive: true, mode: 0o700 })
   const progress = new Progress((note) => tell(`copying from ${from.node}: ${note}`))
   const patience = { clock, connectMs: options.timing.statementMs * 2, silentMs: options.timing.copySilentMs, signal }
+  let placed: readonly PlacedTablespace[] = []
   try {
     const copy = await takeWholeCopy({
       from,
@@ -34,12 +45,20 @@ export async function clone(member: Member, from: PrimaryAddress, signal: AbortS
       target: folder.fresh,
       manifest: false,
       progress: (bytes, total) => progress.at(bytes, total),
+      place: (tablespaces) => {
+        placed = placeTablespaces(tablespaces, isOfThisMachine(from.host))
+        refuseUnusable(placed, folder)
+        prepareLocations(placed, folder)
+        return placed
+      },
     })
-    await syncTree(folder.fresh)
-    await folder.ownAll(folder.fresh)
+    for (const place of [folder.fresh, ...linkedPlaces(placed)]) {
+      await syncTree(place)
+      await folder.ownAll(place)
+    }
     return { bytes: copy.bytes, untilLog: copy.untilLog }
   } catch (error) {
-    await folder.removeLeftovers() // others may need the room on this disk
+    await removeLeftovers(folder) // others may need the room on this disk
     throw error
   }
 }
@@ -52,8 +71,15 @@ export async function adoptClone(member: Member, keepsOld = false): Promise<void
   if (keepsOld) await rm(folder.setAside, { recursive: true, force: true })
   if (existsSync(folder.data)) renameSync(folder.data, keepsOld ? folder.setAside : folder.old)
   renameSync(folder.fresh, folder.data)
+  adoptLocations(folder)
   makeStandby(folder)
   removeFile(folder.restorePath) // whatever the first copy was made of is in this one
+}
+
+/** Copies that were not finished or have been replaced, wherever their parts lie. */
+export async function removeLeftovers(folder: Folder): Promise<void> {
+  await folder.removeLeftovers()
+  await removeTablespaceLeftovers(folder)
 }
 
 /** Says how far it is, once for each four megabytes. */

@@ -16,7 +16,8 @@ import type { PrimaryAddress } from '../../replica-driver.ts'
 import { DATABASE, includeOurs, REPLICATION_ROLE } from '../files/server-settings.ts'
 import { type Member, makeStandby } from '../member.ts'
 import { serverEnvironment } from '../server/postmaster.ts'
-import { factsOf, type PrimaryFacts } from '../verbs/remote-primary.ts'
+import { factsOf, type PrimaryFacts, tablespacesOf } from '../verbs/remote-primary.ts'
+import { canRewindTo, tablespacesIn } from './tablespaces.ts'
 
 const run = promisify(execFile)
 
@@ -36,6 +37,8 @@ export async function rewind(
 ): Promise<boolean> {
   const { binaries, folder, clock, options, tell, record } = member.parts
   if (binaries.rewind === null) return false
+  const theirs = await tablespacesOf(member, primary)
+  if (theirs === null || !canRewindTo(theirs, tablespacesIn(folder.data))) return false
   const what = `a checkpoint of ${primary.node}`
   const patience = { clock, everyMs: 50, withinMs: options.timing.promoteMs, what, signal }
   await until(

@@ -1,6 +1,6 @@
 /**
- * BASE_BACKUP over the replication protocol: a whole server as one archive, unpacked as it comes. The log that was written
- * meanwhile is part of it, so the result can stand without its source.
+ * BASE_BACKUP over the replication protocol: a whole server as one archive for each tablespace and one for the rest, unpacked as
+ * they come. The WAL that was written meanwhile is part of it, so the result can stand without its source.
  *
  * From version 15 on the server sends one stream of typed messages; 13 and 14 send bare archives, and PostgreSQL's own
  * manifest as one more stream after them.
@@ -14,7 +14,9 @@ import type { PrimaryAddress } from '../../replica-driver.ts'
 import { destroy, remoteClient, within } from '../server/admin-session.ts'
 import { SilenceDeadline } from '../server/silence-deadline.ts'
 import { parseLsn } from '../server/wal-position.ts'
-import { type Told, type Unpacking, unpackInto } from './unpack-tar.ts'
+import { CopiedArchives } from './copied-archives.ts'
+import { type PlacedTablespace, TABLESPACES, type Tablespace } from './tablespaces.ts'
+import type { Told } from './unpack-tar.ts'
 
 export interface WholeCopyRequest {
   readonly from: PrimaryAddress
@@ -35,6 +37,8 @@ export interface WholeCopyRequest {
   /** `total`: as far as the server can estimate it; 0: not known. */
   progress(bytes: number, total: number): void
   readonly told?: Told
+  /** Where its tablespaces go; asked before anything is copied. Throws UND_REFUSED when one cannot go anywhere. */
+  place(tablespaces: readonly Tablespace[]): readonly PlacedTablespace[]
 }
 
 export interface WholeCopy {
@@ -58,7 +62,8 @@ export async function takeWholeCopy(request: WholeCopyRequest): Promise<WholeCop
   try {
     signal.throwIfAborted() // it may have been before anybody listened
     await within(clock, connectMs, from.node, client.connect())
-    const copy = await receive(client, request)
+    const listed = await within(clock, connectMs, from.node, client.query(TABLESPACES))
+    const copy = await receive(client, request, request.place(listed.rows as Tablespace[]))
     signal.throwIfAborted()
     return copy
   } finally {
@@ -67,9 +72,13 @@ export async function takeWholeCopy(request: WholeCopyRequest): Promise<WholeCop
   }
 }
 
-async function receive(client: ReturnType<typeof remoteClient>, request: WholeCopyRequest): Promise<WholeCopy> {
+async function receive(
+  client: ReturnType<typeof remoteClient>,
+  request: WholeCopyRequest,
+  placed: readonly PlacedTablespace[],
+): Promise<WholeCopy> {
   const { from, version, target, manifest, clock, silentMs, told = {} } = request
-  const unpacking = unpackInto(target, told)
+  const unpacking = new CopiedArchives(target, placed, told)
   const silence = new SilenceDeadline(clock, `${from.node}, which is being copied,`, silentMs, BEGINS_WITHIN * silentMs)
   const reader = new StreamReader(version, unpacking, silence, request)
   reader.listen((client as unknown as { connection: RawConnection }).connection)
@@ -77,8 +86,7 @@ async function receive(client: ReturnType<typeof remoteClient>, request: WholeCo
     const copied = client.query(backupCommand(version, manifest))
     copied.catch(() => {}) // it may break after the copy was given up
     const results = await Promise.race([copied, unpacking.failed, silence.tooLong])
-    unpacking.end()
-    await unpacking.done
+    await unpacking.finish()
     if (manifest) {
       const bytes = reader.manifest()
       writeFileSync(join(target, MANIFEST), bytes, { mode: 0o600 })
@@ -109,16 +117,17 @@ function backupCommand(version: number, manifest: boolean): string {
 class StreamReader {
   bytes = 0
   readonly #version: number
-  readonly #unpacking: Unpacking
+  readonly #unpacking: CopiedArchives
   readonly #silence: SilenceDeadline
   readonly #request: WholeCopyRequest
   readonly #manifest: Buffer[] = []
   #totalBytes = 0
   #paused = false
-  #streams = 0
+  /** Archives that are still to come, before version 15. */
+  readonly #expected: (string | null)[] = []
   #inManifest = false
 
-  constructor(version: number, unpacking: Unpacking, silence: SilenceDeadline, request: WholeCopyRequest) {
+  constructor(version: number, unpacking: CopiedArchives, silence: SilenceDeadline, request: WholeCopyRequest) {
     this.#version = version
     this.#unpacking = unpacking
     this.#silence = silence
@@ -127,12 +136,17 @@ class StreamReader {
 
   listen(connection: RawConnection): void {
     connection.on('dataRow', (message) => {
-      // The second result lists table spaces; its third column is their size in kB.
-      if (message.fields?.length === 3) this.#totalBytes += Number(message.fields[2] ?? 0) * 1_024
+      // The second result lists tablespaces, in the order in which they come; the data folder is one without a number.
+      if (message.fields?.length !== 3) return
+      const [oid, , kilobytes] = message.fields
+      this.#expected.push(oid === null || oid === undefined ? null : String(oid))
+      this.#totalBytes += Number(kilobytes ?? 0) * 1_024
     })
     connection.on('copyOutResponse', () => {
-      this.#streams += 1
-      if (this.#version < 15) this.#inManifest = this.#streams > 1
+      if (this.#version >= 15) return
+      const next = this.#expected.shift()
+      this.#inManifest = next === undefined
+      if (next !== undefined) this.#unpacking.begin(next)
     })
     connection.on('copyData', (message) => {
       this.#silence.heard()
@@ -165,10 +179,10 @@ class StreamReader {
     if (kind === 'd' && !this.#inManifest) return data
     if (kind === 'd') this.#manifest.push(data)
     if (kind === 'm') this.#inManifest = true
-    // 'n': a new archive begins: its name, then the path of its table space, empty for the main one.
-    if (kind === 'n' && !data.toString('latin1').startsWith('base.tar\0')) {
-      const why = 'a database with table spaces outside its data folder cannot be copied yet'
-      this.#unpacking.fail(new UnderstudyError('UND_REFUSED', why))
+    // 'n': a new archive begins: its name, then the location of its tablespace, empty for the data folder.
+    if (kind === 'n') {
+      const [name = ''] = data.toString('latin1').split('\0')
+      this.#unpacking.begin(name === 'base.tar' ? null : name.replace(/\.tar$/, ''))
     }
     return undefined
   }

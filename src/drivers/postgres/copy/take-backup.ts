@@ -29,6 +29,7 @@ import { destroy, type Row, remoteClient, within } from '../server/admin-session
 import { formatLsn, parseLsn } from '../server/wal-position.ts'
 import { type BackupRecord, DATA, RECORD, SUMS, sumsText } from './backup-files.ts'
 import { takeWholeCopy, type WholeCopy } from './server-copy.ts'
+import { placeTablespaces, type Tablespace } from './tablespaces.ts'
 import type { UnpackedFile } from './unpack-tar.ts'
 
 export interface BackupRequest {
@@ -128,9 +129,11 @@ function copyInto(
   folders: string[],
 ): Promise<WholeCopy> {
   const told = { file: (file: UnpackedFile) => files.push(file), folder: (path: string) => folders.push(path) }
+  // In the backup's data folder, whatever their locations are: they are restored as a part of it.
+  const place = (tablespaces: readonly Tablespace[]) => placeTablespaces(tablespaces, true)
   const silentMs = POSTGRES_DEFAULTS.timing.copySilentMs
   const patience = { clock, connectMs: ANSWER_MS, silentMs, signal }
-  return takeWholeCopy({ from: source, password, ...patience, version, target, manifest: true, progress, told })
+  return takeWholeCopy({ from: source, password, ...patience, version, target, manifest: true, progress, told, place })
 }
 
 interface Taken extends Facts {

@@ -27,8 +27,16 @@ export interface Unpacking {
   readonly failed: Promise<never>
 }
 
+export interface ArchiveKind {
+  /** Where it belongs in the whole, for `told`: paths in a tablespace's own archive begin there. */
+  readonly prefix?: string
+  /** Makes the link of that path; false: it is none that is known, and refused. */
+  link?(path: string): boolean
+}
+
 /** Writes synchronously: files come one after the other and are mostly small, and the disk's cache takes them at once. */
-export function unpackInto(target: string, told: Told = {}): Unpacking {
+export function unpackInto(target: string, told: Told = {}, { prefix = '', link }: ArchiveKind = {}): Unpacking {
+  const named = (path: string) => join(prefix, relative(target, path))
   const extract = tar.extract()
   let fail: (error: unknown) => void = () => {}
   const failed = new Promise<never>((_, reject) => {
@@ -50,16 +58,20 @@ export function unpackInto(target: string, told: Told = {}): Unpacking {
       if (header.type === 'directory') {
         mkdirSync(path, { recursive: true, mode: 0o700 })
         chmodSync(path, 0o700)
-        told.folder?.(relative(target, path))
+        told.folder?.(named(path))
         body.resume()
         body.on('end', next)
       } else if (header.type === 'file') {
         const failed = (error: Error) => extract.destroy(error)
         writeEntry(path, body, failed, (file) => {
-          told.file?.({ path: relative(target, path), ...file })
+          told.file?.({ path: named(path), ...file })
           next()
         })
-      } else throw refused(`the database has a link ${header.name}: it cannot be copied yet`)
+      } else if (header.type === 'symlink' && link?.(relative(target, path))) {
+        body.resume()
+        body.on('end', next)
+      } else
+        throw refused(`the data folder has a link ${header.name} that is none of a tablespace: it cannot be copied`)
     } catch (error) {
       extract.destroy(error as Error) // a full disk, most likely
     }

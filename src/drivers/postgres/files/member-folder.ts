@@ -7,6 +7,8 @@
  *     <base>/data.understudy-old/   what a copy took the place of, until it is removed
  *     <base>/data.understudy-set-aside/   a former primary's damaged data: it may hold writes that no other copy has (repair-folder.ts)
  *     <base>/restore.json   the backup that the first copy is to be made of (restore-backup.ts)
+ *     <base>/slots.json    which logical slots of users may be used after a promotion (logical-slots.ts)
+ *     <base>/tablespaces.json   outside the data folder, what of this member lies there (tablespaces.ts)
  *     <base>/key           the password that a receiver needs. No key, no stream: the heart of the fence (recruit-member.ts)
  *     <base>/discarded/    what diverged copies had to give up, youngest last
  *
@@ -64,6 +66,14 @@ export class Folder {
   /** That the first copy is to be made of a backup (restore-backup.ts). */
   get restorePath(): string {
     return join(this.base, 'restore.json')
+  }
+  /** Locations of tablespaces that are this member's own (tablespaces.ts). */
+  get tablespacesPath(): string {
+    return join(this.base, 'tablespaces.json')
+  }
+  /** What is remembered about logical slots (logical-slots.ts). */
+  get slotsPath(): string {
+    return join(this.base, 'slots.json')
   }
   get keyPath(): string {
     return join(this.base, 'key')
@@ -178,8 +188,9 @@ export class Folder {
     return stands === null || stands === realFolder(this.data) ? null : `its data folder was moved to ${stands}`
   }
 
-  freeBytes(): number {
-    const { bavail, bsize } = statfsSync(this.data)
+  /** On the disk of the data, or that of another folder that it reaches into. */
+  freeBytes(path = this.data): number {
+    const { bavail, bsize } = statfsSync(path)
     return bavail * bsize
   }
 

@@ -25,7 +25,10 @@ export interface MemberRecord {
   readonly suspect: boolean
   /** Rewound or cloned, and not to be counted before it has this much of the log; null: it counts. */
   readonly quarantinedUntil: string | null
-  /** A rewind began and has not ended: the pages are of two histories, no server may run on them, and only a copy helps. */
+  /**
+   * No server may run on the data, and only a copy helps: a rewind began and has not ended, so the pages are of two histories; or
+   * another server wrote to a tablespace of it.
+   */
   readonly torn: boolean
   /** About the last divergence: what was given up and where it is kept. */
   readonly discarded: string | null

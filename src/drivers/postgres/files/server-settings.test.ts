@@ -16,6 +16,8 @@ function text(change: Partial<Parameters<typeof settingsText>[0]> = {}): string 
     lineage: [{ term: 1, id: 'p', after: 0 }],
     conninfo: '',
     writesWait: false,
+    inPlace: true,
+    confirming: [],
   }
   return settingsText({ ...plain, ...change })
 }
@@ -59,7 +61,7 @@ describe('the settings file', () => {
   })
 
   test('trap 4, 6: conninfo has a short timeout, the name of the node and no password', () => {
-    const info = conninfo({ host: 'h', port: 1 }, "o'b", '/key', options.timing)
+    const info = conninfo({ host: 'h', port: 1 }, "o'b", '/key', options.timing, false)
     expect(info).toContain("connect_timeout='2'")
     expect(info).toContain("application_name='o\\'b'")
     expect(info).not.toContain('secret')

@@ -13,6 +13,7 @@ import type { NodeName } from '../../../core/model.ts'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import type { PostgresOptions } from '../options.ts'
 import type { Branch } from '../server/wal-position.ts'
+import { decodes, SYNCHRONISES_SLOTS } from '../slots/logical-slots.ts'
 import { synchronousStandbyNames } from '../verbs/synchronous-standbys.ts'
 import type { Folder } from './member-folder.ts'
 
@@ -30,6 +31,10 @@ export interface Situation {
   readonly conninfo: string
   /** It leads, and nobody can confirm a write. */
   readonly writesWait: boolean
+  /** Its server knows tablespaces in place. */
+  readonly inPlace: boolean
+  /** Standbys that must have a change before a consumer of a synchronised slot gets it (logical-slots.ts). */
+  readonly confirming: readonly NodeName[]
 }
 
 type Value = string | number | boolean
@@ -60,6 +65,9 @@ export const OWN_SETTINGS: Readonly<Record<string, string>> = {
   wal_receiver_status_interval: 'how far standbys are is looked at all the time',
   max_slot_wal_keep_size: 'the slot of a dead standby must not fill the disk (trap 23); use the option limits.heldLog',
   wal_keep_size: 'a replica that returns soon should not have to be cloned; use limits.keptLog',
+  allow_in_place_tablespaces: 'a copy on the machine of its source has its tablespaces in its data folder',
+  sync_replication_slots: 'standbys take over logical slots where wal_level is logical',
+  synchronized_standby_slots: 'no consumer may get a change that a failover could still lose',
   data_directory: 'use the option data',
   promote_trigger_file: 'promotion is decided by the cluster',
 }
@@ -71,6 +79,9 @@ export function refusedSettings(settings: PostgresOptions['settings']): readonly
     if (why !== undefined) return [`${name} is set by Understudy: ${why}`]
     if (name === 'wal_level' && !['replica', 'logical'].includes(String(settings[name]))) {
       return ['wal_level must be replica or logical: standbys live on it']
+    }
+    if (name === 'hot_standby_feedback' && decodes(settings) && !isOn(settings[name])) {
+      return ['hot_standby_feedback must be on with wal_level logical: standbys keep the rows that logical slots need']
     }
     return []
   })
@@ -86,6 +97,11 @@ const FIXED: Readonly<Record<string, Value>> = {
   recovery_target_timeline: 'latest',
   wal_log_hints: true,
   restart_after_crash: false,
+}
+
+/** The same, where the config asks for logical decoding: a server that is to synchronise slots and does not decode ends at once. */
+export function decodingArguments(settings: PostgresOptions['settings']): string[] {
+  return decodes(settings) ? ['-c', 'wal_level=logical'] : []
 }
 
 /** For the postmaster's command line. */
@@ -111,6 +127,8 @@ export function settingsText(situation: Situation): string {
     max_slot_wal_keep_size: `${options.limits.slotKeepMb}MB`,
     wal_keep_size: `${options.limits.walKeepMb}MB`,
     unix_socket_permissions: '0700',
+    ...(situation.inPlace ? { allow_in_place_tablespaces: true } : {}),
+    ...slotSettings(situation),
     // Whoever follows asks for these before it receives, and remembers which promotions what it receives is of (traps 19, 20).
     'understudy.term': leading?.term ?? 0,
     'understudy.promotion': leading ? (situation.lineage.at(-1)?.id ?? '') : '',
@@ -144,6 +162,18 @@ function reserved({ settings, adopt }: PostgresOptions): Record<string, Value> {
   return adopt || !(most >= SMALL) ? {} : { superuser_reserved_connections: RESERVED }
 }
 
+function isOn(value: Value | undefined): boolean {
+  return ['true', 'on', 'yes', '1'].includes(String(value).toLowerCase())
+}
+
+/** What logical slots need to be carried; nothing where the config does not ask for logical decoding. */
+function slotSettings({ options, version, confirming }: Situation): Record<string, Value> {
+  if (!decodes(options.settings)) return {}
+  const own = { hot_standby_feedback: true }
+  if (version < SYNCHRONISES_SLOTS) return own
+  return { ...own, sync_replication_slots: true, synchronized_standby_slots: confirming.map(slotName).join(',') }
+}
+
 function quote(value: Value): string {
   return typeof value === 'string' ? `'${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'` : bare(value)
 }
@@ -168,11 +198,14 @@ export function conninfo(
   node: NodeName,
   keyPath: string,
   timing: PostgresOptions['timing'],
+  synchronisesSlots: boolean,
 ): string {
   const parts: Record<string, Value> = {
     host: to.host,
     port: to.port,
     user: REPLICATION_ROLE,
+    // Of no use to a receiver: the worker that synchronises logical slots asks in it which there are.
+    ...(synchronisesSlots ? { dbname: DATABASE } : {}),
     passfile: keyPath,
     // What a quorum is counted by: the node's name, never shared (trap 6).
     application_name: node,

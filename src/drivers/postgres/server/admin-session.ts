@@ -117,12 +117,12 @@ export class Session {
 export const OWN_NAMES_ONLY = '-c search_path=pg_catalog'
 
 /** A fresh connection over the server's own socket, not yet opened. */
-export function localClient({ socketDir, port }: OwnSocket): pg.Client {
+export function localClient({ socketDir, port }: OwnSocket, database = DATABASE): pg.Client {
   const client = new pg.Client({
     host: socketDir,
     port,
     user: SUPERUSER,
-    database: DATABASE,
+    database,
     application_name: 'understudy',
     // Ours write also while people only read (refuse-writes.ts): a mark and a pulse are what ends that.
     options: `${OWN_NAMES_ONLY} -c default_transaction_read_only=off`,

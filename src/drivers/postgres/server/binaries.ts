@@ -15,6 +15,8 @@ export interface Binaries {
   readonly dir: string
   /** The major version: 13 to 18. */
   readonly version: number
+  /** It knows allow_in_place_tablespaces. */
+  readonly hasTablespacesInPlace: boolean
   readonly origin: 'option' | 'system' | 'npm'
   readonly postgres: string
   readonly initdb: string
@@ -104,13 +106,17 @@ function canRun(path: string): boolean {
   }
 }
 
+/** The minor versions of August 2022. */
+const IN_PLACE_SINCE: Readonly<Record<number, number>> = { 13: 8, 14: 5 }
+
 async function describe(dir: string, origin: Binaries['origin'], env: Record<string, string>): Promise<Binaries> {
   const postgres = join(dir, 'postgres')
   if (!isComplete(dir)) {
     throw new UnderstudyError('UND_CONFIG_INVALID', `${dir} holds no postgres and initdb that can be run`)
   }
   const { stdout } = await run(postgres, ['--version'], { env: { ...env, LC_ALL: 'C' } })
-  const version = Number(/\b(\d+)(?:\.\d+|devel|beta|rc)/.exec(stdout)?.[1])
+  const [, major, minor] = /\b(\d+)(?:\.(\d+)|devel|beta|rc)/.exec(stdout) ?? []
+  const version = Number(major)
   if (!(version >= OLDEST && version <= NEWEST)) {
     throw new UnderstudyError(
       'UND_CONFIG_INVALID',
@@ -121,6 +127,7 @@ async function describe(dir: string, origin: Binaries['origin'], env: Record<str
   return {
     dir,
     version,
+    hasTablespacesInPlace: Number(minor ?? 99) >= (IN_PLACE_SINCE[version] ?? 0),
     origin,
     postgres,
     initdb: join(dir, 'initdb'),

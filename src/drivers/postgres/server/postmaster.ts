@@ -209,6 +209,13 @@ export function receiversOf(postmaster: ProcessIdentity): ProcessIdentity[] {
   )
 }
 
+/** The workers that synchronise logical slots (from version 17 on). */
+export function slotWorkersOf(postmaster: ProcessIdentity): ProcessIdentity[] {
+  return childrenOf(postmaster.pid).flatMap((pid) =>
+    /^postgres: (.*: )?slotsync worker/.test(titleOf(pid)) ? (identify(pid) ?? []) : [],
+  )
+}
+
 function titleOf(pid: number): string {
   return readProc(pid, 'cmdline').replaceAll('\0', ' ')
 }

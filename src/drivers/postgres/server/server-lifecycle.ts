@@ -48,7 +48,7 @@ export class ServerLifecycle {
       role: !running ? 'none' : leads ? 'primary' : 'standby',
       state: this.#state,
       health: running ? (watch?.health ?? 'unknown') : 'unknown',
-      note: [watch?.note, this.note].filter(Boolean).join('; '),
+      note: [watch?.note, this.note, running ? watch?.slots : ''].filter(Boolean).join('; '),
       healthForMs: now - (watch?.healthSince ?? this.#stateSince),
       stateForMs: now - this.#stateSince,
       hung: watch?.hung ?? false,

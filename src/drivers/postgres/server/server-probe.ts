@@ -7,6 +7,7 @@
  * write visible that nobody acknowledged, and many of them would use up the connections. What comes of it late counts when it
  * is looked at next: a server whose commits take longer than a probe may is slow, and not ill.
  */
+import { linkedLocations } from '../copy/tablespaces.ts'
 import type { Member } from '../member.ts'
 import { isFull, speaksOfDamage, within } from './admin-session.ts'
 
@@ -38,9 +39,10 @@ export class Probe {
 
   async run(withinMs: number): Promise<Verdict> {
     const { folder, clock, options } = this.#member.parts
-    const free = folder.freeBytes()
-    if (free < options.limits.freeSpaceMb * 1_048_576) {
-      return { healthy: false, note: `only ${Math.floor(free / 1_048_576)} MB are free on the disk of ${folder.data}` }
+    for (const path of [folder.data, ...linkedLocations(folder.data)]) {
+      const free = folder.freeBytes(path)
+      if (free >= options.limits.freeSpaceMb * 1_048_576) continue
+      return { healthy: false, note: `only ${Math.floor(free / 1_048_576)} MB are free on the disk of ${path}` }
     }
     this.#work ??= this.#begin(withinMs)
     try {

@@ -18,7 +18,7 @@ test('a data folder that vanishes under the watch is a fault that is told, and t
       throw new Error('ENOENT: no such file or directory, stat')
     },
   }
-  const options = { timing: { watchEveryMs: 200 }, limits: { logMb: 1, logFiles: 1 } }
+  const options = { settings: {}, timing: { watchEveryMs: 200 }, limits: { logMb: 1, logFiles: 1 } }
   const postmaster = {
     identity: { pid: 1, startTime: 1 },
     get isFrozen() {
@@ -32,6 +32,7 @@ test('a data folder that vanishes under the watch is a fault that is told, and t
     ...{ member, probeEveryMs: 100, probeTimeoutMs: 100, loopLagMs: () => 0 },
     onSight() {},
     changed() {},
+    restart: async () => {},
   })
   watch.start()
   await clock.advance(50_000)

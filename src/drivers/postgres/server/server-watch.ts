@@ -6,7 +6,9 @@ import type { InstanceReport } from '../../../core/model.ts'
 import type { Cancel } from '../../../lib/clock.ts'
 import { superviseLoop } from '../../../lib/supervised-loop.ts'
 import { rotateLog } from '../../process/instance-logs.ts'
+import { claimLocations, sharedLocations } from '../copy/tablespaces.ts'
 import type { Member } from '../member.ts'
+import { SlotCarrier } from '../slots/slot-carrier.ts'
 import { look, type ServerLook } from './observe-server.ts'
 import { PrimaryLiveness } from './primary-liveness.ts'
 import { Probe, type Verdict } from './server-probe.ts'
@@ -28,12 +30,15 @@ export interface WatchParts {
   /** After each look, so that a copy that has caught up can be let out of quarantine. */
   onSight(sight: ServerLook): void
   changed(): void
+  /** Does work that restarts a standby, in turn with the verbs. */
+  restart(work: (signal: AbortSignal) => Promise<void>): Promise<void>
 }
 
 export class Watch {
   readonly #parts: WatchParts
   readonly #cancels: Cancel[] = []
   readonly #ear: PrimaryLiveness
+  readonly #carrier: SlotCarrier
   #misses = 0
   #looking: Promise<void> | undefined
   sight: ServerLook | null = null
@@ -41,10 +46,17 @@ export class Watch {
   note = ''
   hung = false
   healthSince: number
+  /** What there is to say about logical slots of users; empty: nothing. */
+  slots = ''
 
   constructor(parts: WatchParts) {
     this.#parts = parts
     this.#ear = new PrimaryLiveness(parts.member)
+    this.#carrier = new SlotCarrier(parts.member, parts.restart, (note) => {
+      if (note === this.slots) return
+      this.slots = note
+      parts.changed()
+    })
     this.healthSince = this.#clock.mono()
   }
 
@@ -65,9 +77,12 @@ export class Watch {
     this.#every(LISTEN_EVERY_MS, 'listening to the primary of', () => this.#listen())
     this.#every(HOUSEKEEPING_EVERY_MS, 'rotating the log of', () => this.#keepLogSmall())
     this.#every(HOUSEKEEPING_EVERY_MS, 'checking the folders of', () => this.#openTheWay())
+    this.#every(LISTEN_EVERY_MS, 'looking at the tablespaces of', () => this.#leaveShared())
+    this.#carrier.start()
   }
 
   stop(): void {
+    this.#carrier.stop()
     for (const cancel of this.#cancels.splice(0)) cancel()
   }
 
@@ -154,6 +169,27 @@ export class Watch {
     const mended = folder.openTheWay()
     if (mended.length > 0)
       tell(`the rights of ${mended.join(', ')} were put right: the server could not have been started`)
+  }
+
+  /** A standby must not write to the folder that its primary writes to: it is copied anew, with folders of its own. */
+  async #leaveShared(): Promise<void> {
+    const { member } = this.#parts
+    const { folder, record } = member.parts
+    try {
+      if (!member.runs) return
+      if (record.now.leading) return claimLocations(folder)
+      const [shared] = sharedLocations(folder, record.now.following?.primary.host ?? '')
+      if (shared === undefined) return
+      record.change({ torn: true })
+      const what = `the primary on this machine uses its tablespace folder ${shared}, too`
+      await member.end(
+        'immediate',
+        200,
+        `${what}: it is copied anew. On one machine create tablespaces with location ''`,
+      )
+    } catch {
+      // The data folder has gone, or its disk fails: other checks say so.
+    }
   }
 
   #seeFrozen(): void {

@@ -1,6 +1,7 @@
 /** Takes over what an earlier agent of this node left: what runs goes on running, and what it had pledged still holds. */
 import type { Position } from '../../../core/replicated/quorum-config.ts'
 import { isForeign } from '../copy/adopt-database.ts'
+import { removeLeftovers } from '../copy/clone.ts'
 import { mayReceive } from '../files/member-record.ts'
 import type { Member } from '../member.ts'
 import { findPostmaster, killRemains, otherOwner } from '../server/postmaster.ts'
@@ -11,7 +12,7 @@ import { settledPosition, stopReceiving } from './recruit-member.ts'
 export async function adopt(member: Member, marker: QuorumRows): Promise<Position | undefined> {
   const { folder, clock, record, node } = member.parts
   if (otherOwner(folder, node) !== null) return undefined // each verb refuses, and says why
-  await folder.removeLeftovers()
+  await removeLeftovers(folder)
   if (isForeign(member)) return undefined // somebody's database, to be taken over by `create`: until then it is left alone
   const postmaster = findPostmaster(folder, clock)
   if (!postmaster) {

@@ -12,6 +12,7 @@ import type { Term } from '../../../core/model.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import { sleep } from '../../../lib/clock.ts'
 import type { Member } from '../member.ts'
+import { endConsumers } from '../slots/user-slots.ts'
 import { drain, untilOpenEnds } from './drain-sessions.ts'
 import { pledge } from './recruit-member.ts'
 
@@ -39,6 +40,7 @@ export async function demote(member: Member, term: Term, steps: Steps, signal: A
     await untilOpenEnds(member, signal)
     steps.stopping()
     await drain(member, () => steps.doorsHeard(), signal)
+    await endConsumers(member)
   }
   steps.ending()
   const led = pledge(member, term)

@@ -10,7 +10,7 @@
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
-import { adoptClone, clone } from '../copy/clone.ts'
+import { adoptClone, clone, removeLeftovers } from '../copy/clone.ts'
 import { type Divergence, keepDiscarded } from '../copy/discarded-wal.ts'
 import { rewind } from '../copy/rewind.ts'
 import { mayReceive } from '../files/member-record.ts'
@@ -21,6 +21,8 @@ import { type LogState, positionIn } from '../server/replica-position.ts'
 import { systemIdIn } from '../server/standby-capacity.ts'
 import { isTaken, untilItStreams } from '../server/stream-state.ts'
 import { branchOf, forkPoint, parseWalName } from '../server/wal-position.ts'
+import { bringSlots } from '../slots/slot-copy.ts'
+import { doubtSlots } from '../slots/slot-files.ts'
 import { ensureSlots, releaseSlots } from './lead.ts'
 import { pledge, settled, stopReceiving } from './recruit-member.ts'
 import { factsOf, nextXidOf, type PrimaryFacts, renewSlot } from './remote-primary.ts'
@@ -216,7 +218,7 @@ async function copyAll(
     member.parts.record.change({ discarded: `what was here before could not be read: kept in ${folder.setAside}` })
   member.copiedAnew = isTried
   record.change({ torn: false })
-  await folder.removeLeftovers()
+  await removeLeftovers(folder)
 }
 
 async function receive(member: Member, rule: QuorumConfig, primary: PrimaryAddress): Promise<void> {
@@ -226,6 +228,8 @@ async function receive(member: Member, rule: QuorumConfig, primary: PrimaryAddre
   // With less than its primary it would stop replaying where the primary's WAL says so.
   const less = member.runs ? await member.shortfall(member.session, member.ofPrimary) : null
   if (less !== null) await member.end('immediate', 500, `started anew, because ${less}`)
+  // Where they cannot be had now they come later, with a restart.
+  await bringSlots(member, primary).catch(() => doubtSlots(member.parts.folder))
   if (member.runs) member.reload()
   else await member.start()
   member.ofPrimary = {} // from here on its WAL says it

@@ -18,6 +18,7 @@ import { destroy, within } from '../server/admin-session.ts'
 import { insertRule, isOnQuorum, prepareCatalog } from '../server/catalog.ts'
 import { positionIn } from '../server/replica-position.ts'
 import { BRANCHES_KEPT } from '../server/wal-position.ts'
+import { dropUnsafeSlots, leapForConsumers } from '../slots/user-slots.ts'
 import { endOpenTransactions, receivesNothing, settled, stopReceiving } from './recruit-member.ts'
 import { synchronousStandbyNames } from './synchronous-standbys.ts'
 
@@ -73,6 +74,7 @@ export async function promote(member: Member, rule: QuorumConfig, signal: AbortS
   }
   member.durable = null
   await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+  await dropUnsafeSlots(member)
   const startedAt = clock.mono()
   let told = startedAt
   await member.session.query('select pg_promote(false)')
@@ -86,6 +88,7 @@ export async function promote(member: Member, rule: QuorumConfig, signal: AbortS
     }
     return false
   })
+  await leapForConsumers(member)
 }
 
 const EXISTS_ALREADY = '42710'

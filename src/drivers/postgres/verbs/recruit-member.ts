@@ -23,7 +23,7 @@ import { until } from '../../../lib/until.ts'
 import { mayReceive } from '../files/member-record.ts'
 import { includeOurs } from '../files/server-settings.ts'
 import type { Member } from '../member.ts'
-import { receiversOf } from '../server/postmaster.ts'
+import { receiversOf, slotWorkersOf } from '../server/postmaster.ts'
 import { type LogState, logState, positionIn } from '../server/replica-position.ts'
 
 /** The SQLSTATE of a server that starts, ends, or is a standby that is not consistent yet. */
@@ -78,6 +78,8 @@ export async function stopReceiving(member: Member): Promise<void> {
   // What somebody put into postgresql.auto.conf comes after ours, and would be in force for good.
   includeOurs(member.parts.folder, member.parts.folder.data)
   member.reload()
+  // A promotion waits for it, and it waits for an answer of the old primary, which may never come.
+  for (const worker of slotWorkersOf(postmaster.identity)) signal(worker, 'SIGTERM')
   let emptyLooks = 0
   const patience = { clock: member.parts.clock, everyMs: 1, withinMs: member.parts.options.timing.fenceMs }
   await until({ ...patience, what: 'the end of the receiver' }, async () => {

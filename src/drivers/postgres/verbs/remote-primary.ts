@@ -3,6 +3,7 @@ import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import { until } from '../../../lib/until.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
+import { TABLESPACES, type Tablespace } from '../copy/tablespaces.ts'
 import { slotName } from '../files/server-settings.ts'
 import type { Member } from '../member.ts'
 import { destroy, type Row, remoteClient, within } from '../server/admin-session.ts'
@@ -131,6 +132,20 @@ function readLineage(text: string, primary: PrimaryAddress): readonly Branch[] {
   const lineage = parseLineage(text)
   if (lineage) return lineage
   throw new UnderstudyError('UND_REFUSED', `${primary.node} does not say which promotions its log is of`)
+}
+
+/** Its tablespaces; null when it does not say. */
+export async function tablespacesOf(member: Member, primary: PrimaryAddress): Promise<readonly Tablespace[] | null> {
+  const { clock, options } = member.parts
+  const client = remoteClient(primary, member.parts.replicationPassword)
+  try {
+    await within(clock, options.timing.statementMs, 'the primary', client.connect())
+    return (await within(clock, options.timing.statementMs, 'the primary', client.query(TABLESPACES))).rows
+  } catch {
+    return null // the way that does not depend on it is taken
+  } finally {
+    destroy(client)
+  }
 }
 
 /** The first transaction number of the primary's present term: what an older branch used from there on is its own. */
