@@ -1,5 +1,6 @@
 /**
  * `npm run torture:postgres -- --faults 200 --seed 7 [--bin npm] [--only NAME] [--trace]`: the test of that name, with many faults.
+ * `npm run torture:sessions` with the same options but the last two: the random faults on sessions.
  * Exit code 1: something that was acknowledged is missing, two acknowledged at once, or the cluster did not become whole again.
  */
 import { spawn } from 'node:child_process'
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     bin: { type: 'string' },
     only: { type: 'string' },
+    sessions: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
   },
 })
@@ -21,8 +23,16 @@ const env = { ...process.env, UNDERSTUDY_FAULTS: values.faults, UNDERSTUDY_SEED:
 if (values.bin) env.UNDERSTUDY_BIN = values.bin
 if (values.only) env.UNDERSTUDY_ONLY = values.only
 if (values.trace) env.UNDERSTUDY_TRACE = '1'
-const file = 'test/real/postgres-torture.test.ts'
-const args = ['vitest', 'run', '--project', 'real', file, '--disableConsoleIntercept']
+const file = values.sessions ? 'test/real/postgres-session-states.test.ts' : 'test/real/postgres-torture.test.ts'
+const args = [
+  'vitest',
+  'run',
+  '--project',
+  'real',
+  file,
+  '--disableConsoleIntercept',
+  ...(values.sessions ? ['-t', 'random'] : []),
+]
 const child = spawn('npx', args, { cwd: root, env, stdio: 'inherit' })
 child.once('exit', (code) => {
   process.exitCode = code ?? 1
