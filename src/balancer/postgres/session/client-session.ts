@@ -47,7 +47,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   #arrival: { cancel(): void } | undefined
   #clientKey: ClientKey | undefined
   /** The server is being asked what the session has. */
-  #asking: 'state' | 'catalogue' | undefined
+  #asking: 'state' | 'catalogue' | 'another' | undefined
   readonly #putOff = new LoginRefusals()
   /** The client has the beginning of a message whose end will not come: nothing else can be said to it. */
   #isTorn = false
@@ -273,7 +273,11 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     if (!this.#portable.state.idle || this.#asking || !this.#search.isDue(this.#portable)) return
     const wanted = this.#portable.catalogueWanted(true)
     if (wanted) return this.#askCatalogue(wanted)
-    return this.#portable.state.isKnown ? this.#leave() : this.#ask()
+    if (this.#portable.waits(this.#onAnother)) {
+      this.#asking = 'another'
+      return
+    }
+    return this.#portable.state.isKnown && !this.#portable.isStale ? this.#leave() : this.#ask()
   }
 
   #leave(): void {
@@ -283,13 +287,21 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
 
   #ask(): void {
     if (this.#asking || !this.#backend || this.#portable.isReplication) return
-    const { database, state } = this.#portable
     // Without the catalogue it is not known what to ask for.
-    if (!state.isRelaxed && database.waits(() => this.lookAgain())) return
+    const { database, state } = this.#portable
+    if (!state.isRelaxed && !database.catalogue && this.#portable.waits(() => this.lookAgain())) return
     this.#asking = 'state'
     this.#portable.ahead.wantsRehearsal = false
     this.#serverSide.expectAnswer()
     this.#backend.write(this.#portable.question())
+  }
+
+  /** What another session asked about the database is answered, or its server is gone. */
+  readonly #onAnother = (): void => {
+    if (this.#asking !== 'another') return
+    this.#asking = undefined
+    this.onIdle()
+    if (this.#phase === 'open' && !this.#asking) this.#client.readKept()
   }
 
   #askCatalogue(what: 'all' | 'fingerprint'): void {

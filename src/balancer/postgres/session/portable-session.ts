@@ -86,6 +86,11 @@ export class PortableSession {
     return catalogueQuestion(what, this.state.parameters.get('server_version'))
   }
 
+  /** True: another session asks about the database what has to be known before this one goes; `go` is called when that is over. */
+  waits(go: () => void): boolean {
+    return this.#knowledge.options().whenUnknown !== 'move' && this.database.waits(this.#usedAtMs, go)
+  }
+
   /** What it has to ask about its database, for all sessions in it. */
   catalogueWanted(isLeaving: boolean): 'all' | 'fingerprint' | undefined {
     if (this.#knowledge.options().whenUnknown === 'move') return undefined

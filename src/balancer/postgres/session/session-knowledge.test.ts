@@ -19,11 +19,11 @@ test('one session reads the catalogue, the others wait for it', () => {
   database.asks()
   expect(database.wanted(0, false)).toBeUndefined()
   let gone = 0
-  expect(database.waits(() => (gone += 1))).toBe(true)
+  expect(database.waits(0, () => (gone += 1))).toBe(true)
   database.answered(answer('one'))
   expect(gone).toBe(1)
   expect(database.catalogue?.fingerprint).toBe('one')
-  expect(database.waits(() => (gone += 1))).toBe(false)
+  expect(database.waits(-1, () => (gone += 1))).toBe(false)
 })
 
 test('it is compared every two seconds while the database is used, and once more on leaving', async () => {

@@ -75,9 +75,10 @@ export class DatabaseKnowledge {
     this.#goOn()
   }
 
-  /** False: nothing is known, and no session asks. True: `go` is called once, when that question is over. */
-  waits(go: () => void): boolean {
-    if (this.catalogue || this.#askedAtMs === undefined) return false
+  /** True: another session asks what this one, used last at `usedAtMs`, depends on; `go` is called once, when that is over. */
+  waits(usedAtMs: number, go: () => void): boolean {
+    const isCovered = this.catalogue !== undefined && usedAtMs <= this.catalogue.verifiedAtMs
+    if (isCovered || this.#askedAtMs === undefined) return false
     this.#waiting.add(go)
     return true
   }
