@@ -87,7 +87,8 @@ async function live(place: TrioWithDoor, one: SessionCase, expected: string, ove
     await take(client, one.steps)
   } catch (error) {
     await over
-    return CLOSED.test(why(error)) ? undefined : `${one.name}: ${why(error)} in its steps`
+    const end = closedBy ?? why(error)
+    return CLOSED.test(end) ? undefined : `${one.name}: ${end} in its steps`
   }
   await over
   const after = closedBy === undefined ? await ask(client, one.probe) : `error ${closedBy}`
