@@ -198,3 +198,22 @@ test('a moved session that asks for the value of a sequence that it drew elsewhe
   expect(client.seen()).toContain('57P01')
   expect(client.seen()).not.toContain('not yet defined')
 })
+
+test('a session that the server ends while it is asked hears it in the words of the server', async () => {
+  let armed = false
+  const farewell = message('E', 'SFATAL\0VFATAL\0C57P01\0Mby administrator command\0\0')
+  const a = await fakePostgres({
+    dies(moment) {
+      if (armed && moment === 'question-sent') a.say(farewell)
+      return armed && moment === 'question-sent'
+    },
+  })
+  const door = await openDoor([a.target('a', 1)], ROUTE)
+  const client = await clientOf(door)
+  expect(await client.ask('select 0')).toBe('CZ')
+  expect(await client.ask('select 0'), 'after the door has asked').toBe('CZ')
+  armed = true
+  client.socket.write(query('set role owner'))
+  await until('the end', () => client.closed())
+  expect(client.seen()).toContain('by administrator command')
+})

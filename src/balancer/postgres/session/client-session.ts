@@ -337,7 +337,10 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   #cut(reason: CutReason): void {
     if (this.#phase === 'over') return
     this.#absence.cut(reason)
-    const lastWords = this.#serverSide.saidFarewell ? undefined : cutResponse(this.#entrance.route.service, reason)
+    // What the server said while it was asked is the reason, and the code is the same.
+    const itsWords = reason === 'state-unknown' ? this.#serverSide.farewell : undefined
+    const words = itsWords ?? cutResponse(this.#entrance.route.service, reason)
+    const lastWords = this.#serverSide.saidFarewell ? undefined : words
     this.#refuse(this.#isTorn ? 'torn' : lastWords)
   }
 

@@ -185,7 +185,10 @@ export class ServerMessages implements FrameSink {
       if (row) this.#rows?.push(row)
       else this.#askFailed = true
     }
-    if (type === 0x45) this.#askFailed = true
+    if (type === 0x45) {
+      this.#askFailed = true
+      if (isFarewell(readFields(buffer, start, end))) this.farewell = Buffer.from(buffer.subarray(start - 5, end))
+    }
     if (type !== 0x5a) return
     const rows = this.#askFailed ? undefined : this.#rows
     this.#rows = undefined
