@@ -8,17 +8,16 @@
  *     const store = new MemoryCluster({ clock }).open()
  *     await clock.advance(2_000)
  *
- * And a made-up world in which the real agents perform a scenario, told as a transcript (the language is in
- * sim/scenario/language.ts):
+ * And a simulated cluster in which the real agents perform a scenario with a config of yours. It rejects when an expectation is not
+ * met; docs/testing.md has the language and says what each expectation proves.
  *
- *     const { text, failures } = await tellScenario(`
- *       cluster a:north b:south c:west
- *       service db database 3
- *       start
- *       expect db served within 5s
- *       kill db.primary
- *       expect db served within 1s
- *       expect nothing lost`)
+ *     await expectScenario(
+ *       `start
+ *        expect settled within 20s
+ *        kill db.primary
+ *        expect db served within 2s
+ *        expect nothing lost`,
+ *       { config })
  */
 export { driverContract } from './drivers/contract/driver-contract.ts'
 export { REPLICA_CONTRACT, type ReplicaWorld, type Write } from './drivers/contract/replica-contract.ts'
@@ -26,6 +25,7 @@ export { FakeDriver, FakePlace, FakeProcess } from './drivers/fake-driver.ts'
 export type { Clock } from './lib/clock.ts'
 export { type Random, seededRandom } from './lib/random.ts'
 export { VirtualClock } from './lib/virtual-clock.ts'
-export { type Told, tellScenario } from './sim/scenario/runner.ts'
+export { type ExpectOptions, expectScenario, ScenarioFailed } from './sim/scenario/expect-scenario.ts'
+export { type ScenarioOptions, type Told, tellScenario } from './sim/scenario/runner.ts'
 export { STORE_CONTRACT } from './stores/contract/store-contract.ts'
 export { MemoryCluster } from './stores/memory.ts'

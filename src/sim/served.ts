@@ -5,14 +5,18 @@ import type { World } from './sim-world.ts'
 /** The client writes every 20 ms. */
 const ACKNOWLEDGED_MS = 45
 
-/** A node that serves it now; for a service with a primary, the one. Undefined when nobody does. */
-export function serves(world: World, service: ServiceName): NodeName | undefined {
+/**
+ * A node that serves it now; for a service with a primary, the one. Undefined when none does. `sinceMs`: a database serves when
+ * a write that was sent after that moment has been acknowledged; what was acknowledged before a fault says nothing of it.
+ */
+export function serves(world: World, service: ServiceName, sinceMs = -1): NodeName | undefined {
   const ledger = world.ledgers.get(service)
   if (ledger) {
     const { last } = ledger
-    if (!last) return undefined
+    if (!last || last.sentAtMs <= sinceMs) return undefined
     const server = world.nodes.get(last.node)?.databases.get(service)
-    return server?.open && !server.draining && !server.isFrozen && world.nowMs - last.atMs < ACKNOWLEDGED_MS
+    const isDying = server?.process?.dying ?? true
+    return server?.open && !isDying && !server.draining && !server.isFrozen && world.nowMs - last.atMs < ACKNOWLEDGED_MS
       ? last.node
       : undefined
   }

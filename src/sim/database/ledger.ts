@@ -22,7 +22,8 @@ export class Ledger {
   readonly #listeners: ((milestone: Milestone) => void)[] = []
   #newest: Term = 0
   acknowledged = 0
-  last: { readonly node: NodeName; readonly term: Term; readonly atMs: number } | null = null
+  /** The newest acknowledged write: when its client sent it, and when it was acknowledged. */
+  last: { readonly node: NodeName; readonly term: Term; readonly sentAtMs: number; readonly atMs: number } | null = null
   /** The longest time between two acknowledged writes since it was last asked. */
   longestGapMs = 0
   /** What is not promised, and how often it came to that. */
@@ -59,13 +60,13 @@ export class Ledger {
     this.#reached({ what: 'rewound', node })
   }
 
-  acknowledge(node: NodeName, entry: Entry, log: readonly Entry[], nowMs: number): void {
+  acknowledge(node: NodeName, entry: Entry, log: readonly Entry[], nowMs: number, sentAtMs = nowMs): void {
     // A confirmation that was on its way since before the fence may come in late: then the newest primary was chosen because
     // it has this very write, which was promised when it let people in, and nothing is said twice.
     if (this.#promised[entry.index] !== entry)
       this.#tell(onlyTheNewestAcknowledges(this.#service, node, entry.term, this.#newest))
     if (this.last) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.last.atMs)
-    this.last = { node, term: entry.term, atMs: nowMs }
+    this.last = { node, term: entry.term, sentAtMs, atMs: nowMs }
     this.acknowledged += 1
     this.#promise(node, log, entry.index + 1)
   }

@@ -17,8 +17,9 @@ export function writeAllTheTime(world: World, service: ServiceName, ledger: Ledg
       const server = node.databases.get(service)
       // A disk or a quorum that hangs takes the writes and never answers.
       if (!server?.open || node.processes.habitsOf(service).unwell) continue
+      const sentAtMs = world.nowMs
       server.write((entry) => {
-        ledger.acknowledge(node.name, entry, server.disk.log, world.nowMs)
+        ledger.acknowledge(node.name, entry, server.disk.log, world.nowMs, sentAtMs)
         const others = copiesOf(world, service, entry) - 1
         if (needsTwo && others < 1)
           world.broken(`${service} on ${node.name} acknowledged a write that no other node has`)

@@ -1,6 +1,6 @@
 /**
  * The words of scenarios: one command a line, the same for the simulator and for drills on a live cluster. `parse` turns
- * text into data; scenario/runner.ts performs it in a made-up world.
+ * text into data and refuses what it does not know; scenario/runner.ts performs it in a made-up world.
  *
  *     cluster a:north b:south c:west          nodes and their zones
  *     service worker command active-passive 2 warm
@@ -14,11 +14,13 @@
  *     stuck-receiver a.db   late-receiver a.db   slow-checkpoint a.db   failing-rewind a.db
  *     foreign-log a.db   hasty-start a.db   lost-log a.db   broken-stream a.db   half-open-stream a.db
  *     pause a.db   block a.db   slow a.db   fill a.db   slow-disk a.db   cancel-waits db.primary     (replay, disk, commits that wait)
- *     transaction db.primary                  somebody begins one and does not end it before `fix`
+ *     transaction db.primary                  a client begins one and does not end it before `fix`
  *     clock a back 1h | ahead 1h     slow-kills a     (its kernel takes long to end what is killed)
  *     switchover worker [to b]   drain a   undrain a   resize db 5 [block | run-alone]   stop
  *     wait 500ms
  *     expect worker served [by b] within 300ms     expect worker not served     expect one writer
+ *     expect worker served for 5s             at every moment of it
+ *     expect settled within 20s               every service has what its config asks for
  *     expect db read-only
  *     expect a empty within 5s     expect quiet for 5s
  *     status
@@ -72,6 +74,8 @@ export type Command = { readonly text: string } & (
       readonly degrade?: 'block' | 'run-alone'
     }
   | { readonly do: 'wait' | 'expect quiet'; readonly forMs: number }
+  | { readonly do: 'expect settled'; readonly withinMs: number }
+  | { readonly do: 'expect stays served'; readonly service: string; readonly forMs: number }
   | { readonly do: 'expect served'; readonly service: string; readonly by: string | null; readonly withinMs: number }
   | { readonly do: 'expect empty'; readonly node: string; readonly withinMs: number }
   | { readonly do: 'expect not served' | 'expect read-only'; readonly service: string }
@@ -98,44 +102,42 @@ type Parsed = object | null
 
 const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   cluster: (rest) => ({ do: 'cluster', nodes: rest.map(parseNode) }),
-  service: ([name, kind, redundancy, instances, ...rest]) =>
-    kind === 'database'
-      ? {
-          do: 'service',
-          service: { name, kind, instances: Number(redundancy), ...parseDatabase([instances, ...rest]) },
-        }
-      : {
-          do: 'service',
-          service: { name, kind, redundancy, instances: Number(instances), standby: rest[0] ?? 'cold' },
-        },
-  start: () => ({ do: 'start' }),
-  stop: () => ({ do: 'stop' }),
-  heal: () => ({ do: 'heal' }),
-  status: () => ({ do: 'status' }),
+  service: parseService,
+  start: parseAlone('start'),
+  stop: parseAlone('stop'),
+  heal: parseAlone('heal'),
+  status: parseAlone('status'),
   kill: parseTargeted('kill'),
   freeze: parseTargeted('freeze'),
   thaw: parseTargeted('thaw'),
   restart: parseTargeted('restart'),
   cut: parseLink('cut'),
   mend: parseLink('mend'),
-  store: ([condition]) => ({ do: 'store', condition }),
+  store: ([condition = '', ...rest]) =>
+    CONDITIONS.has(condition) && rest.length === 0 ? { do: 'store', condition } : null,
   unwell: parseTargeted('unwell'),
   refuse: parseTargeted('refuse'),
   stubborn: parseTargeted('stubborn'),
   fix: parseTargeted('fix'),
-  crash: ([target, every, time]) =>
-    every === 'every' ? { do: 'crash', target: parseTarget(target), everyMs: parseTime(time) } : null,
-  clock: ([node, way, time]) => ({ do: 'clock', node, byMs: parseTime(time) * (way === 'back' ? -1 : 1) }),
-  'slow-kills': ([node]) => ({ do: 'slow-kills', node }),
-  switchover: ([service, , to = null]) => ({ do: 'switchover', service, to }),
-  drain: ([node]) => ({ do: 'drain', node }),
-  undrain: ([node]) => ({ do: 'undrain', node }),
-  resize: ([service, instances, degrade]) => ({
-    do: 'resize',
-    service,
-    instances: Number(instances),
-    ...(degrade && { degrade }),
-  }),
+  crash: ([target, every, time, ...rest]) =>
+    every === 'every' && rest.length === 0
+      ? { do: 'crash', target: parseTarget(target), everyMs: parseTime(time) }
+      : null,
+  clock: ([node, way, time, ...rest]) =>
+    (way === 'back' || way === 'ahead') && rest.length === 0
+      ? { do: 'clock', node, byMs: parseTime(time) * (way === 'back' ? -1 : 1) }
+      : null,
+  'slow-kills': parseOneNode('slow-kills'),
+  switchover: ([service, way, to = null, ...rest]) =>
+    service !== undefined && (way === undefined || (way === 'to' && to !== null)) && rest.length === 0
+      ? { do: 'switchover', service, to }
+      : null,
+  drain: parseOneNode('drain'),
+  undrain: parseOneNode('undrain'),
+  resize: ([service, instances, degrade, ...rest]) =>
+    (degrade === undefined || degrade === 'block' || degrade === 'run-alone') && rest.length === 0
+      ? { do: 'resize', service, instances: parseCount(instances), ...(degrade && { degrade }) }
+      : null,
   pause: parseTargeted('pause'),
   block: parseTargeted('block'),
   slow: parseTargeted('slow'),
@@ -152,7 +154,7 @@ const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   'broken-stream': parseTargeted('broken-stream'),
   'half-open-stream': parseTargeted('half-open-stream'),
   transaction: parseTargeted('transaction'),
-  wait: ([time]) => ({ do: 'wait', forMs: parseTime(time) }),
+  wait: ([time, ...rest]) => (rest.length === 0 ? { do: 'wait', forMs: parseTime(time) } : null),
 }
 
 /** `worker served [by b] within 300ms`, `worker not served`, `one writer`, `quiet for 5s`. */
@@ -164,6 +166,10 @@ function parseExpect(words: string[]): Parsed {
   if (quiet) return { do: 'expect quiet', forMs: parseTime(quiet[1]) }
   const empty = /^(\S+) empty within (\S+)$/.exec(said)
   if (empty) return { do: 'expect empty', node: empty[1], withinMs: parseTime(empty[2]) }
+  const settled = /^settled within (\S+)$/.exec(said)
+  if (settled) return { do: 'expect settled', withinMs: parseTime(settled[1]) }
+  const stays = /^(\S+) served for (\S+)$/.exec(said)
+  if (stays) return { do: 'expect stays served', service: stays[1], forMs: parseTime(stays[2]) }
   const not = /^(\S+) not served$/.exec(said)
   if (not) return { do: 'expect not served', service: not[1] }
   const readOnly = /^(\S+) read-only$/.exec(said)
@@ -173,22 +179,55 @@ function parseExpect(words: string[]): Parsed {
   return { do: 'expect served', service: served[1], by: served[2] ?? null, withinMs: parseTime(served[3]) }
 }
 
+const CONDITIONS: ReadonlySet<string> = new Set(['away', 'slow', 'full', 'unsure', 'back'])
+
+/** `web http active-active 2`, `worker command active-passive 2 warm`, `db database 3 k=2 run-alone` */
+function parseService([name, kind, ...rest]: string[]): Parsed {
+  if (kind === 'database') {
+    const [instances, ...words] = rest
+    return { do: 'service', service: { name, kind, instances: parseCount(instances), ...parseDatabase(words) } }
+  }
+  const [redundancy = '', instances, standby = 'cold', ...more] = rest
+  const isKnown = (kind === 'http' || kind === 'command') && ['active-active', 'active-passive'].includes(redundancy)
+  if (!isKnown || !['warm', 'cold'].includes(standby) || more.length > 0) return null
+  return { do: 'service', service: { name, kind, redundancy, instances: parseCount(instances), standby } }
+}
+
 /** `k=2`, `run-alone` */
-function parseDatabase(words: readonly (string | undefined)[]): object {
-  const k = words.find((word) => word?.startsWith('k='))?.slice(2)
+function parseDatabase(words: readonly string[]): object {
+  const k = words.find((word) => word.startsWith('k='))?.slice(2)
   const degrade = words.includes('run-alone') ? 'run-alone' : 'block'
-  return { redundancy: 'active-passive', standby: 'warm', degrade, ...(k !== undefined && { k: Number(k) }) }
+  const strange = words.find((word) => !word.startsWith('k=') && word !== 'run-alone' && word !== 'block')
+  if (strange !== undefined) throw new Error(`a scenario does not know: ${strange}`)
+  return { redundancy: 'active-passive', standby: 'warm', degrade, ...(k !== undefined && { k: parseCount(k) }) }
+}
+
+function parseAlone(verb: string): (rest: string[]) => Parsed {
+  return (rest) => (rest.length === 0 ? { do: verb } : null)
+}
+
+function parseOneNode(verb: string): (rest: string[]) => Parsed {
+  return ([node, ...rest]) => (node !== undefined && rest.length === 0 ? { do: verb, node } : null)
 }
 
 function parseTargeted(verb: string): (rest: string[]) => Parsed {
-  return ([target, ...rest]) => ({ do: verb, target: parseTarget(target), forGood: rest.join(' ') === 'for good' })
+  return ([target, ...rest]) => {
+    const forGood = verb === 'kill' && rest.join(' ') === 'for good'
+    if (target === undefined || (rest.length > 0 && !forGood)) return null
+    return { do: verb, target: parseTarget(target), forGood }
+  }
 }
 
 function parseLink(verb: string): (rest: string[]) => Parsed {
   return (rest) => {
-    const [a, b] = rest.filter((word) => word !== '->')
-    return { do: verb, a, b, oneWay: rest.includes('->') }
+    const [a, b, ...more] = rest.filter((word) => word !== '->')
+    return b !== undefined && more.length === 0 ? { do: verb, a, b, oneWay: rest.includes('->') } : null
   }
+}
+
+function parseCount(text = ''): number {
+  if (!/^\d+$/.test(text)) throw new Error(`not a number: ${text}`)
+  return Number(text)
 }
 
 function parseTarget(text = ''): Target {

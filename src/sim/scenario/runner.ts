@@ -2,6 +2,7 @@
 
 import type { AgentSurface } from '../../agent/agent-surface.ts'
 import type { Accepted, EventRecord } from '../../api/api-types.ts'
+import type { ClusterSpec } from '../../core/model.ts'
 import { AssertionError } from '../../lib/assert.ts'
 import { onFault } from '../../lib/background.ts'
 import { formatDuration } from '../../lib/duration.ts'
@@ -9,7 +10,9 @@ import { harmCopy, healCopy, isCopyFault } from '../database/replica-faults.ts'
 import type { MadeUpNode, MadeUpService } from '../made-up-cluster.ts'
 import { madeUpCluster } from '../made-up-cluster.ts'
 import { serves } from '../served.ts'
+import { unsettled } from '../settled.ts'
 import { World } from '../sim-world.ts'
+import { checkNames } from './known-names.ts'
 import { type Command, type CopyFault, parse, type Target } from './language.ts'
 import { tableOf } from './who-runs-what.ts'
 
@@ -19,13 +22,21 @@ export interface Told {
   readonly failures: readonly string[]
 }
 
+export interface ScenarioOptions {
+  /** Of the weather and of all other chance. Default 1. */
+  readonly seed?: number
+  /** What plays in it; then `source` has no `cluster` and `service` lines. Default: those lines say it. */
+  readonly cluster?: ClusterSpec
+}
+
 /**
  * Performs the commands of `source` in a made-up world, in virtual time: the same seed tells the same story. Throws with the
- * line that makes no sense. `seed`: of the weather and of all other chance. Default 1.
+ * line that makes no sense, or that names what the cluster does not have. Expectations that are not met are in `failures`.
  */
-export async function tellScenario(source: string, seed = 1): Promise<Told> {
-  const runner = new Runner(seed)
-  for (const command of parse(source)) await runner.perform(command)
+export async function tellScenario(source: string, options: ScenarioOptions = {}): Promise<Told> {
+  const commands = parse(source)
+  const runner = new Runner(options)
+  for (const command of commands) await runner.perform(command)
   return runner.told()
 }
 
@@ -34,22 +45,25 @@ const SLOW_KILL_MS = 500
 const CONDITION = { away: 'away', full: 'full', unsure: 'unsure', slow: 'well', back: 'well' } as const
 
 class Runner {
-  readonly #seed: number
+  readonly #options: ScenarioOptions
   readonly #lines: string[] = []
   readonly #failures: string[] = []
   #nodes: readonly MadeUpNode[] = []
   readonly #services: MadeUpService[] = []
   #world: World | null = null
+  #isStarted = false
 
-  constructor(seed: number) {
-    this.#seed = seed
+  constructor(options: ScenarioOptions) {
+    this.#options = options
   }
 
   told(): Told {
-    return { text: `${this.#lines.join('\n')}\n`, failures: this.#failures }
+    const broken = this.#world?.violations.map(({ sentence }) => sentence) ?? []
+    return { text: `${this.#lines.join('\n')}\n`, failures: [...new Set([...this.#failures, ...broken])] }
   }
 
   async perform(command: Command): Promise<void> {
+    if (command.do === 'cluster' || command.do === 'service') this.#refuseSecond(command)
     if (command.do === 'cluster') this.#nodes = command.nodes
     else if (command.do === 'service') this.#services.push(command.service)
     else {
@@ -61,6 +75,9 @@ class Runner {
 
   async #act(command: Command): Promise<void> {
     const world = this.#theWorld()
+    checkNames(command, world.cluster)
+    if (command.do === 'start') this.#isStarted = true
+    if (command.do.startsWith('expect') && !this.#isStarted) throw new Error(`${command.text}: comes before “start”`)
     if (isOfCopy(command)) return this.#harm(command.do, command.target)
     switch (command.do) {
       case 'start':
@@ -107,7 +124,7 @@ class Runner {
     }
   }
 
-  /** What people ask of the cluster, and what they expect of it. */
+  /** What an operator asks of the cluster, and what is expected of it. */
   async #askOrExpect(command: Command, world: World): Promise<void> {
     switch (command.do) {
       case 'stop':
@@ -126,6 +143,10 @@ class Runner {
         return this.#ask((surface) => surface.drain(command.node, command.do === 'drain'))
       case 'expect quiet':
         return this.#expectQuiet(command.forMs)
+      case 'expect settled':
+        return this.#expectSettled(world, command.withinMs)
+      case 'expect stays served':
+        return this.#expectStaysServed(world, command.service, command.forMs)
       case 'expect empty':
         return this.#expectEmpty(command.node, command.withinMs)
       case 'expect served':
@@ -137,7 +158,7 @@ class Runner {
       case 'expect read-only':
         return this.#expectReadOnly(world, command.service)
       case 'expect one writer':
-        return this.#check(world.violations.length === 0, 'one writer at every moment', 'more than one writer')
+        return this.#expectOneWriter(world)
       case 'expect nothing lost':
         return this.#expectNothingLost(world)
       default:
@@ -147,10 +168,17 @@ class Runner {
 
   #theWorld(): World {
     if (this.#world) return this.#world
-    const world = new World({ cluster: madeUpCluster(this.#nodes, this.#services), seed: this.#seed, freezes: true })
+    const { cluster = madeUpCluster(this.#nodes, this.#services), seed = 1 } = this.#options
+    const world = new World({ cluster, seed, freezes: true })
     world.onHappened(({ node, what }) => this.#say(typeof what === 'string' ? what : sentenceOf(node, what)))
     this.#world = world
     return world
+  }
+
+  /** One source says what plays, and before it begins. */
+  #refuseSecond({ text }: Command): void {
+    if (this.#options.cluster) throw new Error(`${text}: the config says which nodes and services there are`)
+    if (this.#world) throw new Error(`${text}: comes after the first command`)
   }
 
   #hit(how: 'kill' | 'freeze' | 'thaw' | 'restart', target: Target, forGood: boolean): void {
@@ -158,9 +186,9 @@ class Runner {
     if (target.what === 'process' || target.what === 'primary') {
       const process =
         target.what === 'primary' ? world.primaryOf(target.service) : world.processOf(target.service, target.node)
-      if (!process) {
-        this.#fail(`there is no such process: ${target.service}`)
-        return
+      if (!process || (how === 'kill' && process.dying)) {
+        const who = target.what === 'primary' ? `${target.service}.primary` : `${target.node}.${target.service}`
+        return this.#fail(`${how} ${who}: there is no such process`)
       }
       const { processes } = world.node(process.node)
       if (how === 'kill') return processes.kill(process)
@@ -181,7 +209,31 @@ class Runner {
   #expectNothingLost(world: World): void {
     const kept = [...world.ledgers.values()].reduce((sum, { acknowledged }) => sum + acknowledged, 0)
     const bad = world.violations.map(({ sentence }) => sentence).join('; ')
-    this.#check(world.violations.length === 0 && kept > 0, 'every acknowledged write is there', bad)
+    if (kept === 0) return this.#fail('no write was acknowledged')
+    this.#check(world.violations.length === 0, 'every acknowledged write is there', bad)
+  }
+
+  #expectOneWriter(world: World): void {
+    const hasOne = world.cluster.services.some(({ redundancy }) => redundancy === 'active-passive')
+    if (!hasOne) return this.#fail('no service of this cluster has one writer')
+    this.#check(world.violations.length === 0, 'one writer at every moment', 'more than one writer')
+  }
+
+  async #expectSettled(world: World, withinMs: number): Promise<void> {
+    const from = world.nowMs
+    await world.clock.runUntil(from + withinMs, () => unsettled(world).length === 0)
+    const open = unsettled(world)
+    const took = formatDuration(world.nowMs - from)
+    this.#check(open.length === 0, `settled after ${took}`, `not settled after ${took}: ${open.join('; ')}`)
+  }
+
+  /** Judged at every moment at which anything happens. */
+  async #expectStaysServed(world: World, service: string, forMs: number): Promise<void> {
+    const from = world.nowMs
+    await world.clock.runUntil(from + forMs, () => serves(world, service) === undefined)
+    const isServed = serves(world, service) !== undefined
+    const took = formatDuration(world.nowMs - from)
+    this.#check(isServed, `${service} was served all the time`, `${service} is not served after ${took}`)
   }
 
   #harm(how: CopyFault, target: Target): void {
@@ -229,16 +281,17 @@ class Runner {
     const world = this.#theWorld()
     const from = world.nowMs
     const isServed = () => {
-      const node = serves(world, service)
+      const node = serves(world, service, from)
       return node !== undefined && (by === null || by === node)
     }
     await world.clock.runUntil(from + withinMs, isServed)
     const took = formatDuration(world.nowMs - from)
-    const who = serves(world, service) ?? 'nobody'
+    const who = serves(world, service, from)
+    const served = `${service} is served by ${who} after ${took}`
     this.#check(
       isServed(),
-      `${service} is served by ${who} after ${took}`,
-      `${service} is served by ${who} after ${took}`,
+      served,
+      who === undefined ? `${service} is not served after ${took}` : `${served}, not by ${by}`,
     )
   }
 
