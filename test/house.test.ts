@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
 import { checkArrows, LEVELS } from './house/arrows.ts'
+import { checkBaseNames } from './house/base-names.ts'
+import { checkCircles } from './house/circles.ts'
 import { checkDeclared, checkOneRoomEach } from './house/packages.ts'
 import { checkPorts } from './house/ports.ts'
 import { checkFloating, floatingIn } from './house/promises.ts'
@@ -14,7 +16,7 @@ import { checkPurity } from './house/purity.ts'
 import { canBeJudged, checkReach } from './house/reach.ts'
 import { type Ceilings, checkSizes, lowered, lowestCeilings } from './house/sizes.ts'
 import { readSources, type Source } from './house/source.ts'
-import { checkCatches, checkNames, checkNotes } from './house/words.ts'
+import { checkCatches, checkNames, checkNotes, checkSentences } from './house/words.ts'
 
 const root = join(import.meta.dirname, '..')
 const src = readSources(root, 'src')
@@ -66,6 +68,37 @@ describe('imports run one way', () => {
   test('the levels in CONTRIBUTING.md are these', () => {
     const text = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')
     for (const room of LEVELS.flat()) expect(text).toContain(`\`${room}\``)
+  })
+})
+
+describe('no file imports itself by way of others', () => {
+  // One simulated server and the processes in it: each is told of the others, as in a real one.
+  const ONE_SERVER = 'src/sim/database/'
+
+  test('here', () => {
+    expect(checkCircles(src).filter((circle) => !circle.startsWith(`${ONE_SERVER}database-server.ts, `))).toEqual([])
+  })
+
+  test('two files, three files, types', () => {
+    const a = made('src/core/a.ts', "import { b } from './b.ts'")
+    const b = made('src/core/b.ts', "import type { C } from './c.ts'")
+    const c = made('src/core/c.ts', "export type X = import('./a.ts').A")
+    expect(checkCircles([a, b])).toEqual([])
+    expect(checkCircles([a, b, c])).toEqual(['src/core/a.ts, src/core/b.ts, src/core/c.ts import each other'])
+    expect(checkCircles([a, made('src/core/b.ts', "import './a.ts'")])).toHaveLength(1)
+    expect(checkCircles([a, b, made('src/core/c.test.ts', "import './a.ts'")])).toEqual([])
+  })
+})
+
+describe('a base name stands for one file', () => {
+  test('here', () => expect(checkBaseNames(src)).toEqual([]))
+
+  test('twins and commands are excepted', () => {
+    const at = (...paths: string[]) => checkBaseNames(paths.map((path) => made(path, '')))
+    expect(at('src/core/lease.ts', 'src/stores/lease.ts')).toHaveLength(1)
+    expect(at('src/stores/index.ts', 'src/drivers/index.ts')).toEqual([])
+    expect(at('src/core/switchover.ts', 'src/cli/commands/switchover.ts')).toEqual([])
+    expect(at('src/core/lease.ts', 'src/core/lease.test.ts')).toEqual([])
   })
 })
 
@@ -163,6 +196,17 @@ describe('names and notes', () => {
 
   test('words that only look like them', () => {
     expect(checkNames([made('src/lib/base64.ts', 'function database() { const base = 1 }')])).toEqual([])
+  })
+
+  test('sentences name who acts', () => expect(checkSentences(src)).toEqual([]))
+
+  test.each(["throw new Error('nobody leads db')", 'const why = `somebody took ${port}`', "say('people wait')"])(
+    '%s',
+    (text) => expect(checkSentences([made('src/core/a.ts', text)])).toHaveLength(1),
+  )
+
+  test('a name in a string is no sentence', () => {
+    expect(checkSentences([made('src/core/a.ts', "const user = 'nobody'")])).toEqual([])
   })
 
   test('notes to oneself', () => {

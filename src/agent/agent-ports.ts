@@ -5,7 +5,7 @@
 import type { EventRecord, Receipt } from '../api/api-types.ts'
 import type { NodeName, NodeReport, ServiceName, Term } from '../core/model.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
-import type { RoutingTable } from '../core/routing.ts'
+import type { RoutingTable } from '../core/routing-table.ts'
 import type { Driver } from '../drivers/driver.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'

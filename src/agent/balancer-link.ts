@@ -2,15 +2,17 @@
  * The agent's end of its balancer: hands it each new table, and turns what it says into counters and notices. A verdict is
  * the balancer's own: it has acted on it already, the agent only tells.
  */
-import { type BalancerLink, connectBalancer, type DoorSecret, type FromBalancer } from '../balancer/control-protocol.ts'
+import type { FromBalancer } from '../balancer/balancer-messages.ts'
+import { type BalancerLink, connectBalancer, type DoorSecret } from '../balancer/control-protocol.ts'
 import type { ServiceName, Term } from '../core/model.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
-import { type RouteCounters, type RoutingTable, routesFor } from '../core/routing.ts'
+import { routesFor } from '../core/routing.ts'
+import type { RouteCounters, RoutingTable } from '../core/routing-table.ts'
 import type { Rule } from '../core/rule-names.ts'
 import { leftBy } from '../core/targets.ts'
 import type { View } from '../core/view.ts'
 import type { DoorPort } from './agent-ports.ts'
-import type { Entry } from './journal.ts'
+import type { Entry } from './repeats.ts'
 
 export class Door implements DoorPort {
   readonly #link: BalancerLink

@@ -6,8 +6,8 @@ import type { DoorSecret } from '../balancer/control-protocol.ts'
 import type { ServiceSpec } from '../core/model.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { EndpointSecrets } from './endpoint-secrets.ts'
-import type { Entry } from './journal.ts'
 import { ownCertificate } from './own-certificate.ts'
+import type { Entry } from './repeats.ts'
 
 const DAY_MS = 86_400_000
 const node = { name: 'a', address: '127.0.0.1', zone: 'z', region: 'r' }

@@ -12,8 +12,8 @@ import { doorNeedsOf } from '../drivers/index.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import { superviseLoop } from '../lib/supervised-loop.ts'
 import { endsAt, fits, type Pair } from './certificate-pair.ts'
-import type { Entry } from './journal.ts'
 import { ownCertificate } from './own-certificate.ts'
+import type { Entry } from './repeats.ts'
 
 const LOOK_EVERY_MS = 60_000
 /** People are told so long before a certificate of theirs ends. */

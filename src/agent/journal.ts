@@ -8,20 +8,13 @@ import type { Problem } from '../core/problems/problem.ts'
 import type { Rule } from '../core/rule-names.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Stop } from '../lib/stop.ts'
-import { Repeats, type Told } from './repeats.ts'
+import { type Entry, Repeats, type Told } from './repeats.ts'
 
 export const EVENTS_KEPT = 1_000
 const RECEIPTS_KEPT = 200
 /** What a newcomer is told of the past. */
 const RECENT_EVENTS = 200
 const RECENT_RECEIPTS = 50
-
-export interface Entry {
-  readonly service: ServiceName | null
-  readonly rule: Rule
-  readonly kind: EventRecord['kind']
-  readonly why: string
-}
 
 export class Journal {
   readonly #self: NodeName

@@ -28,12 +28,12 @@ import { compileWithoutOptimizing } from './compiler.ts'
 import { EarlierRecords } from './earlier-records.ts'
 import { EndpointSecrets } from './endpoint-secrets.ts'
 import { connectFence, type Fence } from './fence-client.ts'
-import type { Entry } from './journal.ts'
 import { holdGuard } from './last-guard.ts'
 import { LateStore } from './late-store.ts'
 import { Agent } from './loop.ts'
 import { WebSocketMesh } from './mesh.ts'
 import { ownKill, sentenceFor } from './own-kills.ts'
+import type { Entry } from './repeats.ts'
 import { endFormerOn, type Neighbour } from './same-machine.ts'
 
 export interface AgentOptions {

@@ -4,7 +4,8 @@
  */
 import type { NodeName, NodeReport } from '../core/model.ts'
 import type { ReportedProblem } from '../core/reported-problem.ts'
-import { type Route, routesFor } from '../core/routing.ts'
+import { routesFor } from '../core/routing.ts'
+import type { Route } from '../core/routing-table.ts'
 import type { View } from '../core/view.ts'
 import type { World } from './agent-ports.ts'
 import { isNoNews } from './report-news.ts'

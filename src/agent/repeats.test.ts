@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../lib/virtual-clock.ts'
-import { type Entry, Journal } from './journal.ts'
+import { Journal } from './journal.ts'
+import type { Entry } from './repeats.ts'
 
 const fault: Entry = {
   service: 'db',

@@ -7,7 +7,17 @@
  * Nothing is dropped: whatever is held back is counted, and the newest of it is told. The trap is a sentence with a duration
  * or a size in it, which is never the same twice; so those are left out when sentences are compared.
  */
-import type { Entry } from './journal.ts'
+import type { EventRecord } from '../api/api-types.ts'
+import type { ServiceName } from '../core/names.ts'
+import type { Rule } from '../core/rule-names.ts'
+
+/** What a node tells of: an event before it has an id and a time. */
+export interface Entry {
+  readonly service: ServiceName | null
+  readonly rule: Rule
+  readonly kind: EventRecord['kind']
+  readonly why: string
+}
 
 export interface Told extends Entry {
   /** How many this one stands for; absent: for itself. */

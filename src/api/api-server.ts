@@ -15,7 +15,8 @@ import { superviseLoop } from '../lib/supervised-loop.ts'
 import { Feeds } from './event-feed.ts'
 import { type RefusalStatus, refusalOf, statusOf } from './refusals.ts'
 import { readBody } from './request-bodies.ts'
-import { ROUTES, type Route } from './routes.ts'
+import type { Route } from './route-shape.ts'
+import { ROUTES } from './routes.ts'
 import type { Surface } from './surface.ts'
 
 /** A whole request must have arrived by then; nothing that people send here is large. */

@@ -5,7 +5,8 @@ import { createApp } from './api-server.ts'
 import { Feeds } from './event-feed.ts'
 import { FakeSurface } from './fake-surface.ts'
 import { describeApi } from './openapi.ts'
-import { ROUTES, type Route } from './routes.ts'
+import type { Route } from './route-shape.ts'
+import { ROUTES } from './routes.ts'
 import { SCHEMAS, type Schema } from './schemas.ts'
 
 const surface = new FakeSurface()

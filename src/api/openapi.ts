@@ -1,5 +1,5 @@
 /** The OpenAPI 3.1 page, written from the list of routes. */
-import type { Route } from './routes.ts'
+import type { Route } from './route-shape.ts'
 import { reference, SCHEMAS, type Schema, type SchemaName } from './schemas.ts'
 
 export function describeApi(routes: readonly Route[]): Schema {

@@ -3,38 +3,10 @@
  * that the other does not. A handler translates HTTP and nothing more; what is known and done is the agent's (surface.ts).
  */
 import { UnderstudyError } from '../errors.ts'
-import type { Feeds } from './event-feed.ts'
 import { renderMetrics } from './metrics.ts'
 import { describeApi } from './openapi.ts'
 import { readNothing, readResize, readSwitchover } from './request-bodies.ts'
-import type { SchemaName } from './schemas.ts'
-import type { Surface } from './surface.ts'
-
-export interface Call {
-  readonly surface: Surface
-  readonly feeds: Feeds
-  /** The value of `{name}` in the path. */
-  path(name: string): string
-  query(name: string): string | undefined
-  header(name: string): string | undefined
-  body(): Promise<string>
-}
-
-export interface Route {
-  readonly method: 'GET' | 'POST'
-  /** As OpenAPI writes it: `/v1/why/{service}`. */
-  readonly path: string
-  readonly summary: string
-  /** Answers without a token. */
-  readonly open?: true
-  readonly query?: Readonly<Record<string, string>>
-  readonly takes?: SchemaName
-  readonly answers:
-    | { readonly status: 200 | 202; readonly schema: SchemaName; readonly many?: true }
-    | 'text'
-    | 'openapi'
-  handle(call: Call): Promise<Response>
-}
+import type { Call, Route } from './route-shape.ts'
 
 export const ROUTES: readonly Route[] = [
   {

@@ -1,5 +1,5 @@
 /** What an agent offers to its API server: the server translates HTTP, the agent knows and does. */
-import type { RouteCounters } from '../core/routing.ts'
+import type { RouteCounters } from '../core/routing-table.ts'
 import type { Stop } from '../lib/stop.ts'
 import type {
   Accepted,

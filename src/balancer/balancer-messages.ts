@@ -2,11 +2,50 @@
  * What a balancer says to its agent, checked once, here. Either may be of another version for a while: a balancer outlives its
  * agent on purpose.
  */
+
 import type { SessionTally } from '../core/replicated/session-counts.ts'
-import type { RouteCounters } from '../core/routing.ts'
+import type { RouteCounters } from '../core/routing-table.ts'
 import { malformed, type Undecoded, unknownKind } from '../lib/not-understood.ts'
 import { areFlags, areNumbers, areTexts, fieldsOf, isListOf } from '../lib/shapes.ts'
-import type { FromBalancer } from './control-protocol.ts'
+import type { Verdict } from './verdict.ts'
+
+export type FromBalancer =
+  /** First after connecting, and after each table that was accepted. `version` 0: there is no table yet. */
+  | { readonly type: 'hello'; readonly pid: number; readonly version: number }
+  | { readonly type: 'listening'; readonly service: string; readonly host: string; readonly port: number }
+  /** It goes on trying. `code` is the system's, such as EADDRINUSE. */
+  | {
+      readonly type: 'listen-failed'
+      readonly service: string
+      readonly host: string
+      readonly port: number
+      readonly code: string
+      readonly message: string
+    }
+  /** What this door believes of a target, at each change. */
+  | {
+      readonly type: 'verdict'
+      readonly service: string
+      readonly targetId: string
+      readonly verdict: Verdict
+      readonly why: string
+    }
+  /** It has as many open requests or streams as this balancer may open there, or has room again; `of`: `4096 open requests`. */
+  | {
+      readonly type: 'full'
+      readonly service: string
+      readonly targetId: string
+      readonly isFull: boolean
+      readonly of: string
+    }
+  /** At most once a second, and only when they changed. */
+  | { readonly type: 'counters'; readonly routes: readonly RouteCounters[] }
+  /** Once per change of primary that this door lived through, when nothing of it is held any more. */
+  | ({ readonly type: 'sessions' } & SessionTally)
+  /** Where all sessions that can be moved have logged in ahead, as `service@node`; at each change. */
+  | { readonly type: 'ahead'; readonly places: readonly string[] }
+  /** The table that was sent is not used, and why. */
+  | { readonly type: 'table-refused'; readonly why: string }
 
 type Of<T extends FromBalancer['type']> = Extract<FromBalancer, { readonly type: T }>
 

@@ -5,7 +5,7 @@
  */
 
 import type { SessionTally } from '../core/replicated/session-counts.ts'
-import type { Route, RouteCounters, RoutingTable } from '../core/routing.ts'
+import type { Route, RouteCounters, RoutingTable } from '../core/routing-table.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
 import { sameItems } from '../lib/same.ts'

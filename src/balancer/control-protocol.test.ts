@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { closeAll, closers, until } from '../../test/support/door.ts'
-import type { RoutingTable } from '../core/routing.ts'
-import { connectBalancer, type FromBalancer } from './control-protocol.ts'
+import type { RoutingTable } from '../core/routing-table.ts'
+import type { FromBalancer } from './balancer-messages.ts'
+import { connectBalancer } from './control-protocol.ts'
 import { ControlServer } from './control-server.ts'
 
 let folder: string

@@ -7,12 +7,11 @@
  */
 import { connect, type Socket } from 'node:net'
 import type { ServiceName } from '../core/model.ts'
-import type { SessionOptions, SessionTally } from '../core/replicated/session-counts.ts'
-import type { RouteCounters, RoutingTable } from '../core/routing.ts'
+import type { SessionOptions } from '../core/replicated/session-counts.ts'
+import type { RoutingTable } from '../core/routing-table.ts'
 import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
 import { isUndecoded, NotUnderstood } from '../lib/not-understood.ts'
-import { decodeFromBalancer } from './balancer-messages.ts'
-import type { Verdict } from './verdict.ts'
+import { decodeFromBalancer, type FromBalancer } from './balancer-messages.ts'
 
 /** What the door of a PostgreSQL service needs for its own login and for TLS. Kept in memory, never on the disk. */
 export interface DoorSecret {
@@ -33,44 +32,6 @@ export type ToBalancer =
   | { readonly type: 'secrets'; readonly secrets: readonly DoorSecret[] }
   | { readonly type: 'table'; readonly table: RoutingTable }
   | { readonly type: 'drain-and-exit' }
-
-export type FromBalancer =
-  /** First after connecting, and after each table that was accepted. `version` 0: there is no table yet. */
-  | { readonly type: 'hello'; readonly pid: number; readonly version: number }
-  | { readonly type: 'listening'; readonly service: string; readonly host: string; readonly port: number }
-  /** It goes on trying. `code` is the system's, such as EADDRINUSE. */
-  | {
-      readonly type: 'listen-failed'
-      readonly service: string
-      readonly host: string
-      readonly port: number
-      readonly code: string
-      readonly message: string
-    }
-  /** What this door believes of a target, at each change. */
-  | {
-      readonly type: 'verdict'
-      readonly service: string
-      readonly targetId: string
-      readonly verdict: Verdict
-      readonly why: string
-    }
-  /** It has as many open requests or streams as this balancer may open there, or has room again; `of`: `4096 open requests`. */
-  | {
-      readonly type: 'full'
-      readonly service: string
-      readonly targetId: string
-      readonly isFull: boolean
-      readonly of: string
-    }
-  /** At most once a second, and only when they changed. */
-  | { readonly type: 'counters'; readonly routes: readonly RouteCounters[] }
-  /** Once per change of primary that this door lived through, when nothing of it is held any more. */
-  | ({ readonly type: 'sessions' } & SessionTally)
-  /** Where all sessions that can be moved have logged in ahead, as `service@node`; at each change. */
-  | { readonly type: 'ahead'; readonly places: readonly string[] }
-  /** The table that was sent is not used, and why. */
-  | { readonly type: 'table-refused'; readonly why: string }
 
 export interface BalancerLink {
   /** As `publish`. */

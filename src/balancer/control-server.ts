@@ -8,7 +8,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
 import { malformed, NotUnderstood, unknownKind } from '../lib/not-understood.ts'
 import { fieldsOf } from '../lib/shapes.ts'
-import type { FromBalancer } from './control-protocol.ts'
+import type { FromBalancer } from './balancer-messages.ts'
 
 export interface Orders {
   /** The content of a `table` message, unchecked. */

@@ -7,7 +7,7 @@
  */
 import { type EndpointLimits, limitsFor } from '../core/endpoint-limits.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
-import type { Route, RouteCounters, RoutingTable, Target } from '../core/routing.ts'
+import type { Route, RouteCounters, RoutingTable, Target } from '../core/routing-table.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
 import type { SecretOf } from './balancer-secrets.ts'

@@ -2,7 +2,7 @@
  * Reads a routing table from JSON that came over a socket or from a disk. It is checked once, here: behind this line a
  * table is what its type says, frozen. A table that is not whole is not used at all; the last good one stays.
  */
-import type { Route, RoutingTable, Target } from '../core/routing.ts'
+import type { Route, RoutingTable, Target } from '../core/routing-table.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 
 /** The table, or a sentence that says what is wrong with it. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { until } from '../../test/support/door.ts'
-import type { RoutingTable } from '../core/routing.ts'
+import type { RoutingTable } from '../core/routing-table.ts'
 import { readTable } from './read-table.ts'
 import { readSaved, Saver } from './saved-table.ts'
 

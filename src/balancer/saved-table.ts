@@ -6,7 +6,7 @@
 
 import { mkdir, open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { RoutingTable } from '../core/routing.ts'
+import type { RoutingTable } from '../core/routing-table.ts'
 import { inBackground } from '../lib/background.ts'
 import { readJson, unreadable } from '../lib/files.ts'
 import { readTable } from './read-table.ts'

@@ -5,7 +5,7 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { closeAll, closers, openDoor, type TestDoor, until } from '../../test/support/door.ts'
-import type { Route, Target } from '../core/routing.ts'
+import type { Route, Target } from '../core/routing-table.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { join } from './http/tunnel.ts'
 import { cutSocket } from './socket-end.ts'

@@ -7,7 +7,7 @@
  * 100 ms apart, so that slow but healthy instances are not flooded.
  */
 import type { EndpointLimits } from '../core/endpoint-limits.ts'
-import type { Route, Target } from '../core/routing.ts'
+import type { Route, Target } from '../core/routing-table.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Pool } from './http/connection-pool.ts'
 import type { openSocket } from './http/instance-connection.ts'
@@ -15,6 +15,11 @@ import type { LoopWatch } from './loop-watch.ts'
 import { type Candidate, rankOf } from './pick.ts'
 import { type ProbeAnswer, probe } from './target-probe.ts'
 import { type Belief, type Evidence, firstBelief, patienceMs, weigh } from './verdict.ts'
+
+/** How long to wait for a connection when there is another target to turn to. */
+export const CONNECT_MS = 300
+/** And when there is none: long enough for one lost SYN to be sent again, which the kernel does after a second. */
+export const LAST_CONNECT_MS = 1_200
 
 /** Something that a client waits for at a target: a request, an open tunnel, a TCP connection. */
 export interface Hanging {

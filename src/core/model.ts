@@ -5,14 +5,13 @@
  * The core never learns a product's name: a driver declares traits, and decisions are made about those.
  */
 import type { EndpointLimits } from './endpoint-limits.ts'
+import type { NodeName, ServiceName, Term } from './names.ts'
 import type { ReplicaReport, Replication } from './replicated/quorum-config.ts'
 import type { SessionTally } from './replicated/session-counts.ts'
 import type { ReportedProblem } from './reported-problem.ts'
 
-export type NodeName = string
-export type ServiceName = string
-/** Who leads a service since when: a number that only grows, and the fencing token of whoever holds it. */
-export type Term = number
+export type { NodeName, ServiceName, Term }
+
 /** `active-active`: every instance serves. `active-passive`: one serves, the others stand by. */
 export type Redundancy = 'active-active' | 'active-passive'
 

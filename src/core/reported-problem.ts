@@ -3,7 +3,7 @@
  * it: each node acts on what it finds itself.
  */
 
-import type { ServiceName } from './model.ts'
+import type { ServiceName } from './names.ts'
 import type { Rule } from './rule-names.ts'
 
 export interface ReportedProblem {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { cluster, copy, database, peer, running, view, web } from '../../test/made-up.ts'
 import type { Phase, ReplicaReport } from './replicated/quorum-config.ts'
-import { type Route, routesFor } from './routing.ts'
+import { routesFor } from './routing.ts'
+import type { Route } from './routing-table.ts'
 import { type DoorSays, heardByDoors, leftBy, wentAhead } from './targets.ts'
 import type { View } from './view.ts'
 

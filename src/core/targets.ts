@@ -7,7 +7,7 @@
 import type { InstanceReport, NodeName, NodeReport, NodeSpec, Role, ServiceName, ServiceSpec } from './model.ts'
 import type { ReadOnly } from './replicated/read-only.ts'
 import { lagBytesOf } from './replicated/replica-facts.ts'
-import type { Route, Target } from './routing.ts'
+import type { Route, Target } from './routing-table.ts'
 import { instanceOn, nodeState, recordOf, type View } from './view.ts'
 
 /** `before`: where it led until now; undefined when that is not known. */

@@ -15,7 +15,7 @@ import { type MadeUpService, madeUpCluster } from './made-up-cluster.ts'
 import { drawFor, profileOf, watchManner } from './run-profile.ts'
 import { unsettled } from './settled.ts'
 import { type Happened, World } from './sim-world.ts'
-import { added, type Counts } from './summary.ts'
+import { added, type Counts, type Verdict } from './summary.ts'
 
 /**
  * After healing, every service is as it should be within this time. The longest wait is the back-off of a program that
@@ -44,26 +44,6 @@ export interface RunOptions {
   readonly onHappened?: (happened: Happened) => void
   /** As in WorldOptions. */
   readonly freezes?: boolean
-}
-
-export interface Verdict {
-  readonly seed: number
-  readonly hash: string
-  /** Broken promises, as sentences with their moment. Empty: all is well. */
-  readonly broken: readonly string[]
-  /** As they were drawn ahead: what shrinking leaves out. */
-  readonly faults: readonly Fault[]
-  /** How often each kind of fault happened: those, and what came at a step of a protocol or in a sequence. */
-  readonly injected: Readonly<Record<string, number>>
-  /** What is not promised, and how often it came to that: about databases (database/ledger.ts). */
-  readonly unpromised: Readonly<Record<string, number>>
-  readonly virtualMs: number
-  readonly failovers: number
-  readonly steps: number
-  readonly settledAfterMs: number
-  readonly rules: Readonly<Record<string, number>>
-  /** How often each row of core/roles.ts was gone through. */
-  readonly roleChanges: Readonly<Record<string, number>>
 }
 
 export async function runSeed(options: RunOptions): Promise<Verdict> {

@@ -3,7 +3,8 @@
  * first, then smaller parts, then one by one (delta debugging, Zeller and Hildebrandt, 2002).
  */
 import { describeFault, type Fault } from './fault-schedule.ts'
-import { type About, runSeed, type Verdict } from './run-seed.ts'
+import { type About, runSeed } from './run-seed.ts'
+import type { Verdict } from './summary.ts'
 
 export interface Shrunk {
   readonly faults: readonly Fault[]

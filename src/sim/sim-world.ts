@@ -11,7 +11,6 @@ import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { Ledger } from './database/ledger.ts'
-import { healServer } from './database/replica-faults.ts'
 import { writeAllTheTime } from './database/writer.ts'
 import { Digest } from './digest.ts'
 import { FAIR, Network, type Weather } from './network.ts'
@@ -179,7 +178,7 @@ export class World {
       node.thawAgent()
       node.processes.diskFull = false
       for (const process of node.processes.all()) node.processes.thaw(process)
-      for (const server of node.databases.values()) healServer(server)
+      for (const server of node.databases.values()) server.heal()
       for (const { name } of this.cluster.services) {
         Object.assign(node.processes.habitsOf(name), {
           unwell: false,

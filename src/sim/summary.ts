@@ -1,5 +1,25 @@
+import type { Fault } from './fault-schedule.ts'
 /** What many seeds add up to: counts, and every seed that broke a promise. Adding up does not depend on the order. */
-import type { Verdict } from './run-seed.ts'
+
+export interface Verdict {
+  readonly seed: number
+  readonly hash: string
+  /** Broken promises, as sentences with their moment. Empty: all is well. */
+  readonly broken: readonly string[]
+  /** As they were drawn ahead: what shrinking leaves out. */
+  readonly faults: readonly Fault[]
+  /** How often each kind of fault happened: those, and what came at a step of a protocol or in a sequence. */
+  readonly injected: Readonly<Record<string, number>>
+  /** What is not promised, and how often it came to that: about databases (database/ledger.ts). */
+  readonly unpromised: Readonly<Record<string, number>>
+  readonly virtualMs: number
+  readonly failovers: number
+  readonly steps: number
+  readonly settledAfterMs: number
+  readonly rules: Readonly<Record<string, number>>
+  /** How often each row of core/roles.ts was gone through. */
+  readonly roleChanges: Readonly<Record<string, number>>
+}
 
 export interface Summary {
   readonly seeds: number

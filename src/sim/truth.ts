@@ -5,7 +5,7 @@
 import { oneRunForTerm, oneWriter, type Seen, termsAreGranted, termsGrow } from '../core/invariants.ts'
 import type { ClusterSpec, InstanceReport, NodeName, ServiceName, Term } from '../core/model.ts'
 import type { LeadRecord, ServiceRecord } from '../core/records.ts'
-import type { Route, RoutingTable } from '../core/routing.ts'
+import type { Route, RoutingTable } from '../core/routing-table.ts'
 import type { Write } from '../stores/store.ts'
 import type { Process } from './sim-processes.ts'
 

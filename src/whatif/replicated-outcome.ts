@@ -17,6 +17,7 @@ import { readOnlyOf } from '../core/replicated/read-only.ts'
 import { newestConfig } from '../core/replicated/replica-facts.ts'
 import type { Step } from '../core/step.ts'
 import type { View } from '../core/view.ts'
+import type { Course, Done } from './course.ts'
 import {
   confirms,
   copiesIn,
@@ -27,7 +28,6 @@ import {
   startAgain,
   viewOf,
 } from './imagined-replicas.ts'
-import type { Course, Done } from './settle.ts'
 import type { Situation } from './situation.ts'
 
 export interface Replicated {

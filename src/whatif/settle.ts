@@ -10,32 +10,12 @@
 import { decide } from '../core/decide.ts'
 import { candidatesFor } from '../core/election.ts'
 import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
-import type { Step } from '../core/step.ts'
 import type { View } from '../core/view.ts'
+import type { Course, Done } from './course.ts'
 import { KNOWN_STEPS, perform } from './perform.ts'
 import { type Replicated, replicatedAfter } from './replicated-outcome.ts'
 import { after, at, type Situation } from './situation.ts'
 import { viewsOf } from './views.ts'
-
-export interface Done {
-  /** Since the failure. */
-  readonly atMs: number
-  readonly node: NodeName
-  readonly step: Step
-  readonly rule: string
-  readonly why: string
-}
-
-/** What happened to one service on the way. */
-export interface Course {
-  /** Since the failure: when it was first not served, and when it was last served again. Null: never. */
-  awayAtMs: number | null
-  backAtMs: number | null
-  /** Who could take over, best first, when the lead was taken; empty when nobody did. */
-  order: readonly NodeName[]
-  /** What the first takeover rested on. */
-  evidence: 'none' | 'first-hand' | 'silence'
-}
 
 export interface Settled {
   readonly done: readonly Done[]

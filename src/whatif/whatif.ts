@@ -7,6 +7,7 @@
  *
  * Nothing here reads a clock or touches a machine: the same config gives the same report.
  */
+
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import { ASSUMED, type Assumptions } from './assumptions.ts'
 import { type Availability, availabilityOf, machineShare } from './availability.ts'
@@ -16,6 +17,7 @@ import { type Measured, UNMEASURED } from './measured.ts'
 import type { Outcome } from './outcome.ts'
 import { votersFor } from './question.ts'
 import { GUESSED, type Rates } from './rates.ts'
+import type { Row } from './report-row.ts'
 
 export { type Availability, MOST_NODES } from './availability.ts'
 
@@ -30,14 +32,6 @@ export interface Question {
   readonly measured?: Measured
   /** Who leads now. Default: who would after a first start. */
   readonly primaries?: Readonly<Record<ServiceName, NodeName>>
-}
-
-/** What one failure, or several at once, does to every service. */
-export interface Row {
-  readonly failures: readonly Failure[]
-  readonly outcomes: readonly Outcome[]
-  /** Held against objectives: something is left that could go on, and it can fail without the rest. */
-  readonly judged: boolean
 }
 
 export interface Pairs {

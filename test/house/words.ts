@@ -58,6 +58,25 @@ function declaredName(node: ts.Node): string | undefined {
   return named ? node.name?.text : undefined
 }
 
+const ANYONE = /\b(people|somebody|whoever|nobody|anybody|everybody|unwell)\b/i
+
+/** What an operator reads names who acts: client, operator, application, agent. A word in backticks or alone is a name. */
+export function checkSentences(sources: readonly Source[]): string[] {
+  return sources
+    .filter(({ path }) => !path.endsWith('.test.ts'))
+    .flatMap((source) => {
+      const found: string[] = []
+      walk(parse(source), (node) => {
+        const isText =
+          ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddleOrTemplateTail(node)
+        const word = isText ? ANYONE.exec(node.text.replaceAll(/`[^`]*`/g, ''))?.[0] : undefined
+        if (word === undefined || !/\s/.test(node.getText())) return
+        found.push(`${source.path}:${lineOf(source, node)}: "${word}" names no one; write who it is`)
+      })
+      return found
+    })
+}
+
 const NOTE = /\b(TODO|FIXME|XXX|HACK)\b/
 
 /** Notes to oneself are kept elsewhere: what is here is meant to be so. */

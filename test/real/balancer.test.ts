@@ -12,8 +12,9 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type BalancerLink, connectBalancer, type FromBalancer } from '../../src/balancer/control-protocol.ts'
-import type { Route, RoutingTable, Target } from '../../src/core/routing.ts'
+import type { FromBalancer } from '../../src/balancer/balancer-messages.ts'
+import { type BalancerLink, connectBalancer } from '../../src/balancer/control-protocol.ts'
+import type { Route, RoutingTable, Target } from '../../src/core/routing-table.ts'
 import { failed, type Load, type Shot, startLoad, summarize } from '../../src/lib/steady-load.ts'
 
 const MAIN = new URL('../../dist/balancer/main.js', import.meta.url).pathname

@@ -1,6 +1,6 @@
 /** A front door before the servers of a trio, whose table is written by the test, and clients that come in by it. */
 import pg from 'pg'
-import type { Route, Target } from '../../src/core/routing.ts'
+import type { Route, Target } from '../../src/core/routing-table.ts'
 import { closeAll, openDoor, type TestDoor } from '../support/door.ts'
 import { Trio, type TrioOptions } from './postgres-trio.ts'
 

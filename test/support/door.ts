@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer as createNetServer, type Socket
 import { Balancer, type DoorEvents } from '../../src/balancer/balancer.ts'
 import type { DoorSecret } from '../../src/balancer/control-protocol.ts'
 import type { SessionTally } from '../../src/core/replicated/session-counts.ts'
-import type { Route, Target } from '../../src/core/routing.ts'
+import type { Route, Target } from '../../src/core/routing-table.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { seededRandom } from '../../src/lib/random.ts'
 

@@ -4,7 +4,7 @@
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { int16, int32, message, textAt } from '../../src/balancer/postgres/messages.ts'
-import type { Target } from '../../src/core/routing.ts'
+import type { Target } from '../../src/core/routing-table.ts'
 import { closers } from './door.ts'
 
 /** `login-sent`: the startup packet has come. The others: so much of an answer has been sent. */

@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, test } from 'vitest'
 import { MemorySocket, openMemorySockets } from '../../../test/support/memory-socket.ts'
-import type { Route, Target } from '../../core/routing.ts'
+import type { Route, Target } from '../../core/routing-table.ts'
 import { VirtualClock } from '../../lib/virtual-clock.ts'
 import { HoldSpace } from '../hold.ts'
 import { type BalancerShared, LiveRoute } from '../live-route.ts'

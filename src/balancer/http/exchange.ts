@@ -16,6 +16,7 @@ import type { LiveRoute } from '../live-route.ts'
 import { rankOf } from '../pick.ts'
 import { cutSocket } from '../socket-end.ts'
 import type { LiveTarget } from '../target.ts'
+import { CONNECT_MS, LAST_CONNECT_MS } from '../target.ts'
 import { Attempt, type AttemptEvents, type Outgoing } from './attempt.ts'
 import { ExchangeDeadline, type Phase } from './exchange-deadline.ts'
 import {
@@ -34,10 +35,6 @@ import { RequestBody } from './request-body.ts'
 import type { ResponseHead } from './response-parser.ts'
 import { afterFailure, type Failure, mayBeRepeated } from './retry.ts'
 
-/** How long to wait for a connection when there is another target to turn to. */
-export const CONNECT_MS = 300
-/** And when there is none: long enough for one lost SYN to be sent again, which the kernel does after a second. */
-export const LAST_CONNECT_MS = 1_200
 /** A request that cannot be repeated goes only over a connection that was alive so recently. */
 const SURELY_ALIVE_MS = 1_000
 const FRESH_ONLY = -1

@@ -13,7 +13,7 @@ import {
   rawInstance,
   until,
 } from '../../../test/support/door.ts'
-import type { Target } from '../../core/routing.ts'
+import type { Target } from '../../core/routing-table.ts'
 
 afterEach(closeAll)
 

@@ -5,8 +5,8 @@
  * so a request that comes to another door, which is what happens behind a list of hosts, is handed on there: once.
  */
 import { randomBytes } from 'node:crypto'
-import { CONNECT_MS } from '../http/exchange.ts'
 import { openSocket } from '../http/instance-connection.ts'
+import { CONNECT_MS } from '../target.ts'
 import { cancelPacket } from './startup-packet.ts'
 
 /** A server closes the connection when it has passed the request on; nobody waits longer for it. */

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { closeAll, freePort, openDoor, rawClient, rawInstance, until } from '../../../test/support/door.ts'
-import type { Route, Target } from '../../core/routing.ts'
+import type { Route, Target } from '../../core/routing-table.ts'
 
 afterEach(closeAll)
 

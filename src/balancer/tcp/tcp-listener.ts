@@ -6,13 +6,13 @@
  */
 import { createServer, type Socket } from 'node:net'
 import type { Held } from '../hold.ts'
-import { CONNECT_MS, LAST_CONNECT_MS } from '../http/exchange.ts'
 import type { FrontServer } from '../http/http-listener.ts'
 import { type ConnectAttempt, forTraffic, openSocket } from '../http/instance-connection.ts'
 import { join } from '../http/tunnel.ts'
 import type { LiveRoute } from '../live-route.ts'
 import { cutSocket } from '../socket-end.ts'
 import type { Hanging, LiveTarget } from '../target.ts'
+import { CONNECT_MS, LAST_CONNECT_MS } from '../target.ts'
 
 export function tcpServer(entrance: LiveRoute): FrontServer {
   const passages = new Set<Passage>()

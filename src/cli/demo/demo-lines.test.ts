@@ -1,8 +1,8 @@
 /** The verdict of the demo: it must be able to fail, for each of its promises. */
 import { expect, test } from 'vitest'
 import { fakeIo } from '../fake-io.ts'
+import type { Outcome } from './demo-lines.ts'
 import { Show } from './demo-lines.ts'
-import type { Outcome } from './run-demo.ts'
 
 const calm = { requests: 90, failedPages: 0, failedOrders: 0, slowestPageMs: 12, slowestOrderMs: 340, failures: [] }
 const outcome: Outcome = {

@@ -1,12 +1,23 @@
 /** How the demo looks: one line for each thing that happens, then the receipts as a table. */
+
 import Table from 'cli-table3'
 import type { EventRecord } from '../../api/api-types.ts'
 import type { ClusterSpec } from '../../core/model.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import type { Palette } from '../io.ts'
+import type { Tally } from './demo-traffic.ts'
 import { ORDERS_PER_SECOND, PAGES_PER_SECOND } from './demo-traffic.ts'
 import type { Check } from './orders.ts'
-import type { Outcome } from './run-demo.ts'
+
+export interface Outcome {
+  readonly fault: string
+  readonly what: string
+  /** From the fault to the first notice of it; null when none was needed. */
+  readonly detectedMs: number | null
+  /** From the fault until everything was as it should be again; null: not within the time allowed. */
+  readonly backMs: number | null
+  readonly tally: Tally
+}
 
 export class Show {
   readonly #write: (text: string) => void

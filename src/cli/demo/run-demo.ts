@@ -16,8 +16,8 @@ import { inBackground } from '../../lib/background.ts'
 import { systemClock as clock, sleep } from '../../lib/clock.ts'
 import { type LocalCluster, startLocal } from '../../local/start-cluster.ts'
 import { FAULTS, type Fault, isCalm } from './demo-faults.ts'
-import type { Show } from './demo-lines.ts'
-import { type Tally, Traffic } from './demo-traffic.ts'
+import type { Outcome, Show } from './demo-lines.ts'
+import { Traffic } from './demo-traffic.ts'
 import { checkOrders, checkWorkers } from './orders.ts'
 
 const READY_WITHIN_MS = 60_000
@@ -27,16 +27,6 @@ const CALM_MS = 1_500
 const LOOK_EVERY_MS = 40
 /** The demo's own addresses: it does not meet a cluster that runs here already. */
 const ADDRESSES = '127.0.77.'
-
-export interface Outcome {
-  readonly fault: string
-  readonly what: string
-  /** From the fault to the first notice of it; null when none was needed. */
-  readonly detectedMs: number | null
-  /** From the fault until everything was as it should be again; null: not within the time allowed. */
-  readonly backMs: number | null
-  readonly tally: Tally
-}
 
 export async function runDemo(options: {
   readonly example: string

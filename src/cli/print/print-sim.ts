@@ -1,9 +1,8 @@
 /** What the simulator says, in lines. */
 import { formatDuration } from '../../lib/duration.ts'
 import { describeFault } from '../../sim/fault-schedule.ts'
-import type { Verdict } from '../../sim/run-seed.ts'
 import type { Happened } from '../../sim/sim-world.ts'
-import type { Summary } from '../../sim/summary.ts'
+import type { Summary, Verdict } from '../../sim/summary.ts'
 
 const BROKEN_SHOWN = 20
 

@@ -1,5 +1,6 @@
 /** The report as data: what a script needs, without what the printed tables are made from. */
-import type { FullReport, Row } from '../../whatif/whatif.ts'
+import type { Row } from '../../whatif/report-row.ts'
+import type { FullReport } from '../../whatif/whatif.ts'
 
 export function reportJson(report: FullReport): unknown {
   const { singles, pairs, availability, ...rest } = report

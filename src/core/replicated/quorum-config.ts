@@ -9,7 +9,7 @@
  * so P can never acknowledge another one: dead, paused or cut off, and without waiting for any clock. This is the revoke
  * half of generalised consensus as in Vitess and Multigres; docs/safety.md has the argument in full.
  */
-import type { NodeName, Term } from '../model.ts'
+import type { NodeName, Term } from '../names.ts'
 
 export interface QuorumConfig {
   readonly term: Term

@@ -2,7 +2,7 @@
  * What became of the sessions of clients when a service changed its primary, as a door counts it. A session that is idle
  * between statements is moved and hears nothing; one that cannot be moved is cut, and the reason is named.
  */
-import type { ServiceName, Term } from '../model.ts'
+import type { ServiceName, Term } from '../names.ts'
 
 /** Why a session was cut instead of moved. */
 export type CutReason =

@@ -120,7 +120,7 @@ export const driverContract: readonly DriverCase[] = [
     },
   },
   {
-    name: 'an end that nobody asked for is told at once and counts as a failure; the second one in a row waits',
+    name: 'an end that was not asked for is told at once and counts as a failure; the second one in a row waits',
     async run(subject) {
       const driver = await adopted(subject)
       for (const failures of [1, 2]) {
@@ -140,7 +140,7 @@ export const driverContract: readonly DriverCase[] = [
     },
   },
   {
-    name: 'a frozen one is hung and unwell; thawed, it is neither',
+    name: 'a frozen one is hung and unhealthy; thawed, it is neither',
     async run(subject) {
       const driver = await adopted(subject)
       await driver.start(PRIMARY)
@@ -153,7 +153,7 @@ export const driverContract: readonly DriverCase[] = [
     },
   },
   {
-    name: 'a frozen one can be stopped and killed; both count as failures, because it was unwell',
+    name: 'a frozen one can be stopped and killed; both count as failures, because it was unhealthy',
     async run(subject) {
       const driver = await adopted(subject)
       for (const [failures, end] of [
@@ -217,7 +217,7 @@ export const driverContract: readonly DriverCase[] = [
     },
   },
   {
-    name: 'what ended while nobody watched is found ended',
+    name: 'what ended unwatched is found ended',
     async run(subject) {
       const first = await adopted(subject)
       await first.start(PRIMARY)

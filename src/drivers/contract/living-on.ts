@@ -135,7 +135,7 @@ export const LIVING_ON_CASES: readonly ReplicaCase[] = [
     },
   },
   {
-    name: 'a primary that was failed over comes back as a copy, without what nobody had acknowledged',
+    name: 'a primary that was failed over comes back as a standby, without what was never acknowledged',
     async run(world) {
       await begin(world)
       const kept = await world.write('a')
@@ -149,7 +149,7 @@ export const LIVING_ON_CASES: readonly ReplicaCase[] = [
       await until(world, 'a', 'counted', ({ quarantined }) => !quarantined)
       expectCopy(world, 'a', { diverged: false, receivingFrom: leader })
       await untilHeld(world, 'a', kept)
-      assert(!(await world.holds('a', phantom)), 'what nobody acknowledged is gone')
+      assert(!(await world.holds('a', phantom)), 'what was never acknowledged is gone')
       assert(!phantom.acknowledged, 'and its author was never told otherwise')
     },
   },

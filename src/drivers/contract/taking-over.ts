@@ -71,7 +71,7 @@ export const TAKE_OVER_CASES: readonly ReplicaCase[] = [
     },
   },
   {
-    name: 'fence: below a pledge it is refused, and so is whoever wants to be followed in a lower term',
+    name: 'fence: below a pledge it is refused, and so is a primary of a lower term',
     async run(world) {
       await begin(world)
       await refused(() => world.driver('b').fence(1)) // it follows in this term
@@ -104,7 +104,7 @@ export const TAKE_OVER_CASES: readonly ReplicaCase[] = [
     },
   },
   {
-    name: 'fence: a primary ends leading, comes back receiving from nobody, and its position is all that it had',
+    name: 'fence: a primary ends leading, comes back without a receiver, and its position is all that it had',
     async run(world) {
       await begin(world)
       const write = await world.write('a')

@@ -19,7 +19,7 @@ import type { Stop } from '../../lib/stop.ts'
 import { Gate } from '../gate.ts'
 import type { Network } from '../network.ts'
 import type { Process, Processes } from '../sim-processes.ts'
-import type { Disk } from './disk.ts'
+import { type Disk, FLUSH_MS, NO_AILMENTS } from './disk.ts'
 import type { Ledger } from './ledger.ts'
 import type { Receiver } from './receiver.ts'
 import { Replay } from './replay.ts'
@@ -205,6 +205,16 @@ export class DatabaseServer {
     const { disk } = this
     disk.keptFrom = Math.max(disk.keptFrom, this.senders.letGoBehind(this.replay.replayed))
     disk.checkpoint = Math.max(disk.checkpoint, disk.keptFrom)
+  }
+
+  /** Takes back whatever went wrong with it. */
+  heal(): void {
+    const { disk } = this
+    this.hasOpenTransaction = false
+    this.replay.heal()
+    Object.assign(disk, { full: false, flushMs: FLUSH_MS })
+    disk.settings.restoreFrom = []
+    Object.assign(disk.ailments, NO_AILMENTS)
   }
 
   /** Ends in order: standbys get all that is here first, for as long as `withinMs`. */

@@ -3,7 +3,7 @@ import type { NodeName, ServiceName } from '../../core/model.ts'
 import type { CopyFault } from '../scenario/language.ts'
 import type { World } from '../sim-world.ts'
 import type { DatabaseServer } from './database-server.ts'
-import { type Ailments, FLUSH_MS, NO_AILMENTS } from './disk.ts'
+import { type Ailments, FLUSH_MS } from './disk.ts'
 
 interface Harm {
   begin(server: DatabaseServer, others: readonly NodeName[]): void
@@ -72,14 +72,5 @@ export function harmCopy(
 
 export function healCopy(world: World, node: NodeName, service: ServiceName): void {
   const server = world.node(node).databases.get(service)
-  if (server) healServer(server)
-}
-
-export function healServer(server: DatabaseServer): void {
-  const { replay, disk } = server
-  server.hasOpenTransaction = false
-  replay.heal()
-  Object.assign(disk, { full: false, flushMs: FLUSH_MS })
-  disk.settings.restoreFrom = []
-  Object.assign(disk.ailments, NO_AILMENTS)
+  server?.heal()
 }

@@ -2,14 +2,24 @@
  * A client that never stops: it writes to every server that lets it in, whatever any balancer believes. That is harder than
  * what real clients do, and it leaves nothing to the luck of a routing table: only the fence may stop an old primary.
  */
-import type { ServiceName } from '../../core/model.ts'
-import type { World } from '../sim-world.ts'
+import type { ClusterSpec, ServiceName } from '../../core/model.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { SimNode } from '../sim-node.ts'
 import type { Ledger } from './ledger.ts'
 import type { Entry } from './wal-model.ts'
 
 const EVERY_MS = 20
 
-export function writeAllTheTime(world: World, service: ServiceName, ledger: Ledger): void {
+/** What it needs of the simulated world. */
+interface WrittenWorld {
+  readonly cluster: ClusterSpec
+  readonly nodes: ReadonlyMap<string, SimNode>
+  readonly nowMs: number
+  readonly clock: Pick<Clock, 'after'>
+  broken(sentence: string): void
+}
+
+export function writeAllTheTime(world: WrittenWorld, service: ServiceName, ledger: Ledger): void {
   const spec = world.cluster.services.find(({ name }) => name === service)
   const needsTwo = spec !== undefined && spec.instances > 1 && spec.replication?.degrade === 'block'
   const tick = () => {
@@ -32,7 +42,7 @@ export function writeAllTheTime(world: World, service: ServiceName, ledger: Ledg
   world.clock.after(EVERY_MS, tick)
 }
 
-function copiesOf(world: World, service: ServiceName, entry: Entry): number {
+function copiesOf(world: WrittenWorld, service: ServiceName, entry: Entry): number {
   return [...world.nodes.values()].filter(({ databases }) => databases.get(service)?.disk.log[entry.index] === entry)
     .length
 }

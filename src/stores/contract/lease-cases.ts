@@ -85,7 +85,7 @@ export const LEASE_CASES: readonly ContractCase[] = [
     },
   },
   {
-    name: 'renew gives the full time again, whoever asks',
+    name: 'renew gives the full time again, by any handle',
     async run(world) {
       const [a, b] = [await world.open(), await world.open()]
       const ttlMs = SHORT_MS * 4
@@ -187,7 +187,7 @@ export const LEASE_CASES: readonly ContractCase[] = [
         await Promise.all(tries)
         await waitUntilGone(world, stores[0] as Store, 'lead')
       }
-      assert(won.length >= 1, 'nobody got the key')
+      assert(won.length >= 1, 'the key was not granted')
       for (const [n, one] of won.entries()) {
         for (const other of won.slice(n + 1)) {
           // Of two who got it, one was answered only after the earliest moment at which the other's lease can have ended.

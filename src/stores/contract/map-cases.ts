@@ -33,7 +33,7 @@ export const MAP_CASES: readonly ContractCase[] = [
     },
   },
   {
-    name: 'a value comes back as it was, and nobody can change it behind the back of the store',
+    name: 'a value comes back as it was, and it cannot be changed behind the back of the store',
     async run(world) {
       const store = await world.open()
       const value = {

@@ -80,7 +80,7 @@ export const WATCH_CASES: readonly ContractCase[] = [
     },
   },
   {
-    name: "a lease's end by time is told although nobody writes, and not before",
+    name: "a lease's end by time is told without a write, and not before",
     async run(world) {
       const [a, b] = [await world.open(), await world.open()]
       const told = [new Told(), new Told()]

@@ -4,7 +4,7 @@
  */
 import type { ClusterSpec, ServiceName, ServiceSpec } from '../../core/model.ts'
 import type { Inquiry } from '../inquiry.ts'
-import type { Row } from '../whatif.ts'
+import type { Row } from '../report-row.ts'
 
 export interface Weakness {
   /** The stable name, as in docs/whatif.md. */

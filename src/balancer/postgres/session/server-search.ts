@@ -6,10 +6,10 @@
 import type { Socket } from 'node:net'
 import type { Cancel } from '../../../lib/clock.ts'
 import type { Held } from '../../hold.ts'
-import { CONNECT_MS, LAST_CONNECT_MS } from '../../http/exchange.ts'
 import { type ConnectAttempt, forTraffic, openSocket } from '../../http/instance-connection.ts'
 import type { LiveRoute } from '../../live-route.ts'
 import type { Hanging, LiveTarget } from '../../target.ts'
+import { CONNECT_MS, LAST_CONNECT_MS } from '../../target.ts'
 import type { Place } from '../verifiers.ts'
 
 /** A server that lets nobody in yet is tried again after so long, or as soon as the table changes. */

@@ -3,7 +3,7 @@
  * and started again, once: the sockets, who may come in and the hints that a rewind needs can only be set at a start. Its own
  * postgresql.conf and the lines of its pg_hba.conf stay in force, ours come after the former and before the latter.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
@@ -40,14 +40,4 @@ function refuseUnlessSound(folder: Folder): void {
     if (existsSync(join(folder.data, name))) throw no(`it has a ${name}, so it is a standby; take over its primary`)
   for (const name of ['postgresql.conf', 'postgresql.auto.conf'])
     if (!existsSync(join(folder.data, name))) throw no(`there is no ${name} in it; copy the one in use to there first`)
-}
-
-/** Its own lines about who may come in. */
-export function keptEntries(folder: Folder): string[] {
-  const path = join(folder.data, 'pg_hba.conf')
-  if (!existsSync(path)) return []
-  return readFileSync(path, 'utf8')
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'))
 }

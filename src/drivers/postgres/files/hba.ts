@@ -6,7 +6,10 @@
  * while this member holds, or may hold, what nobody has acknowledged: after the restart of a primary that crashed (trap 9),
  * before the rule of a promotion is durable, on a former primary until it is known whether it diverged, and while one ends.
  */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { PostgresOptions } from '../options.ts'
+import type { Folder } from './member-folder.ts'
 import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from './server-settings.ts'
 
 export type Entry = 'open' | 'closed'
@@ -27,4 +30,14 @@ export function hbaText(entry: Entry, leads: boolean, options: Pick<PostgresOpti
     ...(entry === 'open' ? [...options.hba, 'host all all all scram-sha-256'] : []),
     '',
   ].join('\n')
+}
+
+/** The lines of a pg_hba.conf that was there before: who may connect. */
+export function keptEntries(folder: Folder): string[] {
+  const path = join(folder.data, 'pg_hba.conf')
+  if (!existsSync(path)) return []
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
 }

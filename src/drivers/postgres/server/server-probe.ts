@@ -23,7 +23,7 @@ export interface Verdict {
 
 /** Whoever may write without waiting for a standby, because a role or a database says so (trap 12). */
 const ASKED_FOR_LESS = `
-select coalesce(string_agg(coalesce(role.rolname, base.datname, 'everybody'), ', ' order by 1), '') as who
+select coalesce(string_agg(coalesce(role.rolname, base.datname, 'all roles'), ', ' order by 1), '') as who
 from (select coalesce(setrole, 0) as role, coalesce(setdatabase, 0) as base from pg_db_role_setting
       where exists (select from unnest(setconfig) as one where one ~ '^synchronous_commit=(off|local|remote_write)$')) as set
 left join pg_roles as role on role.oid = set.role left join pg_database as base on base.oid = set.base`

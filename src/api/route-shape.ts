@@ -1,0 +1,30 @@
+/** One route of the HTTP API, as the server serves it and the OpenAPI page describes it. */
+import type { Feeds } from './event-feed.ts'
+import type { SchemaName } from './schemas.ts'
+import type { Surface } from './surface.ts'
+
+export interface Call {
+  readonly surface: Surface
+  readonly feeds: Feeds
+  /** The value of `{name}` in the path. */
+  path(name: string): string
+  query(name: string): string | undefined
+  header(name: string): string | undefined
+  body(): Promise<string>
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST'
+  /** As OpenAPI writes it: `/v1/why/{service}`. */
+  readonly path: string
+  readonly summary: string
+  /** Answers without a token. */
+  readonly open?: true
+  readonly query?: Readonly<Record<string, string>>
+  readonly takes?: SchemaName
+  readonly answers:
+    | { readonly status: 200 | 202; readonly schema: SchemaName; readonly many?: true }
+    | 'text'
+    | 'openapi'
+  handle(call: Call): Promise<Response>
+}
