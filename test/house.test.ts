@@ -200,7 +200,7 @@ describe('names and notes', () => {
 
   test('sentences name who acts', () => expect(checkSentences(src)).toEqual([]))
 
-  test.each(["throw new Error('nobody leads db')", 'const why = `somebody took ${port}`', "say('people wait')"])(
+  test.each(["throw new Error('nobody leads db')", 'const why = `somebody took it`', "say('people wait')"])(
     '%s',
     (text) => expect(checkSentences([made('src/core/a.ts', text)])).toHaveLength(1),
   )

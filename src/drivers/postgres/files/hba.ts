@@ -9,8 +9,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PostgresOptions } from '../options.ts'
+import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from '../role-names.ts'
 import type { Folder } from './member-folder.ts'
-import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from './server-settings.ts'
 
 export type Entry = 'open' | 'closed'
 

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import type { NodeName } from '../../../core/model.ts'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import type { PostgresOptions } from '../options.ts'
+import { DATABASE, REPLICATION_ROLE } from '../role-names.ts'
 import type { Branch } from '../server/wal-position.ts'
 import { decodes, SYNCHRONISES_SLOTS } from '../slots/logical-slots.ts'
 import { synchronousStandbyNames } from '../verbs/synchronous-standbys.ts'
@@ -222,12 +223,6 @@ export function conninfo(
     .map(([name, value]) => `${name}='${String(value).replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`)
     .join(' ')
 }
-
-export const REPLICATION_ROLE = 'understudy_replica'
-/** Of the front doors: balancer-role.ts. */
-export const DOOR_ROLE = 'understudy_door'
-export const SUPERUSER = 'postgres'
-export const DATABASE = 'postgres'
 
 /** Slot names may only hold a-z, 0-9 and _: what does not fit is spelled out in hexadecimal. */
 export function slotName(node: NodeName): string {

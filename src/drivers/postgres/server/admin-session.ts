@@ -6,7 +6,7 @@ import pg from 'pg'
 import { UnderstudyError } from '../../../errors.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
-import { DATABASE, REPLICATION_ROLE, SUPERUSER } from '../files/server-settings.ts'
+import { DATABASE, REPLICATION_ROLE, SUPERUSER } from '../role-names.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 

@@ -7,8 +7,8 @@
  */
 import type pg from 'pg'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
-import { REPLICATION_ROLE } from '../files/server-settings.ts'
 import type { BootstrapOptions } from '../options.ts'
+import { REPLICATION_ROLE } from '../role-names.ts'
 import type { Row, Session } from './admin-session.ts'
 import { verifierOf } from './password-verifier.ts'
 

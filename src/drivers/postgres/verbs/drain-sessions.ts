@@ -18,8 +18,8 @@
  */
 import { UnderstudyError } from '../../../errors.ts'
 import { sleep } from '../../../lib/clock.ts'
-import { DOOR_ROLE } from '../files/server-settings.ts'
 import type { Member } from '../member.ts'
+import { DOOR_ROLE } from '../role-names.ts'
 import type { Row } from '../server/admin-session.ts'
 
 const LOOK_EVERY_MS = 5
