@@ -55,6 +55,8 @@ export class LiveRoute {
   readonly #targets = new Map<string, LiveTarget>()
   #route: Route
   #limits: EndpointLimits
+  /** Where it listens, as host:port. */
+  readonly address: string
   #highestTerm = 0
   /** No new requests on connections that are open: they are told to close. */
   closing = false
@@ -63,6 +65,7 @@ export class LiveRoute {
     this.house = house
     this.hold = new Hold(house.holdSpace)
     this.#route = route
+    this.address = `${route.host}:${route.port}` // another one is another route
     this.#limits = limitsFor(route.protocol, route.limits)
     this.update(route, highestTerm)
   }

@@ -95,7 +95,7 @@ export class Exchange implements Held, AttemptEvents {
     const { method = 'GET', url = '/', rawHeaders } = request
     const framing = framingOf(rawHeaders)
     const clientAddress = request.socket.remoteAddress ?? 'unknown'
-    const reachedAt = `${entrance.route.host}:${entrance.route.port}`
+    const { address: reachedAt } = entrance
     const head = requestHead({ method, url, rawHeaders, reachedAt, clientAddress, framing, upgrade: asked.upgrade })
     this.#deadline = new ExchangeDeadline(entrance.limits, entrance.house.clock.mono())
     this.#outgoing = { method, head, body: new RequestBody(request, framing) }
@@ -202,7 +202,8 @@ export class Exchange implements Held, AttemptEvents {
     }
     this.#response.writeHead(head.status, head.message, this.#headersFor(head))
     // Node keeps a head until the first byte of the body comes, which saves a packet; of a stream that may be hours later.
-    if (!isEventStream(head.rawHeaders)) return
+    const hasLength = !head.chunked && head.keepAlive // known without a look at each header
+    if (hasLength || !isEventStream(head.rawHeaders)) return
     this.#attempt?.becomesStream()
     this.#flushHead()
   }

@@ -97,7 +97,7 @@ export function requestHead(facts: RequestFacts): string {
   const seen = { proto: false, host: false }
   const forwardedFor: string[] = []
   const { path, authority } = targetOf(facts.method, facts.url)
-  let hostHeader = ''
+  let hostHeader: string | undefined
   let head = `${facts.method} ${path} HTTP/1.1\r\n`
   eachHeader(endToEnd(facts.rawHeaders), (lower, name, given) => {
     const value = lower === 'host' ? (authority ?? given) : given
@@ -111,7 +111,7 @@ export function requestHead(facts: RequestFacts): string {
     else if (lower === 'host') hostHeader = value
     head += `${name}: ${value}\r\n`
   })
-  if (hostHeader === '' && valuesOf(facts.rawHeaders, 'host').length === 0) {
+  if (hostHeader === undefined) {
     hostHeader = authority ?? facts.reachedAt
     head += `Host: ${hostHeader}\r\n`
   }
@@ -136,7 +136,7 @@ const ABSOLUTE = /^https?:\/\/([^/?#]*)([^#]*)$/i
 const AUTHORITY = /^(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
 
 function targetOf(method: string, url: string): RequestTarget {
-  const absolute = ABSOLUTE.exec(url)
+  const absolute = url.startsWith('/') ? null : ABSOLUTE.exec(url)
   if (!absolute) return { path: url, authority: undefined }
   const [, authority, path = ''] = absolute
   if (path === '' && method === 'OPTIONS') return { path: '*', authority }
