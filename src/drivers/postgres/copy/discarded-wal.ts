@@ -4,20 +4,13 @@
  * still be read, the rows that were written after it.
  */
 import { execFile } from 'node:child_process'
-import {
-  appendFileSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { appendFile, copyFile, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import type { Position } from '../../../core/replicated/quorum-config.ts'
+import type { Clock } from '../../../lib/clock.ts'
 import type { Member } from '../member.ts'
 import { DATABASE, SUPERUSER } from '../role-names.ts'
 import { destroy, OWN_NAMES_ONLY, within } from '../server/admin-session.ts'
@@ -35,8 +28,48 @@ export interface Divergence {
   readonly nextXid: string | null
 }
 
-/** Call while the server still runs as a standby that receives from nobody. Returns the sentence. */
-export async function keepDiscarded(member: Member, divergence: Divergence): Promise<string> {
+/** In total. What is kept is for a human to read later, and the member's return waits for it. */
+const KEEP_WITHIN_MS = 60_000
+
+/** What one divergence may still cost: time for all of it together, and bytes for segments, rows and the list together. */
+export class KeepBudget {
+  readonly #clock: Clock
+  readonly #untilMs: number
+  #bytes: number
+  /** A part was left out. */
+  isSpent = false
+
+  constructor(clock: Clock, withinMs: number, bytes: number) {
+    this.#clock = clock
+    this.#untilMs = clock.mono() + withinMs
+    this.#bytes = bytes
+  }
+
+  /** Whole, and at least 1: a time-out of 0 is none. */
+  get leftMs(): number {
+    return Math.max(1, Math.ceil(this.#untilMs - this.#clock.mono()))
+  }
+
+  get leftBytes(): number {
+    return this.#bytes
+  }
+
+  /** False when there is no time or room for so much: then it is left out. */
+  take(bytes: number): boolean {
+    if (this.#clock.mono() >= this.#untilMs || bytes > this.#bytes) {
+      this.isSpent = true
+      return false
+    }
+    this.#bytes -= bytes
+    return true
+  }
+}
+
+/**
+ * Call while the server still runs as a standby that receives from nobody. Returns the sentence. Many bytes are moved by other
+ * threads and by PostgreSQL's own programs, the agent only waits for them; the signal ends it between two of them.
+ */
+export async function keepDiscarded(member: Member, divergence: Divergence, signal: AbortSignal): Promise<string> {
   const { folder, clock, options, tell } = member.parts
   const { mine, fork, why } = divergence
   const at = new Date(clock.wall()).toISOString().replaceAll(':', '').replace(/\..*/, '')
@@ -44,12 +77,15 @@ export async function keepDiscarded(member: Member, divergence: Divergence): Pro
   mkdirSync(place, { recursive: true, mode: 0o700 })
   const bytes = BigInt(mine.log) - fork
   tell(`keeping ${bytes} bytes of log that the primary does not have`)
-  const segments = copySegments(member, divergence, place)
-  const rows = await keepRows(member, divergence, join(place, 'rows.jsonl')).catch((error: unknown) => {
+  const budget = new KeepBudget(clock, KEEP_WITHIN_MS, options.limits.discardedMb * 1_048_576)
+  const keeping: Keeping = { ...divergence, place, budget, signal }
+  const segments = await copySegments(member, keeping)
+  const rows = await keepRows(member, keeping, join(place, 'rows.jsonl')).catch((error: unknown) => {
+    signal.throwIfAborted()
     writeFileSync(join(place, 'rows.error'), `${String(error)}\n`)
     return null
   })
-  await dumpLog(member, divergence, place)
+  await dumpLog(member, keeping)
   const told = {
     node: member.parts.node,
     why,
@@ -60,41 +96,64 @@ export async function keepDiscarded(member: Member, divergence: Divergence): Pro
     bytes: bytes.toString(),
     segments,
     rows,
+    complete: !budget.isSpent,
   }
   writeFileSync(join(place, 'divergence.json'), `${JSON.stringify(told, null, 2)}\n`)
-  keepYoungest(folder.discarded, options.limits.discardedKept)
+  await keepYoungest(folder.discarded, options.limits.discardedKept)
   const count = rows === null ? 'rows not readable' : `${rows} row${rows === 1 ? '' : 's'}`
-  return `gave up ${bytes} bytes of log (${count}) from ${told.from} to ${told.to}, ${why}: kept in ${place}`
+  return `gave up ${bytes} bytes of log (${count}) from ${told.from} to ${told.to}, ${why}: ${budget.isSpent ? 'a part is ' : ''}kept in ${place}`
 }
 
-function copySegments(member: Member, { mine, fork, segmentBytes }: Divergence, place: string): number {
+interface Keeping extends Divergence {
+  readonly place: string
+  readonly budget: KeepBudget
+  readonly signal: AbortSignal
+}
+
+async function copySegments(member: Member, keeping: Keeping): Promise<number> {
+  const { mine, fork, segmentBytes, place, budget, signal } = keeping
   const wal = join(member.parts.folder.data, 'pg_wal')
   const last = (BigInt(mine.log) - 1n) / segmentBytes
-  const most = BigInt(member.parts.options.limits.discardedMb) * 1_048_576n
   let copied = 0
   for (const name of readdirSync(wal).sort()) {
     const parsed = parseWalName(name, segmentBytes)
     const mineToo =
       parsed && parsed.timeline === mine.timeline && parsed.segment >= fork / segmentBytes && parsed.segment <= last
-    if (!mineToo || BigInt(copied + 1) * segmentBytes > most) continue
-    copyFileSync(join(wal, name), join(place, name))
+    if (!mineToo || !budget.take(Number(segmentBytes))) continue
+    signal.throwIfAborted()
+    await copyFile(join(wal, name), join(place, name))
     copied += 1
   }
   return copied
 }
 
-/** A readable list of what the log holds, where there is a tool for it. */
-async function dumpLog(member: Member, { mine, fork }: Divergence, place: string): Promise<void> {
+/** A readable list of what the log holds, where there is a tool for it: written by the tool, cut to what there is room for. */
+async function dumpLog(member: Member, { mine, fork, place, budget, signal }: Keeping): Promise<void> {
   const { binaries } = member.parts
   if (binaries.waldump === null) return
+  signal.throwIfAborted()
+  const path = join(place, 'log.txt')
   const range = ['-t', String(mine.timeline), '-s', formatLsn(fork), '-e', formatLsn(BigInt(mine.log))]
+  const command = '"$0" "$@" | head -c "$MOST"'
+  const env = {
+    ...binaries.env,
+    LC_ALL: 'C',
+    PATH: process.env.PATH ?? '/usr/bin:/bin',
+    MOST: String(Math.min(MOST_LIST, budget.leftBytes)),
+  }
   // Exit code 1 is usual: the log simply ends. What was printed until then is what there is.
-  const { stdout } = await run(binaries.waldump, ['-p', place, ...range], {
-    env: { ...binaries.env, LC_ALL: 'C' },
-    maxBuffer: 16_777_216,
-  }).catch((error: unknown) => ({ stdout: String((error as { stdout?: unknown }).stdout ?? '') }))
-  if (stdout !== '') writeFileSync(join(place, 'log.txt'), stdout)
+  await run('/bin/sh', ['-c', `${command} > "$LIST"`, binaries.waldump, '-p', place, ...range], {
+    env: { ...env, LIST: path },
+    timeout: budget.leftMs,
+    signal,
+    killSignal: 'SIGKILL',
+  }).catch(() => {}) // a list that is cut short is still one
+  signal.throwIfAborted()
+  if (existsSync(path) && !budget.take(statSync(path).size)) await truncate(path, 0)
 }
+
+/** The most that the readable list may have, in bytes. */
+const MOST_LIST = 16_777_216
 
 const TABLES = `
 select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -108,14 +167,14 @@ select exists (select 1 from pg_cast where casttarget = 'json'::regtype and cast
 const MOST_ROWS = 10_000
 
 /** Rows written by transactions that the new branch never saw: one JSON object each. */
-async function keepRows(member: Member, { nextXid }: Divergence, path: string): Promise<number | null> {
-  if (nextXid === null) return null
+async function keepRows(member: Member, keeping: Keeping, path: string): Promise<number | null> {
+  if (keeping.nextXid === null) return null
   const databases = await member.session.query(
     'select datname from pg_database where datallowconn and not datistemplate order by 1',
   )
   let kept = 0
   for (const { datname } of databases) {
-    kept += await keepRowsOf(member, String(datname ?? DATABASE), nextXid, path, MOST_ROWS - kept)
+    kept += await keepRowsOf(member, String(datname ?? DATABASE), keeping, path, MOST_ROWS - kept)
   }
   return kept
 }
@@ -123,7 +182,7 @@ async function keepRows(member: Member, { nextXid }: Divergence, path: string): 
 async function keepRowsOf(
   member: Member,
   database: string,
-  nextXid: string,
+  { nextXid, budget, signal }: Keeping,
   path: string,
   most: number,
 ): Promise<number> {
@@ -135,13 +194,16 @@ async function keepRowsOf(
     user: SUPERUSER,
     database,
     options: OWN_NAMES_ONLY,
-    statement_timeout: 30_000,
+    statement_timeout: Math.ceil(budget.leftMs),
   })
   client.on('error', () => {}) // whoever waits for an answer hears of it there
   const query = async (text: string, values: unknown[] = []) =>
-    (await within(clock, 31_000, 'the rows', client.query(text, values))).rows as Record<string, unknown>[]
+    (await within(clock, budget.leftMs, 'the rows', client.query(text, values))).rows as Record<string, unknown>[]
+  const stop = () => destroy(client)
+  signal.addEventListener('abort', stop)
   let kept = 0
   try {
+    signal.throwIfAborted()
     await within(clock, 2_000, 'a connection', client.connect())
     const [cast] = await query(HAS_CASTS_OF_PEOPLE)
     // The first calls nothing but output functions. `t.*`: a column may be called `t`.
@@ -152,21 +214,22 @@ async function keepRowsOf(
         `select ${written} as row from only ${table} t where age(t.xmin) <= age(($1::xid8)::xid) limit $2`,
         [nextXid, Math.max(0, most - kept)],
       )
-      for (const { row } of rows) {
-        appendFileSync(path, `${JSON.stringify({ database, table: `${schema}.${name}`, row })}\n`, { mode: 0o600 })
-      }
-      kept += rows.length
+      const lines = rows.map(({ row }) => `${JSON.stringify({ database, table: `${schema}.${name}`, row })}\n`)
+      const fitting = lines.filter((line) => budget.take(Buffer.byteLength(line)))
+      await appendFile(path, fitting.join(''), { mode: 0o600 })
+      kept += fitting.length
     }
     return kept
   } finally {
+    signal.removeEventListener('abort', stop)
     destroy(client)
   }
 }
 
-function keepYoungest(folder: string, count: number): void {
+async function keepYoungest(folder: string, count: number): Promise<void> {
   if (!existsSync(folder)) return
   const byAge = readdirSync(folder)
     .map((name) => join(folder, name))
     .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)
-  for (const old of byAge.slice(count)) rmSync(old, { recursive: true, force: true })
+  for (const old of byAge.slice(count)) await rm(old, { recursive: true, force: true })
 }

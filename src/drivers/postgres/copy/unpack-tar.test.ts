@@ -1,8 +1,9 @@
+import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tar from 'tar-stream'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { unpackInto } from './unpack-tar.ts'
 
 let target = ''
@@ -67,4 +68,22 @@ test('one that is given up within a file closes it, and nobody else hears of it'
   unpacking.fail(new Error('nothing more comes'))
   await expect(unpacking.done).rejects.toThrow('nothing more comes')
   await vi.waitFor(() => expect(openFiles()).toEqual([]))
+})
+
+test('a disk that stalls does not hold up the loop', async () => {
+  const path = join(target, 'base')
+  execFileSync('mkfifo', [path])
+  // It opens the pipe and reads nothing for a second: what is written then waits, as on a disk that stalls.
+  const reader = spawn('sh', ['-c', `exec < "${path}"; sleep 1; cat > /dev/null`], { stdio: 'ignore' })
+  onTestFinished(() => void reader.kill('SIGKILL'))
+  const unpacking = unpackInto(target)
+  unpacking.write(await archive({ name: 'base', text: 'x'.repeat(1_000_000) }))
+  unpacking.end()
+  let turns = 0
+  const timer = setInterval(() => {
+    turns += 1
+  }, 10)
+  onTestFinished(() => clearInterval(timer))
+  await unpacking.done
+  expect(turns, 'turns of the loop while the disk stalled').toBeGreaterThan(10)
 })

@@ -1,6 +1,7 @@
 /** Unpacks a tar archive as it comes. Nothing is written outside the target, whatever the archive says. */
 import { createHash } from 'node:crypto'
-import { chmodSync, closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
+import { mkdir, open } from 'node:fs/promises'
 import { dirname, join, normalize, relative } from 'node:path'
 import tar from 'tar-stream'
 import { UnderstudyError } from '../../../errors.ts'
@@ -34,7 +35,7 @@ export interface ArchiveKind {
   link?(path: string): boolean
 }
 
-/** Writes synchronously: files come one after the other and are mostly small, and the disk's cache takes them at once. */
+/** One file after the other. `write` says false while more comes than the disk takes: see `drain`. */
 export function unpackInto(target: string, told: Told = {}, { prefix = '', link }: ArchiveKind = {}): Unpacking {
   const named = (path: string) => join(prefix, relative(target, path))
   const extract = tar.extract()
@@ -100,30 +101,31 @@ function refused(why: string): UnderstudyError {
   return new UnderstudyError('UND_REFUSED', why)
 }
 
-type Body = {
-  on(event: 'data', listener: (chunk: unknown) => void): void
-  on(event: 'end' | 'close', listener: () => void): void
-}
+type Body = AsyncIterable<unknown>
 
+/** Each write is awaited and done by another thread: a disk that stalls holds up the copy, and never the loop. */
 function writeEntry(
   path: string,
   body: Body,
   fail: (error: Error) => void,
   done: (file: Omit<UnpackedFile, 'path'>) => void,
 ): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  const file = openSync(path, 'w', 0o600)
+  write(path, body).then(done, fail)
+}
+
+async function write(path: string, body: Body): Promise<Omit<UnpackedFile, 'path'>> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  const file = await open(path, 'w', 0o600)
   const hash = createHash('sha256')
   let bytes = 0
-  body.on('data', (chunk) => {
-    try {
-      writeSync(file, chunk as Buffer)
+  try {
+    for await (const chunk of body) {
+      await file.appendFile(chunk as Buffer) // all of it: one `write` may take a part
       hash.update(chunk as Buffer)
       bytes += (chunk as Buffer).length
-    } catch (error) {
-      fail(error as Error)
     }
-  })
-  body.on('end', () => done({ bytes, sha256: hash.digest('hex') }))
-  body.on('close', () => closeSync(file)) // also when nothing more of it comes
+  } finally {
+    await file.close() // also when nothing more of it comes
+  }
+  return { bytes, sha256: hash.digest('hex') }
 }

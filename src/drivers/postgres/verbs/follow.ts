@@ -154,7 +154,7 @@ async function prepareData(
     return true
   }
   const nextXid = await nextXidOf(member, rule, primary)
-  const kept = await keepDiscarded(member, { ...divergence, nextXid })
+  const kept = await keepDiscarded(member, { ...divergence, nextXid }, signal)
   record.change({ suspect: true, discarded: kept })
   return divergence.canRewind && (await rewind(member, rule, primary, facts, signal)) ? false : copied()
 }
