@@ -24,7 +24,6 @@ import { AgentSurface } from './agent-surface.ts'
 import { Door } from './balancer-link.ts'
 import { claimNode } from './claim-node.ts'
 import { Companions } from './companions.ts'
-import { compileWithoutOptimizing } from './compiler.ts'
 import { EarlierRecords } from './earlier-records.ts'
 import { EndpointSecrets } from './endpoint-secrets.ts'
 import { connectFence, type Fence } from './fence-client.ts'
@@ -50,7 +49,6 @@ export interface AgentOptions {
 
 /** Runs until it is told to end. Resolves to the exit code: 0 when the cluster was stopped, 143 after SIGTERM. */
 export async function runAgent(options: AgentOptions): Promise<number> {
-  compileWithoutOptimizing()
   const { cluster, run, token, node, nodeDir } = options
   const spec = nodeSpec(options)
   const stops = new StopStack()

@@ -4,8 +4,6 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { CutReason } from '../../core/replicated/session-counts.ts'
-import { int32, message, textAt, textsAt } from './messages.ts'
-import { readFields } from './protocol-errors.ts'
 import {
   attribute,
   clientFinal,
@@ -14,7 +12,9 @@ import {
   type Keys,
   keysFromPassword,
   MECHANISM,
-} from './scram.ts'
+} from '../../lib/scram.ts'
+import { int32, message, textAt, textsAt } from './messages.ts'
+import { readFields } from './protocol-errors.ts'
 import { AUTH, type Credential } from './session/relayed-login.ts'
 
 export type LoginStep =

@@ -4,11 +4,11 @@
  * changed) asks again.
  */
 import type { Clock } from '../../lib/clock.ts'
+import { readVerifier, type Verifier } from '../../lib/scram.ts'
 import type { DoorSecret } from '../control-protocol.ts'
 import { forTraffic, openSocket } from '../http/instance-connection.ts'
 import { Login } from './login.ts'
 import { askedAside } from './messages.ts'
-import { readVerifier, type Verifier } from './scram.ts'
 import { ServerLogin } from './session/server-login.ts'
 import { startupPacket } from './startup-packet.ts'
 

@@ -12,6 +12,7 @@
  */
 
 import type { InstanceReport, NodeName, ServiceSpec } from '../model.ts'
+import { forEachReplicated } from '../problems/problem.ts'
 import { instanceOn, nodeState, type View } from '../view.ts'
 import { beatsAll, comparePositions, type Recruited } from './quorum.ts'
 import { standbysText } from './quorum-config.ts'
@@ -136,3 +137,10 @@ function furthestReader(view: View, service: ServiceSpec): NodeName | null {
   const [best] = [...readers].sort((a, b) => comparePositions(b.position, a.position))
   return best?.node ?? null
 }
+
+/** Told once, with what to do about it. Nothing is done: routing.ts leads clients to a replica that serves reads. */
+export const readOnly = forEachReplicated((view, service) => {
+  const found = readOnlyOf(view, service)
+  if (!found) return undefined
+  return { rule: 'read-only', service: service.name, evidence: 'inferred', why: found.why, steps: [], told: 'once' }
+})

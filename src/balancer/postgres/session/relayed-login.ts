@@ -4,8 +4,8 @@
  * only listens. Pure.
  */
 import type { CutReason } from '../../../core/replicated/session-counts.ts'
+import { attribute, type Exchange, type Keys, learnKeys, type Verifier } from '../../../lib/scram.ts'
 import { int32, message, textAt } from '../messages.ts'
-import { attribute, type Exchange, type Keys, learnKeys, type Verifier } from '../scram.ts'
 
 /** How this client may be logged in again. */
 export type Credential =

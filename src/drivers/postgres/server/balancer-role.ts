@@ -1,6 +1,6 @@
 /**
  * The login of the front doors. A door that moves a session to another primary logs in there as the same user, and for that it
- * needs to know once what the server keeps of that user's password (password-verifier.ts). So there is a role of the doors that may
+ * needs to know once what the server keeps of that user's password (lib/scram.ts). So there is a role of the doors that may
  * call one function, and nothing else; a verifier lets nobody log in by itself, but is still nobody else's business.
  *
  * Looked after whenever the row of a rule has become durable: after the first copy was made, after each promotion, and when an
@@ -8,13 +8,13 @@
  */
 import type { ServiceName, ServiceSpec } from '../../../core/model.ts'
 import { sleep } from '../../../lib/clock.ts'
+import { isVerifierOf, verifierOf } from '../../../lib/scram.ts'
 import type { DoorNeeds } from '../../balancer-login.ts'
 import type { Member } from '../member.ts'
 import type { PostgresOptions } from '../options.ts'
 import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from '../role-names.ts'
 import { destroy, localClient, within } from './admin-session.ts'
 import { ident } from './catalog.ts'
-import { isVerifierOf, verifierOf } from './password-verifier.ts'
 
 /** Roles of Understudy's own are nobody's to move. */
 const FUNCTION = `

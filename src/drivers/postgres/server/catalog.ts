@@ -7,10 +7,10 @@
  */
 import type pg from 'pg'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
+import { verifierOf } from '../../../lib/scram.ts'
 import type { BootstrapOptions } from '../options.ts'
 import { REPLICATION_ROLE } from '../role-names.ts'
 import type { Row, Session } from './admin-session.ts'
-import { verifierOf } from './password-verifier.ts'
 
 const SCHEMA = `
 create schema if not exists understudy;

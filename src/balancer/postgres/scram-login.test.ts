@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { attribute, clientFinal, isServerProven, keysFromPassword, learnKeys, readVerifier } from '../../lib/scram.ts'
 import { Login } from './login.ts'
 import { int32, message } from './messages.ts'
-import { attribute, clientFinal, isServerProven, keysFromPassword, learnKeys, readVerifier } from './scram.ts'
 import { RelayedLogin } from './session/relayed-login.ts'
 
 // The example of RFC 7677, section 3.

@@ -1,12 +1,12 @@
 /**
- * SCRAM-SHA-256 (RFC 5802, RFC 7677), the two halves that a door needs. Pure.
+ * SCRAM-SHA-256 (RFC 5802, RFC 7677): what a server keeps of a password, and the two halves that a balancer needs.
  *
  * A client proves that it knows its password by ClientProof = ClientKey XOR HMAC(StoredKey, AuthMessage). Whoever hears
  * the exchange and has the server's verifier (StoredKey, ServerKey) can take ClientKey out of the proof: that is how the door
  * learns, from a login that the server itself has judged, what it needs to log in to the next primary as the same user. The
  * verifier alone is not enough for that, nor is the exchange alone. (PgBouncer and Multigres pass logins through likewise.)
  */
-import { createHash, createHmac, pbkdf2Sync, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
 
 export const MECHANISM = 'SCRAM-SHA-256'
 
@@ -27,6 +27,30 @@ export interface Exchange {
   readonly clientFirstBare: string
   readonly serverFirst: string
   readonly clientFinalWithoutProof: string
+}
+
+/** As PostgreSQL itself does it (scram-common.h). */
+const ITERATIONS = 4_096
+const SALT_BYTES = 16
+
+/**
+ * What PostgreSQL is to keep of a password. Made here and not by the server, for three reasons: the password is in no statement and so in no
+ * log, a server that is set to md5 keeps it right all the same, and what is there can be compared with what should be before
+ * anything is written.
+ */
+export function verifierOf(password: string, salt: Buffer = randomBytes(SALT_BYTES), iterations = ITERATIONS): string {
+  const { clientKey, serverKey } = keysFromPassword(password, salt, iterations)
+  const storedKey = sha256(clientKey).toString('base64')
+  return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${storedKey}:${serverKey.toString('base64')}`
+}
+
+/** Was this made from that password? False for what an md5 or no password left. */
+export function isVerifierOf(verifier: unknown, password: string): boolean {
+  const [, iterations, salt] = /^SCRAM-SHA-256\$(\d{1,7}):([^$]+)\$/.exec(String(verifier)) ?? []
+  if (iterations === undefined || salt === undefined) return false
+  const again = Buffer.from(verifierOf(password, Buffer.from(salt, 'base64'), Number(iterations)))
+  const there = Buffer.from(String(verifier))
+  return again.length === there.length && timingSafeEqual(again, there)
 }
 
 export function readVerifier(text: string): Verifier | undefined {

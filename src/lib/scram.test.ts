@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isVerifierOf, verifierOf } from './password-verifier.ts'
+import { isVerifierOf, verifierOf } from './scram.ts'
 
 // RFC 7677, section 3: user "user", password "pencil", 4096 iterations. Keys computed from its salt by Python's hashlib.
 const SALT = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64')
