@@ -64,7 +64,7 @@ describe('before anything is started', () => {
     await listen('c', 7400)
     const { code, err } = await operator.run('up')
     expect(code).toBe(5)
-    expect(err).toContain(`${operator.address('b')}:8080 (the door of web on node b) is taken by another program`)
+    expect(err).toContain(`${operator.address('b')}:8080 (the endpoint of web on node b) is taken by another program`)
     expect(err).toContain(`${operator.address('c')}:7400 (the API of node c) is taken by another program`)
     expect(err).toContain('nothing was started')
     expect(err).toContain('UND_PORT_TAKEN')
@@ -127,7 +127,7 @@ describe('services that cannot work', () => {
     // The pause may be over before the next question: each later one is longer.
     await expect
       .poll(print, { timeout: 30_000 })
-      .toMatch(new RegExp(`${name} on .* times in a row, it is started again`))
+      .toMatch(new RegExp(`${name} on .* times in a row, restarts back off`))
     return { status, printed }
   }
 
@@ -136,7 +136,7 @@ describe('services that cannot work', () => {
     const { healthy, why, instances } = serviceIn(status, 'absent')
     expect(healthy).toBe(false)
     expect(why).toMatch(
-      /^absent on b is down: command not found: no-such-program \(.*\); \d+ times in a row, it is started again with pauses$/,
+      /^absent on b is down: command not found: no-such-program \(.*\); \d+ times in a row, restarts back off$/,
     )
     expect(instances[0]).toMatchObject({
       node: 'b',
@@ -196,7 +196,7 @@ describe('services that cannot work', () => {
     const { now, recent } = await operator.why('sick')
     expect(now).toMatch(/GET \/sick/)
     expect(recent.map(({ rule, why }) => `${rule}: ${why}`)).toContainEqual(
-      expect.stringMatching(/instance-unwell: sick on b did not become healthy within 1.0 s: .*GET \/sick: 503/),
+      expect.stringMatching(/instance-unhealthy: sick on b did not become healthy within 1.0 s: .*GET \/sick: 503/),
     )
     const status = await operator.json<Status>('status')
     expect(serviceIn(status, 'waits')).toMatchObject({ healthy: false, why: 'waits waits for sick' })

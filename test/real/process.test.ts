@@ -395,7 +395,7 @@ describe('health', () => {
     await tell(driver, 'status=500')
     await until('it is unhealthy', () => health(driver) === 'unhealthy')
     await driver.kill()
-    expect(driver.observe()).toMatchObject({ failures: 1, note: 'ended because it was unwell: GET /healthz: 500' })
+    expect(driver.observe()).toMatchObject({ failures: 1, note: 'ended because it was unhealthy: GET /healthz: 500' })
   })
 })
 
