@@ -125,9 +125,7 @@ describe('services that cannot work', () => {
       return printed
     }
     // The pause may be over before the next question: each later one is longer.
-    await expect
-      .poll(print, { timeout: 30_000 })
-      .toMatch(new RegExp(`${name} on .* times in a row, restarts back off`))
+    await expect.poll(print, { timeout: 30_000 }).toMatch(new RegExp(`${name} on .* times in a row, restarts back off`))
     return { status, printed }
   }
 

@@ -27,7 +27,7 @@ test(
   'the demo',
   async () => {
     const { code, text } = await run(join(root, 'dist/cli/main.js'), 'demo')
-    expect(text, text).toMatch(/✓ 0 failed pages through the doors of living nodes/)
+    expect(text, text).toMatch(/✓ 0 failed pages through the balancers of living nodes/)
     const [, acknowledged, there] = /✓ (\d+) orders were acknowledged, (\d+) of them are there/.exec(text) ?? []
     expect(Number(acknowledged), text).toBeGreaterThan(200)
     expect(there).toBe(acknowledged)
