@@ -7,7 +7,7 @@ export interface Patience {
   /** Between two looks. */
   readonly everyMs: number
   readonly withinMs: number
-  /** What is waited for: ends the sentence "… was waited for in vain". */
+  /** What is waited for: ends the sentence "timed out … waiting for". */
   readonly what: string
   /** Looked at between two looks: when it is aborted, the wait is over. */
   readonly signal?: AbortSignal

@@ -164,7 +164,7 @@ describe('drain', () => {
     )
     expect(await operator.run('switchover', 'cold', '--to', node)).toMatchObject({
       code: 3,
-      err: expect.stringContaining(`${node} cannot lead: it is drained`),
+      err: expect.stringContaining(`${node} cannot become primary: it is drained`),
     })
     expect((await operator.run('status')).out).toMatch(/alive, drained[\s\S]*understudy undrain/)
     expect(await operator.run('undrain', node)).toMatchObject({ code: 0 })
