@@ -159,8 +159,43 @@ describe('every page', () => {
       .map((name) => join(folder, name)),
   )
 
+  /** Each link of a page that does not lead out of the repository: the page it leads to, and the heading there, if any. */
+  const linksOf = (page: string) => {
+    const prose = read(page).replace(/^```[\s\S]*?^```/gm, '')
+    return [...prose.matchAll(/\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)/g)].map(([, path = '', heading]) => {
+      return { target: path === '' ? page : join(dirname(page), path), heading }
+    })
+  }
+
   test.each(pages)('%s links to files that are there', (page) => {
-    const links = [...read(page).matchAll(/\]\((?!https?:|mailto:|#)([^)#\s]+)/g)].map((match) => match[1] ?? '')
-    expect(links.filter((link) => !existsSync(join(root, dirname(page), link)))).toEqual([])
+    const missing = linksOf(page).filter(({ target }) => !existsSync(join(root, target)))
+    expect(missing).toEqual([])
+  })
+
+  test.each(pages)('%s links to headings that are there', (page) => {
+    const missing = linksOf(page).filter(({ target, heading }) => {
+      return heading !== undefined && existsSync(join(root, target)) && !anchorsIn(read(target)).has(heading)
+    })
+    expect(missing).toEqual([])
+  })
+
+  test('docs/README.md leads to every page of docs', () => {
+    const linked = new Set(linksOf('docs/README.md').map(({ target }) => target))
+    const unlinked = pages.filter((page) => page.startsWith('docs/') && page !== 'docs/README.md' && !linked.has(page))
+    expect(unlinked).toEqual([])
   })
 })
+
+/** What a heading can be linked by: as GitHub makes it, without marks, and numbered from the second of one name on. */
+function anchorsIn(text: string): ReadonlySet<string> {
+  const anchors = new Set<string>()
+  const seen = new Map<string, number>()
+  for (const [, heading = ''] of text.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#{1,6} (.+)$/gm)) {
+    const plain = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase()
+    const anchor = plain.replace(/[^\p{L}\p{N}\s_-]/gu, '').replace(/\s/g, '-')
+    const before = seen.get(anchor) ?? 0
+    seen.set(anchor, before + 1)
+    anchors.add(before === 0 ? anchor : `${anchor}-${before}`)
+  }
+  return anchors
+}

@@ -31,8 +31,8 @@ function option({ path, what, required, doc }: DocumentedOption): string {
     '',
     `${doc.means}<br>`,
     `*Value:* ${what}. *${standing}*<br>`,
-    `*Which way:* ${doc.turn}<br>`,
-    `*What breaks:* ${doc.breaks}`,
+    `*Tuning:* ${doc.turn}<br>`,
+    `*Risk:* ${doc.breaks}`,
     '',
   ].join('\n')
 }
