@@ -154,9 +154,11 @@ export class LastGuard {
     const input = openSync(pipe, O_RDONLY)
     closeSync(first)
     // The script travels in the environment, so that a list of processes shows what it is and not how it works.
+    const { PATH = '/usr/bin:/bin', UNDERSTUDY_NODE_FOLDER } = process.env
+    const mark = UNDERSTUDY_NODE_FOLDER === undefined ? {} : { UNDERSTUDY_NODE_FOLDER } // by which `down` finds it
     const child = spawn('/bin/sh', ['-c', 'eval "$SCRIPT"', 'single-writer-guard'], {
       cwd: '/',
-      env: { PATH: process.env.PATH ?? '/usr/bin:/bin', SCRIPT },
+      env: { PATH, ...mark, SCRIPT },
       detached: true,
       stdio: [input, 'ignore', 'inherit'],
     })

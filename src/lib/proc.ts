@@ -14,6 +14,7 @@ export interface ProcessIdentity {
 export interface ProcessState extends ProcessIdentity {
   /** The kernel's letter: R running, S sleeping, D waiting for a disk, T stopped by a signal, Z dead but not reaped, … */
   readonly letter: string
+  readonly parent: number
   readonly group: number
 }
 
@@ -27,7 +28,8 @@ export function processState(pid: number): ProcessState | undefined {
   }
   // The name (field 2) is in parentheses and may itself contain blanks and parentheses: count from the last one.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return { pid, letter: fields[0] ?? '?', group: Number(fields[2]), startTime: Number(fields[19]) }
+  const [parent, group] = [Number(fields[1]), Number(fields[2])]
+  return { pid, letter: fields[0] ?? '?', parent, group, startTime: Number(fields[19]) }
 }
 
 /** The identity of a live process, to be written down; undefined when it is gone or only waits to be reaped. */

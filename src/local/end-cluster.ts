@@ -7,6 +7,7 @@ import { connect } from '../client/index.ts'
 import { type Clock, sleep, systemClock } from '../lib/clock.ts'
 import { isAlive, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { apiAddresses, StateFolder } from './cluster-folder.ts'
+import { keeperOf } from './marked-processes.ts'
 import { refuseIfUnknown, type StopReport, type StopRequest, stopEverything, whatIsLeft } from './stop-cluster.ts'
 import { claimHolder } from './up-claim.ts'
 
@@ -22,8 +23,9 @@ export async function stopLocal(
 ): Promise<StopReport | undefined> {
   const { clock = systemClock, ...patience } = options
   const state = new StateFolder(stateDir)
-  const holder = claimHolder(state.claimFile)
-  if (!holder && whatIsLeft(state).length === 0) {
+  const left = whatIsLeft(state)
+  const holder = claimHolder(state.claimFile) ?? keeperOf(left)
+  if (!holder && left.length === 0) {
     refuseIfUnknown(state)
     return undefined
   }

@@ -17,6 +17,7 @@ import { readIdentityFile } from '../lib/identity-file.ts'
 import { identify, isAlive, livingState, type ProcessIdentity, signal } from '../lib/proc.ts'
 import { isStopped, StoppedSpell } from '../lib/stopped-spell.ts'
 import { superviseLoop } from '../lib/supervised-loop.ts'
+import { NODE_FOLDER_MARK } from './marked-processes.ts'
 import { killProcesses, type NodeProcess, noteAgent } from './node-processes.ts'
 
 /** `down`: nobody wants an agent here. `waiting`: it died and is started again soon. `ended`: it was told to end, and did. */
@@ -137,7 +138,8 @@ export class LocalNode {
   #spawn(): void {
     const [program = '', ...args] = this.#options.command
     const log = openLog(this.#options.folder)
-    const child: ChildProcess = spawn(program, args, { detached: true, stdio: ['ignore', log, log] })
+    const env = { ...process.env, [NODE_FOLDER_MARK]: this.#options.folder }
+    const child: ChildProcess = spawn(program, args, { detached: true, stdio: ['ignore', log, log], env })
     closeSync(log) // the child has its own copy
     child.unref()
     const agent = child.pid === undefined ? undefined : identify(child.pid)

@@ -5,14 +5,16 @@
  * When no agent can be told, there is nobody to stop the services in order: then they get SIGTERM and their grace
  * from us. The agents go first, because a living one would start again what we end.
  */
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { Client } from '../client/index.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
 import { removeSocketsOf } from '../lib/socket-path.ts'
 import type { StateFolder } from './cluster-folder.ts'
-import { findAgent, findProcesses, listFiles, type NodeProcess, signalProcess, unreadableIn } from './node-processes.ts'
+import { markedProcesses } from './marked-processes.ts'
+import { findProcesses, listFiles, type NodeProcess, signalProcess, unreadableIn } from './node-processes.ts'
 
 export interface StopReport {
   /** Were the agents told, so that they could end everything in order? If not, why. */
@@ -85,9 +87,16 @@ function removeSockets(nodeFolder: string): void {
     removeSocketsOf(join(nodeFolder, 'instances', service, 'run'))
 }
 
-/** Everything that runs on any node of this folder, agents first. */
+/**
+ * Everything that runs on any node of this folder, agents first. The identity files say it; where they say nothing, or the folder is
+ * not whole any more, the environment of every process is looked at: a folder that was removed ends no process.
+ */
 export function whatIsLeft(state: StateFolder): LeftProcess[] {
-  const left = state.listNodes().flatMap((node) => findProcesses(state.node(node)).map((one) => ({ node, ...one })))
+  const filed = state.listNodes().flatMap((node) => findProcesses(state.node(node)).map((one) => ({ node, ...one })))
+  const pids = new Set(filed.map(({ identity }) => identity.pid))
+  const isWhole = filed.length > 0 && existsSync(state.clusterFile)
+  const marked = isWhole ? [] : markedProcesses(dirname(state.node('any')))
+  const left = [...filed, ...marked.filter(({ identity }) => !pids.has(identity.pid))]
   return left.sort((one, other) => Number(other.what === 'agent') - Number(one.what === 'agent'))
 }
 
@@ -117,7 +126,7 @@ async function tellAgents({ state, client, clock }: StopRequest): Promise<true |
 }
 
 function agentsOf(state: StateFolder): number {
-  return state.listNodes().filter((node) => findAgent(state.node(node))).length
+  return whatIsLeft(state).filter(({ what }) => what === 'agent').length
 }
 
 function signalAll(processes: readonly NodeProcess[], name: NodeJS.Signals): void {

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Status } from '../../src/client/index.ts'
 import { systemClock } from '../../src/lib/clock.ts'
+import { identify } from '../../src/lib/proc.ts'
 import { StateFolder } from '../../src/local/cluster-folder.ts'
 import { killEverything, whatIsLeft } from '../../src/local/stop-cluster.ts'
 import { claimHolder } from '../../src/local/up-claim.ts'
@@ -95,6 +96,18 @@ describe('up', () => {
     expect(down).toEqual({ code: 0, out: 'Stopped. Nothing had to be killed.\n', err: '' })
     await expect.poll(() => claimHolder(state.claimFile), WAIT).toBeUndefined()
     expect([whatIsLeft(state), readFileSync(state.upLog, 'utf8')]).toEqual([[], expect.stringContaining('Let go')])
+  })
+
+  it.each(['down', 'Ctrl-C'])('%s ends everything although the state folder was removed while it ran', async (how) => {
+    const up = start('up', '--plain')
+    const { nodes } = await healthy()
+    rmSync(state.path, { recursive: true })
+    if (how === 'Ctrl-C') up.child.kill('SIGINT')
+    else expect(await understudy('down')).toMatchObject({ out: expect.stringContaining('Stopped.') })
+    await up.ended
+    expect(whatIsLeft(state)).toEqual([])
+    for (const { agentPid } of nodes) expect(agentPid && identify(agentPid)).toBeUndefined()
+    expect(await understudy('down')).toMatchObject({ code: 0, out: expect.stringContaining('Nothing ran') })
   })
 
   it('recovers after everything was killed', async () => {

@@ -273,5 +273,7 @@ export function lastWords(folder: Folder, from = 0): string {
 
 /** No more of the agent's environment than a server needs. */
 export function serverEnvironment(): Record<string, string> {
-  return { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C.UTF-8', TZ: process.env.TZ ?? 'UTC' }
+  const { PATH = '/usr/bin:/bin', TZ = 'UTC', UNDERSTUDY_NODE_FOLDER } = process.env
+  // `down` finds it by that when the state folder is gone.
+  return { PATH, LC_ALL: 'C.UTF-8', TZ, ...(UNDERSTUDY_NODE_FOLDER !== undefined && { UNDERSTUDY_NODE_FOLDER }) }
 }
