@@ -4,8 +4,13 @@ import { killWhatIsDue } from '../agent/first-act.ts'
 const args = process.argv.slice(2)
 killWhatIsDue(args)
 // Loaded only now: what is due does not wait for it.
-const [{ systemIo }, { run }] = await Promise.all([import('./io.ts'), import('./program.ts')])
+const [{ systemIo }, { run }, { flushOutput }] = await Promise.all([
+  import('./io.ts'),
+  import('./program.ts'),
+  import('./flush-output.ts'),
+])
 const code = await run(args, systemIo())
-// Not process.exit at once: what was written to a pipe must get through first.
 process.exitCode = code
+await flushOutput([process.stdout, process.stderr])
+// Whatever may still be open (a connection, a signal handler) does not keep a command that is done for long; a slow reader did.
 setTimeout(() => process.exit(code), 1_000).unref()

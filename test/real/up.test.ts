@@ -4,7 +4,7 @@
  * Exercises: api, balancer, cli, client, drivers/process, local, stores. Engines: none. Fast.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,6 +43,25 @@ afterEach(async () => {
   if (holder) process.kill(holder.pid, 'SIGKILL')
   await killEverything(state, systemClock)
   rmSync(folder, { recursive: true })
+})
+
+it('a reader of logs that pauses gets every line, and only then the exit code', async () => {
+  const spec = { name: 'shop', apiPort: 1, nodes: [{ name: 'a', address: '127.0.0.1' }], services: [{ name: 'web' }] }
+  state.create()
+  state.keepToken()
+  state.writeCluster({ spec: spec as never, run: 'r', version: '0' })
+  mkdirSync(join(state.node('a'), 'logs'), { recursive: true })
+  const lines = 30_000
+  writeFileSync(join(state.node('a'), 'logs', 'web.log'), `${'x'.repeat(99)}\n`.repeat(lines))
+  const child = spawn(process.execPath, [MAIN, 'logs', 'web', '-n', String(lines), '--state', state.path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let bytes = 0
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  // Longer than what a command that is done may take to end: the pause is the case.
+  await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 4_000))])
+  for await (const chunk of child.stdout) bytes += (chunk as Buffer).length
+  expect([await ended, bytes]).toEqual([0, lines * 100])
 })
 
 describe('up', () => {
