@@ -25,6 +25,9 @@ export interface DetachRequest {
 }
 
 const LOOK_EVERY_MS = 100
+const SAID_AGAIN_MS = 10_000
+/** Changes that follow each other faster are said as one. */
+const CHANGES_SAID_MS = 1_000
 
 /** Said by the process behind when nothing can be refused any more. Before that, what is healthy is a cluster from before. */
 export function sayThatItLooksAfter(): void {
@@ -46,6 +49,7 @@ export async function detach(io: Io, request: DetachRequest): Promise<number> {
     looksAfter = true
   })
   const screen = new Screen(io.tty && !request.json)
+  const lines = new ProgressLines(io, !io.tty && !request.json)
   const deadline = systemClock.mono() + timeoutMs
   let status: Status | undefined
   while (systemClock.mono() < deadline) {
@@ -60,6 +64,7 @@ export async function detach(io: Io, request: DetachRequest): Promise<number> {
       return done(io, screen, request, status)
     }
     screen.draw([progress(spec, status)])
+    lines.show(progress(spec, status))
     await sleep(systemClock, LOOK_EVERY_MS)
   }
   screen.close()
@@ -73,6 +78,29 @@ function startBehind({ file, state }: DetachRequest): ChildProcess {
   const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log, 'ipc'] })
   closeSync(log) // the child has its own copy
   return child
+}
+
+/** Where nothing can be redrawn (a log, a pipe) a line is printed when what is waited for changes, and at the latest after ten seconds. */
+class ProgressLines {
+  readonly #io: Io
+  readonly #isOn: boolean
+  readonly #beganAt = systemClock.mono()
+  #last = ''
+  #saidAt = Number.NEGATIVE_INFINITY
+
+  constructor(io: Io, isOn: boolean) {
+    this.#io = io
+    this.#isOn = isOn
+  }
+
+  show(line: string): void {
+    const now = systemClock.mono()
+    const isDue = now - this.#saidAt >= SAID_AGAIN_MS || (line !== this.#last && now - this.#saidAt >= CHANGES_SAID_MS)
+    if (!this.#isOn || !isDue) return
+    this.#io.err(`${line} (${formatDuration(now - this.#beganAt)})`)
+    this.#last = line
+    this.#saidAt = now
+  }
 }
 
 /** It goes on without us. */

@@ -7,7 +7,12 @@ it('waits for a reader that takes its time, without a deadline of its own', asyn
   const waiting: (() => void)[] = []
   const slow = new Writable({
     highWaterMark: 4,
-    write: (chunk, _, done) => void waiting.push(() => void (taken.push(String(chunk)), done())),
+    write: (chunk, _, done) => {
+      waiting.push(() => {
+        taken.push(String(chunk))
+        done()
+      })
+    },
   })
   for (const line of ['one', 'two', 'three']) slow.write(line)
   let isDone = false

@@ -98,7 +98,8 @@ describe('looking', () => {
 })
 
 describe('switchover', () => {
-  const done = () => surface.changes.push(fakeReceipt({ id: 'new', kind: 'switchover', to: 'b' }))
+  const planned = { kind: 'switchover', rule: 'switchover-requested' } as const
+  const done = () => surface.changes.push(fakeReceipt({ id: 'new', ...planned, to: 'b' }))
 
   it('stays until there is a receipt, and tells what happens meanwhile', async () => {
     surface.happen('a-1', { service: 'mailer', why: 'long ago' })
@@ -112,6 +113,25 @@ describe('switchover', () => {
     expect(text).toContain('mailer on a was stopped')
     expect(text).toContain('switchover  a → b')
     expect(text).not.toMatch(/long ago|something else/)
+  })
+
+  it('takes no receipt of another switchover as its own', async () => {
+    const typed = type('switchover mailer --to b')
+    await expect.poll(() => surface.asked).toHaveLength(1)
+    surface.changes.push(fakeReceipt({ id: 'other', ...planned, to: 'c' }))
+    surface.changes.push(fakeReceipt({ id: 'drained', kind: 'switchover', rule: 'node-drained', to: 'b' }))
+    surface.changes.push(fakeReceipt({ id: 'late', kind: 'failover', from: 'c', to: 'a' }))
+    await new Promise((resolve) => setTimeout(resolve, 300)) // it looks every 100 ms
+    done()
+    expect((await typed).text).toContain('switchover  a → b')
+  })
+
+  it('says that a failover came before it', async () => {
+    const typed = type('switchover mailer --to b')
+    await expect.poll(() => surface.asked).toHaveLength(1)
+    surface.changes.push(fakeReceipt({ id: 'crash', kind: 'failover', to: 'c' }))
+    const { code, complaints } = await typed
+    expect([code, complaints]).toEqual([3, expect.stringContaining('a failover of mailer from a to c came before')])
   })
 
   it('ends with 1 when it is called off', async () => {
@@ -140,6 +160,37 @@ describe('switchover', () => {
       complaints: 'understudy: b is unhealthy: GET /healthz: 503 (UND_REFUSED)',
     })
   })
+})
+
+describe('resize', () => {
+  it('is done when the primary of a service with cold standbys runs', async () => {
+    const services = surface.current.services.map((one) => (one.name === 'mailer' ? { ...one, wanted: 2 } : one))
+    surface.current = { ...surface.current, services }
+    const kept = state.readCluster()
+    const cold = { redundancy: 'active-passive', standby: 'cold', traits: { replicates: false } }
+    const spec = kept && {
+      ...kept.spec,
+      services: kept.spec.services.map((one) => (one.name === 'mailer' ? { ...one, ...cold } : one)),
+    }
+    state.writeCluster({ ...kept, spec } as never)
+    const running = services
+      .find(({ name }) => name === 'mailer')
+      ?.instances.filter(({ state: is }) => is !== 'stopped')
+    expect(running).toHaveLength(1)
+    const { code, text } = await type('resize mailer 2 --timeout 3s')
+    expect([code, text]).toEqual([0, expect.stringContaining('mailer runs with 2 instances')])
+  })
+})
+
+describe('a command that is not there', () => {
+  it.each(['restart web', 'stop', 'start', 'reload'])(
+    '%s is answered with what there is, and with nothing that destroys',
+    async (line) => {
+      const { code, complaints } = await type(line)
+      expect([code, complaints]).toEqual([2, expect.stringContaining('there is no such command')])
+      expect(complaints).not.toMatch(/restore|Did you mean/)
+    },
+  )
 })
 
 describe('drain', () => {

@@ -54,9 +54,25 @@ export function buildProgram(io: Io, exit: (code: number) => void): Command {
   return program
 }
 
+/** Commands that others have and this program has not. A near name of one that destroys is never suggested for them. */
+const MISSING: Readonly<Record<string, string>> = {
+  restart:
+    'there is no such command. “understudy switchover SERVICE” moves a primary, “understudy drain NODE” empties a node, ' +
+    '“understudy down” and “understudy up” stop and start the whole cluster',
+  start:
+    'there is no such command. “understudy up” starts the cluster, “understudy undrain NODE” gives a node work again',
+  stop: 'there is no such command. “understudy down” stops the whole cluster, “understudy drain NODE” empties one node',
+  reload: 'there is no such command. A changed config is taken by “understudy down” and “understudy up”',
+}
+
 /** Runs one command line; resolves to the exit code. */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   let code = 0
+  const missing = MISSING[args[0] ?? '']
+  if (missing !== undefined) {
+    io.err(`${io.paint.red('understudy:')} unknown command '${args[0]}': ${missing}`)
+    return ERRORS.UND_BAD_REQUEST.exit
+  }
   const program = buildProgram(io, (chosen) => {
     code = chosen
   })

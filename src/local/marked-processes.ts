@@ -50,11 +50,11 @@ function pids(): number[] {
 
 function lookAt(pid: number, nodesFolder: string): Found[] {
   const environment = readWords(`/proc/${pid}/environ`)
-  const folder = valueOf(environment, NODE_FOLDER_MARK)
+  const folder = entryOf(environment, NODE_FOLDER_MARK)
   if (folder === undefined || dirname(folder) !== nodesFolder) return []
   const [identity, state] = [identify(pid), processState(pid)]
   if (!identity || !state) return []
-  const what = valueOf(environment, 'UNDERSTUDY_SERVICE') ?? roleOf(readWords(`/proc/${pid}/cmdline`))
+  const what = entryOf(environment, 'UNDERSTUDY_SERVICE') ?? roleOf(readWords(`/proc/${pid}/cmdline`))
   return [{ node: basename(folder), what, identity, parent: state.parent, group: state.group }]
 }
 
@@ -66,7 +66,7 @@ function roleOf(words: readonly string[]): string {
   return basename(words[0] ?? 'process')
 }
 
-function valueOf(environment: readonly string[], name: string): string | undefined {
+function entryOf(environment: readonly string[], name: string): string | undefined {
   return environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1)
 }
 

@@ -8,8 +8,8 @@
  * changed, down to the mode of the folder: what runs there needs it as it is.
  */
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { isDeepStrictEqual } from 'node:util'
 import { type Client, connect } from '../client/index.ts'
 import type { ClusterSpec, NodeName } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -17,6 +17,7 @@ import { type Clock, systemClock } from '../lib/clock.ts'
 import { unreadable } from '../lib/files.ts'
 import type { Stop } from '../lib/stop.ts'
 import { apiAddresses, type ClusterFile, StateFolder } from './cluster-folder.ts'
+import { type ConfigChange, changesText, configChanges } from './config-changes.ts'
 import { type LocalEvent, LocalNode, type NodePhase } from './local-node.ts'
 import type { NodeProcess } from './node-processes.ts'
 import { checkMachine } from './preflight.ts'
@@ -89,7 +90,11 @@ export async function startLocal(options: LocalOptions): Promise<LocalCluster> {
 /** Rejects as `startLocal` when it would be refused now. Changes nothing. */
 export async function refuseStart(spec: ClusterSpec, state: StateFolder): Promise<void> {
   state.refuseUnlessWritable()
-  refuseIfClaimed(state.claimFile)
+  const changes = changesOf(spec, state)
+  refuseIfClaimed(
+    state.claimFile,
+    changes.length === 0 ? '' : `; this config differs from the one that runs: ${changesText(changes)}`,
+  )
   runOf(spec, state)
   await checkMachine(spec, state)
 }
@@ -101,13 +106,21 @@ function runOf(spec: ClusterSpec, state: StateFolder): string {
   if (whatIsLeft(state).length === 0) return randomBytes(8).toString('hex')
   const kept = state.readCluster()
   if (token === undefined) throw unreadable(state.tokenFile, 'it is missing, and something of its cluster still runs')
-  if (kept && isDeepStrictEqual(kept.spec, JSON.parse(JSON.stringify(spec)))) return kept.run
-  const what =
-    kept && kept.spec.name !== spec.name ? `the cluster “${kept.spec.name}”` : 'an older version of this config'
+  const changes = changesOf(spec, state)
+  if (kept && changes.length === 0) return kept.run
+  const other = kept && kept.spec.name !== spec.name
+  const what = other ? `the cluster “${kept.spec.name}”` : 'an older version of this config'
+  const differs = kept && !other ? ` (${changesText(changes)})` : ''
   throw new UnderstudyError(
     'UND_REFUSED',
-    `${what} still runs from ${state.path}; end it with “understudy down”, then “understudy up” takes the new config`,
+    `${what} still runs from ${state.path}${differs}; end it with “understudy down”, then “understudy up” takes the new config`,
   )
+}
+
+/** What differs between the config that is kept there and this one. A file that cannot be read is told by those who need it. */
+function changesOf(spec: ClusterSpec, state: StateFolder): readonly ConfigChange[] {
+  const kept = existsSync(state.clusterFile) ? state.readCluster() : undefined
+  return kept ? configChanges(kept.spec, JSON.parse(JSON.stringify(spec))) : []
 }
 
 function clusterFile({ spec, configFile, version }: LocalOptions, run: string): ClusterFile {

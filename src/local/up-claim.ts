@@ -10,10 +10,10 @@ import { UnderstudyError } from '../errors.ts'
 import { readIdentityFile } from '../lib/identity-file.ts'
 import { identify, isAlive, type ProcessIdentity } from '../lib/proc.ts'
 
-/** Throws UND_ALREADY_RUNNING when it is claimed, or UND_STATE_UNREADABLE when that cannot be told. Changes nothing. */
-export function refuseIfClaimed(path: string): void {
+/** `more` ends the sentence. Throws UND_ALREADY_RUNNING when it is claimed, or UND_STATE_UNREADABLE when that cannot be told. Changes nothing. */
+export function refuseIfClaimed(path: string, more = ''): void {
   const holder = claimHolder(path)
-  if (holder) throw alreadyRunning(holder)
+  if (holder) throw alreadyRunning(holder, more)
 }
 
 /** Claims the file for this process. Returns how to give it back. Throws as `refuseIfClaimed`. */
@@ -63,9 +63,9 @@ function linkIfFree(from: string, to: string): boolean {
   }
 }
 
-function alreadyRunning(holder: ProcessIdentity): UnderstudyError {
+function alreadyRunning(holder: ProcessIdentity, more = ''): UnderstudyError {
   return new UnderstudyError(
     'UND_ALREADY_RUNNING',
-    `this cluster is already kept running by process ${holder.pid}; look with “understudy status”, end it with “understudy down”`,
+    `this cluster is already kept running by process ${holder.pid}; look with “understudy status”, end it with “understudy down”${more}`,
   )
 }

@@ -3,6 +3,7 @@
  * database comes into the quorum when it has caught up, and goes out of it before it ends.
  */
 import type { EventRecord, ServiceStatus } from '../../client/index.ts'
+import type { ClusterSpec } from '../../core/model.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { sleep, systemClock } from '../../lib/clock.ts'
 import { formatDuration } from '../../lib/duration.ts'
@@ -35,7 +36,10 @@ export const addResize: AddCommand = (program, io) => {
       const seen = new Set((await session.client.events()).map(({ id }) => id))
       const accepted = await session.client.resize({ service, instances, ...(degrade && { degrade }) })
       if (!options.json) io.out(`Accepted: ${accepted.what}.`)
-      const status = options.wait ? await waitFor(io, session, { service, instances, seen, ...options }) : accepted
+      const running = runningOf(session.spec, service, instances)
+      const status = options.wait
+        ? await waitFor(io, session, { service, instances, running, seen, ...options })
+        : accepted
       if (options.json) printJson(io, status)
       else for (const line of lastLines(session, service, instances, options.wait)) io.out(line)
     })
@@ -49,13 +53,16 @@ function degradeOf({ degrade }: ResizeOptions): 'block' | 'run-alone' | undefine
 interface Waiting {
   readonly service: string
   readonly instances: number
+  /** How many of them run when all are there. */
+  readonly running: number
   readonly seen: Set<string>
   readonly json?: boolean
   readonly timeout: number
 }
 
 /** Rejects with UND_TIMED_OUT. Agents may come and go meanwhile. */
-async function waitFor(io: Io, { client }: Session, { service, instances, seen, json, timeout }: Waiting) {
+async function waitFor(io: Io, { client }: Session, waiting: Waiting) {
+  const { service, instances, running, seen, json, timeout } = waiting
   const deadline = systemClock.mono() + timeout
   while (systemClock.mono() < deadline) {
     const events: readonly EventRecord[] = await client.events().catch(() => [])
@@ -65,16 +72,23 @@ async function waitFor(io: Io, { client }: Session, { service, instances, seen, 
     }
     const status = await client.status().catch(() => undefined)
     const now = status && serviceIn(status, service)
-    if (now && isSized(now, instances)) return now
+    if (now && isSized(now, instances, running)) return now
     await sleep(systemClock, LOOK_EVERY_MS)
   }
   const message = `${service} has not ${instances} healthy instances within ${formatDuration(timeout)}; “understudy why ${service}” says what holds it`
   throw new UnderstudyError('UND_TIMED_OUT', message)
 }
 
-function isSized({ wanted, healthy, quorum, instances: there }: ServiceStatus, instances: number): boolean {
-  const running = there.filter(({ state }) => state !== 'stopped')
-  const all = running.length === instances && running.every((instance) => instance.healthy)
+/** A cold standby is a node that may start one: only the primary runs. */
+function runningOf({ services }: ClusterSpec, name: string, instances: number): number {
+  const spec = services.find((one) => one.name === name)
+  const isCold = spec?.redundancy === 'active-passive' && spec.standby === 'cold' && !spec.traits.replicates
+  return isCold ? Math.min(1, instances) : instances
+}
+
+function isSized({ wanted, healthy, quorum, instances: there }: ServiceStatus, instances: number, running: number) {
+  const up = there.filter(({ state }) => state !== 'stopped')
+  const all = up.length === running && up.every((instance) => instance.healthy)
   const counts = quorum === null || (quorum.members.length === instances - 1 && quorum.k === quorum.wanted)
   return wanted === instances && healthy && all && counts
 }

@@ -40,6 +40,7 @@ async function switchOver(io: Io, session: Session, service: string, options: Sw
   const { client } = session
   const seen = new Set((await client.events()).map(({ id }) => id))
   const before = new Set((await client.receipts()).map(({ id }) => id))
+  const primary = (await client.status()).services.find(({ name }) => name === service)?.primary ?? null
   const accepted = await client.switchover({ service, ...(options.to === undefined ? {} : { to: options.to }) })
   if (!options.wait) {
     if (options.json) printJson(io, accepted)
@@ -48,7 +49,8 @@ async function switchOver(io: Io, session: Session, service: string, options: Sw
   }
   if (!options.json) io.out(`Accepted: ${accepted.what}.`)
   const tell = (event: EventRecord) => !options.json && io.out(eventLine(io, event))
-  const outcome = await waitForOutcome(session, service, { seen, before, timeoutMs: options.timeout, tell })
+  const asked = { seen, before, from: primary, to: options.to, tell }
+  const outcome = await waitForOutcome(session, service, { ...asked, timeoutMs: options.timeout })
   if (options.json) printJson(io, outcome)
   else if ('backAfterMs' in outcome) io.out(['', ...receiptLines(io, outcome)].join('\n'))
   else io.out(`Called off: ${outcome.why}`)
@@ -58,6 +60,10 @@ async function switchOver(io: Io, session: Session, service: string, options: Sw
 interface Waiting {
   readonly seen: Set<string>
   readonly before: ReadonlySet<string>
+  /** Who led when it was asked for; null: no node. */
+  readonly from: string | null
+  /** Where to, when that was said. */
+  readonly to: string | undefined
   readonly timeoutMs: number
   tell(event: EventRecord): void
 }
@@ -67,20 +73,32 @@ async function waitForOutcome({ client }: Session, service: string, waiting: Wai
   const deadline = systemClock.mono() + waiting.timeoutMs
   while (systemClock.mono() < deadline) {
     const [events, receipts] = await Promise.all([client.events(), client.receipts()]).catch(() => [[], []])
-    const fresh = events.filter((event) => event.service === service && !waiting.seen.has(event.id))
-    for (const event of fresh) {
+    const news = events.filter((event) => event.service === service && !waiting.seen.has(event.id))
+    for (const event of news) {
       waiting.seen.add(event.id)
       waiting.tell(event)
     }
-    const receipt = receipts.find(
-      (one) => one.service === service && one.kind === 'switchover' && !waiting.before.has(one.id),
-    )
-    const calledOff = fresh.find(({ rule }) => rule === CALLED_OFF)
+    const fresh = receipts.filter((one) => one.service === service && !waiting.before.has(one.id))
+    const receipt = fresh.find((one) => isOf(one, waiting))
+    const other = fresh.find((one) => one.kind === 'failover' && one.from === waiting.from)
+    if (!receipt && other) throw overtaken(other)
+    const calledOff = news.find(({ rule }) => rule === CALLED_OFF)
     if (receipt ?? calledOff) return (receipt ?? calledOff) as Receipt | EventRecord
     await sleep(systemClock, LOOK_EVERY_MS)
   }
   const message = `${service} has not moved within ${formatDuration(waiting.timeoutMs)}; “understudy why ${service}” says what holds it`
   throw new UnderstudyError('UND_TIMED_OUT', message)
+}
+
+/** Of what was asked for here: another client's switchover, or a drain, may end meanwhile. */
+function isOf({ kind, rule, from, to }: Receipt, waiting: Waiting): boolean {
+  const isThere = waiting.to === undefined ? to !== waiting.from : to === waiting.to
+  return kind === 'switchover' && rule === 'switchover-requested' && isThere && (waiting.from ?? from) === from
+}
+
+function overtaken({ service, from, to, why }: Receipt): UnderstudyError {
+  const message = `a failover of ${service} from ${from} to ${to} came before the switchover: ${why}; “understudy status” says where it is`
+  return new UnderstudyError('UND_REFUSED', message)
 }
 
 const EXAMPLE = 'understudy switchover mailer --to b'
