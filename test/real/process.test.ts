@@ -4,7 +4,7 @@
  * Exercises: drivers/process. Engines: none.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -171,16 +171,29 @@ describe('adoption', () => {
     await until('it is gone', () => !groupIsAlive(pid))
   })
 
-  it('an instance file that is damaged, or of an earlier boot, means that nothing is here', async () => {
+  it('an instance file of an earlier boot means that nothing is here', async () => {
     const { place, driver } = await openDriver({ run: ['true'] })
     await driver.start(ACTIVE)
     await hasEnded(driver)
     const path = join(place.dir, 'instances/svc.json')
-    for (const content of ['{"pid":', '{}', JSON.stringify({ ...place.record(), bootId: 'another' })]) {
+    writeFileSync(path, JSON.stringify({ ...place.record(), bootId: 'another' }))
+    const next = place.open()
+    await next.adopt()
+    expect(next.observe()).toMatchObject({ state: 'stopped', failures: 0, note: '' })
+  })
+
+  it('an instance file that is damaged is left alone, and nothing is started beside what it may speak of', async () => {
+    const { place, driver } = await openDriver({ run: ['true'] })
+    await driver.start(ACTIVE)
+    await hasEnded(driver)
+    const path = join(place.dir, 'instances/svc.json')
+    for (const content of ['{"pid":', '{}']) {
       writeFileSync(path, content)
       const next = place.open()
       await next.adopt()
-      expect(next.observe()).toMatchObject({ state: 'stopped', failures: 0, note: '' })
+      expect(next.observe().note).toContain(path)
+      await expect(next.start(ACTIVE)).rejects.toThrow(path)
+      expect(readFileSync(path, 'utf8')).toBe(content)
     }
   })
 })
