@@ -87,7 +87,7 @@ async function restore({ raw, folder, stateDir }: Prepared, from: string): Promi
   const config = join(folder, 'understudy.config.json')
   writeFileSync(config, JSON.stringify(raw))
   const order = ['restore', 'db', '--from', from, '--config', config, '--state', stateDir]
-  expect(await understudy(...order)).toMatch(/“understudy up” makes the first copy/)
+  expect(await understudy(...order)).toMatch(/“understudy up” creates/)
 }
 
 async function understudy(...args: string[]): Promise<string> {

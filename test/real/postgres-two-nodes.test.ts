@@ -63,7 +63,7 @@ test("degrade 'block', the standby's node is lost: writes wait, `why` says for w
     const { now, problems } = await p.client.why('db')
     return [now, ...problems.map(({ why }) => why)]
       .join('\n')
-      .includes(`writes to db wait: ${standby} cannot confirm them`)
+      .includes(`writes to db are blocked: ${standby} is unreachable`)
   })
   expect(serviceOf(await p.status(), 'db').primary).toBe(primary)
   p.startNode(standby)
