@@ -59,7 +59,7 @@ describe.each([
   }, 180_000)
 })
 
-test('psql comes in by a door; a backup that was changed afterwards is found out, and neither verified nor restored', async () => {
+test('psql comes in by an endpoint and over the socket; a backup that was changed afterwards is found out, and neither verified nor restored', async () => {
   const cluster = await begin(undefined)
   await write(cluster)
   const psql = (...args: string[]) => understudy('psql', 'db', '--state', cluster.stateDir, ...args)
@@ -67,6 +67,13 @@ test('psql comes in by a door; a backup that was changed afterwards is found out
   expect(await psql('--', '-Atc', 'select count(*) >= 50, pg_is_in_recovery() from ledger')).toBe('t|f\n')
   expect(await psql('--standby', '--', '-Atc', 'select pg_is_in_recovery()')).toBe('t\n')
   await expect(psql('--', '-c', 'select 1/0', '-v', 'ON_ERROR_STOP=1')).rejects.toThrow(/division by zero/)
+  const asks = ['--', '-Atc', 'select current_user, pg_is_in_recovery(), inet_server_addr() is null']
+  expect(await psql('--superuser', ...asks), 'over the socket of the primary').toBe('postgres|f|t\n')
+  const { instances } = await cluster.service('db')
+  for (const { node, role } of instances) {
+    const isStandby = role === 'primary' ? 'f' : 't'
+    expect(await psql('--superuser', '--node', node, ...asks)).toBe(`postgres|${isStandby}|t\n`)
+  }
   const folder = join(emptyFolder(), 'monday')
   await understudy('backup', 'db', '--to', folder, '--state', cluster.stateDir)
   appendFileSync(join(folder, 'data', 'PG_VERSION'), ' ')

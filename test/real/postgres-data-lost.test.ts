@@ -11,6 +11,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -21,6 +22,9 @@ import { isAlive } from '../../src/lib/proc.ts'
 import { Trio } from './postgres-trio.ts'
 
 let trio: Trio | undefined
+
+/** Then a server that wants them would start. */
+const hasHugePages = !/^HugePages_Total:\s+0$/m.test(readFileSync('/proc/meminfo', 'utf8'))
 
 afterEach(async () => {
   await trio?.end()
@@ -165,6 +169,24 @@ test.each([
     await followsAgain(t, 'b')
   },
   240_000,
+)
+
+test.skipIf(hasHugePages)(
+  'a server that fails to start because the machine lacks shared memory is not cloned again',
+  async () => {
+    const t = await begin()
+    await t.driver('b').kill()
+    writeFileSync(join(t.dataOf('b'), 'seen-before'), '')
+    const altered = join(t.dataOf('b'), 'postgresql.auto.conf')
+    const before = readFileSync(altered)
+    appendFileSync(altered, 'huge_pages = on\n')
+    for (let tries = 0; tries < 5; tries += 1)
+      await expect(t.driver('b').follow(t.rule(1, 'a'), t.address('a'))).rejects.toThrow(/shared memory/)
+    writeFileSync(altered, before)
+    await followsAgain(t, 'b')
+    expect(existsSync(join(t.dataOf('b'), 'seen-before')), 'the same folder').toBe(true)
+  },
+  120_000,
 )
 
 test('the data of a former primary that cannot be started is set aside and named, and not removed', async () => {

@@ -124,10 +124,12 @@ function runPsql(
   password: string | null,
   args: readonly string[],
 ): Promise<number> {
-  const { PGPASSWORD, PGPASSFILE } = io.env
+  // Both would lead it to another server, past what is named here.
+  const { PGHOSTADDR: _, PGSERVICE: __, ...inherited } = io.env
+  const { PGPASSWORD, PGPASSFILE } = inherited
   const known = PGPASSWORD !== undefined || PGPASSFILE !== undefined || password === null
   const env = {
-    ...io.env,
+    ...inherited,
     PGHOST: place.host,
     PGPORT: String(place.port),
     PGUSER: place.user,

@@ -19,8 +19,9 @@ import type { Member } from './member.ts'
 import { type PostgresDriverParts, prepareMember } from './member-setup.ts'
 import type { PostgresOptions } from './options.ts'
 import { keepDoorLogin } from './server/balancer-role.ts'
+import { mayBeDamage } from './server/failed-start.ts'
 import { hasCaughtUp, type ServerLook } from './server/observe-server.ts'
-import { lastWords } from './server/postmaster.ts'
+import { endOfLog, lastWords } from './server/postmaster.ts'
 import { ServerLifecycle } from './server/server-lifecycle.ts'
 import { Watch } from './server/server-watch.ts'
 import { seeStreaming } from './slots/user-slots.ts'
@@ -292,7 +293,8 @@ class PostgresDriver implements ReplicaDriver {
     const asked = member.farewell !== undefined
     const { answered, healthy, damaged } = member.run
     const byItself = !asked && !how.startsWith('killed')
-    if (answered && !healthy && (byItself || damaged)) member.badRuns += 1
+    const said = endOfLog(member.parts.folder, member.postmaster?.logFrom)
+    if (answered && !healthy && (damaged || (byItself && mayBeDamage({ how, said })))) member.badRuns += 1
     member.durable = null
     this.#marker?.stop()
     this.#course.fenced = this.#course.fenced === null ? null : undefined

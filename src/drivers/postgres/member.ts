@@ -27,8 +27,9 @@ import {
   takeBack,
 } from './files/server-settings.ts'
 import type { PostgresOptions } from './options.ts'
-import { type OwnSocket, Session, speaksOfDamage } from './server/admin-session.ts'
+import { type OwnSocket, Session } from './server/admin-session.ts'
 import type { Binaries } from './server/binaries.ts'
+import { mayBeDamage, speaksOfDamage } from './server/failed-start.ts'
 import {
   endOfLog,
   killRemains,
@@ -101,7 +102,7 @@ export class Member {
   #inForce: { readonly of: Postmaster; readonly capacity: Capacity } | undefined
   /** What was repaired since the last start, as sentences (repair-folder.ts). */
   repairs: readonly string[] = []
-  /** Starts and runs in a row that the server ended by itself, or spoke of damage in, before it was ever healthy. */
+  /** Starts and runs in a row that failed before the server was ever healthy, and for which damage may be the reason. */
   badRuns = 0
   /** A copy was made because of `badRuns`, and has not been healthy yet: another one would not help. */
   copiedAnew = false
@@ -247,7 +248,7 @@ export class Member {
     for (let tries = 1; ; tries += 1) {
       const logBytes = bytesOf(folder.logPath)
       try {
-        return await this.#run(signal)
+        return await this.#run(logBytes, signal)
       } catch (error) {
         if (this.runs || tries >= START_TRIES || !(await this.#canTryAgain(logBytes))) throw error
       }
@@ -272,18 +273,21 @@ export class Member {
     return done.length > 0 || this.#leavesItsPort()
   }
 
-  async #run(signal?: AbortSignal): Promise<void> {
+  async #run(logBytes: number, signal?: AbortSignal): Promise<void> {
     const { folder, binaries, clock, options } = this.parts
     this.writeFiles()
     const capacity = capacityArguments(folder.data, existsSync(folder.standbySignal), this.ofPrimary)
     Object.assign(this.run, { answered: false, healthy: false, damaged: false })
+    let launched: Postmaster | undefined
     try {
-      this.hold(await launch(folder, binaries, clock, [...capacity, ...decodingArguments(options.settings)]))
+      launched = await launch(folder, binaries, clock, [...capacity, ...decodingArguments(options.settings)])
+      this.hold(launched)
       await this.untilItAnswers(signal)
       this.run.answered = true
     } catch (error) {
       const isDamaged = this.run.damaged && this.runs
-      if (isDamaged || (!this.runs && this.farewell === undefined)) this.badRuns += 1
+      const failed = { error, how: launched?.how ?? '', said: endOfLog(folder, logBytes) }
+      if (isDamaged || (!this.runs && this.farewell === undefined && mayBeDamage(failed))) this.badRuns += 1
       if (isDamaged) await this.end('immediate', 500, 'its files are damaged')
       throw error
     }

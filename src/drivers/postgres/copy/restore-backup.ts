@@ -69,7 +69,7 @@ export async function restoreInto(member: Member, order: RestoreOrder, signal: A
   let bytes = 0
   for (const file of files) {
     signal.throwIfAborted()
-    bytes += await copyChecked(join(order.from, DATA), folder.fresh, file)
+    bytes += await copyChecked(join(order.from, DATA), folder.fresh, file, signal)
     progress.at(bytes, record.bytes)
   }
   for (const name of NOT_OURS) rmSync(join(folder.fresh, name), { force: true })
@@ -80,7 +80,12 @@ export async function restoreInto(member: Member, order: RestoreOrder, signal: A
   renameSync(folder.fresh, folder.data)
 }
 
-async function copyChecked(from: string, to: string, { path, sha256 }: ListedFile): Promise<number> {
+async function copyChecked(
+  from: string,
+  to: string,
+  { path, sha256 }: ListedFile,
+  signal: AbortSignal,
+): Promise<number> {
   const target = join(to, path)
   mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
   const hash = createHash('sha256')
@@ -90,7 +95,7 @@ async function copyChecked(from: string, to: string, { path, sha256 }: ListedFil
     hash.update(chunk)
     bytes += chunk.length
   })
-  await pipeline(source, createWriteStream(target, { mode: 0o600 }))
+  await pipeline(source, createWriteStream(target, { mode: 0o600 }), { signal })
   if (hash.digest('hex') !== sha256)
     throw new UnderstudyError('UND_REFUSED', `the backup is damaged: ${join(from, path)} is not what was written`)
   return bytes

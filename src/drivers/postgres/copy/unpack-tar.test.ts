@@ -1,10 +1,16 @@
 import { execFileSync, spawn } from 'node:child_process'
+import * as crypto from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tar from 'tar-stream'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { unpackInto } from './unpack-tar.ts'
+import { type Told, unpackInto } from './unpack-tar.ts'
+
+vi.mock('node:crypto', async (original) => {
+  const real = await original<typeof import('node:crypto')>()
+  return { ...real, createHash: vi.fn(real.createHash) }
+})
 
 let target = ''
 
@@ -45,6 +51,19 @@ test('what is in the archive is in the folder, and told', async () => {
   expect(told).toEqual(['base/1/2 3', 'PG_VERSION 3'])
   expect(readFileSync(join(target, 'base/1/2'), 'utf8')).toBe('abc')
   await vi.waitFor(() => expect(openFiles()).toEqual([]))
+})
+
+test('checksums are made only when they are asked for', async () => {
+  const bytes = await archive({ name: 'base/1/2', text: 'abc' })
+  const made = async (told: Told) => {
+    vi.mocked(crypto.createHash).mockClear()
+    const unpacking = unpackInto(target, told)
+    unpacking.write(bytes)
+    unpacking.end()
+    await unpacking.done
+    return vi.mocked(crypto.createHash).mock.calls.length
+  }
+  expect([await made({ folder: () => {} }), await made({ file: () => {} })]).toEqual([0, 1])
 })
 
 test.each([

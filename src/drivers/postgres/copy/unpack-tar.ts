@@ -1,12 +1,15 @@
 /** Unpacks a tar archive as it comes. Nothing is written outside the target, whatever the archive says. */
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { chmodSync, mkdirSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
 import { dirname, join, normalize, relative } from 'node:path'
 import tar from 'tar-stream'
 import { UnderstudyError } from '../../../errors.ts'
 
-/** Who wants to know what was written: each file with its checksum, each folder. Paths are as in the archive. */
+/**
+ * What is told of what was written: each file with its checksum, each folder. Paths are as in the archive. Without `file` no checksums
+ * are made: they take more time of the event loop than everything else.
+ */
 export interface Told {
   file?(file: UnpackedFile): void
   folder?(path: string): void
@@ -64,10 +67,13 @@ export function unpackInto(target: string, told: Told = {}, { prefix = '', link 
         body.on('end', next)
       } else if (header.type === 'file') {
         const failed = (error: Error) => extract.destroy(error)
-        writeEntry(path, body, failed, (file) => {
-          told.file?.({ path: named(path), ...file })
-          next()
-        })
+        const hash = told.file ? createHash('sha256') : null
+        write(path, body, hash)
+          .then((bytes) => {
+            if (hash) told.file?.({ path: named(path), bytes, sha256: hash.digest('hex') })
+            next()
+          })
+          .catch(failed)
       } else if (header.type === 'symlink' && link?.(relative(target, path))) {
         body.resume()
         body.on('end', next)
@@ -104,28 +110,18 @@ function refused(why: string): UnderstudyError {
 type Body = AsyncIterable<unknown>
 
 /** Each write is awaited and done by another thread: a disk that stalls holds up the copy, and never the loop. */
-function writeEntry(
-  path: string,
-  body: Body,
-  fail: (error: Error) => void,
-  done: (file: Omit<UnpackedFile, 'path'>) => void,
-): void {
-  write(path, body).then(done, fail)
-}
-
-async function write(path: string, body: Body): Promise<Omit<UnpackedFile, 'path'>> {
+async function write(path: string, body: Body, hash: Hash | null): Promise<number> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const file = await open(path, 'w', 0o600)
-  const hash = createHash('sha256')
   let bytes = 0
   try {
     for await (const chunk of body) {
       await file.appendFile(chunk as Buffer) // all of it: one `write` may take a part
-      hash.update(chunk as Buffer)
+      hash?.update(chunk as Buffer)
       bytes += (chunk as Buffer).length
     }
   } finally {
     await file.close() // also when nothing more of it comes
   }
-  return { bytes, sha256: hash.digest('hex') }
+  return bytes
 }

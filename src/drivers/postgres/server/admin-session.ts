@@ -178,11 +178,6 @@ export function isFull(error: unknown): boolean {
   return codeOf(error) === TOO_MANY_CONNECTIONS
 }
 
-/** Classes 58 (a file is missing or cannot be read) and XX (corrupted data or index, internal error). */
-export function speaksOfDamage(error: unknown): boolean {
-  return /^(58|XX)/.test(codeOf(error))
-}
-
 function codeOf(error: unknown): string {
   return String((error as { code?: unknown } | null)?.code ?? '')
 }

@@ -62,7 +62,7 @@ export async function findBinaries(search: Search): Promise<Binaries> {
 
 function places({ bin, account, linksDir }: Search): (() => Promise<Binaries | null>)[] {
   const packaged = async () => {
-    const server = packagedServer(account, linksDir)
+    const server = await packagedServer(account, linksDir)
     return server && describe(server.bin, 'npm', { LD_LIBRARY_PATH: server.libraries })
   }
   if (bin === 'npm') return [packaged]

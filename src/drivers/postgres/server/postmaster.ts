@@ -29,6 +29,8 @@ export class Postmaster {
   readonly identity: ProcessIdentity
   /** Resolves with a sentence when it is gone. */
   readonly gone: Promise<string>
+  /** How it ended, as a sentence; '' while it runs. */
+  how = ''
   #gone = false
   #ended: (how: string) => void = () => {}
   readonly #clock: Clock
@@ -43,7 +45,9 @@ export class Postmaster {
     this.#clock = clock
     this.gone = new Promise((resolve) => {
       this.#ended = (how) => {
+        if (this.#gone) return
         this.#gone = true
+        this.how = how
         this.#cancelLook()
         resolve(how)
       }

@@ -9,7 +9,8 @@
  */
 import { linkedLocations } from '../copy/tablespaces.ts'
 import type { Member } from '../member.ts'
-import { isFull, speaksOfDamage, within } from './admin-session.ts'
+import { isFull, within } from './admin-session.ts'
+import { speaksOfDamage } from './failed-start.ts'
 
 export interface Verdict {
   readonly healthy: boolean
