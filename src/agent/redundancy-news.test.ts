@@ -73,3 +73,24 @@ test('a node that takes over telling, and an agent that was started again, repea
   ])
   expect(pass(5, well)).toEqual(['a told: web is redundant: 3 of 3 instances'])
 })
+
+test('however many turns there are, redundancy is looked at once a second', () => {
+  const journal = new Journal('a', new VirtualClock(), () => undefined)
+  const news = new RedundancyNews()
+  const seen = view({ self: 'a', cluster: cluster([web()]), peers: { b: well, c: peer('c', [running('web')]) } })
+  let looks = 0
+  const counted = Object.defineProperty({ ...seen.cluster }, 'services', {
+    get() {
+      looks += 1
+      return seen.cluster.services
+    },
+  })
+  const turn = (now: number) => news.see({ ...seen, cluster: counted, now }, journal)
+  turn(1_000)
+  const once = looks
+  expect(once).toBeGreaterThan(0)
+  for (let now = 1_000; now < 2_000; now += 10) turn(now)
+  expect(looks).toBe(once)
+  turn(2_000)
+  expect(looks).toBeGreaterThan(once)
+})

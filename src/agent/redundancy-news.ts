@@ -11,6 +11,8 @@ import type { Journal } from './journal.ts'
 
 /** Longer than a failover takes, shorter than an operator waits. */
 const LASTS_MS = 2_000
+/** Between two looks: in a large cluster one costs as much as all the rest of a turn, and turns come in dozens. */
+const LOOK_EVERY_MS = 1_000
 
 interface Seen {
   readonly head: string
@@ -22,10 +24,13 @@ interface Seen {
 
 export class RedundancyNews {
   readonly #seen = new Map<ServiceName, Seen>()
+  #lookedAt = Number.NEGATIVE_INFINITY
 
-  /** Once a turn. */
+  /** In every turn; looks at most once a second. */
   see(view: View, journal: Pick<Journal, 'lastOf' | 'tell'>): void {
     if (!isSpeaker(view) || view.local.stopping) return this.#seen.clear()
+    if (view.now - this.#lookedAt < LOOK_EVERY_MS) return
+    this.#lookedAt = view.now
     for (const service of view.cluster.services) {
       const now = redundancyOf(view, service)
       const head = redundancyHead(service.name, now)

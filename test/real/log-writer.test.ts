@@ -3,7 +3,7 @@
  *
  * Exercises: drivers/process. Engines: none.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { sleep, systemClock } from '../../src/lib/clock.ts'
@@ -94,5 +94,21 @@ it('the size limit of the log writer is not that of the program', async () => {
   })
   await until('a larger file', () => place.read('big').length === 300_000)
   // It passes through the log writer, a process of its own.
-  await until('what it printed', () => readFileSync(join(place.dir, 'logs/svc.log'), 'utf8') === 'unlimited\n')
+  await until('what it printed', () => place.log() === 'unlimited\n')
+})
+
+it('the words of a program that ends at once are in its log', async () => {
+  const { place } = await running({ run: ['sh', '-c', 'echo cannot start; exit 3'] })
+  await until('its words', () => place.log() === 'cannot start\n')
+})
+
+it('the pipe of a log is there before the first start, so that a failover makes none', async () => {
+  const place = new ProcessPlace({ run: ['sleep', '60'] })
+  places.push(place)
+  const driver = place.open()
+  await driver.adopt()
+  const pipe = join(place.dir, 'logs', 'svc.pipe')
+  const { ino } = statSync(pipe)
+  await driver.start({ role: 'active', term: 0 })
+  expect(statSync(pipe)).toMatchObject({ ino, mode: 0o010600 })
 })

@@ -4,7 +4,7 @@
  * Exercises: drivers/process. Engines: none.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -309,6 +309,7 @@ describe('how it ended, in words', () => {
 
   it('a state folder that cannot be written: nothing runs', async () => {
     const { place, driver } = await openDriver({ run: worker() })
+    rmSync(join(place.dir, 'logs'), { recursive: true, force: true })
     writeFileSync(join(place.dir, 'logs'), 'a file where a folder should be')
     await expect(driver.start(ACTIVE)).rejects.toMatchObject({ code: 'UND_STATE_NOT_WRITABLE' })
     expect(driver.observe().note).toContain('cannot write')
@@ -470,8 +471,7 @@ describe('ports and environment', () => {
   it.skipIf(process.getuid?.() !== 0)('runs as another user, and that user’s group', async () => {
     const { place, driver } = await openDriver({ run: 'id -un; id -G; echo "$HOME"', user: 'nobody', cwd: '/' })
     await driver.start(ACTIVE)
-    await hasEnded(driver)
-    expect(place.log()).toMatch(/^nobody\n\d+\n\/\w*/)
+    await until('its words', () => /^nobody\n\d+\n\/\w*/.test(place.log()))
   })
 
   it('a user that does not exist is an error', async () => {

@@ -26,7 +26,7 @@ import { InstanceHistory } from './instance-history.ts'
 import { Place } from './instance-place.ts'
 import type { InstanceRecord } from './instance-record.ts'
 import { InstanceState } from './instance-state.ts'
-import { keepLogWriter } from './log-writer.ts'
+import { keepLogWriter, prepareLog } from './log-writer.ts'
 import { tellPromotion } from './promote-hook.ts'
 
 export interface ProcessDriverParts {
@@ -168,8 +168,8 @@ class ProcessDriver implements Driver {
 
   async adopt(): Promise<void> {
     const record = this.#loadBooks()
-    if (!record) return
-    if (record.phase === 'ended') return this.#standing.feel('unknown', record.note)
+    if (record?.phase === 'ended') this.#standing.feel('unknown', record.note)
+    if (!record || record.phase === 'ended') return prepareLog(this.#place.log)
     if (record.phase === 'gated' || !isAlive(record.identity)) return this.#bury(record)
     this.#hold(new Instance({ identity: record.identity, child: null, ...this.#instanceParts() }))
     this.#standing.enter('running', record.startedAtMono)

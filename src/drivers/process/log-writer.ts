@@ -10,6 +10,9 @@
  *   can print 64 KiB until the agent, which looks once a second, has started another writer, and waits when that is full.
  * - The writer ends when the last process of the instance has closed its end: it reads everything that was printed.
  *
+ * Clients may be waiting for the program, so nothing of this comes before it: the pipe is made when the agent starts, and the
+ * writer is started when the program has begun. Until then the agent holds the pipe open, so what is printed stays in it.
+ *
  * What can be lost: up to 4 KiB at each rotation, which is the end of one line for a program that prints lines, and what was
  * in the hands of a writer that was killed. A program that must not lose a line writes its own log.
  */
@@ -63,39 +66,84 @@ export interface LogPlace {
   readonly files: number
 }
 
-/** What an instance prints into, with a writer behind it. A descriptor to give to a child; the caller closes its own copy. */
-export async function openLog(log: LogPlace): Promise<number> {
+/** What an instance prints into. */
+export interface OpenLog {
+  /** A descriptor to give to a child, until `begin` or `close`. */
+  readonly file: number
+  /** Starts the writer: to be called when the child has its copy and the program may run. Never throws. */
+  begin(): void
+  /** For an instance that never ran. May come again, and after `begin`. */
+  close(): void
+}
+
+/** Rejects when there is no pipe and none can be made. */
+export async function openLog(log: LogPlace): Promise<OpenLog> {
   const pipe = pipeOf(log)
-  const writer = writerOf(log)
+  const former = writerOf(log)
   inStateFolder(log.path, () => {
     mkdirSync(dirname(log.path), { recursive: true })
     // A writer that still reads the last words of the instance before keeps that pipe for itself.
-    if (writer && isAlive(writer)) rmSync(pipe, { force: true })
+    if (former && isAlive(former)) rmSync(pipe, { force: true })
   })
-  if (!existsSync(pipe)) await promisify(execFile)('mkfifo', ['-m', '600', pipe])
+  if (!existsSync(pipe)) await makePipes([pipe])
   const file = inStateFolder(pipe, () => openSync(pipe, O_RDWR))
-  try {
-    startWriter(log)
-  } catch (error) {
-    closeSync(file)
-    throw error
+  let isOpen = true
+  const close = () => {
+    if (isOpen) closeSync(file)
+    isOpen = false
   }
-  return file
+  const begin = () => {
+    const writer = writerOf(log)
+    const isThere = writer && writer.pid !== former?.pid && isAlive(writer) // the gate was closed for a second
+    if (!isThere) startWriterIfPossible(log)
+    close()
+  }
+  return { file, begin, close }
+}
+
+/** The pipes that were asked for in this moment: one process makes them all. */
+const missing = new Set<string>()
+let making: Promise<void> | undefined
+
+/** Makes the pipe ahead, so that a failover need not start a process for it. Never rejects: `openLog` says what is wrong. */
+export async function prepareLog(log: LogPlace): Promise<void> {
+  const pipe = pipeOf(log)
+  if (existsSync(pipe)) return
+  missing.add(pipe)
+  making ??= Promise.resolve().then(async () => {
+    const pipes = [...missing]
+    missing.clear()
+    making = undefined
+    try {
+      for (const path of pipes) mkdirSync(dirname(path), { recursive: true })
+      await makePipes(pipes)
+    } catch {
+      // A state folder that cannot be written to: the first start says so.
+    }
+  })
+  await making
+}
+
+async function makePipes(pipes: readonly string[]): Promise<void> {
+  await promisify(execFile)('mkfifo', ['-m', '600', ...pipes])
 }
 
 /** Sees that a running instance has a log writer. */
 export function keepLogWriter(clock: Clock, log: LogPlace): Stop {
   const look = () => {
     const writer = writerOf(log)
-    if (!existsSync(pipeOf(log)) || (writer && isAlive(writer))) return
-    try {
-      startWriter(log)
-    } catch {
-      // Out of processes or descriptors: the next look tries again, and until then the pipe holds what is printed.
-    }
+    if (existsSync(pipeOf(log)) && !(writer && isAlive(writer))) startWriterIfPossible(log)
   }
   return superviseLoop({ clock, what: `the look at the writer of ${log.path}`, everyMs: LOOK_EVERY_MS, work: look })
     .stop
+}
+
+function startWriterIfPossible(log: LogPlace): void {
+  try {
+    startWriter(log)
+  } catch {
+    // Out of processes or descriptors: the next look tries again, and until then the pipe holds what is printed.
+  }
 }
 
 function startWriter(log: LogPlace): void {

@@ -16,12 +16,11 @@
  * passes nothing on, and the program that should hear SIGTERM is its child.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 import { UnderstudyError } from '../../errors.ts'
 import { identify, type ProcessIdentity } from '../../lib/proc.ts'
 import { LIMIT_REFUSED_CODE } from './ending.ts'
-import { type LogPlace, openLog } from './log-writer.ts'
+import { type LogPlace, type OpenLog, openLog } from './log-writer.ts'
 import type { ProcessLimits } from './options.ts'
 import type { RunAs } from './run-as.ts'
 
@@ -43,33 +42,41 @@ export interface Gate {
 
 /** Starts the shell that waits. Rejects when not even that is possible (no such folder, no such user, no more pids). */
 export async function spawnGate(request: GateRequest): Promise<Gate> {
-  const child = await spawnShell(request)
-  const lock = child.stdio[3] as Writable
-  // The shell may be killed while it waits; its exit says so, and a write to it failing says nothing more.
-  lock.on('error', () => {})
-  child.unref()
-  const identity = child.pid === undefined ? undefined : identify(child.pid)
-  if (!identity) throw new UnderstudyError('UND_REFUSED', 'the process was gone before it could be identified')
-  return { identity, child, open: () => lock.end('go\n') }
+  const log = await openLog(request.log)
+  try {
+    const child = await spawnShell(request, log)
+    const lock = child.stdio[3] as Writable
+    // The shell may be killed while it waits; its exit says so, and a write to it failing says nothing more.
+    lock.on('error', () => {})
+    child.once('exit', log.close)
+    child.unref()
+    const identity = child.pid === undefined ? undefined : identify(child.pid)
+    if (!identity) throw new UnderstudyError('UND_REFUSED', 'the process was gone before it could be identified')
+    const open = () => {
+      lock.end('go\n')
+      log.begin()
+    }
+    return { identity, child, open }
+  } catch (error) {
+    log.close()
+    throw error
+  }
 }
 
-async function spawnShell(request: GateRequest): Promise<ChildProcess> {
-  const log = await openLog(request.log)
+function spawnShell(request: GateRequest, log: OpenLog): Promise<ChildProcess> {
   return new Promise<ChildProcess>((resolve, reject) => {
     const child = spawn('/bin/sh', ['-c', gateScript(request.limits), 'understudy-gate', ...request.words], {
       cwd: request.cwd,
       env: { ...request.env },
       detached: true,
-      stdio: ['ignore', log, log, 'pipe'],
+      stdio: ['ignore', log.file, log.file, 'pipe'],
       ...(request.runAs ? { uid: request.runAs.uid, gid: request.runAs.gid } : {}),
     })
     child.once('error', reject)
     child.once('spawn', () => resolve(child))
+  }).catch((cause: unknown) => {
+    throw new UnderstudyError('UND_REFUSED', `cannot start a process in ${request.cwd}: ${String(cause)}`, { cause })
   })
-    .catch((cause: unknown) => {
-      throw new UnderstudyError('UND_REFUSED', `cannot start a process in ${request.cwd}: ${String(cause)}`, { cause })
-    })
-    .finally(() => closeSync(log)) // the child has its own copy
 }
 
 function gateScript(limits: ProcessLimits): string {
