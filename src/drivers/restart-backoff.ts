@@ -2,7 +2,8 @@
  * How long to wait before starting again what has ended by itself. The first time at once, because most deaths are single
  * ones and every millisecond of waiting is downtime; after that 0.5 s, 1 s, 2 s, … up to 30 s, because a program that
  * dies at once for ever must not eat the machine. A spell of good health twice as long as the wait before it wipes the
- * slate clean; a mere start does not. So a program that runs for seconds between its deaths is back at once each time.
+ * slate clean; a mere start does not. So a program that dies now and then is back at once each time. One that has died more than
+ * three times within a minute is crashing, however healthy it was in between: it is told so, and waits half a second each time.
  *
  * Doubling with a cap is the usual exponential back-off; the jitter keeps instances that died together from coming
  * back together.
@@ -13,6 +14,9 @@ export const FIRST_WAIT_MS = 500
 export const LONGEST_WAIT_MS = 30_000
 /** The least that counts as a spell of good health. */
 const FORGIVEN_AFTER_AT_LEAST_MS = 1_000
+/** More ends than this within so long are no accidents any more. systemd gives up at five in 10 s; this goes on, with pauses. */
+export const ENDS_AT_MOST = 3
+export const LATELY_MS = 60_000
 /** A wait is drawn from this much below its nominal length up to that length. */
 const JITTER = 0.2
 

@@ -173,7 +173,7 @@ class ProcessDriver implements Driver {
     if (record.phase === 'gated' || !isAlive(record.identity)) return this.#bury(record)
     this.#hold(new Instance({ identity: record.identity, child: null, ...this.#instanceParts() }))
     this.#standing.enter('running', record.startedAtMono)
-    const check = await this.#place.check(record.role, record.term, record.port)
+    const check = await this.#place.check(record.role, record.term, record.port, () => this.#instance?.identity.pid)
     // The first check is waited for, so that what this agent says first is something that it has seen itself.
     await this.#wellness.begin(check, record.startedAtMono, healthAfterAdoption(record.wasHealthy))
   }
@@ -230,7 +230,7 @@ class ProcessDriver implements Driver {
   /** The order of spawn.ts: an identity, the instance file, the fence, and only then the program. */
   async #run({ role, term, beforeRun }: StartRequest): Promise<void> {
     const port = await this.#place.findPort(this.#books.record?.port ?? null)
-    const check = await this.#place.check(role, term, port)
+    const check = await this.#place.check(role, term, port, () => this.#instance?.identity.pid)
     this.#throwIfCalledOff()
     const { identity, child, open } = await this.#place.spawn(role, term, port)
     const instance = new Instance({ identity, child, ...this.#instanceParts() })
@@ -294,7 +294,8 @@ class ProcessDriver implements Driver {
     this.#over = instance.gone.then((ending) => {
       const record = this.#books.record
       const ranForMs = record ? this.#clock.mono() - record.startedAtMono : 0
-      const note = describeEnding(ending, this.#place.options.run, ranForMs)
+      const { run, cwd } = this.#place.options
+      const note = describeEnding(ending, run, ranForMs, cwd)
       this.#closeBooks(this.#farewell ?? this.#ownKill(ending, instance.identity) ?? { planned: false, note })
     })
     this.#stopLogWatch = keepLogWriter(this.#clock, this.#place.log)

@@ -8,6 +8,7 @@
 import { spawn } from 'node:child_process'
 import { request } from 'node:http'
 import { signalGroup } from '../../lib/proc.ts'
+import { asAccount } from '../as-account.ts'
 import { commandWords } from './command-line.ts'
 import type { CheckResult } from './health.ts'
 import type { Run } from './options.ts'
@@ -20,6 +21,8 @@ const OK: CheckResult = { ok: true, note: '' }
 const READ_AT_MOST_BYTES = 64 * 1024
 
 export interface HttpTarget {
+  /** Where the instance listens; asked when a connection is refused. */
+  readonly listens?: () => readonly string[]
   readonly host: string
   readonly port: number
   readonly path: string
@@ -63,10 +66,20 @@ export function exchange(target: HttpTarget, method: 'GET' | 'POST', body = ''):
 
 export function httpCheck(target: HttpTarget): Check {
   return async () => {
-    const { status, problem } = await exchange(target, 'GET')
+    const { status, problem, refused } = await exchange(target, 'GET')
     if (status !== undefined && status >= 200 && status < 400) return OK
-    return { ok: false, note: `GET ${target.path}: ${status ?? problem}` }
+    const where = refused ? listensText(target) : ''
+    return { ok: false, note: `GET ${target.path}: ${status ?? problem}${where}` }
   }
+}
+
+/** ` on 127.0.0.1:20000; it listens on 127.0.0.1:3000: let it listen on $HOST:$PORT`. */
+function listensText({ host, port, listens }: HttpTarget): string {
+  const asked = ` on ${host}:${port}`
+  if (!listens) return asked
+  const found = listens()
+  if (found.length === 0) return `${asked}, and it listens nowhere`
+  return `${asked}; it listens on ${found.join(', ')}: let it listen on $HOST:$PORT`
 }
 
 export interface ExecCheckRequest {
@@ -79,7 +92,8 @@ export interface ExecCheckRequest {
 
 /** Exit code 0 is healthy. What it prints goes nowhere; after the timeout it is killed with everything it started. */
 export function execCheck(check: ExecCheckRequest): Check {
-  const [file = '', ...args] = commandWords(check.run)
+  const [program = '', ...words] = commandWords(check.run)
+  const { file, args, ids } = asAccount(check.runAs, program, words)
   return () =>
     new Promise((resolve) => {
       const child = spawn(file, args, {
@@ -87,7 +101,7 @@ export function execCheck(check: ExecCheckRequest): Check {
         env: { ...check.env },
         detached: true,
         stdio: 'ignore',
-        ...(check.runAs ? { uid: check.runAs.uid, gid: check.runAs.gid } : {}),
+        ...ids,
       })
       const deadline = setTimeout(() => {
         if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL')

@@ -6,8 +6,10 @@ import type { InstanceReport } from '../../core/model.ts'
 import { bootId } from '../../lib/boot.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
-import { restartWaitMs } from '../restart-backoff.ts'
+import { ENDS_AT_MOST, LATELY_MS, restartWaitMs } from '../restart-backoff.ts'
 import { type InstanceRecord, readRecord, writeRecord } from './instance-record.ts'
+
+const MOST_ENDS = 10
 
 export class InstanceHistory {
   readonly #path: string
@@ -17,6 +19,8 @@ export class InstanceHistory {
   #failures = 0
   #lastEnd = ''
   #retryAtMono = 0
+  /** When it ended by itself lately, while this agent looked on. */
+  #ends: number[] = []
 
   constructor(path: string, clock: Clock, random: Random) {
     this.#path = path
@@ -31,6 +35,11 @@ export class InstanceHistory {
 
   get failures(): number {
     return this.#failures
+  }
+
+  /** How often it ended by itself within the last minute. */
+  get #endsLately(): number {
+    return this.#ends.filter((at) => this.#clock.mono() - at < LATELY_MS).length
   }
 
   /** What counts against it. */
@@ -81,17 +90,19 @@ export class InstanceHistory {
 
   /** Nothing of the instance is left. */
   close(note: string, failed: boolean): void {
+    if (failed && this.#endsLately === 0 && this.#failures === 1) this.#failures = 0 // what was kept is long ago
     if (failed) this.#failures += 1
+    if (failed) this.#ends = [...this.#ends, this.#clock.mono()].slice(-MOST_ENDS)
     if (failed) this.#lastEnd = note
     this.#retryAtMono = failed ? this.#clock.mono() + restartWaitMs(this.#failures, this.#random) : 0
     this.changeIfPossible({ phase: 'ended', failures: this.#failures, retryAtMono: this.#retryAtMono, note })
   }
 
-  /** A spell of good health: earlier failures count no more. */
+  /** A spell of good health: earlier failures count no more, but for one when there were many lately: with the next it is crashing. */
   forgive(): void {
-    this.#failures = 0
-    this.#lastEnd = ''
-    this.changeIfPossible({ failures: 0, note: '' })
+    this.#failures = this.#endsLately > ENDS_AT_MOST ? 1 : 0
+    if (this.#failures === 0) this.#lastEnd = ''
+    this.changeIfPossible({ failures: this.#failures, note: this.#lastEnd })
   }
 
   #write(record: InstanceRecord): InstanceRecord {

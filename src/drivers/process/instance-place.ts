@@ -5,6 +5,7 @@ import { choosePort, firstPort, requirePort } from '../instance-port.ts'
 import { commandWords } from './command-line.ts'
 import { inheritedEnvironment, instanceEnvironment } from './environment.ts'
 import { allChecks, type Check, execCheck, httpCheck } from './health-check.ts'
+import { listeningAddresses } from './listening-ports.ts'
 import type { LogPlace } from './log-writer.ts'
 import type { ProcessOptions } from './options.ts'
 import { lookUpUser, type RunAs } from './run-as.ts'
@@ -45,12 +46,19 @@ export class Place {
     return spawnGate({ words: commandWords(run), cwd, env, runAs, limits, log: this.log })
   }
 
-  /** How to ask an instance on `port` whether it is well; null when there is nothing to ask. */
-  async check(role: Exclude<Role, 'none'>, term: Term, port: number): Promise<Check | null> {
+  /** How to ask an instance on `port` whether it is healthy; null when there is nothing to ask. `group`: of its processes, once it runs. */
+  async check(
+    role: Exclude<Role, 'none'>,
+    term: Term,
+    port: number,
+    group: () => number | undefined,
+  ): Promise<Check | null> {
     const { health, cwd } = this.options
     const timeoutMs = this.#service.timing.probeTimeoutMs
     const checks: Check[] = []
-    if (health.http !== null) checks.push(httpCheck({ host: this.#node.address, port, path: health.http, timeoutMs }))
+    const listens = seldom(() => listeningAddresses(group() ?? 0))
+    if (health.http !== null)
+      checks.push(httpCheck({ host: this.#node.address, port, path: health.http, timeoutMs, listens }))
     if (health.exec !== null) {
       const runAs = await this.#runAs()
       const env = this.#environment(runAs, role, term, port)
@@ -84,5 +92,17 @@ export class Place {
         port,
       }),
     }
+  }
+}
+
+/** A program that is still starting refuses twenty times a second: where it listens is looked up once in so long. */
+const LOOKED_UP_AGAIN_MS = 1_000
+
+function seldom(look: () => readonly string[]): () => readonly string[] {
+  let [known, at]: [readonly string[], number] = [[], Number.NEGATIVE_INFINITY]
+  return () => {
+    const now = performance.now()
+    if (now - at >= LOOKED_UP_AGAIN_MS) [known, at] = [look(), now]
+    return known
   }
 }

@@ -18,8 +18,8 @@ export type ProcessOptions = {
   /** Added to the agent's own environment; wins over it, loses against the variables that the driver sets (PORT, …). */
   readonly env: Readonly<Record<string, string>>
   /**
-   * Whom it runs as: a name or a number; null is the user that runs the agent. Needs an agent that runs as root. The group is
-   * that user's own; supplementary groups are dropped.
+   * Whom it runs as: a name or a number; null is the user that runs the agent. Needs an agent that runs as root. It gets all
+   * groups of that user (as-account.ts).
    */
   readonly user: string | number | null
   /** How it is asked to end. Default SIGTERM. Sent to the whole process group (spawn.ts says why). */

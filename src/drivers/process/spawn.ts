@@ -19,8 +19,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Writable } from 'node:stream'
 import { UnderstudyError } from '../../errors.ts'
 import { identify, type ProcessIdentity } from '../../lib/proc.ts'
+import { asAccount } from '../as-account.ts'
 import { LIMIT_REFUSED_CODE } from './ending.ts'
 import { type LogPlace, type OpenLog, openLog } from './log-writer.ts'
+import { folderProblem } from './not-runnable.ts'
 import type { ProcessLimits } from './options.ts'
 import type { RunAs } from './run-as.ts'
 
@@ -42,6 +44,8 @@ export interface Gate {
 
 /** Starts the shell that waits. Rejects when not even that is possible (no such folder, no such user, no more pids). */
 export async function spawnGate(request: GateRequest): Promise<Gate> {
+  const problem = folderProblem(request.cwd)
+  if (problem !== undefined) throw new UnderstudyError('UND_REFUSED', problem)
   const log = await openLog(request.log)
   try {
     const child = await spawnShell(request, log)
@@ -65,12 +69,14 @@ export async function spawnGate(request: GateRequest): Promise<Gate> {
 
 function spawnShell(request: GateRequest, log: OpenLog): Promise<ChildProcess> {
   return new Promise<ChildProcess>((resolve, reject) => {
-    const child = spawn('/bin/sh', ['-c', gateScript(request.limits), 'understudy-gate', ...request.words], {
+    const shell = ['-c', gateScript(request.limits), 'understudy-gate', ...request.words]
+    const { file, args, ids } = asAccount(request.runAs, '/bin/sh', shell)
+    const child = spawn(file, args, {
       cwd: request.cwd,
       env: { ...request.env },
       detached: true,
       stdio: ['ignore', log.file, log.file, 'pipe'],
-      ...(request.runAs ? { uid: request.runAs.uid, gid: request.runAs.gid } : {}),
+      ...ids,
     })
     child.once('error', reject)
     child.once('spawn', () => resolve(child))

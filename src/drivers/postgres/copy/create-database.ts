@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
+import { asAccount } from '../../as-account.ts'
 import { concise } from '../files/concise-conf.ts'
 import { syncTree } from '../files/member-folder.ts'
 import { includeOurs, replaceFile } from '../files/server-settings.ts'
@@ -92,11 +93,12 @@ function initdb(member: Member, args: readonly string[]): Promise<void> {
   const { binaries, folder } = member.parts
   return new Promise((resolve, reject) => {
     let said = ''
-    const child = spawn(binaries.initdb, [...args], {
+    const { file, args: words, ids } = asAccount(folder.account, binaries.initdb, args)
+    const child = spawn(file, words, {
       cwd: folder.base,
       env: { ...serverEnvironment(), ...binaries.env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      ...(folder.account ?? {}),
+      ...ids,
     })
     const listen = (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-4_000)

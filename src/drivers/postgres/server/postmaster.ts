@@ -17,6 +17,7 @@ import { realFolder, standsIn } from '../../../lib/proc-folder.ts'
 import type { Stop } from '../../../lib/stop.ts'
 import { superviseLoop } from '../../../lib/supervised-loop.ts'
 import { until } from '../../../lib/until.ts'
+import { asAccount } from '../../as-account.ts'
 import type { Folder } from '../files/member-folder.ts'
 import { fixedArguments } from '../files/server-settings.ts'
 import { settingsInFiles } from '../files/setting-files.ts'
@@ -101,12 +102,13 @@ export async function launch(
   const logFrom = fstatSync(log).size
   const { account } = folder
   try {
-    const child = spawn(binaries.postgres, ['-D', folder.data, ...fixedArguments(), ...more], {
+    const server = asAccount(account, binaries.postgres, ['-D', folder.data, ...fixedArguments(), ...more])
+    const child = spawn(server.file, server.args, {
       cwd: folder.data,
       env: { ...serverEnvironment(), ...binaries.env },
       detached: true,
       stdio: ['ignore', log, log],
-      ...(account ?? {}),
+      ...server.ids,
     })
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve)
