@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { cluster, copy, database, peer, running, view } from '../../../test/made-up.ts'
 import type { LocalFacts } from '../view.ts'
-import { failureOf } from './primary-evidence.ts'
+import { failureOf, stalledOf } from './primary-evidence.ts'
 
 const db = database()
 const rule = { term: 4, primary: 'a', members: ['b', 'c'], k: 1, id: 'four' }
@@ -31,5 +31,25 @@ describe('a primary whose agent is silent', () => {
     expect(failureOf(seen(600, { lagMs: 450 }), db, rule)).toBe(undefined)
     expect(failureOf(seen(600, { lagMs: 40 }), db, rule)?.rule).toBe('primary-lost')
     expect(failureOf(seen(990, { lagMs: 400 }), db, rule)?.rule).toBe('primary-lost')
+  })
+})
+
+describe('an elected primary that does not lead yet', () => {
+  const elected = (term: number, forMs: number) => {
+    const config = { ...rule, term }
+    const replica = { phase: 'promoting' as const, by: 'a', rules: [config] }
+    const services = { db: { term, primary: 'a', revision: 3, replica } }
+    const seenBy = view({ self: 'c', cluster: cluster([db]), store: { services, recordForMs: { db: forMs } } })
+    return stalledOf(seenBy, db, config)?.why
+  }
+
+  it('has stalled after ten seconds', () => {
+    expect(elected(4, 9_000)).toBeUndefined()
+    expect(elected(4, 11_000)).toBe('a is not primary of db 10 s after it was elected')
+  })
+
+  it('may take as long as a start to create the database: a slow first boot is no failover', () => {
+    expect(elected(1, 11_000)).toBeUndefined()
+    expect(elected(1, db.timing.startWithinMs + 1_000)).toContain('a has not created the database db within')
   })
 })

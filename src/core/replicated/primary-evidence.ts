@@ -73,10 +73,14 @@ export function canBeConfirmed(view: View, { term, members, k }: QuorumConfig): 
 
 /** Nobody leads under a rule that was recorded a while ago, or its row cannot become durable: not told first-hand. */
 export function stalledOf(view: View, service: ServiceSpec, rule: QuorumConfig): Failure | undefined {
-  const withinMs = canBeConfirmed(view, rule) ? LEADS_WITHIN_MS : CONFIRMED_WITHIN_MS
+  const isNew = rule.term === 1 // no data anywhere: the first primary creates it, which takes as long as the disk is slow
+  const leadsWithinMs = isNew ? Math.max(LEADS_WITHIN_MS, service.timing.startWithinMs) : LEADS_WITHIN_MS
+  const withinMs = canBeConfirmed(view, rule) ? leadsWithinMs : CONFIRMED_WITHIN_MS
   const forMs = (view.store.recordForMs[service.name] ?? 0) - withinMs
   if (forMs < 0 || replicaOn(view, rule.primary, service)?.ruleDurable) return undefined
-  const why = `${rule.primary} is not primary of ${service.name} ${formatDuration(withinMs)} after it was elected`
+  const why = isNew
+    ? `${rule.primary} has not created the database ${service.name} within ${formatDuration(withinMs)}`
+    : `${rule.primary} is not primary of ${service.name} ${formatDuration(withinMs)} after it was elected`
   return { rule: 'primary-unhealthy', evidence: 'inferred', why, forMs }
 }
 
