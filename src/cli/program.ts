@@ -26,10 +26,10 @@ import { version } from './version.ts'
 
 const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
   'Run:': [addUp, addDown, addCheck, addDemo],
-  'Foresee:': [addWhatIf, addSim],
-  'Look:': [addStatus, addWhy, addEvents, addReceipts, addLogs, addPsql],
-  'Change:': [addSwitchover, addResize, addDrain, addUndrain, addBackup, addRestore],
-  'Inside:': [addAgent],
+  'Plan:': [addWhatIf, addSim],
+  'Inspect:': [addStatus, addWhy, addEvents, addReceipts, addLogs, addPsql],
+  'Operate:': [addSwitchover, addResize, addDrain, addUndrain, addBackup, addRestore],
+  'Internal:': [addAgent],
 }
 
 export function buildProgram(io: Io, exit: (code: number) => void): Command {

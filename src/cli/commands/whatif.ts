@@ -37,7 +37,7 @@ export const addWhatIf: AddCommand = (program, io, exit) => {
   )
     .argument('[config]', 'the config, or a folder that holds one (default: understudy.config.ts here)')
     .option('--kill <names>', 'only these, all at once: a,b or zone:north or a.web or link:north:south or store')
-    .option('--pairs', 'every pair of failures, also those that do no more harm than one of them')
+    .option('--pairs', 'every pair of failures, also those that are no worse than a single failure')
     .option(
       '--voters <nodes>',
       'the voters of the store, or “one” for one store on one machine (default: by the addresses)',

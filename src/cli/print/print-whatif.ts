@@ -243,7 +243,7 @@ function pairLines(io: Io, whatif: WhatIf, { pairs }: FullReport): string[] {
     ...table,
     ...more,
     ...pauses,
-    `${harmless} of ${asked} pairs do no more harm than one of the two alone.`,
+    `${harmless} of ${asked} pairs are no worse than a single failure.`,
   ]
 }
 

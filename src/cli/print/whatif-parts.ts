@@ -52,7 +52,7 @@ export function availabilityLines(io: Io, { availability, machine, rates }: Full
   ])
   const columns = [
     { title: 'SERVICE' },
-    ...['COPIES', 'SERVED', 'NINES', 'AWAY A YEAR', 'OUTAGES', 'PAUSES', 'ONE FEWER', 'ONE MORE'].map((name) => ({
+    ...['INSTANCES', 'SERVED', 'NINES', 'DOWNTIME/YEAR', 'OUTAGES', 'PAUSES', 'WITH ONE LESS', 'WITH ONE MORE'].map((name) => ({
       title: name,
       align: 'right' as const,
     })),
