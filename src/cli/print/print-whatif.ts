@@ -238,13 +238,7 @@ function pairLines(io: Io, whatif: WhatIf, { pairs }: FullReport): string[] {
   const most = formatDuration(pausing.mostMs)
   const pauses = pausing.count === 0 ? [] : [`${pausing.count} pairs add a pause of at most ${most} (--pairs).`]
   const harmless = asked - hurting.length - pausing.count
-  return [
-    title,
-    ...table,
-    ...more,
-    ...pauses,
-    `${harmless} of ${asked} pairs are no worse than a single failure.`,
-  ]
+  return [title, ...table, ...more, ...pauses, `${harmless} of ${asked} pairs are no worse than a single failure.`]
 }
 
 function assumedLines(io: Io, whatif: WhatIf, { assumed, notModelled, singles }: FullReport): string[] {

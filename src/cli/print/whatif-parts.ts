@@ -52,10 +52,12 @@ export function availabilityLines(io: Io, { availability, machine, rates }: Full
   ])
   const columns = [
     { title: 'SERVICE' },
-    ...['INSTANCES', 'SERVED', 'NINES', 'DOWNTIME/YEAR', 'OUTAGES', 'PAUSES', 'WITH ONE LESS', 'WITH ONE MORE'].map((name) => ({
-      title: name,
-      align: 'right' as const,
-    })),
+    ...['INSTANCES', 'SERVED', 'NINES', 'DOWNTIME/YEAR', 'OUTAGES', 'PAUSES', 'WITH ONE LESS', 'WITH ONE MORE'].map(
+      (name) => ({
+        title: name,
+        align: 'right' as const,
+      }),
+    ),
   ]
   const [day, hour] = [86_400_000, 3_600_000]
   const said = `Rates (--mtbf-node, …): a node fails every ${rates.mtbfNodeMs / day} days for ${rates.mttrNodeMs / hour} h, a zone every ${rates.mtbfZoneMs / day} days for ${rates.mttrZoneMs / hour} h, a program every ${rates.mtbfProcessMs / day} days.`
