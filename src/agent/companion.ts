@@ -105,7 +105,8 @@ export class Companion {
     if (this.#closed) return
     const { clock, name } = this.#options
     const everyMs = () => (this.#isChild ? POLL_CHILD_MS : POLL_ADOPTED_MS)
-    this.#cancel = superviseLoop({ clock, what: `the look at the ${name}`, everyMs, work: () => this.#look() }).stop
+    const work = () => this.#look()
+    this.#cancel = superviseLoop({ clock, what: `the look at the ${name}`, everyMs, isAligned: true, work }).stop
   }
 
   /** Is it there and not stopped by a signal? A stopped one answers nobody: it is killed, and another one started. */

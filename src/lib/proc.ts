@@ -22,7 +22,7 @@ export interface ProcessState extends ProcessIdentity {
 export function processState(pid: number): ProcessState | undefined {
   let stat: string
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    stat = readFileSync(`/proc/${pid}/stat`, 'utf8') // of all encodings the one that Node reads in a single call
   } catch {
     return undefined // no such process: /proc has no other reason that matters to a reader
   }

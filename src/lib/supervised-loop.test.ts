@@ -4,7 +4,10 @@ import { sleep } from './clock.ts'
 import { superviseLoop } from './supervised-loop.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
-function begin(work: (turn: number) => void | Promise<void>, options: { firstMs?: number; everyMs?: number } = {}) {
+function begin(
+  work: (turn: number) => void | Promise<void>,
+  options: { firstMs?: number; everyMs?: number; isAligned?: boolean } = {},
+) {
   const clock = new VirtualClock()
   const at: number[] = []
   const told: string[] = []
@@ -27,6 +30,22 @@ test('turns follow each other, counted from the end of the one before', async ()
   const { clock, at } = begin(() => {}, { firstMs: 0 })
   await clock.advance(350)
   expect(at).toEqual([0, 100, 200, 300])
+})
+
+test('loops that are aligned take their turns together, whenever they were begun', async () => {
+  const clock = new VirtualClock()
+  const at: number[][] = []
+  for (const startMs of [0, 30, 40]) {
+    await clock.advance(startMs)
+    const turns: number[] = []
+    at.push(turns)
+    const work = () => void turns.push(clock.mono())
+    onTestFinished(superviseLoop({ clock, what: 'x', everyMs: 100, isAligned: true, work }).stop)
+  }
+  await clock.advance(1_000)
+  const [first = [], ...others] = at.map((turns) => turns.slice(-8))
+  expect(others).toEqual([first, first])
+  expect(first.map((moment) => moment - (first[0] ?? 0))).toEqual([0, 100, 200, 300, 400, 500, 600, 700])
 })
 
 test('a turn that takes long is not overtaken', async () => {

@@ -17,6 +17,11 @@ export interface LoopOptions {
   readonly everyMs: number | (() => number)
   /** Until the first turn. Default: `everyMs`. */
   readonly firstMs?: number
+  /**
+   * Turns begin together with those of all other loops of this process and period that say so: an idle process then wakes up
+   * once for all of them. Between two turns lie half to one and a half of `everyMs`. Default: false.
+   */
+  readonly isAligned?: boolean
   work(): void | Promise<void>
   /** Told of a fault, at most once a minute for each kind. Default: all listeners of this process (lib/background.ts). */
   readonly report?: (what: string, error: unknown) => void
@@ -50,11 +55,13 @@ export function superviseLoop(options: LoopOptions): SupervisedLoop {
   const arm = (inMs: number) => {
     if (!stopped) cancel = clock.after(inMs, turn)
   }
+  const period = () => (typeof options.everyMs === 'number' ? options.everyMs : options.everyMs())
   const armNext = () => {
-    const everyMs = typeof options.everyMs === 'number' ? options.everyMs : options.everyMs()
+    const everyMs = period()
     const mostMs = Math.max(everyMs, Math.min(everyMs * MOST_TIMES, MOST_MS))
-    arm(failures > 1 ? backoffMs(failures, { firstMs: everyMs, mostMs }) : everyMs)
+    arm(failures > 1 ? backoffMs(failures, { firstMs: everyMs, mostMs }) : nextIn(everyMs))
   }
+  const nextIn = (everyMs: number) => (options.isAligned ? untilCommon(clock.mono(), everyMs) : everyMs)
   const succeeded = () => {
     failures = 0
   }
@@ -70,13 +77,22 @@ export function superviseLoop(options: LoopOptions): SupervisedLoop {
     }
     under?.then(succeeded, failed).finally(armNext)
   }
-  arm(options.firstMs ?? (typeof options.everyMs === 'number' ? options.everyMs : options.everyMs()))
+  arm(options.firstMs ?? nextIn(period()))
   return {
     stop() {
       stopped = true
       cancel()
     },
   }
+}
+
+/** Each process has a phase of its own, so that the agents of one machine do not all wake up at the same moment. */
+const PHASE_MS = (process.pid * 37) % 1_000
+
+/** A timer that fired a little early or late does not make a turn that follows at once. */
+function untilCommon(now: number, everyMs: number): number {
+  const left = everyMs - ((now + PHASE_MS) % everyMs)
+  return left < everyMs / 2 ? left + everyMs : left
 }
 
 /** Numbers and paths differ from one time to the next; the kind does not. */

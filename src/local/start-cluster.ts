@@ -219,8 +219,25 @@ class Local implements LocalCluster {
   }
 }
 
+/**
+ * MiB of each half of an agent's young generation. V8 would let it grow to 16, and the pages stay: an idle agent of twenty services
+ * had 113 MB, and has 101 with this, for the same processor time.
+ */
+const AGENT_YOUNG_MIB = 4
+
 /** From dist/ this program's own main; from the sources (in tests) the built one. */
 function ownAgent(node: NodeName, stateDir: string): readonly string[] {
-  const main = import.meta.url.endsWith('.ts') ? '../../dist/cli/main.js' : '../cli/main.js'
-  return [process.execPath, fileURLToPath(new URL(main, import.meta.url)), 'agent', '--node', node, '--state', stateDir]
+  const main = fileURLToPath(
+    new URL(import.meta.url.endsWith('.ts') ? '../../dist/cli/main.js' : '../cli/main.js', import.meta.url),
+  )
+  return [
+    process.execPath,
+    `--max-semi-space-size=${AGENT_YOUNG_MIB}`,
+    main,
+    'agent',
+    '--node',
+    node,
+    '--state',
+    stateDir,
+  ]
 }

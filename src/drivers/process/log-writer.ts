@@ -134,8 +134,8 @@ export function keepLogWriter(clock: Clock, log: LogPlace): Stop {
     const writer = writerOf(log)
     if (existsSync(pipeOf(log)) && !(writer && isAlive(writer))) startWriterIfPossible(log)
   }
-  return superviseLoop({ clock, what: `the look at the writer of ${log.path}`, everyMs: LOOK_EVERY_MS, work: look })
-    .stop
+  const what = `the look at the writer of ${log.path}`
+  return superviseLoop({ clock, what, everyMs: LOOK_EVERY_MS, isAligned: true, work: look }).stop
 }
 
 function startWriterIfPossible(log: LogPlace): void {

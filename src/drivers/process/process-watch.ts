@@ -62,9 +62,9 @@ export function watchProcess(request: WatchRequest): Stop {
   child?.once('exit', onExit)
   if (child && (child.exitCode !== null || child.signalCode !== null)) onExit(child.exitCode, child.signalCode)
   else {
-    const everyMs = child ? LOOK_EVERY_MS : GLANCE_EVERY_MS
+    const rhythm = child ? { everyMs: LOOK_EVERY_MS } : { everyMs: GLANCE_EVERY_MS, firstMs: 0 }
     const what = `the look at process ${identity.pid}`
-    timer = superviseLoop({ clock, what, everyMs, firstMs: child ? LOOK_EVERY_MS : 0, work: turn }).stop
+    timer = superviseLoop({ clock, what, ...rhythm, isAligned: true, work: turn }).stop
   }
   return stop
 }
