@@ -80,7 +80,8 @@ export async function restoreInto(member: Member, order: RestoreOrder, signal: A
   renameSync(folder.fresh, folder.data)
 }
 
-async function copyChecked(
+/** Resolves to its bytes. Ends with the signal, also within a file; throws UND_REFUSED when it is not what the backup lists. */
+export async function copyChecked(
   from: string,
   to: string,
   { path, sha256 }: ListedFile,
