@@ -179,6 +179,23 @@ describe('every page', () => {
     expect(missing).toEqual([])
   })
 
+  test.each(pages)('%s names sources that are there', (page) => {
+    const prose = read(page).replace(/^```[\s\S]*?^```/gm, '')
+    const named = [...prose.matchAll(/`([\w.-]+\/[\w./-]+\.(?:ts|mjs))`/g)].map(([, path = '']) => path)
+    const roots = ['', 'src', 'src/drivers/postgres']
+    expect(named.filter((path) => !roots.some((folder) => existsSync(join(root, folder, path))))).toEqual([])
+  })
+
+  test.each(pages.filter((page) => !page.startsWith('docs/decisions/')))('%s names who acts', (page) => {
+    // Names in code keep their words, and so does the table that `npm run mutants` writes.
+    const prose = read(page)
+      .replace(/^```[\s\S]*?^```/gm, '')
+      .replace(/<!-- mutants[\s\S]*?<!-- end of mutants -->/, '')
+      .replace(/`[^`]*`|\]\([^)]*\)/g, '')
+    const vague = /\b(people|somebody|whoever|nobody|anybody|everybody|unwell|doors?|handover)\b/gi
+    expect([...prose.matchAll(vague)].map(([word]) => word)).toEqual([])
+  })
+
   test('docs/README.md leads to every page of docs', () => {
     const linked = new Set(linksOf('docs/README.md').map(({ target }) => target))
     const unlinked = pages.filter((page) => page.startsWith('docs/') && page !== 'docs/README.md' && !linked.has(page))
