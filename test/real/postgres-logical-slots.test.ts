@@ -93,6 +93,7 @@ async function untilCarried(trio: Trio, nodes: readonly string[], slot: string, 
     const has = `select 1 from pg_replication_slots where slot_name = '${slot}' and not temporary`
     const isThere = async () => {
       if (trio.observe(node).state !== 'running') return false
+      if (trio.observe(node).note.includes('not compared')) return false
       if (trio.observe(node).note.includes(slot)) {
         if (performance.now() - checkpointAt > 1_000) {
           await trio.rows(primary, 'checkpoint') // what a primary does by and by

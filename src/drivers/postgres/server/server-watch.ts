@@ -46,15 +46,14 @@ export class Watch {
   note = ''
   hung = false
   healthSince: number
-  /** What there is to say about logical slots of users; empty: nothing. */
-  slots = ''
+  #slots = ''
 
   constructor(parts: WatchParts) {
     this.#parts = parts
     this.#ear = new PrimaryLiveness(parts.member)
     this.#carrier = new SlotCarrier(parts.member, parts.restart, (note) => {
-      if (note === this.slots) return
-      this.slots = note
+      if (note === this.#slots) return
+      this.#slots = note
       parts.changed()
     })
     this.healthSince = this.#clock.mono()
@@ -67,6 +66,11 @@ export class Watch {
   /** Of the server that this one receives from; undefined when it receives from nobody. */
   get heardAgoMs(): number | undefined {
     return this.#ear.heardAgoMs
+  }
+
+  /** What there is to say about logical slots of users; empty: nothing. */
+  get slots(): string {
+    return this.#carrier.isUnknown ? 'logical slots: not compared with those of the primary yet' : this.#slots
   }
 
   start(): void {

@@ -43,6 +43,8 @@ export class SlotCarrier {
   #bounds: ReadonlyMap<string, number> = new Map()
   /** When each slot was last copied: one that does not stay must not restart the standby again and again. */
   readonly #copiedAt = new Map<string, number>()
+  /** In which term what is told was seen. */
+  #seenTerm = 0
   /** Whom the bounds are of. */
   #term = 0
   #cancel: Cancel = () => {}
@@ -57,6 +59,12 @@ export class SlotCarrier {
     this.#member = member
     this.#restart = restart
     this.#told = told
+  }
+
+  /** Until it has been looked at under the primary that it follows now, no slot here is known to be right. */
+  get isUnknown(): boolean {
+    const { following } = this.#member.record
+    return following !== null && this.#isConfigured && this.#seenTerm !== following.rule.term
   }
 
   start(): void {
@@ -119,6 +127,7 @@ export class SlotCarrier {
       this.#bounds = decision.bounds
       keepSlotMemory(member.parts.folder, decision.memory)
       const { lacks } = decision
+      this.#seenTerm = term
       this.#told(lacks.length === 0 ? '' : `logical slots that this standby does not have yet: ${lacks.join(', ')}`)
       await this.#act(decision, client)
     } finally {
