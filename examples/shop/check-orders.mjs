@@ -1,4 +1,4 @@
-// Is every order that was acknowledged in the database? Reads their ids from a file, one a line, and asks.
+// Is every acknowledged order in the database? Reads the ids of the orders from a file, one per line, and asks.
 //
 //   HOST=127.0.0.11 node check-orders.mjs FILE
 import { readFileSync } from 'node:fs'

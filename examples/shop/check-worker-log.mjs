@@ -1,4 +1,4 @@
-// Did two workers ever run at once? Reads the log that each of them signs every 10 ms and compares when each ran.
+// Did two workers ever run at once? Reads the log that each worker signs every 10 ms and compares when each ran.
 //
 //   node check-worker-log.mjs [DATA_FOLDER]
 import { readFileSync } from 'node:fs'

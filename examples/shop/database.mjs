@@ -1,9 +1,8 @@
-// The shop's way to its database: port 5432 of its own node, which leads to whichever PostgreSQL is the primary now. An
-// ordinary client (`npm install pg`) and an ordinary address; nothing here knows of copies, terms or failovers.
+// The shop's connection to its database: port 5432 of its own node, where the balancer leads to the current primary. An
+// ordinary client (`npm install pg`) and an ordinary address; nothing here knows of replicas, terms or failovers.
 //
-// What an honest program has to know is this: when the connection breaks while a statement is under way, nobody can tell
-// whether it was done. So every statement here is written to mean the same when it is done twice, and then it may simply be
-// sent again.
+// An application has to know one thing: when the connection breaks while a statement is under way, the outcome of the
+// statement is unknown. So every statement here is idempotent, and can simply be sent again.
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 
@@ -18,14 +17,14 @@ const pool = new pg.Pool({
   password: 'a cup of tea', // as the config made it; change it there and here, and with ALTER ROLE
   database: 'shop',
   max: 8,
-  // While the primary changes, the front door keeps whoever connects waiting instead of refusing.
+  // While the primary changes, the balancer holds new connections instead of refusing them.
   connectionTimeoutMillis: GIVE_UP_AFTER_MS,
-  // No answer at all: the connection is thrown away, and the statement sent again over another one.
+  // No answer at all: the connection is dropped, and the statement is sent again over another one.
   query_timeout: 5_000,
 })
-pool.on('error', () => {}) // a connection that nobody was using is gone: the pool opens another one when it needs it
+pool.on('error', () => {}) // an idle connection was closed: the pool opens another one when it needs it
 
-/** Sends a statement, and again while the reason for its failure is one that passes. The statement must bear being done twice. */
+/** Sends a statement, and again while the reason for its failure is one that passes. The statement must be idempotent. */
 export async function ask(text, values) {
   const deadline = performance.now() + GIVE_UP_AFTER_MS
   for (;;) {

@@ -8,8 +8,8 @@ export default defineCluster({
     c: { zone: 'west' },
   },
   services: {
-    // Three copies of the data. Each write is on two of them before it is acknowledged; port 5432 of every node leads to
-    // whichever copy is the primary.
+    // Three replicas. Each write is on two of them before it is acknowledged; port 5432 of every node leads to the
+    // current primary.
     db: postgres({
       instances: 3,
       listen: 5432,
@@ -17,9 +17,9 @@ export default defineCluster({
       database: { name: 'shop', owner: 'shop', password: 'a cup of tea' },
       settings: { shared_buffers: '32MB', max_connections: 60 },
     }),
-    // Two copies serve at any time, wherever two nodes are alive; every node's front door leads to them.
+    // Two instances serve as long as two nodes are alive; the balancer of every node leads to them.
     web: http({ run: 'node web.mjs', instances: 2, listen: 8080, healthy: '/healthz', needs: ['db'] }),
-    // One at a time, and never two: it would send every invoice twice.
+    // One at a time, and never two: two would send invoices twice.
     worker: command({ run: 'node worker.mjs', redundancy: 'active-passive', instances: 3, needs: ['db'] }),
   },
 })

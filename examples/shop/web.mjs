@@ -1,7 +1,7 @@
-// The shop's web app. It knows nothing of Understudy but the two variables that say where to listen.
+// The shop's web application. It knows nothing of Understudy but the two variables that say where to listen.
 //
 //   GET  /          the page          GET /orders     how many orders there are
-//   GET  /healthz   am I well?        POST /orders    one more order; answered when the database has acknowledged it
+//   GET  /healthz   am I healthy?     POST /orders    one more order; answered when the database has acknowledged it
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { ask, close, prepare } from './database.mjs'
@@ -19,13 +19,13 @@ async function answer(request, response) {
   const json = (status, value) => say(status, 'application/json', `${JSON.stringify(value)}\n`)
 
   if (request.method === 'GET' && pathname === '/') return say(200, 'text/html; charset=utf-8', page())
-  // Its own health alone: an app that calls itself unwell while its database changes the primary is ended for nothing.
+  // Its own health alone: an application that is unhealthy while its database changes the primary is ended for nothing.
   if (request.method === 'GET' && pathname === '/healthz') return say(200, 'text/plain', 'ok\n')
   if (request.method === 'GET' && pathname === '/orders')
     return json(200, { orders: await countOrders(), servedBy: UNDERSTUDY_NODE })
   if (request.method === 'POST' && pathname === '/orders') {
     request.resume()
-    // A client that names its order can send it again when it got no answer; so may the front door, for this very header.
+    // A client that names its order can send it again when it got no answer; so may the balancer, because of this header.
     const id = request.headers['idempotency-key'] ?? searchParams.get('id') ?? randomUUID()
     if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) return json(400, { error: 'the id must be a UUID' })
     return json(201, await order(id, 'a cup of tea'))
@@ -53,11 +53,11 @@ async function countOrders() {
 await prepare()
 const server = createServer((request, response) => {
   answer(request, response).catch((error) => {
-    // Whether the order was written is not known. It has an id: sending it again does no harm.
+    // It is not known whether the order was written. It has an id, so sending it again is safe.
     response.writeHead(503, { 'retry-after': '1' }).end(`${error.message}\n`)
   })
 })
 server.listen(Number(PORT), HOST)
 
-// Asked to end: take nothing new, finish what is there, then go.
+// Asked to end: accept nothing new, finish what is open, then exit.
 process.on('SIGTERM', () => server.close(() => close().then(() => process.exit(0))))

@@ -1,7 +1,7 @@
-// The shop's nightly job, awake all day: it writes an invoice for each order. Two of it at once would send some twice,
-// so Understudy runs one and keeps others ready to be started elsewhere.
+// The shop's worker: it writes an invoice for each order. Two workers at once would send some invoices twice,
+// so Understudy runs one and keeps others ready to be started on other nodes.
 //
-// It also signs a log every 10 ms with the machine's monotonic clock, so that anybody can check afterwards that no two
+// It also signs a log every 10 ms with the machine's monotonic clock, so that a check afterwards can show that no two
 // ever ran at once: `node check-worker-log.mjs`.
 import { appendFileSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
