@@ -182,6 +182,26 @@ describe('resize', () => {
   })
 })
 
+describe('whatif', () => {
+  it('describes the cluster that runs: its primaries and numbers of instances, unless told otherwise', async () => {
+    const config = {
+      name: 'shop',
+      nodes: { a: {}, b: {}, c: {} },
+      services: { mailer: { kind: 'command', options: { run: 'x', redundancy: 'active-passive', instances: 2 } } },
+    }
+    writeFileSync(join(folder, 'shop.json'), JSON.stringify(config))
+    const moved = (primary: string) =>
+      surface.current.services.map((one) => (one.name === 'mailer' ? { ...one, primary, wanted: 2 } : one))
+    for (const primary of ['a', 'b', 'c']) {
+      surface.current = { ...surface.current, services: moved(primary) }
+      const { text } = await type(`whatif ${folder}/shop.json`)
+      expect(text).toContain('From the cluster that runs here')
+      expect(text).toContain(`primary of mailer: ${primary}`)
+    }
+    expect((await type(`whatif ${folder}/shop.json --fresh`)).text).not.toContain('From the cluster that runs here')
+  })
+})
+
 describe('a command that is not there', () => {
   it.each(['restart web', 'stop', 'start', 'reload'])(
     '%s is answered with what there is, and with nothing that destroys',

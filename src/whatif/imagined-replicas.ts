@@ -46,7 +46,10 @@ export function replicationFor(service: ServiceSpec): Replication {
 /** The record of a calm cluster that `primary` leads, or whoever comes first; undefined when no node may have a copy. */
 export function calmRecord({ setting }: Situation, service: ServiceSpec): ImaginedReplicas['record'] | undefined {
   const wanted = setting.primaries[service.name]
-  const [primary, ...others] = place(service, setting.cluster.nodes, wanted === undefined ? [] : [wanted])
+  const known = setting.replicas?.[service.name] ?? []
+  const holders = [...(wanted === undefined ? [] : [wanted]), ...known.filter((node) => node !== wanted)]
+  // As many as are asked about: `availability` asks about one more and one fewer, too.
+  const [primary, ...others] = place(service, setting.cluster.nodes, holders)
   if (primary === undefined) return undefined
   const leads = wanted ?? primary
   const members = [primary, ...others].filter((node) => node !== leads).sort()

@@ -10,6 +10,8 @@ export interface Setting {
   readonly assumed: Assumptions
   /** Who leads before anything fails; whoever is not named is elected as at a first start. */
   readonly primaries: Readonly<Record<ServiceName, NodeName>>
+  /** Of databases: the nodes that hold replicas before anything fails, the primary's too; others are placed as at a first start. */
+  readonly replicas?: Readonly<Record<ServiceName, readonly NodeName[]>>
 }
 
 /** A store over several machines has 1, 3 or 5 members, spread over zones: an even one more would only be one more to lose. */

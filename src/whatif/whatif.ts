@@ -32,6 +32,8 @@ export interface Question {
   readonly measured?: Measured
   /** Who leads now. Default: who would after a first start. */
   readonly primaries?: Readonly<Record<ServiceName, NodeName>>
+  /** Where the replicas of databases are now. Default: where they would be after a first start. */
+  readonly replicas?: Readonly<Record<ServiceName, readonly NodeName[]>>
 }
 
 export interface Pairs {
@@ -70,9 +72,10 @@ export class WhatIf {
   readonly #measured: Measured
   #failures: readonly Failure[] | undefined
 
-  constructor({ cluster, voters, assumed, rates, measured = UNMEASURED, primaries = {} }: Question) {
+  constructor({ cluster, voters, assumed, rates, measured = UNMEASURED, primaries = {}, replicas = {} }: Question) {
     const members = voters === undefined ? votersFor(cluster) : voters
-    this.inquiry = new Inquiry({ cluster, voters: members, assumed: { ...ASSUMED, ...assumed }, primaries }, measured)
+    const setting = { cluster, voters: members, assumed: { ...ASSUMED, ...assumed }, primaries, replicas }
+    this.inquiry = new Inquiry(setting, measured)
     this.rates = { ...GUESSED, ...rates }
     this.#measured = measured
   }

@@ -1,9 +1,11 @@
 /**
  * What each failure would do to a config, before it happens. Everything is computed here, on this machine; a cluster that
- * runs from this config is asked for two things only: who leads now, and what its receipts measured.
+ * runs from this config is asked for what it is now: who leads, where replicas are, how many instances are wanted, and what its
+ * receipts measured.
  */
 import type { Command } from 'commander'
-import type { ClusterSpec } from '../../core/model.ts'
+import type { Status } from '../../client/index.ts'
+import type { ClusterSpec, ServiceSpec } from '../../core/model.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { nearest } from '../../lib/nearest.ts'
 import type { FullReport, Question, WhatIf } from '../../whatif/whatif.ts'
@@ -19,6 +21,7 @@ interface WhatIfOptions extends CommonOptions {
   readonly pairs?: boolean
   readonly voters?: string
   readonly start?: number
+  readonly fresh?: boolean
   readonly mtbfNode?: number
   readonly mttrNode?: number
   readonly mtbfZone?: number
@@ -42,14 +45,16 @@ export const addWhatIf: AddCommand = (program, io, exit) => {
       '--voters <nodes>',
       'the voters of the store, or “one” for one store on one machine (default: by the addresses)',
     )
+    .option('--fresh', 'from the config alone, also when the cluster runs here')
     .option('--start <duration>', 'how long a program takes to become healthy (default: 1s)', durationOption)
   addRates(command).action(async (path: string | undefined, options: WhatIfOptions) => {
     const config = await configRoom()
     const { file, raw } = await config.loadConfig(path)
     const { spec } = config.compileCluster(raw, { file })
     const { WhatIf } = await whatifRoom()
-    const running = await askRunning(io, options, spec)
+    const running = options.fresh ? {} : await askRunning(io, options, spec)
     const whatif = new WhatIf({ cluster: spec, ...running, ...questionOf(options, spec) })
+    if (running.primaries && !options.json) for (const line of RUNNING) io.out(io.paint.dim(line))
     exit(options.kill === undefined ? tellAll(io, whatif, options) : await tellKill(io, whatif, options.kill, options))
   })
 }
@@ -104,11 +109,38 @@ async function askRunning(io: Io, options: CommonOptions, spec: ClusterSpec): Pr
     const [status, receipts] = await Promise.all([session.client.status(), session.client.receipts()])
     const isNode = (name: string | null): name is string => spec.nodes.some((node) => node.name === name)
     const led = status.services.flatMap(({ name, primary }) => (isNode(primary) ? [[name, primary] as const] : []))
-    return { primaries: Object.fromEntries(led), measured: measuredFrom(receipts) }
+    const inOrder = receipts.toSorted((a, b) => Date.parse(a.noticedAt) - Date.parse(b.noticedAt))
+    const services = spec.services.map((service) => sizedAs(service, status))
+    const cluster = { ...spec, services }
+    return {
+      cluster,
+      primaries: Object.fromEntries(led),
+      replicas: replicasIn(status, isNode),
+      measured: measuredFrom(inOrder),
+    }
   } catch (error) {
     if (error instanceof UnderstudyError && error.code !== 'UND_INTERNAL') return {}
     throw error
   }
+}
+
+const RUNNING = [
+  'From the cluster that runs here: its primaries, where its replicas are, how many instances are wanted, and its receipts.',
+  'Other placements are those of the config; “--fresh” answers from the config alone.',
+]
+
+/** With the number of instances that was asked for since (`resize`). */
+function sizedAs(service: ServiceSpec, { services }: Status): ServiceSpec {
+  const wanted = services.find(({ name }) => name === service.name)?.wanted
+  return wanted === undefined || wanted < 1 ? service : { ...service, instances: wanted }
+}
+
+/** Of each database the nodes that its quorum names. */
+function replicasIn({ services }: Status, isNode: (name: string | null) => name is string) {
+  const found = services.flatMap(({ name, primary, quorum }) =>
+    quorum === null ? [] : [[name, [primary, ...quorum.members].filter(isNode)] as const],
+  )
+  return Object.fromEntries(found)
 }
 
 /** 1 when an objective cannot be kept: a plan that does not do what it promises. */

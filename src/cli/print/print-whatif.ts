@@ -247,7 +247,11 @@ function assumedLines(io: Io, whatif: WhatIf, { assumed, notModelled, singles }:
   const lines = [
     `Times are upper bounds from the timing of the config. Assumed: a program is healthy ${formatDuration(startMs)} after its`,
     `start (--start), a warm standby is primary ${formatDuration(promoteMs)} after it is told, an ended process is seen within ${formatDuration(noticeMs)}.`,
-    ...(measured ? ['* from receipts of the running cluster: the longest that was measured.'] : []),
+    ...(measured
+      ? [
+          '* from the newest 20 receipts of the running cluster: the longest, without those of more than 5 times the median.',
+        ]
+      : []),
     ...(shownFor(whatif).lost
       ? []
       : ['No service replicates data here: what a program loses on its own disk is not judged.']),
