@@ -133,7 +133,7 @@ const SERVICE_COLUMNS: readonly Column[] = [
   { title: 'SERVICE' },
   { title: 'HEALTH' },
   { title: 'REDUNDANCY' },
-  { title: 'LED BY' },
+  { title: 'PRIMARY' },
   { title: 'TERM', align: 'right' },
   { title: EXPECTED, align: 'right' },
   { title: 'WHY' },

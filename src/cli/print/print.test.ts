@@ -82,9 +82,9 @@ describe('status', () => {
       b     127.0.0.12  south  alive    101       201    301
       c     127.0.0.13  west   alive    102       202    302
 
-      SERVICE  HEALTH   REDUNDANCY  LED BY  TERM  WHY
-      web      healthy  2 of 2      -          -  three of three instances serve
-      mailer   healthy  2 of 2      a          3  led from a since term 3
+      SERVICE  HEALTH   REDUNDANCY  PRIMARY  TERM  WHY
+      web      healthy  2 of 2      -           -  three of three instances serve
+      mailer   healthy  2 of 2      a           3  led from a since term 3
 
       INSTANCE  NODE  ROLE     STATE    HEALTH   PID   PORT  NOTE
       web       a     active   running  healthy  400  40001
@@ -109,9 +109,9 @@ describe('status', () => {
       b     127.0.0.12  south  alive, drained    101       201    301
       c     127.0.0.13  west   lost                -         -      -
 
-      SERVICE  HEALTH     REDUNDANCY  LED BY  TERM  WHY
-      web      unhealthy  0 of 2      -          -  no instance of web is healthy (3 asked for)
-      mailer   healthy    2 of 2      a          3  led from a since term 3
+      SERVICE  HEALTH     REDUNDANCY  PRIMARY  TERM  WHY
+      web      unhealthy  0 of 2      -           -  no instance of web is healthy (3 asked for)
+      mailer   healthy    2 of 2      a           3  led from a since term 3
 
       INSTANCE  NODE  ROLE    STATE    HEALTH     PID   PORT  NOTE
       web       a     -       stopped  -            -      -  ended with code 1; failed 4 times in a row; again in 1.6 s
