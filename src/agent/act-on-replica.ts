@@ -42,7 +42,7 @@ export async function performOnReplica(step: CopyStep, view: View, driver: Repli
       return `synchronous standbys of ${service}: ${standbysText(step.rule)}`
     case 'demote':
       await driver.demote(step.term)
-      return `${service} on ${view.self} ended leading, for term ${step.term}`
+      return `${view.self} is no longer primary of ${service}, for term ${step.term}`
     default:
       return assertNever(step)
   }

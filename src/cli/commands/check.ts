@@ -43,7 +43,7 @@ function specLines(io: Io, { name, nodes, services }: ClusterSpec): string[] {
         { title: 'KIND' },
         { title: 'REDUNDANCY' },
         { title: 'INSTANCES', align: 'right' },
-        { title: 'DOOR', align: 'right' },
+        { title: 'ENDPOINT', align: 'right' },
         { title: 'NEEDS' },
       ],
       plans,

@@ -134,5 +134,5 @@ function sessionsText({ held, moved, cut, longestHoldMs, unheard }: SessionsSumm
   const why = reasons.map(([reason, count]) => `${reason} ${count}`).join(', ')
   const waited = held === 0 ? 'none held' : `${held} held for ${formatDuration(longestHoldMs)} at most`
   const silent = unheard.length === 0 ? '' : `; no report from the balancers of ${unheard.join(', ')}`
-  return `sessions: ${waited}, ${moved} moved, ${lost} cut${lost === 0 ? '' : ` (${why})`}${silent}`
+  return `sessions: ${waited}, ${moved} moved, ${lost} closed${lost === 0 ? '' : ` (${why})`}${silent}`
 }

@@ -231,7 +231,7 @@ export function doorLines(io: Io, { services, nodes }: Pick<Status, 'services' |
       return [label, doors.map((door) => doorText(io, door, heard.has(door.node))).join('  ')]
     })
   })
-  return rows.length === 0 ? [] : tableLines(io, [{ title: 'DOORS' }, { title: '' }], rows)
+  return rows.length === 0 ? [] : tableLines(io, [{ title: 'ENDPOINTS' }, { title: '' }], rows)
 }
 
 /** The balancer of a node that is not heard may listen or not: neither is claimed. */

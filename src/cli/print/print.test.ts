@@ -93,8 +93,8 @@ describe('status', () => {
       mailer    a     primary  running  healthy  500      -
                 b     standby  stopped  -          -      -
 
-      DOORS
-      web    http://127.0.0.11:8080  http://127.0.0.12:8080  http://127.0.0.13:8080
+      ENDPOINTS
+      web        http://127.0.0.11:8080  http://127.0.0.12:8080  http://127.0.0.13:8080
       "
     `)
   })
@@ -122,8 +122,8 @@ describe('status', () => {
       instance  web  a     its instance is stopped: ended with code 1
       instance  web  b     its instance is unhealthy: GET /healthz: 503
 
-      DOORS
-      web    http://127.0.0.11:8080  http://127.0.0.12:8080  http://127.0.0.13:8080 (not known)
+      ENDPOINTS
+      web        http://127.0.0.11:8080  http://127.0.0.12:8080  http://127.0.0.13:8080 (not known)
 
       Next: understudy why web   understudy undrain b
       "
@@ -219,7 +219,7 @@ describe('events, explanations, receipts', () => {
             0 ms  noticed
            41 ms  leading
           212 ms  healthy
-        sessions: 3 held for 180 ms at most, 2 moved, 1 cut (in-transaction 1)
+        sessions: 3 held for 180 ms at most, 2 moved, 1 closed (in-transaction 1)
         not c: as far as b, which was placed before it
       "
     `)
