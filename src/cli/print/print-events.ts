@@ -127,7 +127,7 @@ export function receiptLines(io: Io, receipt: Receipt): string[] {
   ]
 }
 
-/** `sessions: 12 held for 180 ms at most, 10 moved, 2 cut (in-transaction 1, temporary-table 1)`. */
+/** `sessions: 12 held for 180 ms at most, 10 moved, 2 closed (in-transaction 1, temporary-table 1)`. */
 function sessionsText({ held, moved, cut, longestHoldMs, unheard }: SessionsSummary): string {
   const reasons = Object.entries(cut).filter(([, count]) => count > 0)
   const lost = reasons.reduce((sum, [, count]) => sum + count, 0)

@@ -95,7 +95,7 @@ function begin(
     vacancy,
     replica: { phase: 'handing-over', by: record.replica.by, rules: record.replica.rules },
   }
-  const what = `${view.self} begins to hand ${service.name} over to ${to}`
+  const what = `${view.self} begins the switchover of ${service.name} to ${to}`
   const { revision } = record
   const steps: Problem['steps'] = [{ kind: 'record', service: service.name, what, record: next, revision }]
   return { rule, service: service.name, evidence: 'first-hand', why, steps }
