@@ -52,6 +52,9 @@ const health = (driver: Driver) => driver.observe().health
 const state = (driver: Driver) => driver.observe().state
 const isHealthy = (driver: Driver) => until('it is healthy', () => health(driver) === 'healthy')
 const hasEnded = (driver: Driver) => until('it is stopped', () => state(driver) === 'stopped')
+/** What a program prints passes through its log writer, a process of its own, and is in the log a moment later. */
+const says = (place: ProcessPlace, text: string) =>
+  until(`the log holds ${JSON.stringify(text)}`, () => place.log().includes(text))
 const hasRun = (place: ProcessPlace) => until('it has run', () => /^ran /m.test(place.log()))
 /** Tells the web program how to answer from now on. */
 async function tell(driver: Driver, how: string): Promise<void> {
@@ -107,7 +110,7 @@ describe('the gate', () => {
     await hasRun(place)
     assert(armed, 'beforeRun was called')
     expect(isAlive(armed)).toBe(true)
-    expect(place.log()).toContain(`ran ${armed.pid} primary 7`)
+    await says(place, `ran ${armed.pid} primary 7`)
     expect(place.record()).toMatchObject({ identity: armed, phase: 'open' })
   })
 })
@@ -205,7 +208,7 @@ describe('ending', () => {
     await hasRun(place)
     await isHealthy(driver)
     await driver.stop({ settleMs: 10, graceMs: 10_000 })
-    expect(place.log()).toContain('heard SIGTERM\nfinished\n')
+    await says(place, 'heard SIGTERM\nfinished\n')
     expect(driver.observe()).toMatchObject({ state: 'stopped', failures: 0, note: '' })
   })
 
@@ -215,7 +218,7 @@ describe('ending', () => {
     await driver.start(ACTIVE)
     await hasRun(place)
     await driver.stop({ settleMs: 0, graceMs: 10_000 })
-    expect(place.log()).toContain('heard SIGTERM\nfinished\n')
+    await says(place, 'heard SIGTERM\nfinished\n')
   })
 
   it('stop kills who does not listen, after the grace', async () => {
@@ -226,7 +229,7 @@ describe('ending', () => {
     const asked = systemClock.mono()
     await driver.stop({ settleMs: 50, graceMs: 400 })
     expect(systemClock.mono() - asked).toBeGreaterThanOrEqual(450)
-    expect(place.log()).toContain('heard SIGTERM and stays')
+    await says(place, 'heard SIGTERM and stays')
     expect(groupIsAlive(pid)).toBe(false)
   })
 
@@ -430,7 +433,6 @@ describe('ports and environment', () => {
     await driver.start(PRIMARY)
     await hasEnded(driver)
     expect(place.record().port).not.toBe(port)
-    const environment = place.log().split('\n')
     for (const line of [
       `PORT=${port}`,
       'HOST=127.0.0.1',
@@ -440,7 +442,7 @@ describe('ports and environment', () => {
       'UNDERSTUDY_TERM=7',
       `UNDERSTUDY_CLUSTER=${place.dir}`,
     ]) {
-      expect(environment).toContain(line)
+      await says(place, `${line}\n`)
     }
   })
 
@@ -457,8 +459,8 @@ describe('ports and environment', () => {
     const { place, driver } = await openDriver({ run: 'pwd; env', env: { GREETING: 'hello', PORT: '1' } })
     await driver.start(ACTIVE)
     await hasEnded(driver)
-    expect(place.log()).toContain(`${place.dir}\n`)
-    expect(place.log()).toContain('GREETING=hello\n')
+    await says(place, `${place.dir}\n`)
+    await says(place, 'GREETING=hello\n')
     expect(place.log()).not.toContain('PORT=1\n')
   })
 
@@ -467,6 +469,7 @@ describe('ports and environment', () => {
     const { place, driver } = await openDriver({ run: 'ulimit -n; ulimit -v; ulimit -t', limits })
     await driver.start(ACTIVE)
     await hasEnded(driver)
+    await says(place, '\n77\n')
     expect(place.log()).toBe(`123\n${8 * 1024 ** 2}\n77\n`)
   })
 
@@ -497,7 +500,7 @@ describe('a warm standby', () => {
     await isHealthy(driver)
     const pid = pidOf(driver)
     await driver.promote(7)
-    expect(place.log()).toContain('promoted {"role":"primary","term":7}')
+    await says(place, 'promoted {"role":"primary","term":7}')
     expect(driver.observe()).toMatchObject({ ...PRIMARY, pid })
     expect(place.record()).toMatchObject({ ...PRIMARY })
   })
