@@ -1,6 +1,6 @@
 /** A folder as it is: each path below it with its type, rights and owner, and what is in it. Two pictures are compared. */
 import { createHash } from 'node:crypto'
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
 
 export type Picture = Readonly<Record<string, string>>
@@ -20,7 +20,7 @@ export function takePicture(folder: string, { isBusy = () => false, withTimes = 
       picture[name] = 'absent'
       return
     }
-    const kind = stat.isDirectory() ? 'folder' : stat.isSocket() ? 'socket' : stat.isSymbolicLink() ? 'link' : 'file'
+    const kind = kindOf(stat)
     const busy = isBusy(name)
     const content = busy ? '' : kind === 'file' ? hashOf(path) : kind === 'link' ? readlinkSync(path) : ''
     const time = withTimes ? `${stat.mtimeMs}` : ''
@@ -39,6 +39,13 @@ export function changesBetween(before: Picture, after: Picture, isBusy: (path: s
     if (was === is || (isBusy(path) && (was === 'absent' || is === 'absent'))) return []
     return [`${path}: ${was} → ${is}`]
   })
+}
+
+/** Only files are opened: whoever opens a named pipe waits for its other end. */
+function kindOf(stat: Stats): 'folder' | 'link' | 'file' | 'other' {
+  if (stat.isDirectory()) return 'folder'
+  if (stat.isSymbolicLink()) return 'link'
+  return stat.isFile() ? 'file' : 'other'
 }
 
 function namesIn(path: string): string[] {
