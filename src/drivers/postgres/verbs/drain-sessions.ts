@@ -58,8 +58,8 @@ export async function untilOpenEnds(member: Member, signal: AbortSignal): Promis
   const { clock, options } = member.parts
   const beganAt = clock.mono()
   for (;;) {
+    const forMs = clock.mono() - beganAt // before the question, or what began just before this wait would seem to be younger
     const sessions = await member.session.query(SESSIONS)
-    const forMs = clock.mono() - beganAt
     const open = sessions.filter(({ busy, for_ms: age }) => busy === true && Number(age) >= forMs)
     if (open.length === 0) return
     if (forMs >= options.timing.drainMs) throw new UnderstudyError('UND_TIMED_OUT', whoStays(open, forMs))
