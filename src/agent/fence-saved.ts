@@ -1,4 +1,4 @@
-/** What a fence saves for whoever comes after it died: which deadlines it kept, and which shell stands behind it. */
+/** What a fence saves for its successor and the next agent: which deadlines it kept, and which shell stands behind it. */
 import { bootId } from '../lib/boot.ts'
 import { readJson } from '../lib/files.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'

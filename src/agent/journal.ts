@@ -67,7 +67,7 @@ export class Journal {
     this.#publish(event)
   }
 
-  /** The newest that is known of a service by this rule, whoever told it. */
+  /** The newest that is known of a service by this rule, from any node. */
   lastOf(service: ServiceName, rule: Rule): EventRecord | undefined {
     return this.#last.get(`${rule} ${service}`)
   }

@@ -173,7 +173,7 @@ export class LastGuard {
     try {
       writeSync(this.#file, `${line}\n`)
     } catch {
-      this.#close() // nobody reads it, or nobody empties it: the next look starts another
+      this.#close() // no guard reads it, or none empties it: the next look starts another
     }
   }
 
@@ -221,7 +221,7 @@ function dismiss(pipe: string): void {
   }
 }
 
-/** For writing, without waiting; undefined when nobody reads it. */
+/** For writing, without waiting; undefined when no guard reads it. */
 function openIfRead(pipe: string): number | undefined {
   try {
     return openSync(pipe, O_WRONLY | O_NONBLOCK)

@@ -8,7 +8,7 @@
  * - A lease that is lost is lost for all that it carries: everything on it is killed, in one go.
  * - A single service is freed by removing its key `lead/<service>`; the lease goes on for the others. A lead that was won is
  *   worth what is left of the lease, no more.
- * - That the lease lives does not say that it still carries a given lead: whoever takes a lead over from an earlier agent
+ * - That the lease lives does not say that it still carries a given lead: an agent that takes a lead over from an earlier agent
  *   of this node reads its key as well.
  */
 import { type Lease, leaseGranted } from '../core/lease.ts'
