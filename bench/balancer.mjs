@@ -1,20 +1,22 @@
 /**
  * The front door's price, measured in one run: requests a second through it as a share of what the same instances give
- * without it (in turns, so that a noisy neighbour hits both), and what the door costs when nobody calls.
+ * without it (in turns, so that a noisy neighbour hits both), the processor time of one request in the balancer, and what it
+ * costs when no client calls.
  *
- *   npm run -s build && node bench/balancer.mjs
+ *   npm run -s build && node bench/balancer.mjs [--against DIST] [--rounds 5]
+ *
+ * `--against`: the `dist` folder of another build, whose balancer is measured in the same turns.
  */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { connectBalancer } from '../dist/balancer/control-protocol.js'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
 import { whenInterrupted } from './interrupted.mjs'
 
 const CONNECTIONS = 32
 const ROUND_MS = 3_000
-const ROUNDS = 5
 const IDLE_MS = 20_000
 
 if (process.argv[2] === 'instance') serve(Number(process.argv[3]))
@@ -73,40 +75,55 @@ async function main() {
   }
   const goOn = whenInterrupted(end)
   try {
-    const door = start(
-      'dist/balancer/main.js',
-      '--socket',
-      join(folder, 'door.sock'),
-      '--saved',
-      join(folder, 'door.json'),
-    )
-    for (const bytes of [12, 16_384]) await compare(folder, start, bytes)
-    await idle(folder, start, door)
+    const { values } = parseArgs({ options: { against: { type: 'string' }, rounds: { type: 'string', default: '5' } } })
+    const balancers = [await startBalancer('this build', resolve(import.meta.dirname, '../dist'), folder, start)]
+    if (values.against !== undefined)
+      balancers.push(await startBalancer('the other', resolve(values.against), folder, start))
+    for (const bytes of [12, 16_384]) await compare(balancers, start, bytes, Number(values.rounds))
+    for (const balancer of balancers) await idle(balancer, start)
   } finally {
     goOn()
     end()
   }
 }
 
-async function compare(folder, start, bytes) {
+async function startBalancer(name, dist, folder, start) {
+  const [socket, saved] = ['sock', 'json'].map((ext) => join(folder, `${name.replaceAll(' ', '-')}.${ext}`))
+  const { pid } = start(join(dist, 'balancer/main.js'), '--socket', socket, '--saved', saved)
+  const file = ['control-protocol.js', 'control.js'].find((one) => existsSync(join(dist, 'balancer', one)))
+  const { connectBalancer } = await import(join(dist, 'balancer', file))
+  return { name, pid, connect: (listener) => connectBalancer(socket, listener) }
+}
+
+async function compare(balancers, start, bytes, rounds) {
   const direct = Number(await firstLine(start(import.meta.filename, 'instance', String(bytes))))
-  const through = await openRoutes(folder, [[direct]])
-  const shares = []
-  for (let round = 0; round < ROUNDS; round++) {
-    const plain = JSON.parse(await firstLine(start(import.meta.filename, 'client', String(direct), String(ROUND_MS))))
-    const proxied = JSON.parse(
-      await firstLine(start(import.meta.filename, 'client', String(through[0]), String(ROUND_MS))),
-    )
-    shares.push(proxied.perSecond / plain.perSecond)
-    console.log(
-      `${bytes} B: direct ${plain.perSecond}/s, through the door ${proxied.perSecond}/s, failed ${proxied.failed}`,
-    )
+  const ways = []
+  for (const balancer of balancers) ways.push({ balancer, port: (await openRoutes(balancer, [[direct]]))[0] })
+  const measure = async (port) =>
+    JSON.parse(await firstLine(start(import.meta.filename, 'client', String(port), String(ROUND_MS))))
+  const shares = ways.map(() => [])
+  const costs = ways.map(() => [])
+  for (let round = 0; round < rounds; round++) {
+    const plain = await measure(direct)
+    for (const [index, { balancer, port }] of ways.entries()) {
+      const before = cpuMs(balancer.pid)
+      const proxied = await measure(port)
+      const microseconds = (1_000 * (cpuMs(balancer.pid) - before)) / ((proxied.perSecond * ROUND_MS) / 1_000)
+      shares[index].push(proxied.perSecond / plain.perSecond)
+      costs[index].push(microseconds)
+      console.log(
+        `${bytes} B: direct ${plain.perSecond}/s, ${balancer.name} ${proxied.perSecond}/s, ${microseconds.toFixed(0)} µs each, failed ${proxied.failed}`,
+      )
+    }
   }
-  console.log(`${bytes} B, ${CONNECTIONS} connections: share ${median(shares).toFixed(2)} (median of ${ROUNDS})`)
+  for (const [index, { balancer }] of ways.entries())
+    console.log(
+      `${bytes} B, ${CONNECTIONS} connections, ${balancer.name}: share ${median(shares[index]).toFixed(2)}, ${median(costs[index]).toFixed(0)} µs of a core each (medians of ${rounds})`,
+    )
 }
 
 /** Three services with three instances each, probed at the default pace, and no clients. */
-async function idle(folder, start, door) {
+async function idle(balancer, start) {
   const services = []
   for (let service = 0; service < 3; service++) {
     const ports = []
@@ -114,16 +131,18 @@ async function idle(folder, start, door) {
       ports.push(Number(await firstLine(start(import.meta.filename, 'instance', '12'))))
     services.push(ports)
   }
-  await openRoutes(folder, services)
+  await openRoutes(balancer, services)
   await new Promise((resolve) => setTimeout(resolve, 3_000))
-  const before = cpuMs(door.pid)
+  const before = cpuMs(balancer.pid)
   await new Promise((resolve) => setTimeout(resolve, IDLE_MS))
-  const share = (100 * (cpuMs(door.pid) - before)) / IDLE_MS
-  const rss = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${door.pid}/status`, 'utf8'))?.[1]
-  console.log(`idle, 3 services with 3 targets each: ${share.toFixed(2)} % of a core, ${Math.round(rss / 1024)} MB`)
+  const share = (100 * (cpuMs(balancer.pid) - before)) / IDLE_MS
+  const rss = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${balancer.pid}/status`, 'utf8'))?.[1]
+  console.log(
+    `${balancer.name}, idle, 3 services with 3 targets each: ${share.toFixed(2)} % of a core, ${Math.round(rss / 1024)} MB`,
+  )
 }
 
-async function openRoutes(folder, services) {
+async function openRoutes(balancer, services) {
   const ports = await Promise.all(services.map(() => freePort()))
   const routes = services.map((targets, index) => ({
     service: `s${index}`,
@@ -138,7 +157,7 @@ async function openRoutes(folder, services) {
     targets: targets.map((port) => ({ id: `t${port}`, node: 'a', host: '127.0.0.1', port, state: 'serving', term: 0 })),
   }))
   let listening = 0
-  const link = connectBalancer(join(folder, 'door.sock'), {
+  const link = balancer.connect({
     onMessage(message) {
       if (message.type === 'listening' && ports.includes(message.port)) listening += 1
     },
