@@ -8,6 +8,7 @@ import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
 import { checkArrows, LEVELS } from './house/arrows.ts'
 import { checkBaseNames } from './house/base-names.ts'
+import { checkBulkWork } from './house/bulk-work.ts'
 import { checkCircles } from './house/circles.ts'
 import { checkDeclared, checkOneRoomEach } from './house/packages.ts'
 import { checkPorts } from './house/ports.ts'
@@ -178,6 +179,25 @@ describe('third-party packages', () => {
     expect(checkDeclared([a], ['zod'], `${row}| \`ws\` | \`agent\` | why |\n`, true)).toHaveLength(1)
     expect(checkDeclared([made('src/config/a.ts', '')], ['zod'], row, true)).toHaveLength(1)
     expect(checkDeclared([made('src/config/a.ts', '')], ['zod'], row, false)).toEqual([])
+  })
+})
+
+describe('no bulk work on the event loop of an agent', () => {
+  test('here', () => expect(checkBulkWork(src)).toEqual([]))
+
+  const thread = made('src/drivers/postgres/copy/bulk-thread.ts', "import { x } from './server-copy.ts'")
+  const copy = made('src/drivers/postgres/copy/server-copy.ts', "import tar from 'tar-stream'")
+  const agent = (line: string) => made('src/agent/main.ts', line)
+
+  test('an agent that imports it, directly or by way of others', () => {
+    const path = '../drivers/postgres/copy/server-copy.ts'
+    const here = (...more: Source[]) => checkBulkWork([thread, copy, ...more])
+    expect(here(agent(`import type { x } from '${path}'`))).toEqual([])
+    expect(here(agent("new URL('../drivers/postgres/copy/bulk-thread.js', import.meta.url)"))).toEqual([])
+    expect(here(agent(`import { x } from '${path}'`))).toHaveLength(1)
+    expect(here(agent(`await import('${path}')`))).toHaveLength(1)
+    expect(here(agent("import './a.ts'"), made('src/agent/a.ts', `export * from '${path}'`))).toHaveLength(1)
+    expect(here(agent("import tar from 'tar-stream'"))).toHaveLength(1)
   })
 })
 

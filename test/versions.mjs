@@ -21,7 +21,7 @@ const FILES = [
   'door.test',
   'switchover.test',
   'traps.test',
-  'strangers',
+  'logical-slots',
   'cluster',
 ]
 

@@ -12,6 +12,7 @@ export const ENTRIES = [
   'src/agent/main.ts',
   'src/agent/fence-process.ts',
   'src/sim/seed-worker.ts',
+  'src/drivers/postgres/copy/bulk-thread.ts',
   'src/sim/scenario/runner.ts', // told by tests, and later by drills
 ]
 

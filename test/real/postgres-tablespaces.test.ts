@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { verifyBackup } from '../../src/drivers/postgres/copy/backup-files.ts'
+import { takeWholeCopy } from '../../src/drivers/postgres/copy/bulk-work.ts'
 import { giveOrder } from '../../src/drivers/postgres/copy/restore-backup.ts'
-import { takeWholeCopy } from '../../src/drivers/postgres/copy/server-copy.ts'
 import { placeTablespaces } from '../../src/drivers/postgres/copy/tablespaces.ts'
 import { takeBackup } from '../../src/drivers/postgres/copy/take-backup.ts'
 import { Folder } from '../../src/drivers/postgres/files/member-folder.ts'
@@ -162,7 +162,6 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await takeWholeCopy({
       from: t.address('a'),
       password: PASSWORD,
-      clock: systemClock,
       connectMs: 5_000,
       silentMs: 60_000,
       signal: new AbortController().signal,

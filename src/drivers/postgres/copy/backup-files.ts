@@ -47,11 +47,17 @@ export interface ListedFile {
 }
 
 /** Throws UND_REFUSED when it is none. */
-export function readBackup(folder: string): { readonly record: BackupRecord; readonly files: readonly ListedFile[] } {
+export function readRecord(folder: string): BackupRecord {
   const record = refusing(() => readJson(join(folder, RECORD))) as BackupRecord | undefined
   if (record?.format !== 1 || !existsSync(join(folder, SUMS))) {
     throw new UnderstudyError('UND_REFUSED', `${folder} is no backup made by “understudy backup”, or not a whole one`)
   }
+  return record
+}
+
+/** The record, and the list that it vouches for. Throws UND_REFUSED when one of them cannot be used. */
+export function readBackup(folder: string): { readonly record: BackupRecord; readonly files: readonly ListedFile[] } {
+  const record = readRecord(folder)
   const text = readFileSync(join(folder, SUMS), 'utf8')
   if (createHash('sha256').update(text).digest('hex') !== record.sums) {
     throw new UnderstudyError('UND_REFUSED', `${join(folder, SUMS)} is damaged: it is not the list that was written`)

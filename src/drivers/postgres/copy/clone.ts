@@ -10,7 +10,7 @@ import type { PrimaryAddress } from '../../replica-driver.ts'
 import { type Folder, syncTree } from '../files/member-folder.ts'
 import { includeOurs } from '../files/server-settings.ts'
 import { type Member, makeStandby } from '../member.ts'
-import { takeWholeCopy } from './server-copy.ts'
+import { takeWholeCopy } from './bulk-work.ts'
 import {
   adoptLocations,
   isOfThisMachine,
@@ -30,11 +30,11 @@ export interface CloneResult {
 
 /** Leaves the copy in `folder.fresh`; `adoptClone` makes it the data folder. */
 export async function clone(member: Member, from: PrimaryAddress, signal: AbortSignal): Promise<CloneResult> {
-  const { folder, options, clock, binaries, tell } = member.parts
+  const { folder, options, binaries, tell } = member.parts
   await removeLeftovers(folder)
   mkdirSync(folder.fresh, { recursive: true, mode: 0o700 })
   const progress = new Progress((note) => tell(`copying from ${from.node}: ${note}`))
-  const patience = { clock, connectMs: options.timing.statementMs * 2, silentMs: options.timing.copySilentMs, signal }
+  const patience = { connectMs: options.timing.statementMs * 2, silentMs: options.timing.copySilentMs, signal }
   let placed: readonly PlacedTablespace[] = []
   try {
     const copy = await takeWholeCopy({

@@ -1,9 +1,19 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { copyChecked } from './restore-backup.ts'
+import { DATA, RECORD, SUMS, sumsText } from './backup-files.ts'
+import { copyBackupInto } from './bulk-work.ts'
 
 let root = ''
 const from = () => join(root, 'from')
@@ -11,27 +21,57 @@ const to = () => join(root, 'to')
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'understudy-restore-'))
-  mkdirSync(join(from(), 'base'), { recursive: true })
+  mkdirSync(join(from(), DATA, 'base'), { recursive: true })
+  mkdirSync(to())
 })
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
 const sumOf = (text: string) => createHash('sha256').update(text).digest('hex')
 
-test('a file of a backup is copied, and refused when it is not what was written', async () => {
-  writeFileSync(join(from(), 'base/1'), 'abc')
-  const { signal } = new AbortController()
-  expect(await copyChecked(from(), to(), { path: 'base/1', sha256: sumOf('abc') }, signal)).toBe(3)
-  const other = { path: 'base/1', sha256: sumOf('abd') }
-  await expect(copyChecked(from(), to(), other, signal)).rejects.toThrow(/the backup is damaged: .*base\/1/)
+/** A backup of one file. Returns what identifies it. */
+function backup(text: string, listed = sumOf(text)): string {
+  writeFileSync(join(from(), DATA, 'base/1'), text)
+  const list = sumsText([{ path: 'base/1', sha256: listed }])
+  writeFileSync(join(from(), SUMS), list)
+  writeFileSync(
+    join(from(), RECORD),
+    JSON.stringify({ format: 1, folders: ['pg_notify'], bytes: 3, sums: sumOf(list) }),
+  )
+  return sumOf(list)
+}
+
+function restored(sums: string, signal = new AbortController().signal, progress = () => {}): Promise<void> {
+  return copyBackupInto({ from: from(), to: to(), sums }, { signal, progress })
+}
+
+test('the files and folders of a backup are copied', async () => {
+  await restored(backup('abc'))
+  expect(readFileSync(join(to(), 'base/1'), 'utf8')).toBe('abc')
+  expect(existsSync(join(to(), 'pg_notify'))).toBe(true)
 })
 
-test('a signal ends a restore within a file', async () => {
-  const size = 2 ** 28 // of nothing: it takes no room
-  writeFileSync(join(from(), 'base/1'), '')
-  truncateSync(join(from(), 'base/1'), size)
+test('a file that is not what was written is refused, and another backup in the same place', async () => {
+  await expect(restored(backup('abc', sumOf('abd')))).rejects.toMatchObject({
+    code: 'UND_REFUSED',
+    message: expect.stringMatching(/the backup is damaged: .*base\/1/),
+  })
+  const first = backup('abc')
+  backup('abd')
+  await expect(restored(first)).rejects.toThrow(/is another backup than the one that was to be restored/)
+})
+
+test('a signal ends a restore within a file, and nothing is written after that', async () => {
+  const size = 2 ** 32 // of nothing: it takes no room
+  const sums = backup('')
+  truncateSync(join(from(), DATA, 'base/1'), size)
   const ending = new AbortController()
-  const copying = copyChecked(from(), to(), { path: 'base/1', sha256: '' }, ending.signal)
-  setImmediate(() => ending.abort())
+  const copied = () => statSync(join(to(), 'base/1'), { throwIfNoEntry: false })?.size ?? 0
+  const copying = restored(sums, ending.signal)
+  const timer = setInterval(() => copied() > 0 && ending.abort(), 1)
   await expect(copying).rejects.toThrow(/aborted/)
-  expect(statSync(join(to(), 'base/1'), { throwIfNoEntry: false })?.size ?? 0).toBeLessThan(size)
+  clearInterval(timer)
+  const left = copied()
+  expect(left).toBeLessThan(size)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  expect(copied()).toBe(left)
 }, 60_000)

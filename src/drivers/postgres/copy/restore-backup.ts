@@ -6,17 +6,15 @@
  * The copy comes up as a standby that receives from nobody, replays the log that came with it, and is promoted: it gets a
  * timeline of its own, and what the cluster that it was taken from does afterwards is of another branch.
  */
-
-import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { UnderstudyError } from '../../../errors.ts'
 import { readJson, removeFile, unreadable, writeFileAtomic } from '../../../lib/files.ts'
 import { type Folder, syncTree } from '../files/member-folder.ts'
 import { includeOurs } from '../files/server-settings.ts'
 import type { Member } from '../member.ts'
-import { DATA, type ListedFile, readBackup } from './backup-files.ts'
+import { readRecord } from './backup-files.ts'
+import { copyBackupInto } from './bulk-work.ts'
 import { Progress } from './clone.ts'
 
 export interface RestoreOrder {
@@ -52,52 +50,23 @@ export function forgetOrder(folder: Folder): void {
 
 const NOT_OURS = ['standby.signal', 'recovery.signal', 'postmaster.pid', 'postmaster.opts', 'backup_manifest']
 
-/** Leaves the backup as the data folder. Each file is checked while it is copied. */
+/** Leaves the backup as the data folder. Each file is checked while it is copied, in a thread. */
 export async function restoreInto(member: Member, order: RestoreOrder, signal: AbortSignal): Promise<void> {
   const { folder, binaries, tell } = member.parts
-  const { record, files } = readBackup(order.from)
-  if (record.sums !== order.sums)
-    throw new UnderstudyError('UND_REFUSED', `${order.from} is another backup than the one that was to be restored`)
-  if (record.version !== binaries.version) {
-    const versions = `the backup is of PostgreSQL ${record.version}, and here is ${binaries.version} in ${binaries.dir}`
+  const { version } = readRecord(order.from)
+  if (version !== binaries.version) {
+    const versions = `the backup is of PostgreSQL ${version}, and here is ${binaries.version} in ${binaries.dir}`
     throw new UnderstudyError('UND_REFUSED', `${versions}: it needs the same version (option bin)`)
   }
   await folder.removeLeftovers()
   mkdirSync(folder.fresh, { recursive: true, mode: 0o700 })
-  for (const path of record.folders) mkdirSync(join(folder.fresh, path), { recursive: true, mode: 0o700 })
   const progress = new Progress((note) => tell(`restoring from ${order.from}: ${note}`))
-  let bytes = 0
-  for (const file of files) {
-    signal.throwIfAborted()
-    bytes += await copyChecked(join(order.from, DATA), folder.fresh, file, signal)
-    progress.at(bytes, record.bytes)
-  }
+  const told = { signal, progress: (bytes: number, total: number) => progress.at(bytes, total) }
+  await copyBackupInto({ from: order.from, to: folder.fresh, sums: order.sums }, told)
   for (const name of NOT_OURS) rmSync(join(folder.fresh, name), { force: true })
   includeOurs(folder, folder.fresh)
   await syncTree(folder.fresh)
   await folder.ownAll(folder.fresh)
   if (existsSync(folder.data)) rmSync(folder.data, { recursive: true }) // empty: `content()` said so
   renameSync(folder.fresh, folder.data)
-}
-
-/** Resolves to its bytes. Ends with the signal, also within a file; throws UND_REFUSED when it is not what the backup lists. */
-export async function copyChecked(
-  from: string,
-  to: string,
-  { path, sha256 }: ListedFile,
-  signal: AbortSignal,
-): Promise<number> {
-  const target = join(to, path)
-  mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
-  const hash = createHash('sha256')
-  let bytes = 0
-  const source = createReadStream(join(from, path))
-  source.on('data', (chunk) => {
-    hash.update(chunk)
-    bytes += chunk.length
-  })
-  await pipeline(source, createWriteStream(target, { mode: 0o600 }), { signal })
-  if (hash.digest('hex') !== sha256)
-    throw new UnderstudyError('UND_REFUSED', `the backup is damaged: ${join(from, path)} is not what was written`)
-  return bytes
 }

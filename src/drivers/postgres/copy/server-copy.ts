@@ -16,29 +16,30 @@ import { SilenceDeadline } from '../server/silence-deadline.ts'
 import { parseLsn } from '../server/wal-position.ts'
 import { CopiedArchives } from './copied-archives.ts'
 import { type PlacedTablespace, TABLESPACES, type Tablespace } from './tablespaces.ts'
-import type { Told } from './unpack-tar.ts'
+import type { Told, UnpackedFile } from './unpack-tar.ts'
 
-export interface WholeCopyRequest {
+/** What can be handed to a thread. */
+export interface WholeCopyJob {
   readonly from: PrimaryAddress
   /** Of the replication role. */
   readonly password: string
-  readonly clock: Clock
-  /** Until it has let us in. */
+  /** Until the source has let us in, in ms. */
   readonly connectMs: number
-  /** A source that has begun to send and then says nothing for so long is given up. */
+  /** A source that has begun to send and then says nothing for so long (ms) is given up. */
   readonly silentMs: number
-  readonly signal: AbortSignal
   /** The server's major version. */
   readonly version: number
   /** An empty folder. */
   readonly target: string
-  /** With PostgreSQL's own list of files and their SHA-256. */
+  /** For a backup: with PostgreSQL's own list of files, and ours. */
   readonly manifest: boolean
+}
+
+interface Receiving extends WholeCopyJob {
+  readonly clock: Clock
   /** `total`: as far as the server can estimate it; 0: not known. */
   progress(bytes: number, total: number): void
-  readonly told?: Told
-  /** Where its tablespaces go; asked before anything is copied. Throws UND_REFUSED when one cannot go anywhere. */
-  place(tablespaces: readonly Tablespace[]): readonly PlacedTablespace[]
+  place(tablespaces: readonly Tablespace[]): Promise<readonly PlacedTablespace[]>
 }
 
 export interface WholeCopy {
@@ -47,37 +48,37 @@ export interface WholeCopy {
   readonly fromLog: bigint
   /** Where it ends: before this it is not consistent. */
   readonly untilLog: bigint
+  /** Each with its SHA-256; none without `manifest`: checksums take more time than everything else. */
+  readonly files: readonly UnpackedFile[]
+  readonly folders: readonly string[]
 }
 
 const MANIFEST = 'backup_manifest'
 /** Before its first byte a server makes a checkpoint and counts what there is: that may take so many times as long. */
 const BEGINS_WITHIN = 10
 
-/** UND_TIMED_OUT when its source falls silent. What is in the target by then is worthless. */
-export async function takeWholeCopy(request: WholeCopyRequest): Promise<WholeCopy> {
-  const { from, password, clock, connectMs, signal } = request
+/** Runs in a thread (bulk-thread.ts), which is ended from outside. */
+export async function receiveWholeCopy(request: Receiving): Promise<WholeCopy> {
+  const { from, password, clock, connectMs } = request
   const client = remoteClient(from, password)
-  const stop = () => destroy(client)
-  signal.addEventListener('abort', stop)
   try {
-    signal.throwIfAborted() // it may have been before anybody listened
     await within(clock, connectMs, from.node, client.connect())
     const listed = await within(clock, connectMs, from.node, client.query(TABLESPACES))
-    const copy = await receive(client, request, request.place(listed.rows as Tablespace[]))
-    signal.throwIfAborted()
-    return copy
+    return await receive(client, request, await request.place(listed.rows as Tablespace[]))
   } finally {
-    signal.removeEventListener('abort', stop)
     destroy(client)
   }
 }
 
 async function receive(
   client: ReturnType<typeof remoteClient>,
-  request: WholeCopyRequest,
+  request: Receiving,
   placed: readonly PlacedTablespace[],
 ): Promise<WholeCopy> {
-  const { from, version, target, manifest, clock, silentMs, told = {} } = request
+  const { from, version, target, manifest, clock, silentMs } = request
+  const files: UnpackedFile[] = []
+  const folders: string[] = []
+  const told: Told = manifest ? { file: (one) => files.push(one), folder: (path) => folders.push(path) } : {}
   const unpacking = new CopiedArchives(target, placed, told)
   const silence = new SilenceDeadline(clock, `${from.node}, which is being copied,`, silentMs, BEGINS_WITHIN * silentMs)
   const reader = new StreamReader(version, unpacking, silence, request)
@@ -90,12 +91,12 @@ async function receive(
     if (manifest) {
       const bytes = reader.manifest()
       writeFileSync(join(target, MANIFEST), bytes, { mode: 0o600 })
-      told.file?.({ path: MANIFEST, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') })
+      files.push({ path: MANIFEST, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') })
     }
     const ends = positionsOf(results)
     const [first, last] = [ends[0], ends.at(-1)]
     if (!first || !last) throw new UnderstudyError('UND_REFUSED', 'the server did not say where the backup ends')
-    return { bytes: reader.bytes, timeline: first.timeline, fromLog: first.log, untilLog: last.log }
+    return { bytes: reader.bytes, timeline: first.timeline, fromLog: first.log, untilLog: last.log, files, folders }
   } catch (error) {
     unpacking.fail(error as Error) // closes the file that it was in
     throw error
@@ -119,7 +120,7 @@ class StreamReader {
   readonly #version: number
   readonly #unpacking: CopiedArchives
   readonly #silence: SilenceDeadline
-  readonly #request: WholeCopyRequest
+  readonly #request: Receiving
   readonly #manifest: Buffer[] = []
   #totalBytes = 0
   #paused = false
@@ -127,7 +128,7 @@ class StreamReader {
   readonly #expected: (string | null)[] = []
   #inManifest = false
 
-  constructor(version: number, unpacking: CopiedArchives, silence: SilenceDeadline, request: WholeCopyRequest) {
+  constructor(version: number, unpacking: CopiedArchives, silence: SilenceDeadline, request: Receiving) {
     this.#version = version
     this.#unpacking = unpacking
     this.#silence = silence

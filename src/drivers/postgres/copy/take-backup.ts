@@ -28,9 +28,9 @@ import { POSTGRES_DEFAULTS } from '../options.ts'
 import { destroy, type Row, remoteClient, within } from '../server/admin-session.ts'
 import { formatLsn, parseLsn } from '../server/wal-position.ts'
 import { type BackupRecord, DATA, RECORD, SUMS, sumsText } from './backup-files.ts'
-import { takeWholeCopy, type WholeCopy } from './server-copy.ts'
+import { takeWholeCopy } from './bulk-work.ts'
+import type { WholeCopy } from './server-copy.ts'
 import { placeTablespaces, type Tablespace } from './tablespaces.ts'
-import type { UnpackedFile } from './unpack-tar.ts'
 
 export interface BackupRequest {
   readonly cluster: string
@@ -63,10 +63,8 @@ export async function takeBackup(request: BackupRequest): Promise<BackupRecord> 
   try {
     const takenAt = new Date(clock.wall()).toISOString()
     const facts = await ask(request)
-    const files: UnpackedFile[] = []
-    const folders: string[] = []
-    const copy = await copyInto(join(partial, DATA), request, facts.version, files, folders)
-    const record = write(partial, request, { takenAt, ...facts, copy, files, folders })
+    const copy = await copyInto(join(partial, DATA), request, facts.version)
+    const record = write(partial, request, { takenAt, ...facts, copy })
     await syncTree(partial)
     renameSync(partial, folder)
     syncFolder(dirname(folder))
@@ -123,28 +121,24 @@ async function asking<T>(
 
 function copyInto(
   target: string,
-  { source, password, clock, signal, progress }: BackupRequest,
+  { source, password, signal, progress }: BackupRequest,
   version: number,
-  files: UnpackedFile[],
-  folders: string[],
 ): Promise<WholeCopy> {
-  const told = { file: (file: UnpackedFile) => files.push(file), folder: (path: string) => folders.push(path) }
   // In the backup's data folder, whatever their locations are: they are restored as a part of it.
   const place = (tablespaces: readonly Tablespace[]) => placeTablespaces(tablespaces, true)
   const silentMs = POSTGRES_DEFAULTS.timing.copySilentMs
-  const patience = { clock, connectMs: ANSWER_MS, silentMs, signal }
-  return takeWholeCopy({ from: source, password, ...patience, version, target, manifest: true, progress, told, place })
+  const patience = { connectMs: ANSWER_MS, silentMs, signal }
+  return takeWholeCopy({ from: source, password, ...patience, version, target, manifest: true, progress, place })
 }
 
 interface Taken extends Facts {
   readonly takenAt: string
   readonly copy: WholeCopy
-  readonly files: readonly UnpackedFile[]
-  readonly folders: readonly string[]
 }
 
 function write(partial: string, { cluster, service, source }: BackupRequest, taken: Taken): BackupRecord {
-  const { takenAt, version, systemId, copy, files, folders } = taken
+  const { takenAt, version, systemId, copy } = taken
+  const { files, folders } = copy
   const sums = sumsText(files)
   const record: BackupRecord = {
     format: 1,
