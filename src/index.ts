@@ -26,7 +26,7 @@ export type { PresetName } from './config/presets.ts'
 export type {
   CheckOption,
   CommandOptions,
-  ExecCheckOption,
+  HttpCheckOption,
   HttpEndpointOptions,
   HttpOptions,
   LimitOptions,
@@ -37,6 +37,7 @@ export type {
   PromoteSignal,
   RunOption,
   ServiceOptions,
+  StatusOption,
   StopSignal,
   TcpEndpointOptions,
 } from './config/service-options.ts'

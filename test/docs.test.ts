@@ -96,7 +96,7 @@ describe('comments on the public types', () => {
     LogOptions: inner(service, 'log'),
     HttpEndpointOptions: inner(shapes.HttpOptions, 'endpoint'),
     TcpEndpointOptions: inner(shapes.CommandOptions, 'endpoint'),
-    ExecCheckOption: inner(service, 'check'),
+    HttpCheckOption: inner(service, 'check'),
     CheckOption: inner(shapes.CommandOptions, 'check'),
     PostgresDatabaseOption: inner(shapes.PostgresOptions, 'database'),
     PostgresSessionOptions: inner(shapes.PostgresOptions, 'sessions'),

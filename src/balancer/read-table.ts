@@ -4,6 +4,7 @@
  */
 import type { Route, RoutingTable, Target } from '../core/routing-table.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
+import { isHeaderName, isHeaderValue } from '../lib/http-question.ts'
 
 /** The table, or a sentence that says what is wrong with it. */
 export function readTable(value: unknown): RoutingTable | string {
@@ -38,8 +39,16 @@ function isLimits(limits: unknown): boolean {
 
 function isProbe(probe: unknown): boolean {
   if (!isObject(probe) || !isCount(probe.everyMs) || !isCount(probe.timeoutMs)) return false
-  // It is written into a request line as it is, so it must not be able to end it.
-  return probe.path === null || (typeof probe.path === 'string' && /^\/[\x21-\x7e]*$/.test(probe.path))
+  const { path, status = [], headers = {}, https = {} } = probe
+  // Path and headers are written into a request as they are, so they must not be able to end a line of it.
+  if (path !== null && !(typeof path === 'string' && /^\/[\x21-\x7e]*$/.test(path))) return false
+  if (!Array.isArray(status) || !status.every((range) => Array.isArray(range) && range.every(isCount))) return false
+  if (!isObject(headers) || !Object.entries(headers).every(([name, value]) => isHeader(name, value))) return false
+  return isObject(https) && Object.values(https).every((term) => typeof term === 'string')
+}
+
+function isHeader(name: string, value: unknown): boolean {
+  return isHeaderName(name) && typeof value === 'string' && isHeaderValue(value)
 }
 
 function isTarget(target: unknown): boolean {

@@ -69,4 +69,9 @@ test('a table that is not whole is refused with a sentence', () => {
   expect(readTable(withRoute({ targets: [{ id: 'x' }] }))).toMatch(/target/)
   expect(readTable(withRoute({ probe: { path: '/a b', everyMs: 1, timeoutMs: 1 } }))).toMatch(/probe/)
   expect(readTable(withRoute({ probe: { path: '/a\r\nX: y', everyMs: 1, timeoutMs: 1 } }))).toMatch(/probe/)
+  const probe = { path: '/', everyMs: 1, timeoutMs: 1, status: [[200, 299] as const], https: { servername: 'a.b' } }
+  expect(readTable(withRoute({ probe: { ...probe, headers: { Host: 'a.b' } } }))).toMatchObject({
+    version: expect.any(Number),
+  })
+  expect(readTable(withRoute({ probe: { ...probe, headers: { Host: 'a.b\r\nX: y' } } }))).toMatch(/probe/)
 })

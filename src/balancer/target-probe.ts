@@ -5,19 +5,22 @@
  * hangs; it sees one that is gone.
  */
 import type { Socket } from 'node:net'
+import type { Probe } from '../core/routing-table.ts'
+import { type ExchangeEnd, exchangeOver } from '../lib/http-exchange.ts'
+import { goodText, type HttpQuestion, isGood, urlText } from '../lib/http-question.ts'
+import type { Stop } from '../lib/stop.ts'
 import type { openSocket } from './http/instance-connection.ts'
 
-export interface Question {
+/** Without a path a connection is all that can be asked for. */
+export interface Question extends Omit<Probe, 'everyMs' | 'timeoutMs'> {
   readonly host: string
   readonly port: number
-  /** Null: a connection is all that can be asked for. */
-  readonly path: string | null
   readonly patienceMs: number
 }
 
 export type ProbeAnswer =
   | { readonly kind: 'answered' }
-  | { readonly kind: 'unwell'; readonly status: number }
+  | { readonly kind: 'unwell'; readonly said: string }
   | { readonly kind: 'refused' }
   | { readonly kind: 'missed' }
   /** The connection broke before an answer came: not a silence, and not an answer. */
@@ -25,82 +28,53 @@ export type ProbeAnswer =
   /** We could not even ask (no file descriptor, no port). It says nothing of the target. */
   | { readonly kind: 'not-asked' }
 
-const STATUS_LINE_LIMIT = 256
-
 /**
  * Asks once and calls back once. Returns a way to forget the question. The patience counts from the moment at which the
  * question was sent: if our own loop was late in sending it, that was not the target's time.
  */
 export function probe(question: Question, dial: typeof openSocket, done: (answer: ProbeAnswer) => void): () => void {
-  let socket: Socket | undefined
+  const { host, port, path, patienceMs } = question
   let timer: NodeJS.Timeout | undefined
+  let cancel: Stop = () => attempt.cancel()
   let over = false
   const finish = (answer: ProbeAnswer): void => {
     if (over) return
     over = true
     clearTimeout(timer)
-    if (socket && wasAsked(answer)) leave(socket)
-    else if (socket) discard(socket)
+    if (answer.kind === 'missed') cancel()
     done(answer)
   }
-  // Where nothing was asked nobody answers, and a server may wait for whoever has connected: PostgreSQL does not end before.
-  const wasAsked = ({ kind }: ProbeAnswer) => question.path !== null && (kind === 'answered' || kind === 'unwell')
-  const attempt = dial(question.host, question.port, question.patienceMs, (result) => {
+  const attempt = dial(host, port, patienceMs, (result) => {
     if (result === 'refused') return finish({ kind: 'refused' })
     if (result === 'timeout') return finish({ kind: 'missed' })
     if (result === 'local') return finish({ kind: 'not-asked' })
-    socket = result
-    if (question.path === null) return finish({ kind: 'answered' })
-    ask(socket, question, finish)
+    if (path === null) {
+      // Where nothing was asked nothing answers, and a server may wait for what has connected: PostgreSQL does not end before.
+      discard(result)
+      return finish({ kind: 'answered' })
+    }
+    const asked = { ...question, path }
+    cancel = exchangeOver(result, { host, port, question: asked }, (end) => finish(answerOf(end, asked, question)))
     // A timer that is due runs before arrived bytes are read; one turn of the loop later both have been seen.
-    timer = setTimeout(() => setImmediate(() => finish({ kind: 'missed' })), question.patienceMs)
+    timer = setTimeout(() => setImmediate(() => finish({ kind: 'missed' })), patienceMs)
   })
   return () => {
     over = true
-    attempt.cancel()
     clearTimeout(timer)
-    if (socket) discard(socket)
+    cancel()
   }
 }
 
-function ask(socket: Socket, { host, port, path }: Question, done: (answer: ProbeAnswer) => void): void {
-  let seen = ''
-  socket.on('error', () => done({ kind: 'reset' }))
-  socket.on('end', () => done({ kind: 'reset' }))
-  socket.on('data', (chunk) => {
-    seen += chunk.toString('latin1', 0, STATUS_LINE_LIMIT)
-    const answer = readStatus(seen)
-    if (answer) done(answer)
-  })
-  const name = host.includes(':') ? `[${host}]` : host
-  socket.write(
-    `GET ${path} HTTP/1.1\r\nHost: ${name}:${port}\r\nUser-Agent: understudy-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n`,
-    'latin1',
-  )
-}
-
-/** Undefined while the status line is not complete. Success and redirects are well, as for HAProxy and nginx. */
-export function readStatus(seen: string): ProbeAnswer | undefined {
-  if (!seen.includes('\r\n') && seen.length < STATUS_LINE_LIMIT) return undefined
-  const status = Number(/^HTTP\/1\.[01] (\d{3})(?: |\r\n)/.exec(seen)?.[1] ?? Number.NaN)
-  if (Number.isNaN(status)) return { kind: 'unwell', status: 0 }
-  return status >= 200 && status < 400 ? { kind: 'answered' } : { kind: 'unwell', status }
-}
-
-/** Who answered may finish its sentence and close, so that its log shows no broken connection; but not for ever. */
-function leave(socket: Socket): void {
-  silence(socket)
-  socket.on('end', () => socket.destroy())
-  socket.resume()
-  socket.setTimeout(1_000, () => socket.destroy())
+function answerOf(end: ExchangeEnd, asked: HttpQuestion, { host, port }: Question): ProbeAnswer {
+  if (end.kind === 'reset') return { kind: 'reset' }
+  if (end.kind === 'status' && isGood(end.status, asked)) return { kind: 'answered' }
+  const url = `GET ${urlText(asked, host, port)}`
+  if (end.kind === 'unreadable') return { kind: 'unwell', said: `${url}: ${end.problem}` }
+  return { kind: 'unwell', said: `${url} answered ${end.status}, expected ${goodText(asked)}` }
 }
 
 function discard(socket: Socket): void {
-  silence(socket)
-  socket.destroy()
-}
-
-function silence(socket: Socket): void {
   socket.removeAllListeners()
   socket.on('error', () => {}) // the answer has been taken; how the connection ends changes nothing
+  socket.destroy()
 }

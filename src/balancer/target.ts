@@ -237,9 +237,9 @@ export class LiveTarget implements Candidate {
     this.#lastAskMs = startedMs
     this.#nextAskMs = startedMs + this.#probe.everyMs
     const question = {
+      ...this.#probe,
       host: this.#spec.host,
       port: this.#spec.port,
-      path: this.#probe.path,
       patienceMs: patienceMs(this.#belief, this.#probe.timeoutMs),
     }
     const forget = probe(question, this.dial, (answer) => {

@@ -82,7 +82,7 @@ describe('coming back', () => {
 })
 
 describe('saying that it is unwell', () => {
-  const unwell: Evidence = { kind: 'unwell', status: 503 }
+  const unwell: Evidence = { kind: 'unwell', said: 'GET http://127.0.0.1:1/ answered 503, expected 200-399' }
   test('is a suspicion for as long as it says so, and never death', () => {
     expect(believed([unwell, unwell, unwell, unwell])).toMatchObject({ verdict: 'suspect', cause: 'unwell' })
     expect(believed([unwell, answered]).verdict).toBe('healthy')

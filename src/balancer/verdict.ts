@@ -51,8 +51,8 @@ const EXCUSES_MAX = 2
 export type Evidence =
   /** A probe was answered well. */
   | { readonly kind: 'answered'; readonly tookMs: number }
-  /** A probe was answered with an error status. */
-  | { readonly kind: 'unwell'; readonly status: number }
+  /** A probe was answered, but not well. `said`: its answer, for a sentence. */
+  | { readonly kind: 'unwell'; readonly said: string }
   /** A probe was not answered in time. `lifeMs`: when the target last answered anything to anybody. */
   | {
       readonly kind: 'missed'
@@ -100,7 +100,7 @@ export function weigh(belief: Belief, evidence: Evidence, nowMs: number): Weighe
     case 'answered':
       return answered(belief, evidence.tookMs, nowMs)
     case 'unwell':
-      return unwell(belief, evidence.status, nowMs)
+      return unwell(belief, evidence.said, nowMs)
     case 'missed':
       return missed(belief, evidence, nowMs)
     case 'refused':
@@ -126,10 +126,10 @@ function answered(belief: Belief, tookMs: number, nowMs: number): Weighed {
   return { belief: change(known, 'healthy', 'none', '', nowMs), askAgain: false }
 }
 
-function unwell(belief: Belief, status: number, nowMs: number): Weighed {
+function unwell(belief: Belief, said: string, nowMs: number): Weighed {
   const known = { ...belief, goods: 0, refusals: 0, excused: 0 }
   return {
-    belief: change(known, 'suspect', 'unwell', `answers its health check with ${status}`, nowMs),
+    belief: change(known, 'suspect', 'unwell', `fails its health check: ${said}`, nowMs),
     askAgain: false,
   }
 }

@@ -111,10 +111,10 @@ export interface HttpOptions<Needs extends string = string, Nodes extends string
    */
   readonly healthy?: string
   /**
-   * A further health check, which must pass as well.
-   * @default none
+   * How the path is asked, and a further check by a program, which must pass as well.
+   * @default as below
    */
-  readonly check?: ExecCheckOption
+  readonly check?: HttpCheckOption
   /**
    * The limits that balancers keep for its requests.
    * @default as below
@@ -190,22 +190,48 @@ export interface TcpEndpointOptions {
   readonly idleTimeout?: Duration
 }
 
-export interface ExecCheckOption {
-  /** A program run beside the instance, with its environment; exit code 0 is healthy. */
-  readonly exec: RunOption
-}
+/** One status, a range such as `'200-299'`, or a list of both. */
+export type StatusOption = number | string | readonly (number | string)[]
 
-export interface CheckOption {
+export interface HttpCheckOption {
   /**
    * A program run beside the instance, with its environment; exit code 0 is healthy.
    * @default none
    */
   readonly exec?: RunOption
   /**
+   * The statuses that are healthy when a path is asked; redirects are not followed.
+   * @default '200-399'
+   */
+  readonly status?: StatusOption
+  /**
+   * Headers sent when a path is asked, on top of `Host` (address and port), `User-Agent` and `Accept`, or in their place.
+   * @default none
+   */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface CheckOption extends HttpCheckOption {
+  /**
    * A path asked at the instance's own HOST and PORT; 2xx and 3xx are healthy.
    * @default none
    */
   readonly http?: string
+  /**
+   * Whether the path is asked over HTTPS, the hook of `promote` too. The certificate is not verified without `ca`.
+   * @default false
+   */
+  readonly https?: boolean
+  /**
+   * The name that is asked for in the TLS handshake (SNI), and that a verified certificate must hold.
+   * @default none, and the node's address
+   */
+  readonly servername?: string
+  /**
+   * A PEM file on every node: the certificate must be signed by an authority in it, or be in it itself.
+   * @default any certificate is good
+   */
+  readonly ca?: string
 }
 
 export interface PromoteOption {

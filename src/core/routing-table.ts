@@ -3,6 +3,7 @@
  * immutable and has a version; a balancer takes a newer one whole and never an older one. It says nothing about how
  * healthy an instance is: balancers find that out on the clients' own path, faster than any agent could tell them.
  */
+import type { HttpQuestion } from '../lib/http-question.ts'
 import type { EndpointLimits } from './endpoint-limits.ts'
 import type { EndpointSpec, NodeName, ServiceName, Term } from './model.ts'
 
@@ -17,13 +18,20 @@ export interface Route {
   readonly holdMs: number
   /** Those that differ from the defaults. */
   readonly limits?: Partial<EndpointLimits>
-  /** A health check for HTTP targets; without it an open port is all that can be checked. */
-  readonly probe: { readonly path: string | null; readonly everyMs: number; readonly timeoutMs: number }
+  readonly probe: Probe
   readonly targets: readonly Target[]
   /** The addresses of all nodes, by the nodes' names: where the other doors of this endpoint are. */
   readonly peers: readonly string[]
   /** Why the targets of a primary endpoint take no writes: a sentence; null while they do, or may soon. */
   readonly readOnly: string | null
+}
+
+/** How targets are asked. */
+export interface Probe extends Omit<HttpQuestion, 'path'> {
+  /** Null: an open port is all that can be checked. */
+  readonly path: string | null
+  readonly everyMs: number
+  readonly timeoutMs: number
 }
 
 export interface Target {

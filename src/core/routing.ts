@@ -1,4 +1,5 @@
 /** Makes the routes of a node's balancer (routing-table.ts) from what the node knows. */
+import type { HttpQuestion } from '../lib/http-question.ts'
 import { sameItems } from '../lib/same.ts'
 import type { EndpointSpec, ServiceSpec } from './model.ts'
 import { readOnlyOf } from './replicated/read-only.ts'
@@ -47,7 +48,7 @@ function routeTo(view: View, service: ServiceSpec, endpoint: EndpointSpec, led: 
     holdMs: service.timing.holdMs,
     ...(endpoint.limits === undefined ? {} : { limits: endpoint.limits }),
     probe: {
-      path: probePath(service),
+      ...questionOf(service),
       everyMs: service.timing.probeEveryMs,
       timeoutMs: service.timing.probeTimeoutMs,
     },
@@ -61,8 +62,8 @@ function peersOf(view: View): string[] {
   return byName.map(({ address }) => address)
 }
 
-/** Drivers whose instances answer HTTP say so in their options; the core knows no product, only this one field. */
-function probePath(service: ServiceSpec): string | null {
-  const health = service.options.health as { http?: unknown } | null | undefined
-  return typeof health?.http === 'string' ? health.http : null
+/** Drivers whose instances answer HTTP say so in their options, checked by the config; the core knows only these two fields. */
+function questionOf(service: ServiceSpec): Omit<Route['probe'], 'everyMs' | 'timeoutMs'> {
+  const health = service.options.health as { http?: unknown; asks?: Omit<HttpQuestion, 'path'> } | null | undefined
+  return typeof health?.http === 'string' ? { ...health.asks, path: health.http } : { path: null }
 }

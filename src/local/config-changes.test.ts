@@ -28,6 +28,13 @@ it('shows no secret', () => {
   const to = cluster([web({ options: { health: { http: '/healthz' }, env: { API_KEY: 'abc' } } }), worker()])
   const from = cluster([web({ options: { health: { http: '/healthz' }, env: { API_KEY: 'xyz' } } }), worker()])
   expect(changesText(configChanges(from, to))).toBe('web.options.env.API_KEY differs')
+  const withKey = (key: string) => {
+    const asks = { headers: { Authorization: key } }
+    return cluster([web({ options: { health: { http: '/healthz', asks } } }), worker()])
+  }
+  expect(changesText(configChanges(withKey('abc'), withKey('xyz')))).toBe(
+    'web.options.health.asks.headers.Authorization differs',
+  )
 })
 
 it('up with a changed config says what differs, also while another up looks after the cluster', async () => {

@@ -13,7 +13,7 @@ export interface ConfigChange {
 const MOST_NAMED = 5
 const LONGEST_VALUE = 40
 /** What holds secrets or is long is named and not shown. */
-const HIDDEN = /password|secret|token|env\b/i
+const HIDDEN = /password|secret|token|env\b|headers\b/i
 
 /** Both as plain JSON. Empty when they are the same. */
 export function configChanges(from: ClusterSpec, to: ClusterSpec): readonly ConfigChange[] {

@@ -60,3 +60,12 @@ defineCluster({ name: 'shop', nodes, services: {}, preset: 'fast' })
 
 // @ts-expect-error frozen: what was declared does not change
 http({ run, listen: 8080 }).kind = 'http'
+
+http({ run, listen: 8080, check: { status: [200, '300-399'], headers: { Host: 'shop.example' } } })
+command({ run, check: { http: '/', status: '200-299', https: true, servername: 'shop.example', ca: './ca.pem' } })
+
+// @ts-expect-error balancers speak plain HTTP to an HTTP service
+http({ run, listen: 8080, check: { https: true } })
+
+// @ts-expect-error the value of a header is text
+http({ run, listen: 8080, check: { headers: { 'X-Check': 1 } } })

@@ -4,18 +4,22 @@ import { processTraits } from '../../drivers/process/options.ts'
 import * as v from '../schema/vocabulary.ts'
 import type { CommandOptions } from '../service-options.ts'
 import { tcpEndpoint } from './endpoint-options.ts'
+import { checkHealthCheck, checkHttpOptions, compileHealth } from './health-options.ts'
 import type { Kind } from './kind.ts'
 import { checkProcess, compileProcess, processEndpoints } from './process-options.ts'
-import { execCheck, processShape } from './process-shape.ts'
+import { checkShape, httpsShape, processShape } from './process-shape.ts'
 
-const checkShape = {
-  exec: v.option(v.run, { ...execCheck, default: 'none' }),
+const WRITE = "{ exec: './healthy.sh' } or { http: '/healthz' }"
+
+const commandCheckShape = {
   http: v.option(v.urlPath, {
     means: "A path asked at the instance's own HOST and PORT; 2xx and 3xx are healthy.",
     default: 'none',
     turn: 'For a program that serves HTTP for this purpose only.',
     breaks: 'A program that does not listen at HOST and PORT is never healthy.',
   }),
+  ...checkShape,
+  ...httpsShape,
 }
 
 const schema = z
@@ -27,7 +31,7 @@ const schema = z
       turn: 'Set it when clients connect to the program.',
       breaks: 'Taken by another program: the endpoint of that node does not open, and an event says so.',
     }),
-    check: v.option(v.group(checkShape, 'a check', "{ exec: './healthy.sh' } or { http: '/healthz' }"), {
+    check: v.option(v.group(commandCheckShape, 'a check', WRITE), {
       means: 'How to find out whether an instance is healthy; all that is given must pass.',
       default: 'an instance is healthy when it runs',
       turn: 'Always, if the program can hang without ending.',
@@ -54,17 +58,12 @@ export const commandKind: Kind<CommandOptions> = {
         'listen: 9000 beside it, or leave it out',
       )
     }
-    if (options.check !== undefined && Object.keys(options.check).length === 0) {
-      findings.complain(
-        `${path}.check`,
-        'says nothing to check',
-        "{ exec: './healthy.sh' } or { http: '/healthz' }, or leave it out",
-      )
-    }
+    checkHealthCheck(`${path}.check`, options.check, WRITE, findings)
+    checkHttpOptions(`${path}.check`, options.check ?? {}, findings)
   },
   endpoints: (options) => processEndpoints('tcp', options),
   ownPorts: ({ port }) => (port === undefined ? [] : [{ option: 'port', port }]),
   standby: (options) => options.standby ?? 'cold',
   compile: ({ check, ...options }, folder) =>
-    compileProcess(options, { http: check?.http ?? null, exec: check?.exec ?? null }, folder),
+    compileProcess(options, compileHealth(check?.http ?? null, check ?? {}, folder), folder),
 }

@@ -4,9 +4,10 @@ import { processTraits } from '../../drivers/process/options.ts'
 import * as v from '../schema/vocabulary.ts'
 import type { HttpOptions } from '../service-options.ts'
 import { httpEndpoint } from './endpoint-options.ts'
+import { checkHealthCheck, compileHealth } from './health-options.ts'
 import type { Kind } from './kind.ts'
 import { checkProcess, compileProcess, processEndpoints } from './process-options.ts'
-import { execCheck, processShape } from './process-shape.ts'
+import { checkShape, processShape } from './process-shape.ts'
 
 const schema = z
   .strictObject({
@@ -22,10 +23,10 @@ const schema = z
       turn: 'A path whose answer does a little of the real work.',
       breaks: 'One that needs a database makes every instance unhealthy when the database fails over.',
     }),
-    check: v.option(v.group({ exec: v.required(v.run, execCheck) }, 'a check', "{ exec: './healthy.sh' }"), {
-      means: 'A further health check, which must pass as well.',
-      default: 'none',
-      turn: 'For what cannot be asked over HTTP.',
+    check: v.option(v.group(checkShape, 'a check', "{ status: 200 } or { exec: './healthy.sh' }"), {
+      means: 'How the path is asked, and a further check by a program, which must pass as well.',
+      default: 'as below',
+      turn: 'See each option.',
       breaks: 'It runs every `probeEvery`: an expensive one is a load of its own.',
     }),
     endpoint: httpEndpoint,
@@ -40,10 +41,13 @@ export const httpKind: Kind<HttpOptions> = {
   name: 'http',
   schema,
   traits: (options) => processTraits(options.redundancy ?? 'active-active'),
-  check: checkProcess,
+  check(path, options, findings) {
+    checkProcess(path, options, findings)
+    checkHealthCheck(`${path}.check`, options.check, "{ status: 200 } or { exec: './healthy.sh' }", findings)
+  },
   endpoints: (options) => processEndpoints('http', options),
   ownPorts: ({ port }) => (port === undefined ? [] : [{ option: 'port', port }]),
   standby: (options) => options.standby ?? 'cold',
   compile: (options, folder) =>
-    compileProcess(options, { http: options.healthy ?? '/', exec: options.check?.exec ?? null }, folder),
+    compileProcess(options, compileHealth(options.healthy ?? '/', options.check ?? {}, folder), folder),
 }

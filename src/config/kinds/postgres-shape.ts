@@ -10,8 +10,6 @@ const settings = z
     write: "an object, such as { shared_buffers: '2GB', max_connections: 200 }",
   })
 
-const flag = z.boolean().register(v.words, { what: 'true or false', write: 'true or false' })
-
 const lines = z.array(z.string().regex(/^[^\0\r\n]+$/)).register(v.words, {
   what: 'a list of lines',
   write: "a list of lines, such as ['hostssl all all 10.0.0.0/8 scram-sha-256']",
@@ -184,7 +182,7 @@ export const postgresShape = {
     breaks:
       'A folder that holds something else is refused and left alone. Two instances with one folder are refused by `check` and `up`.',
   }),
-  adopt: v.option(flag, {
+  adopt: v.option(v.flag, {
     means: 'The first replica is the existing database in `data`, which may be running: it is taken over.',
     default: 'false',
     turn: 'true, to put a database under Understudy that is there already. The node that has it becomes the primary, the others clone it.',

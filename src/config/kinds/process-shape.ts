@@ -120,9 +120,50 @@ export const processShape = {
   }),
 }
 
-/** A health check by a program, for both kinds. */
-export const execCheck = {
-  means: 'A program run beside the instance, with its environment; exit code 0 is healthy.',
-  turn: 'A check that does the real work, and is quick.',
-  breaks: 'It is killed after `probeTimeout` and counts as failed: starting a program takes time of its own.',
+/** Health checks, for both kinds. */
+export const checkShape = {
+  exec: v.option(v.run, {
+    means: 'A program run beside the instance, with its environment; exit code 0 is healthy.',
+    default: 'none',
+    turn: 'A check that does the real work, and is quick.',
+    breaks: 'It is killed after `probeTimeout` and counts as failed: starting a program takes time of its own.',
+  }),
+  status: v.option(v.statuses, {
+    means: 'The statuses that are healthy when a path is asked; redirects are not followed.',
+    default: "'200-399'",
+    turn: "`200` or `'200-299'` where a redirect, to a login for instance, means that something is missing. A list of both is allowed.",
+    breaks:
+      'A status that a working program does not send: it never counts as healthy, and the messages name what came.',
+  }),
+  headers: v.option(v.headers, {
+    means:
+      'Headers sent when a path is asked, on top of `Host` (address and port), `User-Agent` and `Accept`, or in their place.',
+    default: 'none',
+    turn: "`{ Host: 'shop.example' }` for a program that serves several sites.",
+    breaks:
+      'Secrets written here are in the config and in files of the agents. No message shows them; without verified HTTPS the network may.',
+  }),
+}
+
+/** `command()` alone: balancers pass the bytes of its clients, so that the program may speak TLS itself. */
+export const httpsShape = {
+  https: v.option(v.flag, {
+    means:
+      'Whether the path is asked over HTTPS, the hook of `promote` too. The certificate is not verified without `ca`.',
+    default: 'false',
+    turn: 'For a program that speaks TLS itself. An `http()` service has no such option: balancers speak plain HTTP to it.',
+    breaks: 'A program that does not speak TLS on its port is never healthy.',
+  }),
+  servername: v.option(v.hostName, {
+    means: 'The name that is asked for in the TLS handshake (SNI), and that a verified certificate must hold.',
+    default: "none, and the node's address",
+    turn: 'For a program that chooses its certificate by name, and with `ca`.',
+    breaks: 'A name that the certificate does not hold: with `ca`, the instance is never healthy.',
+  }),
+  ca: v.option(v.folder, {
+    means: 'A PEM file on every node: the certificate must be signed by an authority in it, or be in it itself.',
+    default: 'any certificate is good',
+    turn: 'Where headers hold secrets, and instances are on several machines. A relative path starts at the folder of the config file; a changed file is read within a minute.',
+    breaks: 'A file that cannot be read, or a certificate that has expired: every instance is unhealthy.',
+  }),
 }

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { nearest } from '../../lib/nearest.ts'
 import { type Findings, pathOf, show } from '../complaint.ts'
 import type { Json } from '../plain.ts'
-import { words } from './vocabulary.ts'
+import { type Words, words } from './vocabulary.ts'
 
 /**
  * The parts of `value` that are right. `at` is where it stands in the config. `whole`: how many names deep a part is that
@@ -63,9 +63,10 @@ function complainWrong(
   const wrongKey = issue.code === 'invalid_key'
   const key = issue.path.at(-1)
   const node = wrongKey ? keySchemaAt(schema, issue.path) : schemaAt(schema, issue.path)
-  const said = (node && words.get(node)) ?? { what: 'something that can stand here', write: 'something else' }
+  const said: Words = (node && words.get(node)) ?? { what: 'something that can stand here', write: 'something else' }
   const found = wrongKey ? key : valueAt(value, issue.path)
   if (found === undefined) findings.complain(path, 'is missing', said.write)
+  else if (said.secret) findings.complain(path, `is not ${said.what}`, said.write)
   else findings.complain(path, `is ${show(found)}, not ${said.what}`, said.write)
 }
 
@@ -74,7 +75,7 @@ function schemaAt(schema: z.ZodType, path: readonly PropertyKey[]): z.ZodType | 
   let node: z.core.$ZodType | undefined = schema
   for (const segment of [...path, undefined]) {
     while (node instanceof z.ZodExactOptional || node instanceof z.ZodNonOptional) node = node.unwrap()
-    if (segment === undefined) break
+    if (segment === undefined || node instanceof z.ZodUnion) break // of its alternatives it is the whole that is explained
     if (node instanceof z.ZodObject) node = node.shape[String(segment)]
     else if (node instanceof z.ZodRecord) node = node.valueType
     else if (node instanceof z.ZodArray) node = node.element

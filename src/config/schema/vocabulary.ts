@@ -7,12 +7,15 @@
 import { isIPv4 } from 'node:net'
 import { z } from 'zod'
 import { parseDuration } from '../../lib/duration.ts'
+import { isHeaderName, isHeaderValue, parseStatus } from '../../lib/http-question.ts'
 import { parseSize } from '../../lib/size.ts'
 
 /** How complaints speak of a kind of value: `is 3, not ${what}`, `write ${write}`. */
 export interface Words {
   readonly what: string
   readonly write: string
+  /** What is written there is not shown. */
+  readonly secret?: true
 }
 
 /** What docs/config.md says of one option. */
@@ -120,6 +123,8 @@ export const oneOf = <const T extends readonly string[]>(values: T) => {
   return z.enum(values).register(words, { what: `${list.length === 2 ? 'either' : 'one of'} ${write}`, write })
 }
 
+export const flag = z.boolean().register(words, { what: 'true or false', write: 'true or false' })
+
 export const run = z
   .union([text(131_072), z.array(text(131_072)).min(1)]) // one argument's limit on Linux: MAX_ARG_STRLEN
   .register(words, {
@@ -142,9 +147,36 @@ export const environment = z
       .string()
       .max(131_072)
       .refine((value) => !value.includes('\0'))
-      .register(words, { what: 'text', write: "text in quotes, such as '3000'" }),
+      .register(words, { what: 'text', write: "text in quotes, such as '3000'", secret: true }),
   )
   .register(words, { what: 'an object of variables', write: "an object, such as { LOG_LEVEL: 'debug' }" })
+
+const aStatus = z.union([z.int(), z.string()]).refine((value) => parseStatus(value) !== undefined)
+
+export const statuses = z.union([aStatus, z.array(aStatus).min(1)]).register(words, {
+  what: 'a status, a range or a list of them',
+  write: "a status or a range, such as 200 or '200-299', or a list of them",
+})
+
+export const headers = z
+  .record(
+    z.string().refine(isHeaderName).register(words, {
+      what: 'the name of a header that a check may set',
+      write: 'letters, digits and dashes, such as X-Check; not one that frames the message, such as Content-Length',
+    }),
+    z.string().refine(isHeaderValue).register(words, {
+      what: 'the value of a header',
+      write: "text on one line without control characters, such as 'shop.example'",
+      secret: true,
+    }),
+  )
+  .register(words, { what: 'an object of headers', write: "an object, such as { Host: 'shop.example' }" })
+
+export const hostName = z
+  .string()
+  .max(253)
+  .regex(/^(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/)
+  .register(words, { what: 'the name of a host', write: "a name, not an address, such as 'shop.example'" })
 
 /** Names of other things in this config; whether they are there is checked when all of it is known. */
 export const names = z

@@ -134,6 +134,7 @@ class ProcessDriver implements Driver {
         identity: record.identity,
         host: this.#parts.node.address,
         port: record.port,
+        https: this.#place.options.health.asks?.https,
         term,
       })
     } catch (error) {

@@ -6,8 +6,11 @@
  * A check never rejects: that it failed is its result.
  */
 import { spawn } from 'node:child_process'
-import { request } from 'node:http'
+import { connect } from 'node:net'
+import { type ExchangeEnd, exchangeOver } from '../../lib/http-exchange.ts'
+import { goodText, type HttpQuestion, isGood, urlText } from '../../lib/http-question.ts'
 import { signalGroup } from '../../lib/proc.ts'
+import type { Stop } from '../../lib/stop.ts'
 import { asAccount } from '../as-account.ts'
 import { commandWords } from './command-line.ts'
 import type { CheckResult } from './health.ts'
@@ -17,15 +20,12 @@ import type { RunAs } from './run-as.ts'
 export type Check = () => Promise<CheckResult>
 
 const OK: CheckResult = { ok: true, note: '' }
-/** Enough of an answer to know that it comes; a health page that is longer is not read to its end. */
-const READ_AT_MOST_BYTES = 64 * 1024
 
-export interface HttpTarget {
+export interface HttpTarget extends HttpQuestion {
   /** Where the instance listens; asked when a connection is refused. */
   readonly listens?: () => readonly string[]
   readonly host: string
   readonly port: number
-  readonly path: string
   readonly timeoutMs: number
 }
 
@@ -39,47 +39,48 @@ export interface HttpAnswer {
 
 /** One exchange on a fresh connection, with a deadline for all of it. */
 export function exchange(target: HttpTarget, method: 'GET' | 'POST', body = ''): Promise<HttpAnswer> {
+  const { host, port, timeoutMs } = target
   return new Promise((resolve) => {
-    const { host, port, path } = target
+    const socket = connect({ host, port })
     const answer = (status: number | undefined, problem: string, refused = false) => {
       clearTimeout(deadline)
+      socket.off('error', onUnconnected)
+      socket.on('error', () => {}) // the answer is known; how the connection ends changes nothing
       resolve({ status, problem, refused })
-      asked.destroy()
     }
-    const headers = body === '' ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
-    const asked = request({ host, port, path, method, headers, agent: false }, (response) => {
-      let bytes = 0
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length
-        if (bytes >= READ_AT_MOST_BYTES) answer(response.statusCode, '')
-      })
-      response.on('end', () => answer(response.statusCode, ''))
-      response.on('error', () => answer(undefined, 'the connection was cut in the middle of the answer'))
+    const onUnconnected = (error: NodeJS.ErrnoException) =>
+      answer(undefined, describeError(error), error.code === 'ECONNREFUSED')
+    const onEnd = (end: ExchangeEnd) =>
+      end.kind === 'status' ? answer(end.status, '') : answer(undefined, end.problem)
+    let cancel: Stop = () => socket.destroy()
+    const deadline = setTimeout(() => {
+      cancel()
+      answer(undefined, `no answer within ${timeoutMs} ms`)
+    }, timeoutMs)
+    socket.once('error', onUnconnected)
+    socket.once('connect', () => {
+      socket.off('error', onUnconnected)
+      cancel = exchangeOver(socket, { host, port, question: target, method, body }, onEnd)
     })
-    const deadline = setTimeout(() => answer(undefined, `no answer within ${target.timeoutMs} ms`), target.timeoutMs)
-    asked.on('error', (error: NodeJS.ErrnoException) =>
-      answer(undefined, describeError(error), error.code === 'ECONNREFUSED'),
-    )
-    asked.end(body)
   })
 }
 
 export function httpCheck(target: HttpTarget): Check {
   return async () => {
     const { status, problem, refused } = await exchange(target, 'GET')
-    if (status !== undefined && status >= 200 && status < 400) return OK
-    const where = refused ? listensText(target) : ''
-    return { ok: false, note: `GET ${target.path}: ${status ?? problem}${where}` }
+    if (status !== undefined && isGood(status, target)) return OK
+    const asked = `GET ${urlText(target, target.host, target.port)}`
+    if (status !== undefined) return { ok: false, note: `${asked} answered ${status}, expected ${goodText(target)}` }
+    return { ok: false, note: `${asked}: ${problem}${refused ? listensText(target) : ''}` }
   }
 }
 
-/** ` on 127.0.0.1:20000; it listens on 127.0.0.1:3000: let it listen on $HOST:$PORT`. */
-function listensText({ host, port, listens }: HttpTarget): string {
-  const asked = ` on ${host}:${port}`
-  if (!listens) return asked
+/** `; it listens on 127.0.0.1:3000: let it listen on $HOST:$PORT`. */
+function listensText({ listens }: HttpTarget): string {
+  if (!listens) return ''
   const found = listens()
-  if (found.length === 0) return `${asked}, and it listens nowhere`
-  return `${asked}; it listens on ${found.join(', ')}: let it listen on $HOST:$PORT`
+  if (found.length === 0) return ', and it listens nowhere'
+  return `; it listens on ${found.join(', ')}: let it listen on $HOST:$PORT`
 }
 
 export interface ExecCheckRequest {

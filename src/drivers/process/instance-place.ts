@@ -57,8 +57,10 @@ export class Place {
     const timeoutMs = this.#service.timing.probeTimeoutMs
     const checks: Check[] = []
     const listens = seldom(() => listeningAddresses(group() ?? 0))
-    if (health.http !== null)
-      checks.push(httpCheck({ host: this.#node.address, port, path: health.http, timeoutMs, listens }))
+    if (health.http !== null) {
+      const where = { host: this.#node.address, port, timeoutMs, listens }
+      checks.push(httpCheck({ ...health.asks, path: health.http, ...where }))
+    }
     if (health.exec !== null) {
       const runAs = await this.#runAs()
       const env = this.#environment(runAs, role, term, port)

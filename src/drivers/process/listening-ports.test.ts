@@ -38,7 +38,7 @@ it('a refused health check names the address that was asked, and where the progr
   await new Promise((resolve) => taken.close(resolve)) // free again: a connection is refused
   const target = { host: '127.0.0.1', port, path: '/healthz', timeoutMs: 2_000 }
   expect((await httpCheck({ ...target, listens: () => ['127.0.0.1:3000'] })()).note).toBe(
-    `GET /healthz: connection refused on 127.0.0.1:${port}; it listens on 127.0.0.1:3000: let it listen on $HOST:$PORT`,
+    `GET http://127.0.0.1:${port}/healthz: connection refused; it listens on 127.0.0.1:3000: let it listen on $HOST:$PORT`,
   )
   expect((await httpCheck({ ...target, listens: () => [] })()).note).toContain('and it listens nowhere')
 })

@@ -6,6 +6,7 @@
  * that happens here.
  */
 import type { Redundancy, Traits } from '../../core/model.ts'
+import type { HttpQuestion } from '../../lib/http-question.ts'
 
 /** A string is run by `/bin/sh -c`; a list of words is run as it stands, without a shell. */
 export type Run = string | readonly string[]
@@ -48,15 +49,17 @@ export type ProcessLimits = {
 
 /** Every check that is there must pass. With none, a process is healthy when it runs (health.ts says what that means). */
 export type HealthOptions = {
-  /** GET this path on the instance's own HOST:PORT; 2xx and 3xx are healthy. */
+  /** GET this path on the instance's own HOST:PORT; 2xx and 3xx are healthy, or what `asks` says. */
   readonly http: string | null
+  /** How it is asked. The core passes it on to balancers, which ask the same (core/routing.ts). */
+  readonly asks?: Omit<HttpQuestion, 'path'>
   /** Run this beside the instance, with its environment; exit code 0 is healthy. */
   readonly exec: Run | null
 }
 
 export type PromoteOptions =
   | { readonly signal: NodeJS.Signals }
-  /** POST `{"role":"primary","term":7}` to this path on the instance's own HOST:PORT; 2xx: it was told. */
+  /** POST `{"role":"primary","term":7}` to this path on the instance's own HOST:PORT, over TLS if health is asked so; 2xx: it was told. */
   | { readonly http: string }
 
 export const PROCESS_DEFAULTS = {

@@ -7,6 +7,7 @@
  */
 import type { Term } from '../../core/model.ts'
 import { UnderstudyError } from '../../errors.ts'
+import type { HttpsTerms } from '../../lib/http-question.ts'
 import { type ProcessIdentity, signal } from '../../lib/proc.ts'
 import { refusal } from '../driver-refusal.ts'
 import { exchange } from './health-check.ts'
@@ -20,6 +21,8 @@ export interface PromoteRequest {
   readonly identity: ProcessIdentity
   readonly host: string
   readonly port: number
+  /** The program speaks TLS on its port. */
+  readonly https: HttpsTerms | undefined
   readonly term: Term
 }
 
@@ -32,9 +35,9 @@ export async function tellPromotion(request: PromoteRequest): Promise<void> {
     if (!signal(identity, hook.signal)) throw refusal('the standby ended before it was told')
     return
   }
-  const { host, port } = request
+  const { host, port, https } = request
   const body = JSON.stringify({ role: 'primary', term })
-  const target = { host, port, path: hook.http, timeoutMs: HOOK_TIMEOUT_MS }
+  const target = { host, port, path: hook.http, timeoutMs: HOOK_TIMEOUT_MS, ...(https && { https }) }
   const answer = await exchange(target, 'POST', body).catch((cause: unknown) => {
     throw refusal(`the hook ${hook.http} cannot be asked: ${String(cause)}`, cause)
   })
