@@ -12,8 +12,8 @@ import { RecordFile as RecordLog } from '../src/agent/record-file.ts'
 import { isEventRecord } from '../src/agent/record-shapes.ts'
 import { readSaved } from '../src/balancer/saved-table.ts'
 import { giveOrder, restoreOrder } from '../src/drivers/postgres/copy/restore-backup.ts'
-import { Folder } from '../src/drivers/postgres/files/member-folder.ts'
-import { RecordFile } from '../src/drivers/postgres/files/member-record.ts'
+import { RecordFile } from '../src/drivers/postgres/files/durable-record.ts'
+import { Folder } from '../src/drivers/postgres/files/replica-folder.ts'
 import { findPostmaster, portInUse } from '../src/drivers/postgres/server/postmaster.ts'
 import { readRecord, writeRecord } from '../src/drivers/process/instance-record.ts'
 import { bootId } from '../src/lib/boot.ts'
@@ -33,7 +33,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
-const rule = { term: 7, primary: 'a', members: ['b', 'c'], k: 1, id: '0123456789abcdef' }
+const rule = { term: 7, primary: 'a', standbys: ['b', 'c'], k: 1, id: '0123456789abcdef' }
 const node = { name: 'a', address: '127.0.0.1', zone: 'z', region: 'r' }
 
 interface Kept {
@@ -49,12 +49,12 @@ const folderOf = () => new Folder(join(root, 'nodes/a'), 'db', null, null)
 const state = () => new StateFolder(join(root, 'state'))
 
 const FILES: Readonly<Record<string, Kept>> = {
-  'a member’s record (member.json)': {
+  'a replica’s record (replica.json)': {
     write() {
-      const file = new RecordFile(join(root, 'member.json'))
+      const file = new RecordFile(join(root, 'replica.json'))
       file.load()
       file.change({ pledged: 7, torn: true, leading: rule, quarantinedUntil: '123', port: 5_433 })
-      return join(root, 'member.json')
+      return join(root, 'replica.json')
     },
     read: (path) => new RecordFile(path).load(),
     writeAgain(path) {
@@ -164,8 +164,8 @@ describe.each(Object.entries(FILES))('%s', (_, { write, read, writeAgain }) => {
   })
 })
 
-test('fields of a member’s record that this version does not know are kept', () => {
-  const path = join(root, 'member.json')
+test('fields of a replica’s record that this version does not know are kept', () => {
+  const path = join(root, 'replica.json')
   writeFileSync(path, JSON.stringify({ pledged: 7, fromTheFuture: [1] }))
   const file = new RecordFile(path)
   expect(file.load()).toMatchObject({ pledged: 7, torn: false })

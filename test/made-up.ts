@@ -62,11 +62,11 @@ export function database(given: Partial<ServiceSpec> = {}): ServiceSpec {
 export function copy(given: Partial<ReplicaReport> = {}): ReplicaReport {
   return {
     pledged: 1,
-    fenced: false,
+    recruited: false,
     position: { term: 1, timeline: 1, log: '100' },
     replayLagBytes: 0,
-    rule: null,
-    ruleDurable: false,
+    quorum: null,
+    quorumDurable: false,
     streaming: [],
     receivingFrom: null,
     quarantined: false,

@@ -88,7 +88,7 @@ describe('the plan', () => {
 
   test.each([
     ['a part of a room', 'src/drivers/process/spawn.ts', 1],
-    ['another part of that room', 'src/drivers/postgres/verbs/lead.ts', 0],
+    ['another part of that room', 'src/drivers/postgres/verbs/promote-server.ts', 0],
     ['the core', 'src/core/decide.ts', 3],
     ['the dependencies', 'package-lock.json', 3],
     ['a file of real tests', 'test/real/queue.test.ts', 1],

@@ -19,27 +19,30 @@ import type { PrimaryAddress, ReplicaDriver } from '../drivers/replica-driver.ts
 import { UnderstudyError } from '../errors.ts'
 import { assertNever } from '../lib/assert.ts'
 
-export type CopyStep = Extract<Step, { kind: 'create' | 'fence' | 'lead' | 'follow' | 'change-rule' | 'demote' }>
+export type CopyStep = Extract<
+  Step,
+  { kind: 'create' | 'recruit' | 'promote-replica' | 'follow' | 'change-quorum' | 'demote' }
+>
 
 export async function performOnReplica(step: CopyStep, view: View, driver: ReplicaDriver): Promise<string> {
   const { service } = step
-  assertLegal(localInstance(view, service), step, isRuledPrimary(view, service))
+  assertLegal(localInstance(view, service), step, isQuorumPrimary(view, service))
   switch (step.kind) {
     case 'create':
-      await driver.create(step.rule)
+      await driver.create(step.quorum)
       return `${view.self} created the database ${service}`
-    case 'fence':
-      await driver.fence(step.term)
+    case 'recruit':
+      await driver.recruit(step.term)
       return `${view.self} recruited for term ${step.term} of ${service}`
-    case 'lead':
-      await driver.lead(step.rule)
-      return `${service} on ${view.self} was promoted in term ${step.rule.term}`
+    case 'promote-replica':
+      await driver.promoteReplica(step.quorum)
+      return `${service} on ${view.self} was promoted in term ${step.quorum.term}`
     case 'follow':
-      await driver.follow(step.rule, addressOf(view, service, step.rule))
-      return `${service} on ${view.self} follows ${step.rule.primary} in term ${step.rule.term}`
-    case 'change-rule':
-      await driver.changeRule(step.rule)
-      return `synchronous standbys of ${service}: ${standbysText(step.rule)}`
+      await driver.follow(step.quorum, addressOf(view, service, step.quorum))
+      return `${service} on ${view.self} follows ${step.quorum.primary} in term ${step.quorum.term}`
+    case 'change-quorum':
+      await driver.changeQuorum(step.quorum)
+      return `synchronous standbys of ${service}: ${standbysText(step.quorum)}`
     case 'demote':
       await driver.demote(step.term)
       return `${view.self} is no longer primary of ${service}, for term ${step.term}`
@@ -49,7 +52,7 @@ export async function performOnReplica(step: CopyStep, view: View, driver: Repli
 }
 
 /** May this node lead, by the newest rule on the record? */
-export function isRuledPrimary(view: View, name: ServiceName): boolean {
+export function isQuorumPrimary(view: View, name: ServiceName): boolean {
   const service = view.cluster.services.find((one) => one.name === name)
   const record = service?.traits.replicates ? replicatedRecord(view, service) : undefined
   return record !== undefined && newestConfig(record).primary === view.self && newestConfig(record).term === record.term

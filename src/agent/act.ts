@@ -12,7 +12,7 @@ import type { Driver } from '../drivers/driver.ts'
 import type { ReplicaDriver } from '../drivers/replica-driver.ts'
 import { assert, assertNever } from '../lib/assert.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
-import { isRuledPrimary, performOnReplica } from './act-on-replica.ts'
+import { isQuorumPrimary, performOnReplica } from './act-on-replica.ts'
 import type { World } from './agent-ports.ts'
 import { KEY } from './agreed-records.ts'
 import type { Leads } from './leads.ts'
@@ -53,10 +53,10 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
     case 'record':
       return record(step, hands)
     case 'create':
-    case 'fence':
-    case 'lead':
+    case 'recruit':
+    case 'promote-replica':
     case 'follow':
-    case 'change-rule':
+    case 'change-quorum':
     case 'demote':
       return performOnReplica(step, view, replicaDriverOf(hands, step.service))
     case 'exit':
@@ -69,7 +69,7 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
 
 async function start(step: Step & { kind: 'start' }, view: View, { world, leads }: Hands): Promise<string> {
   const instance = localInstance(view, step.service)
-  assertLegal(instance, step, holdsLead(view, step.service) || isRuledPrimary(view, step.service))
+  assertLegal(instance, step, holdsLead(view, step.service) || isQuorumPrimary(view, step.service))
   const covers = step.role === 'primary' && serviceOf(view, step.service).traits.singleWriter
   const beforeRun = async (identity: ProcessIdentity) => {
     await leads.cover(step.service, step.term, identity)
@@ -117,7 +117,7 @@ function serviceOf(view: View, name: ServiceName): ServiceSpec {
 
 function replicaDriverOf(hands: Pick<Hands, 'world'>, name: ServiceName): ReplicaDriver {
   const driver = driverOf(hands, name)
-  assert('fence' in driver, `the driver of ${name} cannot recruit replicas`)
+  assert('recruit' in driver, `the driver of ${name} cannot recruit replicas`)
   return driver as ReplicaDriver
 }
 

@@ -292,6 +292,6 @@ function lagOf(view: View, node: NodeName, service: ServiceSpec): Pick<InstanceS
 }
 
 function quorumOf({ replica }: ServiceRecord, { replication }: ServiceSpec): ServiceStatus['quorum'] {
-  const rule = replica?.phase === 'serving' ? replica.rules.at(-1) : undefined
-  return rule ? { k: rule.k, members: rule.members, wanted: replication?.k ?? 0 } : null
+  const quorum = replica?.phase === 'serving' ? replica.quorumConfigs.at(-1) : undefined
+  return quorum ? { k: quorum.k, standbys: quorum.standbys, wanted: replication?.k ?? 0 } : null
 }

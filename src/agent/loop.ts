@@ -234,7 +234,7 @@ export class Agent {
     if (step.kind === 'promote') this.#receipts.mark(step.service, 'promoted')
     if (step.kind === 'stop') this.#receipts.forget(step.service)
     if (step.kind === 'follow') this.#receipts.mark(step.service, 'follows')
-    if (step.kind === 'lead') this.#receipts.ledAgain(step.service, step.rule.term, this.#view)
+    if (step.kind === 'promote-replica') this.#receipts.ledAgain(step.service, step.quorum.term, this.#view)
     if (!writesStore(step)) return
     this.#agreed.wroteWell()
     await this.announce() // what was written is seen by the next turn here, and by the others without waiting for a poll

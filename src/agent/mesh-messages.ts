@@ -85,9 +85,9 @@ function isReplica(value: unknown): boolean {
   const it = fieldsOf<ReplicaReport>(value)
   return (
     areNumbers(it.pledged, it.replayLagBytes) &&
-    areFlags(it.fenced, it.ruleDurable, it.quarantined, it.diverged) &&
+    areFlags(it.recruited, it.quorumDurable, it.quarantined, it.diverged) &&
     orNull(it.position, isPosition) &&
-    orNull(it.rule, isConfig) &&
+    orNull(it.quorum, isConfig) &&
     orNull(it.receivingFrom, isText) &&
     isListOf(it.streaming, isStreaming)
   )
@@ -99,8 +99,8 @@ function isPosition(value: unknown): boolean {
 }
 
 function isConfig(value: unknown): boolean {
-  const { term, primary, members, k, id } = fieldsOf<NonNullable<ReplicaReport['rule']>>(value)
-  return areNumbers(term, k) && areTexts(primary, id) && areNames(members)
+  const { term, primary, standbys, k, id } = fieldsOf<NonNullable<ReplicaReport['quorum']>>(value)
+  return areNumbers(term, k) && areTexts(primary, id) && areNames(standbys)
 }
 
 function isStreaming(value: unknown): boolean {

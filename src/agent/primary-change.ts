@@ -32,7 +32,7 @@ export class ChangesOfPrimary {
 
   #see(view: View, service: ServiceSpec, leadsTo: (service: ServiceName, term: Term) => boolean): void {
     const record = replicatedRecord(view, service)
-    if (!record || record.replica.phase === 'handing-over') return
+    if (!record || record.replica.phase === 'switching-over') return
     const { term, replica } = record
     const known = this.#changes.get(service.name)
     const change = known?.term === term ? known : { term, at: new Map<Moment, number>(), candidates: [] }
@@ -50,7 +50,7 @@ export class ChangesOfPrimary {
     const instance = localInstance(view, service.name)
     if (instance.role !== 'primary' || instance.term !== term) return
     mark('promoted')
-    if (instance.replica?.ruleDurable) mark('first quorum commit')
+    if (instance.replica?.quorumDurable) mark('first quorum commit')
     if (leadsTo(service.name, term)) mark('endpoint open')
   }
 

@@ -22,7 +22,7 @@ interface Open {
   readonly noticedAt: number
   readonly marks: { name: string; atMs: number }[]
   /** Its moments are kept in `changes`, because they were seen before anybody knew that it would be led from here. */
-  readonly isRuled?: boolean
+  readonly isReplicated?: boolean
   /** Since when what failed is well again, on the wall clock. */
   backAt?: number
 }
@@ -69,11 +69,11 @@ export class Receipts {
   /** A copy here was promoted in a term whose record says what had happened. */
   ledAgain(service: ServiceName, term: Term, view: View): void {
     const { vacancy, replica } = recordOf(view, service)
-    const before = replica?.rules.findLast((rule) => rule.term < term)
+    const before = replica?.quorumConfigs.findLast((quorum) => quorum.term < term)
     if (!vacancy || !before) return
     const { rule, why, noticedAt } = vacancy
     const kind = PLANNED.has(rule) ? 'switchover' : 'failover'
-    this.#open.set(service, { kind, rule, why, from: before.primary, term, noticedAt, marks: [], isRuled: true })
+    this.#open.set(service, { kind, rule, why, from: before.primary, term, noticedAt, marks: [], isReplicated: true })
   }
 
   /** Instances here that ended or hang are repairs from the moment that it was noticed. */
@@ -107,12 +107,12 @@ export class Receipts {
         isWell(instance) &&
         (open.kind === 'repair'
           ? open.marks.length > 0 && !isCrashing(instance)
-          : instance.role === 'primary' && instance.term >= open.term && instance.replica?.ruleDurable !== false)
+          : instance.role === 'primary' && instance.term >= open.term && instance.replica?.quorumDurable !== false)
       if (!back && open.backAt === undefined) continue
       open.backAt ??= this.#wall()
-      const sessions = open.isRuled ? sessionsIn(view, specOf(view, service), open.term, door.sessions) : undefined
+      const sessions = open.isReplicated ? sessionsIn(view, specOf(view, service), open.term, door.sessions) : undefined
       const settled = this.#changes.isDoorOpen(service, open.term) && (sessions?.unheard ?? []).length === 0
-      if (open.isRuled && !settled && this.#wall() - open.backAt < SETTLES_WITHIN_MS) continue
+      if (open.isReplicated && !settled && this.#wall() - open.backAt < SETTLES_WITHIN_MS) continue
       this.#open.delete(service)
       done.push({ ...this.#receipt(service, open, open.backAt), ...(sessions && { sessions }) })
     }
@@ -127,8 +127,8 @@ export class Receipts {
   #receipt(service: ServiceName, open: Open, backAt: number): Receipt {
     const backAfterMs = backAt - open.noticedAt
     const { kind, rule, why, from, term } = open
-    const candidates = open.isRuled ? this.#changes.candidatesOf(service, term) : []
-    const ruled = open.isRuled ? this.#changes.marksOf(service, term, open.noticedAt) : []
+    const candidates = open.isReplicated ? this.#changes.candidatesOf(service, term) : []
+    const ruled = open.isReplicated ? this.#changes.marksOf(service, term, open.noticedAt) : []
     const marks = [...open.marks, ...ruled, { name: 'healthy', atMs: backAfterMs }]
     return {
       id: `${service}-${term}-${open.noticedAt.toString(36)}-${this.#self}`,

@@ -64,12 +64,12 @@ test.each<[string, NodeReport]>([
 })
 
 test('how far a fenced copy is decides who leads', () => {
-  const fenced = { ...COPY, fenced: true }
-  const further = { ...fenced, position: { term: 1, timeline: 1, log: '200' } }
-  expect(isNoNews(report({}, { replica: fenced }), report({}, { replica: further }))).toBe(false)
-  expect(isNoNews(report({}, { replica: fenced }), report({}, { replica: { ...fenced, replayLagBytes: 3 } }))).toBe(
-    true,
-  )
+  const recruited = { ...COPY, recruited: true }
+  const further = { ...recruited, position: { term: 1, timeline: 1, log: '200' } }
+  expect(isNoNews(report({}, { replica: recruited }), report({}, { replica: further }))).toBe(false)
+  expect(
+    isNoNews(report({}, { replica: recruited }), report({}, { replica: { ...recruited, replayLagBytes: 3 } })),
+  ).toBe(true)
 })
 
 test('what is wrong elsewhere is news, and nothing is decided by it', () => {

@@ -40,6 +40,6 @@ function sameReplica(before: ReplicaReport | undefined, now: ReplicaReport | und
     sameItems(before.streaming, now.streaming, (one, other) => one.node === other.node) &&
     before.position?.term === now.position?.term &&
     // How far a fenced copy is decides who leads next.
-    (!now.fenced || saysTheSame(before.position, now.position))
+    (!now.recruited || saysTheSame(before.position, now.position))
   )
 }

@@ -130,7 +130,7 @@ function wantedForEver(acts: readonly Act[], outcome: (act: Act) => Promise<void
     if (turn > 2_000) await new Promise(() => undefined) // without any pause no timer would ever have its turn
     await outcome(act)
   }
-  const driver = { kill: perform, stop: perform, fence: perform }
+  const driver = { kill: perform, stop: perform, recruit: perform }
   const wake = () => void steps.begin(acts[turn % acts.length] as Act, seen)
   const steps = new Steps({
     clock,

@@ -44,7 +44,7 @@ export interface ServiceStatus {
    * Of a database that is led: `k` of `members`, its standbys, must have each write, and `wanted` of them when all that are
    * wanted are there. Null otherwise.
    */
-  readonly quorum: { readonly k: number; readonly members: readonly string[]; readonly wanted: number } | null
+  readonly quorum: { readonly k: number; readonly standbys: readonly string[]; readonly wanted: number } | null
   /** The rule of the last thing that was done about this service; empty when nothing ever was. */
   readonly rule: string
   readonly instances: readonly InstanceStatus[]

@@ -82,7 +82,7 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
       why: text,
       readOnly: nameOrNull,
       wanted: count,
-      quorum: { ...object({ k: count, members: list(name), wanted: count }), type: ['object', 'null'] },
+      quorum: { ...object({ k: count, standbys: list(name), wanted: count }), type: ['object', 'null'] },
       rule: text,
       instances: list(reference('InstanceStatus')),
       endpoints: list(reference('EndpointStatus')),

@@ -16,8 +16,8 @@ export async function backupRoom() {
     import('../drivers/postgres/copy/take-backup.ts'),
     import('../drivers/postgres/copy/backup-files.ts'),
     import('../drivers/postgres/copy/restore-backup.ts'),
-    import('../drivers/postgres/member-setup.ts'),
-    import('../drivers/postgres/files/member-folder.ts'),
+    import('../drivers/postgres/replica-setup.ts'),
+    import('../drivers/postgres/files/replica-folder.ts'),
   ])
   return { ...take, ...files, ...restore, ...ground, ...folder }
 }

@@ -205,7 +205,7 @@ describe('a single writer', () => {
   })
 })
 
-describe('a handover', () => {
+describe('a switchover', () => {
   const switchover = { id: 'x', to: 'b', requestedAt: 1_700_000_000_000 - 1_000 }
   const asked = led('worker', 'a', 3, { switchover })
   const instances = { worker: running('worker', { role: 'primary', term: 3 }) }

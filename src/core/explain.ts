@@ -15,7 +15,7 @@ export function isServing(view: View, service: ServiceSpec): boolean {
   if (!hasLeader(service)) return serving(view, service).length > 0
   const lead = leaderOf(view, service)
   const instance = lead && instanceOn(view, lead.node, service.name)
-  const isOpen = !service.traits.replicates || instance?.replica?.ruleDurable === true
+  const isOpen = !service.traits.replicates || instance?.replica?.quorumDurable === true
   return (
     lead !== undefined &&
     isOpen &&

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cluster, led, peer, view, web, worker } from '../../test/made-up.ts'
 import { zonesAreSpread } from './invariants.ts'
-import { membersOf, place } from './placement.ts'
+import { place, placedOn } from './placement.ts'
 
 const nodesArbitrary = fc
   .uniqueArray(fc.tuple(fc.stringMatching(/^[a-z]{1,4}$/), fc.constantFrom('north', 'south', 'west')), {
@@ -55,29 +55,27 @@ describe('place', () => {
   })
 })
 
-describe('membersOf', () => {
+describe('placedOn', () => {
   it('leaves a silent node in place until it is lost, because its agent may only be restarting', () => {
     const spec = cluster([web({ instances: 2 })])
     const [first] = place(web({ instances: 2 }), spec.nodes)
     const self = spec.nodes.find(({ name }) => name !== first)?.name ?? ''
-    const members = (state: 'suspect' | 'condemned' | 'lost') =>
-      membersOf(
+    const placed = (state: 'suspect' | 'condemned' | 'lost') =>
+      placedOn(
         view({ self, cluster: spec, peers: { [first ?? '']: peer(first ?? '', [], { state }) } }),
         web({ instances: 2 }),
       )
-    expect(members('suspect')).toContain(first)
-    expect(members('condemned')).toContain(first)
-    expect(members('lost')).not.toContain(first)
+    expect(placed('suspect')).toContain(first)
+    expect(placed('condemned')).toContain(first)
+    expect(placed('lost')).not.toContain(first)
   })
 
   it('leaves out drained nodes and keeps the primary where it is', () => {
     const spec = cluster([worker({ instances: 1 })])
     for (const node of ['a', 'b', 'c']) {
-      expect(membersOf(view({ cluster: spec, store: led('worker', node, 3) }), worker({ instances: 1 }))).toEqual([
-        node,
-      ])
+      expect(placedOn(view({ cluster: spec, store: led('worker', node, 3) }), worker({ instances: 1 }))).toEqual([node])
     }
     const drained = view({ cluster: spec, store: { ...led('worker', 'b', 3), nodes: { b: { drained: true } } } })
-    expect(membersOf(drained, worker({ instances: 3 })).sort()).toEqual(['a', 'c'])
+    expect(placedOn(drained, worker({ instances: 3 })).sort()).toEqual(['a', 'c'])
   })
 })

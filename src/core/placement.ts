@@ -63,7 +63,7 @@ export function scoreOf(service: string, node: string): number {
 }
 
 /** The nodes that should have an instance now, best first. A silent node stays until it is lost: agents may restart. */
-export function membersOf(view: View, service: ServiceSpec): NodeName[] {
+export function placedOn(view: View, service: ServiceSpec): NodeName[] {
   const usable = view.cluster.nodes.filter(
     (node) => nodeState(view, node.name) !== 'lost' && !isDrained(view, node.name) && !isStopping(view, node.name),
   )

@@ -4,7 +4,7 @@ import { candidatesFor } from './election.ts'
 import { describe, isServing } from './explain.ts'
 import type { NodeName, ServiceSpec } from './model.ts'
 import { silenceOf } from './node-silence.ts'
-import { mayUse, membersOf } from './placement.ts'
+import { mayUse, placedOn } from './placement.ts'
 import { standbyFault } from './replicated/candidates.ts'
 import { newestConfig, placedReplicas, replicatedRecord } from './replicated/replica-facts.ts'
 import { hasLeader, instanceOn, isDrained, isStopping, isWell, leaderOf, nodeState, type View } from './view.ts'
@@ -29,7 +29,7 @@ export function missingInstances(view: View, service: ServiceSpec, count: number
   const what = unitOf(service)
   const allowed = allowedNodes(view, service)
   const faultOf = faultFinder(view, service)
-  const placed = service.traits.replicates ? placedReplicas(view, service) : membersOf(view, service)
+  const placed = service.traits.replicates ? placedReplicas(view, service) : placedOn(view, service)
   const others = allowed.filter((node) => !placed.includes(node) && unusable(view, node) !== undefined)
   const inOrder = allowed.filter((node) => placed.includes(node))
   const named = [...inOrder, ...others].flatMap((node): Missing[] => {
@@ -78,7 +78,7 @@ function faultFinder(view: View, service: ServiceSpec): (node: NodeName) => stri
   if (service.traits.replicates)
     return (node) => {
       if (node === lead) return leads(node)
-      return standbyFault(view, service, node) ?? unlessMember(view, service, node)
+      return standbyFault(view, service, node) ?? unlessStandby(view, service, node)
     }
   const candidates = candidatesFor(view, service)
   return (node) => {
@@ -91,9 +91,9 @@ function faultFinder(view: View, service: ServiceSpec): (node: NodeName) => stri
   }
 }
 
-function unlessMember(view: View, service: ServiceSpec, node: NodeName): string | undefined {
+function unlessStandby(view: View, service: ServiceSpec, node: NodeName): string | undefined {
   const record = replicatedRecord(view, service)
-  const isIn = record !== undefined && newestConfig(record).members.includes(node)
+  const isIn = record !== undefined && newestConfig(record).standbys.includes(node)
   return isIn ? undefined : 'it follows and is not in the quorum yet'
 }
 

@@ -8,12 +8,12 @@ import { expectedRto } from './replicated/expected-rto.ts'
 import type { QuorumConfig, ReplicaReport } from './replicated/quorum-config.ts'
 import type { PeerFacts, View } from './view.ts'
 
-const rule: QuorumConfig = { term: 4, primary: 'a', members: ['b', 'c'], k: 1, id: 'four' }
+const quorum: QuorumConfig = { term: 4, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'four' }
 const lost: Partial<PeerFacts> = { state: 'lost', heardAgoMs: 5_000 }
 const frozen: Partial<PeerFacts> = { state: 'condemned', heardAgoMs: 1_200 }
 
 function replica(more: Partial<ReplicaReport> = {}): ReplicaReport {
-  return copy({ pledged: 4, position: { term: 4, timeline: 1, log: '9' }, rule, receivingFrom: 'a', ...more })
+  return copy({ pledged: 4, position: { term: 4, timeline: 1, log: '9' }, quorum, receivingFrom: 'a', ...more })
 }
 
 function standby(given: Partial<InstanceReport> = {}, more: Partial<ReplicaReport> = {}): InstanceReport {
@@ -23,7 +23,7 @@ function standby(given: Partial<InstanceReport> = {}, more: Partial<ReplicaRepor
 const primary = running('db', {
   role: 'primary',
   term: 4,
-  replica: replica({ receivingFrom: null, ruleDurable: true, streaming: [] }),
+  replica: replica({ receivingFrom: null, quorumDurable: true, streaming: [] }),
 })
 /** Its server does not run: the position is not known, and the note says why. */
 const down = (note: string) =>
@@ -31,14 +31,20 @@ const down = (note: string) =>
 
 interface Seen {
   readonly spec?: ServiceSpec
-  readonly rules?: readonly QuorumConfig[]
+  readonly quorumConfigs?: readonly QuorumConfig[]
   readonly b?: readonly [InstanceReport | null, Partial<PeerFacts>?]
   readonly c?: readonly [InstanceReport | null, Partial<PeerFacts>?]
   readonly store?: Partial<View['store']>
 }
 
-function databaseSeen({ spec = database(), rules = [rule], b = [standby()], c = [standby()], store }: Seen): View {
-  const record = { phase: 'serving' as const, by: 'a', rules }
+function databaseSeen({
+  spec = database(),
+  quorumConfigs = [quorum],
+  b = [standby()],
+  c = [standby()],
+  store,
+}: Seen): View {
+  const record = { phase: 'serving' as const, by: 'a', quorumConfigs }
   const on = (node: NodeName, [instance, facts = {}]: readonly [InstanceReport | null, Partial<PeerFacts>?]) =>
     peer(node, instance ? [instance] : [], facts)
   return view({
@@ -49,7 +55,7 @@ function databaseSeen({ spec = database(), rules = [rule], b = [standby()], c = 
   })
 }
 
-const two = { ...rule, members: ['b'] }
+const two = { ...quorum, standbys: ['b'] }
 const pair = database({ instances: 2, nodes: ['a', 'b'] })
 
 describe('the redundancy of a database', () => {
@@ -69,13 +75,13 @@ describe('the redundancy of a database', () => {
     ],
     [
       'a standby that was left out of the quorum',
-      { rules: [two], c: [down('ended with code 1')] },
+      { quorumConfigs: [two], c: [down('ended with code 1')] },
       'db is degraded: 2 of 3 replicas, one more loss stops writes; missing: c',
       'c: its server is stopped: ended with code 1',
     ],
     [
       'a standby that catches up and is not in the quorum yet',
-      { rules: [two] },
+      { quorumConfigs: [two] },
       'db is degraded: 2 of 3 replicas, one more loss stops writes; missing: c',
       'c: it follows and is not in the quorum yet',
     ],
@@ -117,7 +123,7 @@ describe('the redundancy of a database', () => {
     ],
     [
       'a drained standby that went out of the quorum',
-      { rules: [two], store: { nodes: { c: { drained: true } } }, c: [stopped('db')] },
+      { quorumConfigs: [two], store: { nodes: { c: { drained: true } } }, c: [stopped('db')] },
       'db is degraded: 2 of 3 replicas, one more loss stops writes; missing: c',
       'c: it is drained',
     ],
@@ -129,13 +135,13 @@ describe('the redundancy of a database', () => {
     ],
     [
       'two that were asked for, and writes that wait when one is lost',
-      { spec: pair, rules: [two], c: [null] },
+      { spec: pair, quorumConfigs: [two], c: [null] },
       'db is not redundant: 2 of 2 replicas as configured, one loss stops writes',
       '',
     ],
     [
       'two that were asked for, and one that goes on alone',
-      { spec: { ...pair, replication: { k: 1, degrade: 'run-alone' } }, rules: [two], c: [null] },
+      { spec: { ...pair, replication: { k: 1, degrade: 'run-alone' } }, quorumConfigs: [two], c: [null] },
       'db is redundant: 2 of 2 replicas',
       '',
     ],
@@ -143,7 +149,7 @@ describe('the redundancy of a database', () => {
       'one that was asked for',
       {
         spec: database({ instances: 1, nodes: ['a'], replication: { k: 0, degrade: 'run-alone' } }),
-        rules: [{ ...rule, members: [], k: 0 }],
+        quorumConfigs: [{ ...quorum, standbys: [], k: 0 }],
       },
       'db is not redundant: 1 of 1 replica as configured, one loss stops the service',
       '',

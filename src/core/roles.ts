@@ -45,22 +45,22 @@ export const ROLE_CHANGES: readonly RoleChange[] = [
   {
     from: 'standby',
     to: 'primary',
-    by: 'lead',
+    by: 'promote-replica',
     needsLead: true,
     comment: 'a recruited replica takes over, under a QuorumConfig that is on the record',
   },
   {
     from: 'primary',
     to: 'primary',
-    by: 'lead',
+    by: 'promote-replica',
     needsLead: true,
     comment: 'is primary already, and its quorum row is written again',
   },
   { from: 'none', to: 'standby', by: 'follow', needsLead: false, comment: 'clones, rewinds, or follows the primary' },
   { from: 'standby', to: 'standby', by: 'follow', needsLead: false, comment: 'follows another primary' },
-  { from: 'none', to: 'standby', by: 'fence', needsLead: false, comment: 'pledges, and says how far it is' },
-  { from: 'standby', to: 'standby', by: 'fence', needsLead: false, comment: 'receives nothing any more' },
-  { from: 'primary', to: 'standby', by: 'fence', needsLead: false, comment: 'ends leading: a higher term was won' },
+  { from: 'none', to: 'standby', by: 'recruit', needsLead: false, comment: 'pledges, and says how far it is' },
+  { from: 'standby', to: 'standby', by: 'recruit', needsLead: false, comment: 'receives nothing any more' },
+  { from: 'primary', to: 'standby', by: 'recruit', needsLead: false, comment: 'ends leading: a higher term was won' },
   { from: 'primary', to: 'none', by: 'demote', needsLead: false, comment: 'ends leading in order' },
   {
     from: 'primary',
@@ -80,7 +80,7 @@ export const ROLE_CHANGES: readonly RoleChange[] = [
   },
 ]
 
-const BEGINNINGS = new Set<Step['kind']>(['start', 'promote', 'create', 'lead', 'follow'])
+const BEGINNINGS = new Set<Step['kind']>(['start', 'promote', 'create', 'promote-replica', 'follow'])
 
 /** The row that allows this step for the instance as it is; undefined when none does. */
 export function rowFor(instance: InstanceReport, step: Step): RoleChange | undefined {
@@ -90,9 +90,9 @@ export function rowFor(instance: InstanceReport, step: Step): RoleChange | undef
       return ROLE_CHANGES.find((row) => row.by === 'start' && row.from === from && row.to === step.role)
     case 'promote':
     case 'create':
-    case 'lead':
+    case 'promote-replica':
     case 'follow':
-    case 'fence':
+    case 'recruit':
     case 'demote':
     case 'stop':
     case 'kill':

@@ -31,15 +31,15 @@ export type Step =
       readonly revision: number
     }
   /** Make the first copy out of nothing, and lead. */
-  | { readonly kind: 'create'; readonly service: ServiceName; readonly rule: QuorumConfig }
+  | { readonly kind: 'create'; readonly service: ServiceName; readonly quorum: QuorumConfig }
   /** Pledge `term`, receive nothing any more, and then say how far the copy is. */
-  | { readonly kind: 'fence'; readonly service: ServiceName; readonly term: Term }
+  | { readonly kind: 'recruit'; readonly service: ServiceName; readonly term: Term }
   /** Lead under a recorded rule, after a fence of its term. */
-  | { readonly kind: 'lead'; readonly service: ServiceName; readonly rule: QuorumConfig }
+  | { readonly kind: 'promote-replica'; readonly service: ServiceName; readonly quorum: QuorumConfig }
   /** Stand by under the primary of a rule. */
-  | { readonly kind: 'follow'; readonly service: ServiceName; readonly rule: QuorumConfig }
+  | { readonly kind: 'follow'; readonly service: ServiceName; readonly quorum: QuorumConfig }
   /** Go over to a recorded rule of the term that is led in already. */
-  | { readonly kind: 'change-rule'; readonly service: ServiceName; readonly rule: QuorumConfig }
+  | { readonly kind: 'change-quorum'; readonly service: ServiceName; readonly quorum: QuorumConfig }
   /** Acknowledge nothing more, and end. */
   | { readonly kind: 'demote'; readonly service: ServiceName; readonly term: Term }
   /** End this agent: nothing runs here any more and nothing should. */
@@ -56,7 +56,7 @@ export function sameStep(a: Step, b: Step): boolean {
   if (a.kind === 'exit' || b.kind === 'exit') return true
   if (a.service !== b.service) return false
   if (a.kind === 'record' || b.kind === 'record') return sameRecord(a, b)
-  if ('rule' in a && 'rule' in b) return sameConfig(a.rule, b.rule)
+  if ('quorum' in a && 'quorum' in b) return sameConfig(a.quorum, b.quorum)
   return !('term' in a && 'term' in b) || a.term === b.term
 }
 
@@ -64,11 +64,12 @@ export function sameStep(a: Step, b: Step): boolean {
 function sameRecord(a: Step, b: Step): boolean {
   if (a.kind !== 'record' || b.kind !== 'record' || a.revision !== b.revision) return false
   const [one, other] = [a.record.replica, b.record.replica]
-  const shape = (replica: typeof one) => replica?.rules.map(({ primary, members, k }) => [primary, members, k].join())
+  const shape = (replica: typeof one) =>
+    replica?.quorumConfigs.map(({ primary, standbys, k }) => [primary, standbys, k].join())
   return a.record.term === b.record.term && one?.phase === other?.phase && shape(one)?.join() === shape(other)?.join()
 }
 
 /** These call off whatever is under way for the service and do not wait for it: somebody else's safety hangs on them. */
 export function isUrgent(step: Step): boolean {
-  return step.kind === 'fence' || step.kind === 'demote' || step.kind === 'kill'
+  return step.kind === 'recruit' || step.kind === 'demote' || step.kind === 'kill'
 }

@@ -47,7 +47,7 @@ describe('a switchover', () => {
 
 describe('a switchover of a database', () => {
   const DB = database()
-  const rule = { term: 1, primary: 'a', members: ['b', 'c'], k: 1, id: 'one' }
+  const quorum = { term: 1, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'one' }
   const BEHIND = 2_000_000
   const standby = (node: string, given = {}) =>
     peer(node, [running('db', { role: 'standby', replica: copy({ receivingFrom: 'a' }), ...given })])
@@ -57,7 +57,7 @@ describe('a switchover of a database', () => {
       cluster: cluster([DB]),
       store: {
         services: {
-          db: { term: 1, primary: 'a', replica: { phase: 'serving', by: 'a', rules: [rule] }, revision: 1 },
+          db: { term: 1, primary: 'a', replica: { phase: 'serving', by: 'a', quorumConfigs: [quorum] }, revision: 1 },
         },
       },
       local: {
@@ -66,8 +66,8 @@ describe('a switchover of a database', () => {
             role: 'primary',
             term: 1,
             replica: copy({
-              rule,
-              ruleDurable: true,
+              quorum,
+              quorumDurable: true,
               streaming: Object.entries(lag).map(([node, lagBytes]) => ({ node, lagBytes })),
             }),
           }),

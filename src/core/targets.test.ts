@@ -14,10 +14,10 @@ const db = database({
     { purpose: 'standby', protocol: 'tcp', port: 5433 },
   ],
 })
-const rule = { term: 1, primary: 'a', members: ['b', 'c'], k: 1, id: 'one' }
+const quorum = { term: 1, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'one' }
 
 function replica(given: Partial<ReplicaReport> = {}): ReplicaReport {
-  return copy({ position: { term: 1, timeline: 1, log: '100000' }, rule, receivingFrom: 'a', ...given })
+  return copy({ position: { term: 1, timeline: 1, log: '100000' }, quorum, receivingFrom: 'a', ...given })
 }
 
 /** b has `notReceived` bytes to receive and `notReplayed` to replay. */
@@ -32,7 +32,7 @@ function routes(notReceived: number, notReplayed: number, before?: readonly Rout
     cluster: cluster([db]),
     store: {
       services: {
-        db: { term: 1, primary: 'a', revision: 3, replica: { phase: 'serving', by: 'a', rules: [rule] } },
+        db: { term: 1, primary: 'a', revision: 3, replica: { phase: 'serving', by: 'a', quorumConfigs: [quorum] } },
       },
     },
     local: {
@@ -40,7 +40,7 @@ function routes(notReceived: number, notReplayed: number, before?: readonly Rout
         db: running('db', {
           role: 'primary',
           term: 1,
-          replica: replica({ ruleDurable: true, receivingFrom: null, streaming }),
+          replica: replica({ quorumDurable: true, receivingFrom: null, streaming }),
         }),
       },
     },
@@ -79,7 +79,7 @@ function heard(own: DoorSays, other: DoorSays, state: 'alive' | 'suspect' | 'los
   return heardByDoors(view({ cluster: cluster([db]), peers }), 'db', own)
 }
 
-test('a handover has been heard of when every open door of a node that lives says so', () => {
+test('a switchover has been heard of when every open door of a node that lives says so', () => {
   expect(heard(HEARD, HEARD)).toBe(true)
   expect(heard(HEARD, { openDoors: OPEN })).toBe(false)
   expect(heard({ openDoors: OPEN, leaving: [] }, HEARD)).toBe(false)
@@ -101,39 +101,43 @@ test('a route says whose sessions it takes away', () => {
 const movable = web({ ...db, endpoints: [{ purpose: 'primary', protocol: 'postgres', port: 5432 }] })
 const vacancy = { rule: 'switchover-requested' as const, why: 'asked', by: 'a', noticedAt: 1, successor: 'b' }
 
-/** a hands over to b. */
-function handingOver(
+/** a switches over to b. */
+function switchingOver(
   copy: Partial<ReplicaReport> = {},
   says: DoorSays = {},
-  phase: Phase = 'handing-over',
+  phase: Phase = 'switching-over',
   service = movable,
 ) {
   const seen = peer('b', [running('db', { role: 'standby', replica: replica(copy) })])
   return view({
     cluster: cluster([service]),
     store: {
-      services: { db: { term: 1, primary: 'a', revision: 3, vacancy, replica: { phase, by: 'a', rules: [rule] } } },
+      services: {
+        db: { term: 1, primary: 'a', revision: 3, vacancy, replica: { phase, by: 'a', quorumConfigs: [quorum] } },
+      },
     },
-    local: { instances: { db: running('db', { role: 'primary', term: 1, replica: replica({ ruleDurable: true }) }) } },
+    local: {
+      instances: { db: running('db', { role: 'primary', term: 1, replica: replica({ quorumDurable: true }) }) },
+    },
     peers: { b: { ...seen, report: seen.report && { ...seen.report, openDoors: OPEN, ...says } } },
   })
 }
 
 test('a table names who is to lead next, for as long as that is being brought about and it could', () => {
   const next = (now: View) => routesFor(now)[0]?.targets.filter((target) => target.next === true)
-  expect(next(handingOver())).toMatchObject([{ node: 'b', state: 'draining', next: true }])
-  expect(next(handingOver({}, {}, 'recruiting'))).toHaveLength(1)
-  expect(next(handingOver({}, {}, 'serving'))).toEqual([])
-  expect(next(handingOver({ quarantined: true }))).toEqual([])
+  expect(next(switchingOver())).toMatchObject([{ node: 'b', state: 'draining', next: true }])
+  expect(next(switchingOver({}, {}, 'recruiting'))).toHaveLength(1)
+  expect(next(switchingOver({}, {}, 'serving'))).toEqual([])
+  expect(next(switchingOver({ quarantined: true }))).toEqual([])
 })
 
 test('doors have gone ahead when every one that is open says so of the next primary, or when there is nothing to do', () => {
   const went = (own: DoorSays, now: View, service = movable) => wentAhead(now, service, { openDoors: OPEN, ...own })
   const there = { ahead: ['db@b'] }
-  expect(went(there, handingOver({}, there))).toBe(true)
-  expect(went(there, handingOver())).toBe(false)
-  expect(went({}, handingOver({}, there))).toBe(false)
-  expect(went({ ahead: ['db@c'] }, handingOver({}, there))).toBe(false)
-  expect(went({}, handingOver({ diverged: true }))).toBe(true) // nobody who could lead
-  expect(went({}, handingOver({}, {}, 'handing-over', db), db)).toBe(true) // these doors move no sessions
+  expect(went(there, switchingOver({}, there))).toBe(true)
+  expect(went(there, switchingOver())).toBe(false)
+  expect(went({}, switchingOver({}, there))).toBe(false)
+  expect(went({ ahead: ['db@c'] }, switchingOver({}, there))).toBe(false)
+  expect(went({}, switchingOver({ diverged: true }))).toBe(true) // nobody who could lead
+  expect(went({}, switchingOver({}, {}, 'switching-over', db), db)).toBe(true) // these doors move no sessions
 })

@@ -94,7 +94,7 @@ function everyDoor(view: View, own: DoorSays, hasSaid: (says: DoorSays) => boole
 /** A primary whose rule is not durable lets nobody in; a copy that is behind or has gone astray answers no reads. */
 function mayServe({ role, replica }: InstanceReport): boolean {
   if (!replica) return true
-  return role === 'primary' ? replica.ruleDurable : !replica.quarantined && !replica.diverged
+  return role === 'primary' ? replica.quorumDurable : !replica.quarantined && !replica.diverged
 }
 
 function targetState(instance: InstanceReport): Target['state'] | undefined {

@@ -146,7 +146,7 @@ export function leaderOf(view: View, service: ServiceSpec): { node: NodeName; te
   const lead = leadOf(view, service.name)
   if (lead || !service.traits.replicates) return lead
   const { term, replica } = recordOf(view, service.name)
-  const newest = replica?.rules.at(-1)
+  const newest = replica?.quorumConfigs.at(-1)
   return newest?.term === term ? { node: newest.primary, term } : undefined
 }
 

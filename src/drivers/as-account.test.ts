@@ -4,20 +4,20 @@ import { describe, expect, it } from 'vitest'
 import { asAccount } from './as-account.ts'
 
 /** A user of this machine that is in more groups than its own. */
-function memberOfMore(): { readonly name: string; readonly uid: number; readonly gid: number } | undefined {
+function accountInTwoGroups(): { readonly name: string; readonly uid: number; readonly gid: number } | undefined {
   const users = readFileSync('/etc/passwd', 'utf8')
     .split('\n')
     .map((line) => line.split(':'))
-  const members = readFileSync('/etc/group', 'utf8')
+  const listed = readFileSync('/etc/group', 'utf8')
     .split('\n')
     .flatMap((line) => line.split(':')[3]?.split(',') ?? [])
   const [name = '', , uid, gid] =
-    users.find(([user = '']) => user !== '' && user !== 'root' && members.includes(user)) ?? []
+    users.find(([user = '']) => user !== '' && user !== 'root' && listed.includes(user)) ?? []
   return name === '' ? undefined : { name, uid: Number(uid), gid: Number(gid) }
 }
 
 describe('a program that runs as another user', () => {
-  const user = memberOfMore()
+  const user = accountInTwoGroups()
   it.skipIf(process.getuid?.() !== 0 || user === undefined)('has all groups of that user, as after a login', () => {
     const { file, args, ids } = asAccount(user ?? null, 'id', ['-G'])
     const ran = execFileSync(file, [...args], { encoding: 'utf8', ...ids })

@@ -11,34 +11,34 @@ export interface ReplicaDriver extends Driver {
    * Makes the first copy out of nothing and leads under `rule`. Refuses when there is data already. Resolves when it runs:
    * members that have to be cloned from it first cannot acknowledge its mark yet, so `ruleDurable` becomes true later.
    */
-  create(rule: QuorumConfig): Promise<void>
+  create(quorum: QuorumConfig): Promise<void>
 
   /**
    * Stands by under `rule.primary`: follows, after rewinding or cloning when it has to, keeping what is thrown away.
    * Refuses terms below its pledge. Resolves when it follows; progress is in the observation's note.
    */
-  follow(rule: QuorumConfig, primary: PrimaryAddress): Promise<void>
+  follow(quorum: QuorumConfig, primary: PrimaryAddress): Promise<void>
 
   /**
    * Pledges `term` durably, stops receiving, verifies that, and only then reports its position. A primary of a lower term is
    * ended and comes back receiving from nobody; one that does not run is started like that. A member without data reports
    * position null: it can pledge, and says nothing about what was acknowledged. Refused once it follows or leads in `term`.
    */
-  fence(term: Term): Promise<void>
+  recruit(term: Term): Promise<void>
 
   /**
    * Leads under `rule` after a fence of its term: the rule in force first, then promotion, then the durable mark. Rejects with
    * UND_TIMED_OUT when the quorum has not got the mark in time: it leads then, acknowledges nothing, and the mark goes on
    * being tried. Said again it waits again. `start` as primary of the same term is this verb with the rule that it had.
    */
-  lead(rule: QuorumConfig): Promise<void>
+  promoteReplica(quorum: QuorumConfig): Promise<void>
 
   /**
    * Changes the rule of the primary that leads already, in steps of one member or one count. Each step's row is durable
    * under the rule before it, so whoever fences enough members for an older rule finds the newer one on one of them
    * (`ReplicaReport.rule`) and must satisfy that, too.
    */
-  changeRule(rule: QuorumConfig): Promise<void>
+  changeQuorum(quorum: QuorumConfig): Promise<void>
 
   /**
    * Ends leading: lets open transactions end, acknowledges nothing more, and stays down or fenced until told whom to follow.

@@ -85,7 +85,7 @@ export class StateFolder {
 
   /**
    * Makes the folder, for the owner only. One that was there before is closed to others, and its group may at most pass through
-   * it: that is how servers which run as another user get to their data (drivers/postgres/files/member-folder.ts). Throws
+   * it: that is how servers which run as another user get to their data (drivers/postgres/files/replica-folder.ts). Throws
    * UND_STATE_NOT_WRITABLE.
    */
   create(): void {

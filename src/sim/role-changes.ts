@@ -3,16 +3,17 @@ import { type RoleChange, rowFor } from '../core/roles.ts'
 import type { Step } from '../core/step.ts'
 import type { Driver, StartRequest } from '../drivers/driver.ts'
 
-const VERBS: ReadonlySet<string> = new Set([
-  'start',
-  'promote',
-  'create',
-  'lead',
-  'follow',
-  'fence',
-  'demote',
-  'stop',
-  'kill',
+/** The step that each verb of a driver performs. */
+const VERBS: ReadonlyMap<string | symbol, Step['kind']> = new Map([
+  ['start', 'start'],
+  ['promote', 'promote'],
+  ['create', 'create'],
+  ['promoteReplica', 'promote-replica'],
+  ['follow', 'follow'],
+  ['recruit', 'recruit'],
+  ['demote', 'demote'],
+  ['stop', 'stop'],
+  ['kill', 'kill'],
 ])
 
 export function nameOfChange({ from, to, by }: Pick<RoleChange, 'from' | 'to' | 'by'>): string {
@@ -25,9 +26,10 @@ export function counted<D extends Driver>(driver: D, told: (change: string) => v
   const wrapped = (name: string | symbol): unknown => {
     const own: unknown = Reflect.get(driver, name)
     if (typeof own !== 'function') return own
-    if (typeof name !== 'string' || !VERBS.has(name)) return own.bind(driver)
+    const kind = VERBS.get(name)
+    if (kind === undefined) return own.bind(driver)
     return (...words: unknown[]) => {
-      const row = rowFor(driver.observe(), stepOf(name, words))
+      const row = rowFor(driver.observe(), stepOf(kind, words))
       if (row) told(nameOfChange(row))
       return own.apply(driver, words)
     }
@@ -41,6 +43,6 @@ export function counted<D extends Driver>(driver: D, told: (change: string) => v
 }
 
 /** Enough of a step to find its row. */
-function stepOf(kind: string, [first]: readonly unknown[]): Step {
+function stepOf(kind: Step['kind'], [first]: readonly unknown[]): Step {
   return { kind, service: '', ...(kind === 'start' && { role: (first as StartRequest).role }) } as unknown as Step
 }

@@ -46,26 +46,26 @@ function unsettledCopies(
   const least = replication?.degrade === 'block' ? Math.min(2, instances) : 1
   const wanted = Math.max(least, Math.min(instances, usable))
   const record = world.store.read().entries.get(`service/${name}`)?.value as ServiceRecord | undefined
-  const rule = record?.replica?.rules.at(-1)
-  if (!rule || record?.replica?.phase !== 'serving' || record.replica.rules.length > 1)
+  const quorum = record?.replica?.quorumConfigs.at(-1)
+  if (!quorum || record?.replica?.phase !== 'serving' || record.replica.quorumConfigs.length > 1)
     return [`${name} does not serve: ${JSON.stringify(record)}`]
   const found: string[] = []
   const ledger = world.ledgerOf(name)
-  if (serves(world, name) !== rule.primary) found.push(`${rule.primary} acknowledges no writes to ${name}`)
+  if (serves(world, name) !== quorum.primary) found.push(`${quorum.primary} acknowledges no writes to ${name}`)
   // Where nobody wrote down how many, half of those that there are will do until all that were asked for are in.
   const { k = 0, sync } = replication ?? {}
   const most = Math.min(k, wanted - 1)
   const fewest = sync === undefined ? Math.min(most, defaultK(wanted)) : most
-  if (rule.members.length !== wanted - 1 || rule.k < fewest || rule.k > most)
-    found.push(`synchronous standbys of ${name}: ${standbysText(rule)}, and ${wanted} replicas are wanted`)
-  for (const node of [rule.primary, ...rule.members]) {
+  if (quorum.standbys.length !== wanted - 1 || quorum.k < fewest || quorum.k > most)
+    found.push(`synchronous standbys of ${name}: ${standbysText(quorum)}, and ${wanted} replicas are wanted`)
+  for (const node of [quorum.primary, ...quorum.standbys]) {
     const server = world.node(node).databases.get(name)
     if (server?.process === null) found.push(`${name} does not run on ${node}`)
-    else if (server && node !== rule.primary && !server.receiver?.streaming)
+    else if (server && node !== quorum.primary && !server.receiver?.streaming)
       found.push(`${name} on ${node} receives nothing`)
   }
-  const log = world.node(rule.primary).databases.get(name)?.disk.log ?? []
-  found.push(...ledger.missingOn(rule.primary, log))
+  const log = world.node(quorum.primary).databases.get(name)?.disk.log ?? []
+  found.push(...ledger.missingOn(quorum.primary, log))
   if (record.switchover) found.push(`a switchover of ${name} is neither done nor called off`)
   return found
 }

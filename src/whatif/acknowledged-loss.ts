@@ -19,15 +19,15 @@ export type Loss =
 
 /** The rule in force before the failure: who leads, which nodes hold copies, and how many of them must have a write. */
 export function ruleBefore(calm: Situation, service: ServiceSpec): QuorumConfig | undefined {
-  return calm.records.get(service.name)?.replica?.rules.at(-1)
+  return calm.records.get(service.name)?.replica?.quorumConfigs.at(-1)
 }
 
 export function lossAfter(situation: Situation, service: ServiceSpec, after: Replicated | undefined): Loss {
   if (!service.traits.replicates) return 'n/a'
-  const rule = situation.calm ? ruleBefore(situation.calm, service) : undefined
+  const quorum = situation.calm ? ruleBefore(situation.calm, service) : undefined
   // Whoever leads now is the old primary or had everything: nobody is elected otherwise.
-  if (!rule || !after || after.primary !== null || situation.hearing.lives(rule.primary)) return 'none'
-  if (rule.k === 0) return 'possible'
-  const holdersGone = rule.members.filter((node) => !situation.hearing.lives(node)).length
-  return holdersGone >= rule.k ? 'if-disks-are-gone' : 'none'
+  if (!quorum || !after || after.primary !== null || situation.hearing.lives(quorum.primary)) return 'none'
+  if (quorum.k === 0) return 'possible'
+  const holdersGone = quorum.standbys.filter((node) => !situation.hearing.lives(node)).length
+  return holdersGone >= quorum.k ? 'if-disks-are-gone' : 'none'
 }

@@ -17,7 +17,7 @@ interface Copy {
   readonly isPrimary: boolean
   /** The term that it leads in, or has pledged. */
   readonly term: number
-  readonly fenced: boolean
+  readonly recruited: boolean
 }
 
 export interface ImaginedReplicas {
@@ -52,22 +52,22 @@ export function calmRecord({ setting }: Situation, service: ServiceSpec): Imagin
   const [primary, ...others] = place(service, setting.cluster.nodes, holders)
   if (primary === undefined) return undefined
   const leads = wanted ?? primary
-  const members = [primary, ...others].filter((node) => node !== leads).sort()
-  const k = Math.min(replicationFor(service).k, members.length)
-  const rule = { term: 1, primary: leads, members, k, id: 'before' }
-  return { term: 1, primary: leads, revision: 1, replica: { phase: 'serving', by: leads, rules: [rule] } }
+  const standbys = [primary, ...others].filter((node) => node !== leads).sort()
+  const k = Math.min(replicationFor(service).k, standbys.length)
+  const rule = { term: 1, primary: leads, standbys, k, id: 'before' }
+  return { term: 1, primary: leads, revision: 1, replica: { phase: 'serving', by: leads, quorumConfigs: [rule] } }
 }
 
 /** Just after the failure. Undefined where it never had a primary. */
 export function copiesIn(situation: Situation, spec: ServiceSpec): ImaginedReplicas | undefined {
   const record = situation.records.get(spec.name)
-  const [rule] = record?.replica?.rules ?? []
-  if (!record?.replica || !rule) return undefined
+  const [quorum] = record?.replica?.quorumConfigs ?? []
+  if (!record?.replica || !quorum) return undefined
   const byNode = new Map<NodeName, Copy>()
-  for (const node of [rule.primary, ...rule.members]) {
+  for (const node of [quorum.primary, ...quorum.standbys]) {
     if (!situation.hearing.lives(node)) continue
     const running = situation.instances.get(at(node, spec.name))?.report.state === 'running'
-    byNode.set(node, { running, isPrimary: node === rule.primary, term: rule.term, fenced: false })
+    byNode.set(node, { running, isPrimary: node === quorum.primary, term: quorum.term, recruited: false })
   }
   const service = { ...spec, replication: replicationFor(spec) }
   const silentForMs = situation.hearing.suspectAfterMs
@@ -76,7 +76,7 @@ export function copiesIn(situation: Situation, spec: ServiceSpec): ImaginedRepli
     service,
     byNode,
     record: { ...record, replica: record.replica },
-    inForce: rule,
+    inForce: quorum,
     durable: true,
     silentForMs,
   }
@@ -91,15 +91,15 @@ export function leaderIn({ byNode, inForce }: ImaginedReplicas): NodeName | unde
 function streamingFrom({ byNode, situation }: ImaginedReplicas, primary: NodeName): NodeName[] {
   const lead = byNode.get(primary)
   if (!lead?.running || !lead.isPrimary) return []
-  return [...byNode].flatMap(([node, { running, isPrimary, fenced, term }]) =>
-    running && !isPrimary && !fenced && term <= lead.term && situation.hearing.hears(primary, node) ? [node] : [],
+  return [...byNode].flatMap(([node, { running, isPrimary, recruited, term }]) =>
+    running && !isPrimary && !recruited && term <= lead.term && situation.hearing.hears(primary, node) ? [node] : [],
   )
 }
 
 /** Would a write under this rule be acknowledged? */
-export function confirms(copies: ImaginedReplicas, rule: QuorumConfig | null = copies.inForce): boolean {
-  if (!rule || leaderIn(copies) !== rule.primary) return false
-  return streamingFrom(copies, rule.primary).filter((node) => rule.members.includes(node)).length >= rule.k
+export function confirms(copies: ImaginedReplicas, quorum: QuorumConfig | null = copies.inForce): boolean {
+  if (!quorum || leaderIn(copies) !== quorum.primary) return false
+  return streamingFrom(copies, quorum.primary).filter((node) => quorum.standbys.includes(node)).length >= quorum.k
 }
 
 /** A server that ended is started where it was, as what it was: a new primary makes it follow. */
@@ -113,18 +113,18 @@ export function startAgain({ byNode }: ImaginedReplicas): NodeName[] {
 export function fenceAll({ byNode, situation }: ImaginedReplicas, by: NodeName, term: number): void {
   for (const [node, copy] of byNode) {
     if (copy.running && situation.hearing.hears(by, node))
-      byNode.set(node, { ...copy, isPrimary: false, term, fenced: true })
+      byNode.set(node, { ...copy, isPrimary: false, term, recruited: true })
   }
 }
 
 /** The chosen one leads, and whoever hears it follows. */
-export function leadUnder(copies: ImaginedReplicas, rule: QuorumConfig): void {
+export function leadUnder(copies: ImaginedReplicas, quorum: QuorumConfig): void {
   const { byNode, situation } = copies
   for (const [node, copy] of byNode) {
-    if (node !== rule.primary && !situation.hearing.hears(rule.primary, node)) continue
-    byNode.set(node, { ...copy, isPrimary: node === rule.primary, term: rule.term, fenced: false })
+    if (node !== quorum.primary && !situation.hearing.hears(quorum.primary, node)) continue
+    byNode.set(node, { ...copy, isPrimary: node === quorum.primary, term: quorum.term, recruited: false })
   }
-  copies.inForce = rule
+  copies.inForce = quorum
   copies.durable = confirms(copies)
 }
 
@@ -178,7 +178,7 @@ function instanceOf(copies: ImaginedReplicas, node: NodeName): InstanceReport {
   const { byNode, service, inForce } = copies
   const copy = byNode.get(node)
   if (!copy) return neverStarted(service.name)
-  const { running, isPrimary, term, fenced } = copy
+  const { running, isPrimary, term, recruited } = copy
   const leader = leaderIn(copies)
   const follows = leader !== undefined && leader !== node && streamingFrom(copies, leader).includes(node)
   const streaming = isPrimary ? streamingFrom(copies, node).map((name) => ({ node: name, lagBytes: 0 })) : []
@@ -195,11 +195,11 @@ function instanceOf(copies: ImaginedReplicas, node: NodeName): InstanceReport {
     note: running ? '' : 'was killed',
     replica: {
       pledged: term,
-      fenced,
+      recruited,
       position: { term: 1, timeline: 1, log: FAR },
       replayLagBytes: 0,
-      rule: known,
-      ruleDurable: isPrimary && copies.durable,
+      quorum: known,
+      quorumDurable: isPrimary && copies.durable,
       streaming,
       receivingFrom: follows ? leader : null,
       quarantined: false,

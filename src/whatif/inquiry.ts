@@ -110,11 +110,11 @@ function grantLeads(situation: Situation, services: readonly ServiceSpec[]): voi
 /** Its copies run and are equally far, and the first rule names all of them. */
 function grantCopies(situation: Situation, service: ServiceSpec): void {
   const record = calmRecord(situation, service)
-  const [rule] = record?.replica.rules ?? []
-  if (!record || !rule) return
+  const [quorum] = record?.replica.quorumConfigs ?? []
+  if (!record || !quorum) return
   situation.records.set(service.name, record)
-  for (const node of [rule.primary, ...rule.members]) {
-    const role = node === rule.primary ? ('primary' as const) : ('standby' as const)
+  for (const node of [quorum.primary, ...quorum.standbys]) {
+    const role = node === quorum.primary ? ('primary' as const) : ('standby' as const)
     const report = { ...neverStarted(service.name), role, state: 'running', health: 'healthy', term: 1 } as const
     // Whoever needs it waits for it, as at a first start.
     after(situation, situation.setting.assumed.startMs, () => {

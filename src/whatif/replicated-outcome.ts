@@ -66,7 +66,7 @@ export function replicatedAfter(situation: Situation, spec: ServiceSpec): Replic
     for (let term = 0; term < TERMS && takeOver(progress, backMs); term += 1) confirmed = confirms(copies)
     confirmed ||= confirms(copies)
   }
-  changeRules(progress)
+  changeQuorums(progress)
   if (!confirmed && confirms(copies)) progress.pauseMs = situation.hearing.lostAfterMs + TAKEOVER_MS
   return resultOf(progress)
 }
@@ -93,21 +93,24 @@ function takeOver(progress: Progress, sinceMs: number): boolean {
   fenceAll(copies, won.view.self, copies.record.term)
   const chosen = asked(copies, elect)
   if (!chosen) return false
-  const aloneMs = chosen.step.record.replica?.rules.at(-1)?.members.length === 0 ? OTHERS_WITHIN_MS : 0
+  const aloneMs = chosen.step.record.replica?.quorumConfigs.at(-1)?.standbys.length === 0 ? OTHERS_WITHIN_MS : 0
   apply(progress, chosen, backMs - TAKEOVER_MS + aloneMs)
-  const rule = newestConfig(copies.record)
-  leadUnder(copies, rule)
+  const quorum = newestConfig(copies.record)
+  leadUnder(copies, quorum)
   progress.evidence = isSeen ? 'first-hand' : 'silence'
-  progress.order = [rule.primary, ...rule.members]
+  progress.order = [quorum.primary, ...quorum.standbys]
   progress.pauseMs = backMs + aloneMs
   if (confirms(copies)) {
-    copies.record = { ...copies.record, replica: { phase: 'serving', by: copies.record.replica.by, rules: [rule] } }
+    copies.record = {
+      ...copies.record,
+      replica: { phase: 'serving', by: copies.record.replica.by, quorumConfigs: [quorum] },
+    }
   }
   return true
 }
 
 /** The primary takes out who is gone and takes in who is back, as far as the copies that are left can confirm it. */
-function changeRules(progress: Progress): void {
+function changeQuorums(progress: Progress): void {
   const { copies } = progress
   const { hearing } = copies.situation
   copies.silentForMs = hearing.lostAfterMs
@@ -122,10 +125,10 @@ function changeRules(progress: Progress): void {
     if (step.kind === 'record') {
       apply(progress, { view, problem, step }, hearing.lostAfterMs)
       waits = false
-    } else if (step.kind === 'change-rule' && !waits) {
-      waits = !confirms(copies, step.rule)
+    } else if (step.kind === 'change-quorum' && !waits) {
+      waits = !confirms(copies, step.quorum)
       if (!waits) {
-        copies.inForce = step.rule
+        copies.inForce = step.quorum
         copies.durable = true
       }
     } else return

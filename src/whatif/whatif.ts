@@ -73,8 +73,8 @@ export class WhatIf {
   #failures: readonly Failure[] | undefined
 
   constructor({ cluster, voters, assumed, rates, measured = UNMEASURED, primaries = {}, replicas = {} }: Question) {
-    const members = voters === undefined ? votersFor(cluster) : voters
-    const setting = { cluster, voters: members, assumed: { ...ASSUMED, ...assumed }, primaries, replicas }
+    const chosen = voters === undefined ? votersFor(cluster) : voters
+    const setting = { cluster, voters: chosen, assumed: { ...ASSUMED, ...assumed }, primaries, replicas }
     this.inquiry = new Inquiry(setting, measured)
     this.rates = { ...GUESSED, ...rates }
     this.#measured = measured

@@ -67,7 +67,7 @@ function run(
 
 /** The killing of `identity`, as the fence tells it. */
 function told(identity: ProcessIdentity): Promise<Fenced> {
-  return new Promise((resolve) => fence.onFenced((fenced) => fenced.pid === identity.pid && resolve(fenced)))
+  return new Promise((resolve) => fence.onFenced((recruited) => recruited.pid === identity.pid && resolve(recruited)))
 }
 
 /** When a child ended, on the monotonic clock, as its parent saw it. */
@@ -99,11 +99,11 @@ describe('arming', () => {
     const { child, identity } = run(worker(`child=${file}`))
     await until('the grandchild runs', () => existsSync(file) && readFileSync(file, 'utf8').endsWith('\n'))
     const ended = endOf(child)
-    const fenced = told(identity)
+    const recruited = told(identity)
     const killAtMono = now() + 300
     await arm(identity, killAtMono)
     expect(await ended).toBeGreaterThanOrEqual(killAtMono)
-    expect(await fenced).toMatchObject({ service: 'svc', pid: identity.pid, killAtMono, outcome: 'killed' })
+    expect(await recruited).toMatchObject({ service: 'svc', pid: identity.pid, killAtMono, outcome: 'killed' })
     await until('the group is gone', () => !groupIsAlive(identity.pid))
     expect(fenceLog()).toContain('"event":"fenced"')
     expect(await armed()).toEqual([])
@@ -146,9 +146,9 @@ describe('arming', () => {
 
   it('never a stranger: a pid with another start time is left alone', async () => {
     const { identity } = run(worker())
-    const fenced = told(identity)
+    const recruited = told(identity)
     await arm({ pid: identity.pid, startTime: identity.startTime - 1 }, now() + 50)
-    expect((await fenced).outcome).toBe('another')
+    expect((await recruited).outcome).toBe('another')
     expect(isAlive(identity)).toBe(true)
   })
 
@@ -244,7 +244,7 @@ describe('an agent in trouble', () => {
   async function guarded(trouble: NodeJS.Signals): Promise<{ signalLateMs: number; deadLateMs: number }> {
     const victim = run(worker())
     const ended = endOf(victim.child)
-    const fenced = told(victim.identity)
+    const recruited = told(victim.identity)
     const { pid, startTime } = victim.identity
     const keeper = run(
       [
@@ -264,7 +264,7 @@ describe('an agent in trouble', () => {
     await until('it was extended some times', () => said.split('\n').length > 4)
     expect(isAlive(victim.identity)).toBe(true)
     process.kill(keeper.identity.pid, trouble)
-    const { killAtMono, atMono, outcome } = await fenced
+    const { killAtMono, atMono, outcome } = await recruited
     expect(outcome).toBe('killed')
     const deadAt = await ended
     signal(keeper.identity, 'SIGKILL') // the stopped one; the killed one is gone

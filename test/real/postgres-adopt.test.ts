@@ -57,7 +57,7 @@ test('a standby of somebody is refused, and left running', async () => {
   const trio = new Trio({ data: { a: theirs.data }, options: { adopt: true } })
   cleanUps.push(() => trio.end())
   for (const node of trio.nodes) await trio.driver(node).adopt()
-  await expect(trio.driver('a').create(trio.rule(1, 'a'))).rejects.toThrow(/it is a standby; take over its primary/)
+  await expect(trio.driver('a').create(trio.quorum(1, 'a'))).rejects.toThrow(/it is a standby; take over its primary/)
   expect((await theirs.query('select 1 as one')).rows).toEqual([{ one: 1 }])
 }, 60_000)
 

@@ -61,7 +61,7 @@ async function startByHand(t: Trio, node: string): Promise<number | undefined> {
   return server.pid
 }
 
-test('trap 5: a restore_command is never run on a member that waits for its stream', async () => {
+test('trap 5: a restore_command is never run on a replica that waits for its stream', async () => {
   const t = await begin()
   const called = join(t.dataOf('b'), 'called')
   await t.driver('a').kill()
@@ -79,10 +79,10 @@ test('trap 5: of a server that somebody else started it is taken out of force, a
   const t = await begin()
   const pid = await startByHand(t, 'b')
   await t.restartAgent('b')
-  await t.driver('b').fence(2)
+  await t.driver('b').recruit(2)
   expect(t.pidOf('b')).toBe(pid)
   expect(await inForce(t, 'b', 'restore_command')).toBe('')
-  expect(t.observe('b').replica.fenced).toBe(true)
+  expect(t.observe('b').replica.recruited).toBe(true)
 })
 
 test('what acknowledgements rest on cannot be turned off in a running server, and what was tried is told', async () => {

@@ -12,7 +12,7 @@ import { afterEach, expect, test } from 'vitest'
 import { takeWholeCopy, type WholeCopyRequest } from '../../src/drivers/postgres/copy/bulk-work.ts'
 import { receiveWholeCopy, type WholeCopyJob } from '../../src/drivers/postgres/copy/server-copy.ts'
 import { placeTablespaces } from '../../src/drivers/postgres/copy/tablespaces.ts'
-import { replicationPurpose } from '../../src/drivers/postgres/member-setup.ts'
+import { replicationPurpose } from '../../src/drivers/postgres/replica-setup.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { secretFor, Trio } from './postgres-trio.ts'
 

@@ -24,18 +24,18 @@ test.skipIf(!systemPostgres)('a former primary that must rewind confirms the fir
   await writer.query('create table phantoms (n int)')
   process.kill(t.pidOf('a'), 'SIGSTOP')
   await t.until('it is seen as frozen', () => t.observe('a').hung)
-  await t.driver('b').fence(2)
+  await t.driver('b').recruit(2)
   writer.query('insert into phantoms values (1)').catch(() => {}) // its server is ended while it waits
   await t.until('the phantom is written', async () => {
     const waits = "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'insert into phantoms%'"
     return (await watcher.query(waits)).rows.length > 0
   })
-  const rule = t.rule(2, 'b')
-  const leads = t.driver('b').lead(rule)
+  const quorum = t.quorum(2, 'b')
+  const leads = t.driver('b').promoteReplica(quorum)
   leads.catch(() => {}) // it goes on trying when that takes longer than it may
   process.kill(t.pidOf('a'), 'SIGCONT')
-  await t.driver('a').follow(rule, t.address('b'))
-  await t.until('the row of its rule is durable', () => t.observe('b').replica.ruleDurable)
+  await t.driver('a').follow(quorum, t.address('b'))
+  await t.until('the row of its rule is durable', () => t.observe('b').replica.quorumDurable)
   expect(await t.rows('b', 'select * from phantoms')).toEqual([])
   expect(t.observe('a').note).toMatch(/gave up \d+ bytes/)
 })

@@ -52,7 +52,7 @@ async function followsAgain(t: Trio, node: string, primary = 'a', term = 1): Pro
   let last: unknown
   const tried = async () => {
     try {
-      await t.driver(node).follow(t.rule(term, primary), t.address(primary))
+      await t.driver(node).follow(t.quorum(term, primary), t.address(primary))
       return true
     } catch (error) {
       last = error
@@ -155,7 +155,7 @@ test.each([
     for (let tries = 0; tries < 8 && existsSync(join(t.dataOf('b'), 'seen-before')); tries += 1) {
       await t
         .driver('b')
-        .follow(t.rule(1, 'a'), t.address('a'))
+        .follow(t.quorum(1, 'a'), t.address('a'))
         .catch(() => {}) // it says why; the core tries again
       if (t.observe('b').state === 'running' && existsSync(join(t.dataOf('b'), 'seen-before'))) {
         await t.until(
@@ -181,7 +181,7 @@ test.skipIf(hasHugePages)(
     const before = readFileSync(altered)
     appendFileSync(altered, 'huge_pages = on\n')
     for (let tries = 0; tries < 5; tries += 1)
-      await expect(t.driver('b').follow(t.rule(1, 'a'), t.address('a'))).rejects.toThrow(/shared memory/)
+      await expect(t.driver('b').follow(t.quorum(1, 'a'), t.address('a'))).rejects.toThrow(/shared memory/)
     writeFileSync(altered, before)
     await followsAgain(t, 'b')
     expect(existsSync(join(t.dataOf('b'), 'seen-before')), 'the same folder').toBe(true)
@@ -193,7 +193,7 @@ test('the data of a former primary that cannot be started is set aside and named
   const t = await begin()
   await t.driver('a').kill()
   const { leader } = await t.failOver(2)
-  await t.driver('a').fence(2)
+  await t.driver('a').recruit(2)
   await t.driver('a').kill()
   rmSync(join(t.dataOf('a'), 'global', 'pg_filenode.map'))
   await followsAgain(t, 'a', leader, 2)
@@ -206,9 +206,9 @@ test('a primary whose data is gone ends when it is fenced, says nothing, and mak
   const { pid = 0, startTime = 0 } = t.observe('a')
   rmSync(t.dataOf('a'), { recursive: true, force: true })
   await t.until('it to be told', () => t.observe('a').health === 'unhealthy' || t.observe('a').state === 'stopped')
-  await expect(t.driver('a').create(t.rule(1, 'a'))).resolves.toBeUndefined() // it runs still, and leads
+  await expect(t.driver('a').create(t.quorum(1, 'a'))).resolves.toBeUndefined() // it runs still, and leads
   const { leader } = await t.failOver(2)
-  await t.driver('a').fence(2)
+  await t.driver('a').recruit(2)
   expect(t.observe('a').replica.position).toBeNull()
   expect(isAlive({ pid, startTime })).toBe(false)
   await followsAgain(t, 'a', leader, 2)
@@ -218,7 +218,7 @@ test('the first copy that is gone is not made again out of nothing', async () =>
   const t = await begin()
   await t.driver('a').kill()
   rmSync(t.dataOf('a'), { recursive: true, force: true })
-  await expect(t.driver('a').create(t.rule(1, 'a'))).rejects.toThrow(/is gone: no empty one takes its place/)
+  await expect(t.driver('a').create(t.quorum(1, 'a'))).rejects.toThrow(/is gone: no empty one takes its place/)
   mkdirSync(join(t.dataOf('a'), 'base'), { recursive: true })
-  await expect(t.driver('a').create(t.rule(1, 'a'))).rejects.toThrow(/damaged/)
+  await expect(t.driver('a').create(t.quorum(1, 'a'))).rejects.toThrow(/damaged/)
 }, 120_000)

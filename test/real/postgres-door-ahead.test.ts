@@ -52,11 +52,11 @@ async function enter(door: TestDoor): Promise<pg.Client> {
 }
 
 /** a ends, `node` leads in term 2, and c follows it. */
-async function handOver(t: Trio, node: 'b' | 'c'): Promise<void> {
+async function switchOver(t: Trio, node: 'b' | 'c'): Promise<void> {
   await t.driver('a').demote(2)
   const other = node === 'b' ? 'c' : 'b'
-  await Promise.all([node, other].map((each) => t.driver(each).fence(2)))
-  await t.enact(t.rule(2, node, { members: [other] }), other)
+  await Promise.all([node, other].map((each) => t.driver(each).recruit(2)))
+  await t.enact(t.quorum(2, node, { standbys: [other] }), other)
 }
 
 async function expectWhole(sessions: readonly pg.Client[]): Promise<void> {
@@ -86,7 +86,7 @@ test('sessions log in at the next primary while their own serves them, and go on
   door.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
   await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
   const held = sessions.map((session) => session.query('select pg_is_in_recovery() as it'))
-  await handOver(t, 'b')
+  await switchOver(t, 'b')
   door.route([targetOf(t, 'b', 2)], PRIMARY)
   for (const { rows } of await Promise.all(held)) expect(rows).toEqual([{ it: false }])
   await expectWhole(sessions)
@@ -96,7 +96,7 @@ test('sessions log in at the next primary while their own serves them, and go on
   await t.until('the door says nothing of it any more', () => door.ahead().length === 0)
 })
 
-test('a handover that is called off leaves nobody behind at the one who was to lead', async () => {
+test('a switchover that is called off leaves no session behind at the requested successor', async () => {
   const { t, door, sessions } = await begin()
   door.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
   await allAreAt(t, 'b')
@@ -124,7 +124,7 @@ test.each(['dies', 'lives'])(
     door.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
     await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
     if (fate === 'dies') await t.driver('b').kill()
-    await handOver(t, 'c')
+    await switchOver(t, 'c')
     door.route([targetOf(t, 'c', 2)], PRIMARY)
     await expectWhole(sessions)
     expect(await pidsAt(t, 'c')).toHaveLength(CLIENTS)
@@ -140,7 +140,7 @@ test('who cannot be let in ahead is let in afterwards, and holds nobody up', asy
   expect((await pidsAt(t, 'b')).length).toBeLessThan(CLIENTS)
   await Promise.all(crowd.map((client) => client.end()))
   door.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
-  await handOver(t, 'b')
+  await switchOver(t, 'b')
   door.route([targetOf(t, 'b', 2)], PRIMARY)
   await expectWhole(sessions)
 })

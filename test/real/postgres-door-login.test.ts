@@ -62,7 +62,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
           expect(await verifier(client, other), other).toBeNull()
         for (const forbidden of [
           'select * from pg_authid',
-          'select * from understudy.rules',
+          'select * from understudy.quorum_rows',
           'create table x ()',
           'create role x',
           'set role visitor',

@@ -51,7 +51,7 @@ async function failOver({ trio: t, door }: TrioWithDoor): Promise<void> {
 async function restart({ trio: t, door }: TrioWithDoor): Promise<void> {
   process.kill(t.pidOf('a'), 'SIGKILL')
   await t.until('the end is seen', () => t.observe('a').state === 'stopped')
-  await t.driver('a').lead(t.rule(1, 'a'))
+  await t.driver('a').promoteReplica(t.quorum(1, 'a'))
   door.route([targetOf(t, 'a', 1)], PRIMARY)
 }
 
@@ -121,7 +121,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect(place.door.sessions).toMatchObject([{ term: 2, held: 2, moved: 2, cut }])
   })
 
-  test('a primary that hands over: idle sessions leave it at once, a transaction ends first, nothing fails', async () => {
+  test('a primary that switches over: idle sessions leave it at once, a transaction ends first, nothing fails', async () => {
     const place = await begin(bin, ['a'])
     const look = await furnish(await connect(place))
     const busy = await connect(place)

@@ -28,12 +28,12 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     process.kill(t.pidOf('a'), 'SIGKILL')
     await t.until('the end is seen', () => t.observe('a').state === 'stopped')
     await ledger.stop()
-    const { leader, rule } = await t.failOver(2)
-    expect(t.observe(leader)).toMatchObject({ role: 'primary', term: 2, replica: { rule } })
+    const { leader, quorum } = await t.failOver(2)
+    expect(t.observe(leader)).toMatchObject({ role: 'primary', term: 2, replica: { quorum } })
     const client = await t.connect(leader)
     expect(await ledger.lost(client)).toEqual([])
     await client.query('insert into ledger (id) values (-1)')
-    await t.driver('a').follow(t.rule(2, leader), t.address(leader))
+    await t.driver('a').follow(t.quorum(2, leader), t.address(leader))
     await t.until('it counts again', () => !t.observe('a').replica.quarantined)
     await t.until(
       'it has the new row',
@@ -54,7 +54,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     process.kill(t.pidOf('a'), 'SIGSTOP')
     await t.until('it is seen as frozen', () => t.observe('a').hung)
     // Its other processes are alive: a commit there has nobody who could acknowledge it once both standbys are fenced.
-    await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
+    await Promise.all(['b', 'c'].map((node) => t.driver(node).recruit(2)))
     let acknowledged = false
     const phantom = writer.query('insert into ledger (id) values (-7)').then(() => {
       acknowledged = true
@@ -63,7 +63,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     const { leader } = await t.failOver(2)
     expect(acknowledged).toBe(false)
     process.kill(t.pidOf('a'), 'SIGCONT')
-    await t.driver('a').follow(t.rule(2, leader), t.address(leader))
+    await t.driver('a').follow(t.quorum(2, leader), t.address(leader))
     await t.until('it counts again', () => !t.observe('a').replica.quarantined)
     expect(acknowledged).toBe(false)
     expect(await ledger.lost(await t.connect('a'))).toEqual([])

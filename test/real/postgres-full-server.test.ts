@@ -43,7 +43,7 @@ test('a server whose every connection is taken by superusers stays healthy, obey
   const sinceOf = () => t.nodes.map((node) => t.observe(node).healthForMs)
   await t.until('many looks at a full server', () => sinceOf().every((ms) => ms > 5_000))
   for (const node of t.nodes) expect(t.observe(node), node).toMatchObject({ health: 'healthy', state: 'running' })
-  await t.driver('a').changeRule(t.rule(1, 'a', { members: ['b'], id: 'smaller' }))
+  await t.driver('a').changeQuorum(t.quorum(1, 'a', { standbys: ['b'], id: 'smaller' }))
   await t.driver('a').kill()
   const { leader } = await t.failOver(2)
   await t.until('it to be healthy', () => t.observe(leader).health === 'healthy')

@@ -152,7 +152,7 @@ describe.skipIf(systemPostgres === null).each(everyPostgres)('PostgreSQL $name',
     await insert(t, leader, first, first + 39)
     await untilConsumed(t, ids, first + 39)
 
-    await t.driver('a').follow(t.rule(2, leader), t.address(leader))
+    await t.driver('a').follow(t.quorum(2, leader), t.address(leader))
     await untilCarried(t, ['a', other], 'feed', leader)
     const [stale] = await t.rows(
       'a',
@@ -162,8 +162,8 @@ describe.skipIf(systemPostgres === null).each(everyPostgres)('PostgreSQL $name',
 
     await insert(t, leader, first + 40, first + 69)
     await t.driver(leader).demote(3)
-    await Promise.all(['a', other].map((node) => t.driver(node).fence(3)))
-    await t.enact(t.rule(3, 'a'), other, leader)
+    await Promise.all(['a', other].map((node) => t.driver(node).recruit(3)))
+    await t.enact(t.quorum(3, 'a'), other, leader)
     door.route([targetOf(t, 'a', 3)], PRIMARY)
     await insert(t, 'a', first + 70, first + 99)
     await untilConsumed(t, ids, first + 99)

@@ -39,17 +39,17 @@ test.skipIf(rounds === 0).each([
         process.kill(trio.pidOf(leader), fault)
         await trio.until('it is seen', () => trio.observe(leader).state === 'stopped' || trio.observe(leader).hung)
         const t1 = systemClock.mono()
-        await Promise.all(others.map((node) => trio.driver(node).fence(term)))
+        await Promise.all(others.map((node) => trio.driver(node).recruit(term)))
         const t2 = systemClock.mono()
         const log = (node: string) => BigInt(trio.observe(node).replica.position?.log ?? '0')
         const [next = '', third = ''] = others.sort((x, y) => (log(x) >= log(y) ? -1 : 1))
-        const rule = trio.rule(term, next)
-        const following = trio.driver(third).follow(rule, trio.address(next))
+        const quorum = trio.quorum(term, next)
+        const following = trio.driver(third).follow(quorum, trio.address(next))
         let promotedAt = 0
         const stop = trio.driver(next).onChange(() => {
           if (promotedAt === 0 && trio.observe(next).role === 'primary') promotedAt = systemClock.mono()
         })
-        await trio.driver(next).lead(rule)
+        await trio.driver(next).promoteReplica(quorum)
         stop()
         const t3 = systemClock.mono()
         const client = await trio.connect(next)
@@ -58,7 +58,7 @@ test.skipIf(rounds === 0).each([
         await following
         if (fault === 'SIGSTOP') process.kill(trio.pidOf(leader), 'SIGCONT')
         const t5 = systemClock.mono()
-        await trio.driver(leader).follow(rule, trio.address(next))
+        await trio.driver(leader).follow(quorum, trio.address(next))
         const old = leader
         await trio.until('it counts again', () => !trio.observe(old).replica.quarantined)
         const t6 = systemClock.mono()
@@ -97,7 +97,7 @@ async function cloneRate(trio: Trio, leader: string, bin: string | null): Promis
   try {
     await fourth.driver('d').adopt()
     const startedAt = systemClock.mono()
-    await fourth.driver('d').follow({ ...trio.rule(trio.observe(leader).term, leader) }, trio.address(leader))
+    await fourth.driver('d').follow({ ...trio.quorum(trio.observe(leader).term, leader) }, trio.address(leader))
     return Number(rows[0].bytes) / 1e3 / (systemClock.mono() - startedAt)
   } finally {
     await fourth.end()

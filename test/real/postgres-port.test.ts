@@ -44,7 +44,7 @@ test('a standby whose port was taken starts on another one, and says so', async 
   await t.driver('b').start({ role: 'standby', term: 0 })
   expect(t.observe('b').port).not.toBe(before)
   expect(notes.join('\n')).toContain(`another program listens on 127.0.0.1:${before}`)
-  await t.driver('b').follow(t.rule(1, 'a'), t.address('a'))
+  await t.driver('b').follow(t.quorum(1, 'a'), t.address('a'))
   await t.restartAgent('b') // it is on the record: the next agent finds it there
   await t.until('it streams', () => t.observe('b').replica.receivingFrom === 'a')
 })
@@ -55,9 +55,9 @@ test('a primary whose port was taken starts on another one, and its standbys com
   const started = t.driver('a').start({ role: 'primary', term: 1 })
   await t.until('another port', () => t.observe('a').port !== before)
   await t.until('it runs', () => t.observe('a').state === 'running')
-  for (const node of ['b', 'c']) await t.driver(node).follow(t.rule(1, 'a'), t.address('a'))
+  for (const node of ['b', 'c']) await t.driver(node).follow(t.quorum(1, 'a'), t.address('a'))
   await started
-  await t.until('the rule is durable', () => t.observe('a').replica.ruleDurable)
+  await t.until('the rule is durable', () => t.observe('a').replica.quorumDurable)
 })
 
 test('a port that the config fixes is waited for, and whoever has it is named', async () => {

@@ -21,18 +21,18 @@ test('trap 8: a mark that was cancelled while it waited opens nothing, and does 
   trio = t
   await t.begin()
   await t.driver('a').kill()
-  const { leader, other, rule } = await t.choose(2)
-  await expect(t.driver(leader).lead(rule)).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
+  const { leader, other, quorum } = await t.choose(2)
+  await expect(t.driver(leader).promoteReplica(quorum)).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
   const marks =
-    "select pid from pg_stat_activity where wait_event = 'SyncRep' and query ~ 'insert into understudy.rules'"
+    "select pid from pg_stat_activity where wait_event = 'SyncRep' and query ~ 'insert into understudy.quorum_rows'"
   await t.until('the mark waits', async () => (await t.rows(leader, marks)).length === 1)
   await t.rows(leader, `select pg_cancel_backend(pid) from (${marks}) as it`)
   await t.until('it waits no more', async () => (await t.rows(leader, marks)).length === 0)
   const cancelledAt = systemClock.mono()
   await t.until('a second to pass, in which nobody is let in', async () => {
-    expect(t.observe(leader).replica.ruleDurable).toBe(false)
+    expect(t.observe(leader).replica.quorumDurable).toBe(false)
     return systemClock.mono() - cancelledAt > 1_000
   })
-  await t.driver(other).follow(rule, t.address(leader))
-  await t.until('the row is on its quorum', () => t.observe(leader).replica.ruleDurable)
+  await t.driver(other).follow(quorum, t.address(leader))
+  await t.until('the row is on its quorum', () => t.observe(leader).replica.quorumDurable)
 })

@@ -43,7 +43,7 @@ async function begin(): Promise<TestCluster> {
 function isSized(copies: number): (status: Awaited<ReturnType<TestCluster['status']>>) => boolean {
   return (status) => {
     const { healthy, instances, quorum } = serviceOf(status, 'db')
-    return healthy && quorum?.members.length === copies - 1 && instances.filter((one) => one.healthy).length === copies
+    return healthy && quorum?.standbys.length === copies - 1 && instances.filter((one) => one.healthy).length === copies
   }
 }
 
@@ -99,8 +99,8 @@ test('trap 15: the primary dies while its rule changes: what both rules acknowle
   await writer.untilAcknowledged(50)
   const resized = resize(cluster, '5', '--timeout', '120s')
   const isChanging = (status: Awaited<ReturnType<TestCluster['status']>>) => {
-    const members = serviceOf(status, 'db').quorum?.members.length ?? 0
-    return members > 2
+    const standbys = serviceOf(status, 'db').quorum?.standbys.length ?? 0
+    return standbys > 2
   }
   await cluster.until('the rule has begun to change', isChanging, 60_000)
   await cluster.local.killNode(primary ?? '')

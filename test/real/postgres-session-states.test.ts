@@ -67,7 +67,7 @@ async function end({ trio, door }: TrioWithDoor, how: string): Promise<void> {
     await trio.until('all have left', async () => (await left()).length === 0, 2_000).catch(() => {})
     await trio.driver('a').stop({ settleMs: 0, graceMs: 10_000 })
   }
-  await trio.driver('a').lead(trio.rule(1, 'a'))
+  await trio.driver('a').promoteReplica(trio.quorum(1, 'a'))
   door.route([targetOf(trio, 'a', 1)], PRIMARY)
 }
 

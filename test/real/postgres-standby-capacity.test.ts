@@ -37,7 +37,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
   async function restartPrimary(t: Trio): Promise<void> {
     await t.driver('a').kill()
     await t.driver('a').start({ role: 'primary', term: 1 })
-    await t.until('the rule is durable', () => t.observe('a').replica.ruleDurable)
+    await t.until('the rule is durable', () => t.observe('a').replica.quorumDurable)
   }
 
   test('ALTER SYSTEM raises what standbys need: they are shown as unfit, and one of them leads when the primary is killed', async () => {
@@ -54,7 +54,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     }
     // One is started anew, as the core does it; the other one has less when the primary dies.
     await t.driver('c').kill()
-    await t.driver('c').follow(t.rule(1, 'a'), t.address('a'))
+    await t.driver('c').follow(t.quorum(1, 'a'), t.address('a'))
     await t.until('c to be fit again', () => !t.observe('c').replica.unfit && t.observe('c').health === 'healthy')
     await t.driver('a').kill()
     const { leader, other } = await t.failOver(2)
@@ -73,15 +73,15 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     // Once a primary was started in place with less, its standbys need no more.
     await t.driver(leader).kill()
     await t.driver(leader).start({ role: 'primary', term: 2 })
-    await t.until('the rule is durable', () => t.observe(leader).replica.ruleDurable)
+    await t.until('the rule is durable', () => t.observe(leader).replica.quorumDurable)
     expect(await inForce(t, leader)).toBe(20)
-    await t.driver('a').follow(t.rule(2, leader), t.address(leader))
+    await t.driver('a').follow(t.quorum(2, leader), t.address(leader))
     await t.until('its standbys have replayed that', async () => {
       const positions = [leader, other].map((node) => t.observe(node).replica.position?.log)
       return positions[0] === positions[1] && t.observe(other).replica.replayLagBytes === 0
     })
     await t.driver(other).kill()
-    await t.driver(other).follow(t.rule(2, leader), t.address(leader))
+    await t.driver(other).follow(t.quorum(2, leader), t.address(leader))
     expect(await inForce(t, other)).toBe(20)
   }, 240_000)
 
@@ -91,7 +91,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await t.rows('a', 'alter system set max_connections = 60')
     await restartPrimary(t)
     await t.restartAgent('c')
-    await t.driver('c').follow({ ...t.rule(1, 'a'), id: 'seen-anew' }, t.address('a'))
+    await t.driver('c').follow({ ...t.quorum(1, 'a'), id: 'seen-anew' }, t.address('a'))
     await t.driver('a').kill()
     const { leader } = await t.failOver(2)
     expect(await inForce(t, leader)).toBe(60)

@@ -113,7 +113,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
       state: 'running',
       term: 1,
       note,
-      replica: { pledged: 1, ruleDurable: true },
+      replica: { pledged: 1, quorumDurable: true },
     })
     const another = await visit(t)
     await another.query('insert into visits values (2)')
@@ -149,7 +149,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     const client = await openWhenItStops(t)
     await t.until('nobody new is let in', () => isShut(t))
     await t.restartAgent('a')
-    await t.until('it is open again', () => t.observe('a').replica.ruleDurable)
+    await t.until('it is open again', () => t.observe('a').replica.quorumDurable)
     await t.until('people come in', () =>
       visit(t).then(
         () => true,

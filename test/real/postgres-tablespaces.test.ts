@@ -12,8 +12,8 @@ import { takeWholeCopy } from '../../src/drivers/postgres/copy/bulk-work.ts'
 import { giveOrder } from '../../src/drivers/postgres/copy/restore-backup.ts'
 import { placeTablespaces } from '../../src/drivers/postgres/copy/tablespaces.ts'
 import { takeBackup } from '../../src/drivers/postgres/copy/take-backup.ts'
-import { Folder } from '../../src/drivers/postgres/files/member-folder.ts'
-import { replicationPurpose } from '../../src/drivers/postgres/member-setup.ts'
+import { Folder } from '../../src/drivers/postgres/files/replica-folder.ts'
+import { replicationPurpose } from '../../src/drivers/postgres/replica-setup.ts'
 import { accountFor } from '../../src/drivers/postgres/server/account.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { everyPostgres } from './engines.ts'
@@ -78,7 +78,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await untilAllHave(t, 5_000)
     await t.driver('c').kill()
     rmSync(t.dataOf('c'), { recursive: true })
-    await t.driver('c').follow(t.rule(1, 'a'), t.address('a'))
+    await t.driver('c').follow(t.quorum(1, 'a'), t.address('a'))
     await untilAllHave(t, 5_000)
     expect(lstatSync(entryOf(t, 'c')).isDirectory()).toBe(true)
     await t.until('c counts', () => !t.observe('c').replica.quarantined)
@@ -87,7 +87,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await t.until('the end is seen', () => t.observe('a').state === 'stopped')
     const { leader } = await t.failOver(2)
     await t.rows(leader, 'insert into kept select generate_series(5001, 6000)')
-    await t.driver('a').follow(t.rule(2, leader), t.address(leader))
+    await t.driver('a').follow(t.quorum(2, leader), t.address(leader))
     await untilAllHave(t, 6_000)
   })
 
@@ -100,7 +100,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
       ['b', 'c'].map(async (node) => {
         await t.until(`${node} has left`, () => t.observe(node).state === 'stopped')
         expect(t.observe(node).note).toMatch(/the primary on this machine uses its tablespace folder/)
-        await t.driver(node).follow(t.rule(1, 'a'), t.address('a'))
+        await t.driver(node).follow(t.quorum(1, 'a'), t.address('a'))
       }),
     )
     await t.rows('a', 'insert into kept select generate_series(1, 5000)')
@@ -113,7 +113,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await t.until('the end is seen', () => t.observe('a').state === 'stopped')
     const { leader } = await t.failOver(2)
     await t.rows(leader, 'insert into kept select generate_series(5001, 6000)')
-    await t.driver('a').follow(t.rule(2, leader), t.address(leader))
+    await t.driver('a').follow(t.quorum(2, leader), t.address(leader))
     await untilAllHave(t, 6_000)
     await t.until('all run', () => t.nodes.every((node) => t.observe(node).state === 'running'))
   })
@@ -180,7 +180,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     rmSync(t.dataOf('c'), { recursive: true })
     mkdirSync(t.dataOf('c'))
     const before = readdirSync(location)
-    await expect(t.driver('c').follow(t.rule(1, 'a'), far)).rejects.toThrow(
+    await expect(t.driver('c').follow(t.quorum(1, 'a'), far)).rejects.toThrow(
       /tablespace fast needs the folder .* on this node: it holds PG_/,
     )
     expect(readdirSync(location)).toEqual(before)

@@ -82,8 +82,8 @@ test.skipIf(!systemPostgres)(
     // It tears the folder, as one that was interrupted would have: pages are gone, and the control file is the old one.
     const bin = withRewind('rm -f "$2"/base/*/pg_filenode.map; echo "pg_rewind: error: the disk gave up" >&2; exit 1')
     const t = await begin({ bin })
-    const { ledger, leader, rule } = await divergedA(t)
-    await t.driver('a').follow(rule, t.address(leader))
+    const { ledger, leader, quorum } = await divergedA(t)
+    await t.driver('a').follow(quorum, t.address(leader))
     await t.until('it counts again', () => !t.observe('a').replica.quarantined)
     expect(await ledger.lost(await t.connect('a'))).toEqual([])
     expect(await t.rows('a', 'select 1 from ledger where id = -7')).toEqual([])
@@ -95,8 +95,8 @@ test.skipIf(!systemPostgres)(
   async () => {
     const bin = withRewind('rm -f "$2"/base/*/pg_filenode.map; exec sleep 1000')
     const t = await begin({ bin })
-    const { ledger, leader, other, rule } = await divergedA(t)
-    const following = t.driver('a').follow(rule, t.address(leader))
+    const { ledger, leader, other, quorum } = await divergedA(t)
+    const following = t.driver('a').follow(quorum, t.address(leader))
     following.catch(() => {}) // its agent dies
     await t.until('the rewind to tear the folder', () => {
       const base = join(t.dataOf('a'), 'base')
@@ -106,11 +106,11 @@ test.skipIf(!systemPostgres)(
     // Its process would be dead. Here it lives on in this one: it gives up after a moment, and clears away what the next would copy.
     await following.catch(() => {})
     // Asked to fence itself it has nothing to say: what is there is of two histories.
-    await t.driver('a').fence(3)
-    expect(t.observe('a')).toMatchObject({ state: 'stopped', replica: { fenced: true, position: null } })
+    await t.driver('a').recruit(3)
+    expect(t.observe('a')).toMatchObject({ state: 'stopped', replica: { recruited: true, position: null } })
     await expect(t.driver('a').start({ role: 'standby', term: 0 })).rejects.toMatchObject({ code: 'UND_REFUSED' })
-    await Promise.all([leader, other].map((node) => t.driver(node).fence(3)))
-    const next = t.rule(3, leader)
+    await Promise.all([leader, other].map((node) => t.driver(node).recruit(3)))
+    const next = t.quorum(3, leader)
     await t.enact(next, other)
     await t.driver('a').follow(next, t.address(leader))
     await t.until('it counts again', () => !t.observe('a').replica.quarantined)
@@ -123,16 +123,16 @@ test.skipIf(!systemPostgres)(
   'trap 22: a pg_rewind that does not get on holds up nobody: a fence ends it, and a copy follows',
   async () => {
     const t = await begin({ bin: withRewind('exec sleep 1000') }) // its source is frozen
-    const { ledger, leader, other, rule } = await divergedA(t)
-    const following = t.driver('a').follow(rule, t.address(leader))
+    const { ledger, leader, other, quorum } = await divergedA(t)
+    const following = t.driver('a').follow(quorum, t.address(leader))
     following.catch(() => {}) // called off below
     await t.until('the rewind', () => t.observe('a').note.startsWith('rewinding') && t.observe('a').state === 'stopped')
     const began = performance.now()
-    await Promise.all(t.nodes.map((node) => t.driver(node).fence(3)))
+    await Promise.all(t.nodes.map((node) => t.driver(node).recruit(3)))
     expect(performance.now() - began).toBeLessThan(10_000)
-    expect(t.observe('a').replica).toMatchObject({ fenced: true, position: null })
+    expect(t.observe('a').replica).toMatchObject({ recruited: true, position: null })
     // It was in the only quorum that term 2 had, so it has all of it.
-    await t.enact(t.rule(3, other), 'a')
+    await t.enact(t.quorum(3, other), 'a')
     await t.until('it counts again', () => !t.observe('a').replica.quarantined)
     expect(await ledger.lost(await t.connect('a'))).toEqual([])
   },
@@ -147,7 +147,7 @@ test('a copy whose source falls silent is begun anew, and nothing of it stays', 
   cleanUps.push(() => cable.cut())
   const said = 'a, which is being copied, has said nothing for too long'
   const silent = { ...t.address('a'), port: cable.port }
-  await expect(t.driver('c').follow(t.rule(1, 'a'), silent)).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
+  await expect(t.driver('c').follow(t.quorum(1, 'a'), silent)).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
   expect(cable.isUsedUp).toBe(true)
   expect(t.observe('c').note).toContain(said)
   const isOpen = (fd: string) => {
@@ -155,7 +155,7 @@ test('a copy whose source falls silent is begun anew, and nothing of it stays', 
   }
   expect(readdirSync(dirname(t.dataOf('c'))).filter((name) => name.startsWith('data'))).toEqual([])
   await t.until('no file of it is open', () => !readdirSync('/proc/self/fd').some(isOpen))
-  await t.driver('c').follow(t.rule(1, 'a'), t.address('a'))
+  await t.driver('c').follow(t.quorum(1, 'a'), t.address('a'))
   await t.until('it counts', () => !t.observe('c').replica.quarantined)
 })
 
@@ -180,13 +180,13 @@ test('trap 23: the slot of a dead standby is bounded, and that standby is copied
   expect(slot?.wal_status).toBe('lost')
   const [kept] = await t.rows('a', 'select sum(size)::float8 / 1048576 as mb from pg_ls_waldir()')
   expect(Number(kept?.mb)).toBeLessThan(24 + 16 + 16)
-  await t.driver('c').follow(t.rule(1, 'a'), t.address('a'))
+  await t.driver('c').follow(t.quorum(1, 'a'), t.address('a'))
   await t.until('it counts again', () => !t.observe('c').replica.quarantined)
   expect(await t.rows('c', 'select count(*)::int as it from big')).toEqual([{ it: 48_000 }])
   await t.until('it streams', () => t.observe('c').replica.receivingFrom === 'a')
 }, 180_000)
 
-test('trap 23: after a promotion every member has a slot on the new primary, also for the old one', async () => {
+test('trap 23: after a promotion every replica has a slot on the new primary, also for the old one', async () => {
   const t = await begin()
   await t.driver('a').kill()
   const { leader, other } = await t.failOver(2)
@@ -195,18 +195,18 @@ test('trap 23: after a promotion every member has a slot on the new primary, als
   await t.until('slots for both', async () => (await names()).join() === `understudy_a,understudy_${other}`)
 })
 
-test('trap 23: a member that has no slot on the primary asks for one, instead of saying that it follows', async () => {
+test('trap 23: a replica that has no slot on the primary asks for one, instead of saying that it follows', async () => {
   const t = await begin()
   await t.driver('c').kill()
   await t.untilMissed('c')
   await t.rows('a', "select pg_drop_replication_slot('understudy_c')")
-  await t.driver('c').follow(t.rule(1, 'a'), t.address('a'))
+  await t.driver('c').follow(t.quorum(1, 'a'), t.address('a'))
   await t.until('it streams', () => t.observe('c').replica.receivingFrom === 'a')
   const slots = await t.rows('a', "select active as it from pg_replication_slots where slot_name = 'understudy_c'")
   expect(slots).toEqual([{ it: true }])
 })
 
-test('trap 6: nobody but a member can stream under the name of a member', async () => {
+test('trap 6: nobody but a replica can stream under the name of a replica', async () => {
   const t = await begin()
   await t.rows('a', "create role thief login replication password 'x'")
   const { port } = t.observe('a')
@@ -233,7 +233,7 @@ test('trap 10: with no standby left writes wait, and the rule stays as it is', a
     { synchronous_standby_names: 'ANY 1 ("b", "c")' },
   ])
   expect(await t.rows('a', waits)).toHaveLength(1)
-  await t.driver('b').follow(t.rule(1, 'a'), t.address('a'))
+  await t.driver('b').follow(t.quorum(1, 'a'), t.address('a'))
   expect(await write).toBe('acknowledged')
 })
 
@@ -250,7 +250,7 @@ test('trap 12: a role that asked to be acknowledged earlier is named for as long
 
 test('trap 13: what a standby shows may vanish when nobody acknowledged it; it is kept and named', async () => {
   const t = await begin()
-  await t.driver('a').changeRule(t.rule(1, 'a', { k: 2, id: 'both' }))
+  await t.driver('a').changeQuorum(t.quorum(1, 'a', { k: 2, id: 'both' }))
   const writer = await t.connect('a')
   const ledger = await Ledger.prepare(writer)
   await t.driver('c').kill() // both must confirm, so nothing is acknowledged from here on
@@ -263,9 +263,9 @@ test('trap 13: what a standby shows may vanish when nobody acknowledged it; it i
   )
   await t.until('b shows it', async () => (await t.rows('b', 'select 1 from ledger where id = 13')).length === 1)
   await Promise.all([t.driver('a').kill(), t.driver('b').kill()])
-  await t.driver('c').fence(2) // one of two is enough where both must confirm
-  const rule = t.rule(2, 'c', { k: 1, members: ['b'] })
-  await t.enact(rule, 'b')
+  await t.driver('c').recruit(2) // one of two is enough where both must confirm
+  const quorum = t.quorum(2, 'c', { k: 1, standbys: ['b'] })
+  await t.enact(quorum, 'b')
   expect(acknowledged).toBe(false)
   expect(await ledger.lost(await t.connect('c'))).toEqual([])
   for (const node of ['b', 'c']) expect(await t.rows(node, 'select 1 from ledger where id = 13')).toEqual([])
@@ -281,15 +281,15 @@ test('trap 19: a longer log of an older term loses against a shorter one of a ne
   await writer.query('set synchronous_commit = local')
   await writer.query('insert into ledger (id) select generate_series(1000, 40000)')
   const { leader } = await t.failOver(2)
-  await Promise.all(['a', 'b', 'c'].map((node) => t.driver(node).fence(3)))
-  const fenced = ['a', 'b', 'c'].map((node) => {
+  await Promise.all(['a', 'b', 'c'].map((node) => t.driver(node).recruit(3)))
+  const recruited = ['a', 'b', 'c'].map((node) => {
     const { position } = t.observe(node).replica
     if (!position) throw new Error(`${node} says nothing`)
     return { node, position }
   })
-  const log = (node: string) => BigInt(fenced.find((one) => one.node === node)?.position.log ?? '0')
+  const log = (node: string) => BigInt(recruited.find((one) => one.node === node)?.position.log ?? '0')
   expect(log('a') > log(leader)).toBe(true)
-  expect(furthest(fenced).map(({ node }) => node)).not.toContain('a')
+  expect(furthest(recruited).map(({ node }) => node)).not.toContain('a')
 })
 
 test('trap 19: a copy that was catching up does not call what it has newer than it is', async () => {
@@ -297,8 +297,8 @@ test('trap 19: a copy that was catching up does not call what it has newer than 
   await t.driver('c').kill()
   await t.untilAsFarAs('b', 'a')
   // All of term 2 without c: what is acknowledged in it is on b and a.
-  await Promise.all(['a', 'b'].map((node) => t.driver(node).fence(2)))
-  await t.enact(t.rule(2, 'b'), 'a')
+  await Promise.all(['a', 'b'].map((node) => t.driver(node).recruit(2)))
+  await t.enact(t.quorum(2, 'b'), 'a')
   const writer = await t.connect('b')
   const ledger = await Ledger.prepare(writer)
   await writer.query('create table filler (it text)')
@@ -308,39 +308,39 @@ test('trap 19: a copy that was catching up does not call what it has newer than 
   await t.until('some rows', () => ledger.acknowledged.length > 50)
   await ledger.stop()
   // In term 3 c follows a, of which it hears no more in the middle of what was written in term 2.
-  await Promise.all(t.nodes.map((node) => t.driver(node).fence(3)))
-  const rule = t.rule(3, 'a')
+  await Promise.all(t.nodes.map((node) => t.driver(node).recruit(3)))
+  const quorum = t.quorum(3, 'a')
   t.driver('a')
-    .lead(rule)
+    .promoteReplica(quorum)
     .catch(() => {})
   const cable = await ShortCable.to(t.observe('a').port, 20_000_000)
   cleanUps.push(() => cable.cut())
   t.driver('c')
-    .follow(rule, { ...t.address('a'), port: cable.port })
+    .follow(quorum, { ...t.address('a'), port: cable.port })
     .catch(() => {})
   await t.until('c got a part of it', () => cable.isUsedUp)
-  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(4)))
-  const fenced = ['b', 'c'].map((node) => ({ node, position: t.observe(node).replica.position }))
-  const [ofB, ofC] = fenced.map(({ position }) => position)
+  await Promise.all(['b', 'c'].map((node) => t.driver(node).recruit(4)))
+  const recruited = ['b', 'c'].map((node) => ({ node, position: t.observe(node).replica.position }))
+  const [ofB, ofC] = recruited.map(({ position }) => position)
   expect(ofC?.timeline).toBe(2) // else it shows nothing
   expect(BigInt(ofC?.log ?? 0) < BigInt(ofB?.log ?? 0)).toBe(true)
-  expect(furthest(fenced as Parameters<typeof furthest>[0]).map(({ node }) => node)).toEqual(['b'])
+  expect(furthest(recruited as Parameters<typeof furthest>[0]).map(({ node }) => node)).toEqual(['b'])
 })
 
-test('trap 20: a member gives log to others while it leads, and at no other time', async () => {
+test('trap 20: a replica gives WAL to others while it leads, and at no other time', async () => {
   const t = await begin()
   await t.driver('c').kill()
   await t.untilAsFarAs('b', 'a')
-  await Promise.all(['a', 'b'].map((node) => t.driver(node).fence(2)))
-  await t.enact(t.rule(2, 'b'), 'a')
+  await Promise.all(['a', 'b'].map((node) => t.driver(node).recruit(2)))
+  await t.enact(t.quorum(2, 'b'), 'a')
   // It was told to follow a, the primary of then; what a has now may be of a promotion that never becomes durable.
   await t.driver('c').start({ role: 'standby', term: 0 })
   await t.until('it has tried', () => {
     return readFileSync(t.logOf('c'), 'utf8').includes('pg_hba.conf rejects replication connection')
   })
-  await t.driver('c').fence(2)
+  await t.driver('c').recruit(2)
   expect(t.observe('c').replica.position).toMatchObject({ term: 1, timeline: 1 })
-  await t.driver('c').follow(t.rule(2, 'b'), t.address('b'))
+  await t.driver('c').follow(t.quorum(2, 'b'), t.address('b'))
   await t.until('it streams', () => t.observe('c').replica.receivingFrom === 'b')
 })
 
@@ -353,8 +353,8 @@ test('trap 25: an archive gets the history and every segment of the new timeline
   const command = `test ! -f ${archive}/wal/%f && cp %p ${archive}/wal/%f.new && mv ${archive}/wal/%f.new ${archive}/wal/%f`
   const settings = { ...SETTINGS, archive_mode: 'on', archive_command: command }
   const t = await begin({ options: { settings } })
-  const { ledger, leader, rule } = await divergedA(t)
-  await t.driver('a').follow(rule, t.address(leader))
+  const { ledger, leader, quorum } = await divergedA(t)
+  await t.driver('a').follow(quorum, t.address(leader))
   await t.rows(leader, 'select pg_switch_wal()')
   await ledger.stop()
   const archived = () => readdirSync(join(archive, 'wal'))
@@ -366,7 +366,7 @@ test('trap 25: an archive gets the history and every segment of the new timeline
   expect(archived().some((name) => /^00000001[0-9A-F]{16}\.partial$/.test(name))).toBe(true)
 }, 120_000)
 
-test('trap 26: time-outs of streams are those of a failover, on every member', async () => {
+test('trap 26: time-outs of streams are those of a failover, on every replica', async () => {
   const t = await begin()
   for (const node of t.nodes) {
     const [row] = await t.rows(

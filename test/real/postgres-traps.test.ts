@@ -57,7 +57,7 @@ test('trap 1, 2: with replay paused, the receivers still end, stay away, and the
   expect(await t.rows('b', 'select pg_is_wal_replay_paused() as it')).toEqual([{ it: false }])
 })
 
-test('trap 2: a receiver that still goes to the old primary has no key for it, when its member follows another one', async () => {
+test('trap 2: a receiver that still goes to the old primary has no key for it, when its replica follows another one', async () => {
   const t = await begin()
   const conninfoOf = async (node: string) => String((await t.rows(node, 'show primary_conninfo'))[0]?.primary_conninfo)
   const was = { b: await conninfoOf('b'), c: await conninfoOf('c') }
@@ -84,7 +84,7 @@ test('trap 3: the position is read when nothing can be added to it any more, and
   const ledger = await Ledger.prepare(writer)
   ledger.begin(writer)
   await t.until('some rows', () => ledger.acknowledged.length > 200)
-  const { leader, other, rule } = await t.choose(2)
+  const { leader, other, quorum } = await t.choose(2)
   const told = [log(t, 'b'), log(t, 'c')]
   // What was confirmed before the fence may still be on its way to the writer: the next row waits for ever.
   const waits = "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'insert into ledger%'"
@@ -99,7 +99,7 @@ test('trap 3: the position is read when nothing can be added to it any more, and
   }
   await t.until('replay of everything', async () => (await later('b')) === told[0] && (await later('c')) === told[1])
   expect(ledger.acknowledged.length).toBe(count)
-  await t.enact(rule, other)
+  await t.enact(quorum, other)
   expect(await ledger.lost(await t.connect(leader))).toEqual([])
 })
 
@@ -114,34 +114,34 @@ test('trap 4: a receiver that hangs while it connects does not hold up the fence
     const postmaster = identify(t.pidOf('b'))
     return postmaster !== undefined && receiversOf(postmaster).some(({ pid }) => pid !== receiver?.pid)
   })
-  await t.driver('b').fence(2)
-  expect(t.observe('b').replica).toMatchObject({ fenced: true, pledged: 2 })
+  await t.driver('b').recruit(2)
+  expect(t.observe('b').replica).toMatchObject({ recruited: true, pledged: 2 })
 })
 
-test('trap 5: a restore_command of somebody else is never in force on a member', async () => {
+test('trap 5: a foreign restore_command is never in force on a replica', async () => {
   const t = await begin()
   await t.rows('b', "alter system set restore_command = 'cp /nowhere/%f %p'")
   await t.rows('b', 'select pg_reload_conf()')
   await t.driver('b').kill()
-  await t.driver('b').fence(2)
+  await t.driver('b').recruit(2)
   expect(await t.rows('b', 'show restore_command')).toEqual([{ restore_command: '' }])
-  expect(t.observe('b').replica.fenced).toBe(true)
+  expect(t.observe('b').replica.recruited).toBe(true)
 })
 
 test('trap 7: an agent that dies right after its pledge: the next one ends the receiver; a restarted server has none', async () => {
   const t = await begin()
   await t.driver('b').close()
-  const path = join(t.root, 'b', 'instances', 'db', 'member.json')
+  const path = join(t.root, 'b', 'instances', 'db', 'replica.json')
   const record = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
   writeFileSync(path, JSON.stringify({ ...record, pledged: 2, following: null }))
   await t.restartAgent('b')
   expect(await t.rows('b', 'select pid from pg_stat_wal_receiver')).toEqual([])
-  expect(t.observe('b').replica).toMatchObject({ fenced: true, pledged: 2, receivingFrom: null })
+  expect(t.observe('b').replica).toMatchObject({ recruited: true, pledged: 2, receivingFrom: null })
   await t.driver('b').kill()
   await t.driver('b').start({ role: 'standby', term: 0 })
   expect(await t.rows('b', 'show primary_conninfo')).toEqual([{ primary_conninfo: '' }])
   expect(existsSync(join(t.root, 'b', 'instances', 'db', 'key'))).toBe(false)
-  await expect(t.driver('b').follow(t.rule(1, 'a'), t.address('a'))).rejects.toMatchObject({ code: 'UND_REFUSED' })
+  await expect(t.driver('b').follow(t.quorum(1, 'a'), t.address('a'))).rejects.toMatchObject({ code: 'UND_REFUSED' })
 })
 
 test('a query that holds up replay on the copy that has to confirm does not hold up the first write', async () => {
@@ -157,21 +157,21 @@ test('a query that holds up replay on the copy that has to confirm does not hold
     const blocked = "select 1 from pg_stat_activity where backend_type = 'startup' and wait_event_type = 'Lock'"
     return (await t.rows('b', blocked)).length === 1
   })
-  await t.driver('b').fence(2)
+  await t.driver('b').recruit(2)
   await t.untilAsFarAs('c', 'b')
   await t.driver('a').kill()
-  await t.driver('c').fence(2)
-  await t.enact(t.rule(2, 'c', { members: ['b'] }), 'b')
+  await t.driver('c').recruit(2)
+  await t.enact(t.quorum(2, 'c', { standbys: ['b'] }), 'b')
 })
 
-test('a fence does not wait for a primary that its member waits for: it calls that wait off', async () => {
+test('recruiting does not wait for a primary that its replica waits for: it calls that wait off', async () => {
   const t = await begin()
   const away = { ...t.address('a'), port: 1 } // nobody listens there
-  await t.driver('b').fence(2)
-  const waiting = t.driver('b').follow(t.rule(2, 'a'), away)
+  await t.driver('b').recruit(2)
+  const waiting = t.driver('b').follow(t.quorum(2, 'a'), away)
   waiting.catch(() => {}) // called off
   const startedAt = systemClock.mono()
-  await t.driver('b').fence(3)
+  await t.driver('b').recruit(3)
   expect(systemClock.mono() - startedAt).toBeLessThan(10_000) // it would have waited for a minute
   await expect(waiting).rejects.toMatchObject({ code: 'UND_REFUSED' })
 })
@@ -187,8 +187,8 @@ test('trap 8, 21: a cancelled commit is local; after a failover it is given up a
   await t.until('the commit waits', async () => (await canceller.query(waits)).rows.length === 1)
   await canceller.query(`select pg_cancel_backend(pid) from (${waits}) as it`)
   await waiting // PostgreSQL says success, with a warning
-  const { leader, rule } = await t.failOver(2)
-  await t.driver('a').follow(rule, t.address(leader))
+  const { leader, quorum } = await t.failOver(2)
+  await t.driver('a').follow(quorum, t.address(leader))
   await t.until('it counts again', () => !t.observe('a').replica.quarantined)
   for (const node of ['a', 'b', 'c']) expect(await t.rows(node, 'select id from ledger')).toEqual([])
   expect(t.observe('a').note).toMatch(/\(1 row\)/)
@@ -233,38 +233,38 @@ test('trap 9: a primary that crashed lets nobody in before its quorum has what i
     }
   })
   await expect(visit()).rejects.toMatchObject({ code: '28000' }) // visible inside, and nobody outside can see it
-  expect(t.observe('a').replica.ruleDurable).toBe(false)
-  await t.driver('b').follow(t.rule(1, 'a'), t.address('a'))
+  expect(t.observe('a').replica.quorumDurable).toBe(false)
+  await t.driver('b').follow(t.quorum(1, 'a'), t.address('a'))
   await started
   expect(await visit()).toEqual([{ id: 9 }])
-  expect(t.observe('a').replica.ruleDurable).toBe(true)
+  expect(t.observe('a').replica.quorumDurable).toBe(true)
 })
 
 test('trap 11: a new primary whose quorum is not there acknowledges nothing and lets nobody in', async () => {
   const t = await begin({ options: { timing: shortMarks() } })
   await t.driver('a').kill()
-  const { leader, other, rule } = await t.choose(2)
-  await expect(t.driver(leader).lead(rule)).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
-  expect(t.observe(leader)).toMatchObject({ role: 'primary', replica: { ruleDurable: false } })
+  const { leader, other, quorum } = await t.choose(2)
+  await expect(t.driver(leader).promoteReplica(quorum)).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
+  expect(t.observe(leader)).toMatchObject({ role: 'primary', replica: { quorumDurable: false } })
   const writer = await t.connect(leader)
   const write = writer.query('create table t ()').then(() => 'acknowledged')
   write.catch(() => {}) // its server is killed in the end
   expect(await Promise.race([write, pause(500)])).toBe('nothing')
-  await t.driver(other).follow(rule, t.address(leader))
+  await t.driver(other).follow(quorum, t.address(leader))
   expect(await write).toBe('acknowledged')
-  await t.enact(rule)
+  await t.enact(quorum)
 })
 
 test('trap 17: a copy that has not caught up cannot lead', async () => {
   const t = await begin()
   await t.driver('c').close()
-  const path = join(t.root, 'c', 'instances', 'db', 'member.json')
+  const path = join(t.root, 'c', 'instances', 'db', 'replica.json')
   const record = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
   writeFileSync(path, JSON.stringify({ ...record, quarantinedUntil: '99999999999' }))
   await t.restartAgent('c')
   expect(t.observe('c').replica.quarantined).toBe(true)
-  await Promise.all(['b', 'c'].map((node) => t.driver(node).fence(2)))
-  await expect(t.driver('c').lead(t.rule(2, 'c'))).rejects.toMatchObject({ code: 'UND_REFUSED' })
+  await Promise.all(['b', 'c'].map((node) => t.driver(node).recruit(2)))
+  await expect(t.driver('c').promoteReplica(t.quorum(2, 'c'))).rejects.toMatchObject({ code: 'UND_REFUSED' })
 })
 
 test('trap 18: a standby that was killed reports all that it had acknowledged, not where its last segment began', async () => {
@@ -280,26 +280,26 @@ test('trap 18: a standby that was killed reports all that it had acknowledged, n
   await t.until('the end is seen', () => t.observe('b').state === 'stopped')
   await t.driver('a').kill()
   await ledger.stop()
-  await t.driver('b').fence(2)
-  await t.driver('c').fence(2)
+  await t.driver('b').recruit(2)
+  await t.driver('c').recruit(2)
   expect(log(t, 'b') > log(t, 'c')).toBe(true)
-  await t.enact(t.rule(2, 'b'), 'c')
+  await t.enact(t.quorum(2, 'b'), 'c')
   expect(await ledger.lost(await t.connect('b'))).toEqual([])
 })
 
 test('trap 20: two promotions to one timeline number: the copy of the one that never became durable is made anew', async () => {
   const t = await begin({ options: { timing: shortMarks() } })
   await t.driver('a').kill()
-  const { leader, other, rule } = await t.choose(2)
-  await expect(t.driver(leader).lead(rule)).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
+  const { leader, other, quorum } = await t.choose(2)
+  await expect(t.driver(leader).promoteReplica(quorum)).rejects.toMatchObject({ code: 'UND_TIMED_OUT' })
   const phantom = await t.connect(leader)
   phantom.query('create table phantom ()').catch(() => {}) // never acknowledged: its server is killed
   const waits = "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'create%'"
   await t.until('it waits', async () => (await t.rows(leader, waits)).length === 1)
   await t.driver(leader).kill()
-  await t.driver(other).fence(3)
+  await t.driver(other).recruit(3)
   // Only the mark waits for the one that led: the promotion itself does not.
-  await t.enact(t.rule(3, other), leader)
+  await t.enact(t.quorum(3, other), leader)
   await t.until('it counts again', () => !t.observe(leader).replica.quarantined)
   expect(t.observe(other).replica.position).toMatchObject({ term: 3, timeline: 2 })
   await t.until('it is of term 3', () => t.observe(leader).replica.position?.term === 3)
@@ -333,13 +333,13 @@ test.skipIf(process.getuid?.() !== 0)(
 
 test('trap 24: a primary whose disk takes no pledge ends leading all the same', async () => {
   const t = await begin()
-  const inTheWay = `${join(t.root, 'a', 'instances', 'db', 'member.json')}.${process.pid}.new`
+  const inTheWay = `${join(t.root, 'a', 'instances', 'db', 'replica.json')}.${process.pid}.new`
   mkdirSync(inTheWay)
-  await expect(t.driver('a').fence(2)).rejects.toThrow(/EISDIR/)
+  await expect(t.driver('a').recruit(2)).rejects.toThrow(/EISDIR/)
   expect(t.observe('a').state).toBe('stopped')
   rmSync(inTheWay, { recursive: true })
-  await t.driver('a').fence(2)
-  expect(t.observe('a').replica).toMatchObject({ pledged: 2, fenced: true })
+  await t.driver('a').recruit(2)
+  expect(t.observe('a').replica).toMatchObject({ pledged: 2, recruited: true })
 })
 
 function limits() {

@@ -36,7 +36,7 @@ export interface TrioOptions {
 export interface Choice {
   readonly leader: NodeName
   readonly other: NodeName
-  readonly rule: QuorumConfig
+  readonly quorum: QuorumConfig
 }
 
 export class Trio {
@@ -78,48 +78,48 @@ export class Trio {
     return { node, host: HOST, port: this.observe(node).port }
   }
 
-  rule(term: number, primary: NodeName, change: Partial<QuorumConfig> = {}): QuorumConfig {
-    const members = this.nodes.filter((node) => node !== primary)
-    return { term, primary, members, k: Math.floor(this.nodes.length / 2), id: `rule-${term}-${primary}`, ...change }
+  quorum(term: number, primary: NodeName, change: Partial<QuorumConfig> = {}): QuorumConfig {
+    const standbys = this.nodes.filter((node) => node !== primary)
+    return { term, primary, standbys, k: Math.floor(this.nodes.length / 2), id: `quorum-${term}-${primary}`, ...change }
   }
 
   /** The first node leads in term 1, the others stream from it, people may come in. */
   async begin(): Promise<void> {
     for (const node of this.nodes) await this.driver(node).adopt()
     const [first = 'a', ...rest] = this.nodes
-    await this.driver(first).create(this.rule(1, first))
-    for (const node of rest) await this.driver(node).follow(this.rule(1, first), this.address(first))
+    await this.driver(first).create(this.quorum(1, first))
+    for (const node of rest) await this.driver(node).follow(this.quorum(1, first), this.address(first))
     await this.until('every copy counts', () => rest.every((node) => !this.observe(node).replica.quarantined))
-    await this.until('the rule is durable', () => this.observe(first).replica.ruleDurable)
+    await this.until('the rule is durable', () => this.observe(first).replica.quorumDurable)
   }
 
   /** What the core does when `a` is gone: b and c are fenced, and the one that has more is to lead. Fenced before they stay so. */
   async choose(term: number): Promise<Choice> {
-    const fenced = await Promise.all(
+    const recruited = await Promise.all(
       ['b', 'c'].map(async (node) => {
-        await this.driver(node).fence(term)
+        await this.driver(node).recruit(term)
         const { position } = this.observe(node).replica
         if (!position) throw new Error(`${node} says nothing`)
         return { node, position }
       }),
     )
-    const leader = furthest(fenced)[0]?.node ?? 'b'
-    return { leader, other: leader === 'b' ? 'c' : 'b', rule: this.rule(term, leader) }
+    const leader = furthest(recruited)[0]?.node ?? 'b'
+    return { leader, other: leader === 'b' ? 'c' : 'b', quorum: this.quorum(term, leader) }
   }
 
   /** And leads, and the other one follows. */
   async failOver(term: number): Promise<Choice> {
     const choice = await this.choose(term)
-    await this.enact(choice.rule, choice.other)
+    await this.enact(choice.quorum, choice.other)
     return choice
   }
 
   /** Resolves when its primary leads durably and these follow it. */
-  async enact(rule: QuorumConfig, ...followers: readonly NodeName[]): Promise<void> {
-    const primary = this.address(rule.primary)
+  async enact(quorum: QuorumConfig, ...followers: readonly NodeName[]): Promise<void> {
+    const primary = this.address(quorum.primary)
     await Promise.all([
-      leadDurably(this.driver(rule.primary), rule),
-      ...followers.map((node) => this.driver(node).follow(rule, primary)),
+      leadDurably(this.driver(quorum.primary), quorum),
+      ...followers.map((node) => this.driver(node).follow(quorum, primary)),
     ])
   }
 

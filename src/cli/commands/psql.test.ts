@@ -71,7 +71,7 @@ function primaryIs(node: string | null): void {
 function ranOn(node: string, port: number | null = 41_000): void {
   const base = join(state.node(node), 'instances', 'db')
   mkdirSync(base, { recursive: true })
-  writeFileSync(join(base, 'member.json'), JSON.stringify({ pledged: 1, port }))
+  writeFileSync(join(base, 'replica.json'), JSON.stringify({ pledged: 1, port }))
 }
 
 async function psql(args: string, env: Record<string, string> = {}) {

@@ -76,8 +76,8 @@ async function socketOf(session: Session, { name, options }: Database, wanted: P
   if (wanted.node !== undefined) mustKnowNode(session, wanted.node)
   const node = wanted.node ?? primaryIn(await session.client.status(), name)
   const [{ Folder, dataFolderOn }, { RecordFile }, { accountFor }] = await Promise.all([
-    import('../../drivers/postgres/files/member-folder.ts'),
-    import('../../drivers/postgres/files/member-record.ts'),
+    import('../../drivers/postgres/files/replica-folder.ts'),
+    import('../../drivers/postgres/files/durable-record.ts'),
     import('../../drivers/postgres/server/account.ts'),
   ])
   const data = dataFolderOn(node, options.data)

@@ -89,7 +89,7 @@ function runningOf({ services }: ClusterSpec, name: string, instances: number): 
 function isSized({ wanted, healthy, quorum, instances: there }: ServiceStatus, instances: number, running: number) {
   const up = there.filter(({ state }) => state !== 'stopped')
   const all = up.length === running && up.every((instance) => instance.healthy)
-  const counts = quorum === null || (quorum.members.length === instances - 1 && quorum.k === quorum.wanted)
+  const counts = quorum === null || (quorum.standbys.length === instances - 1 && quorum.k === quorum.wanted)
   return wanted === instances && healthy && all && counts
 }
 

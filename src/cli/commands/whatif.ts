@@ -138,7 +138,7 @@ function sizedAs(service: ServiceSpec, { services }: Status): ServiceSpec {
 /** Of each database the nodes that its quorum names. */
 function replicasIn({ services }: Status, isNode: (name: string | null) => name is string) {
   const found = services.flatMap(({ name, primary, quorum }) =>
-    quorum === null ? [] : [[name, [primary, ...quorum.members].filter(isNode)] as const],
+    quorum === null ? [] : [[name, [primary, ...quorum.standbys].filter(isNode)] as const],
   )
   return Object.fromEntries(found)
 }

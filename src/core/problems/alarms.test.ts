@@ -38,20 +38,20 @@ describe('promise-broken', () => {
       name: 'db',
       traits: { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true },
     })
-    const rule = { term: 5, primary: 'b', members: ['a'], k: 1, id: '5-b' }
+    const quorum = { term: 5, primary: 'b', standbys: ['a'], k: 1, id: '5-b' }
     const record = {
       term: 5,
       primary: 'b',
-      replica: { phase: 'serving', by: 'b', rules: [rule] },
+      replica: { phase: 'serving', by: 'b', quorumConfigs: [quorum] },
       revision: 9,
     } as const
     const replica = {
       pledged: 4,
-      fenced: false,
+      recruited: false,
       position: null,
       replayLagBytes: 0,
-      rule: null,
-      ruleDurable: true,
+      quorum: null,
+      quorumDurable: true,
       streaming: [],
       receivingFrom: null,
       quarantined: false,

@@ -8,7 +8,7 @@
 
 import { oneWriter, onlyTheNewestAcknowledges, type Seen, termsAreGranted, zonesAreSpread } from '../invariants.ts'
 import type { ServiceSpec } from '../model.ts'
-import { membersOf } from '../placement.ts'
+import { placedOn } from '../placement.ts'
 import { placedReplicas } from '../replicated/replica-facts.ts'
 import { hasLeader, instanceOn, isDrained, isStopping, nodeState, recordOf, type View } from '../view.ts'
 import { forEachService } from './problem.ts'
@@ -38,7 +38,7 @@ function brokenBy(view: View, service: ServiceSpec): string[] {
   const { term, replica } = recordOf(view, service.name)
   const granted = termsAreGranted({ [service.name]: term }, seen)
   if (!service.traits.replicates) return [...oneWriter({ ...view.cluster, services: [service] }, seen), ...granted]
-  const open = seen.filter(({ instance }) => instance.replica?.ruleDurable)
+  const open = seen.filter(({ instance }) => instance.replica?.quorumDurable)
   const newest = replica?.phase === 'serving' ? term : 0
   const old = open.flatMap(({ node, instance }) => onlyTheNewestAcknowledges(service.name, node, instance.term, newest))
   return [...granted, ...old]
@@ -56,7 +56,7 @@ function leadersSeen(view: View, service: ServiceSpec): Seen[] {
 /** Enough nodes are left, but not in enough zones: one zone's loss would now take more of the service than it should. */
 export const zoneCrowded = forEachService((view, service) => {
   if (service.instances < 2 || !(service.traits.replicates || isSomeZoneAway(view, service))) return undefined
-  const on = service.traits.replicates ? placedReplicas(view, service) : membersOf(view, service)
+  const on = service.traits.replicates ? placedReplicas(view, service) : placedOn(view, service)
   const [crowded] = on.length < 2 ? [] : zonesAreSpread(view.cluster, service, on)
   if (crowded === undefined) return undefined
   const why = `${crowded}: what could stand there is away, drained, or stays where its data is`

@@ -4,7 +4,7 @@
  */
 import type { InstanceReport } from '../model.ts'
 import { unmetNeeds } from '../needs.ts'
-import { membersOf } from '../placement.ts'
+import { placedOn } from '../placement.ts'
 import type { Rule } from '../rule-names.ts'
 import { hasLeader, leadOf, localInstance } from '../view.ts'
 import { forEachUnreplicated } from './problem.ts'
@@ -23,7 +23,7 @@ export const instanceMissing = forEachUnreplicated((view, service) => {
   const runsStandbys = hasLeader(service) && service.standby === 'warm'
   if (instance.state !== 'stopped' || view.local.stopping || isLeader) return undefined
   if (hasLeader(service) && !runsStandbys) return undefined
-  if (!membersOf(view, service).includes(view.self)) return undefined
+  if (!placedOn(view, service).includes(view.self)) return undefined
   const role = hasLeader(service) ? 'standby' : 'active'
   const found = (rule: Rule, evidence: 'first-hand' | 'inferred', why: string, mayStart: boolean) => ({
     rule,

@@ -16,7 +16,7 @@ export const switchoverRequested = forEachUnreplicated((view, service) => {
   if (!switchover || !holdsLead(view, service.name)) return undefined
   const refusal = localInstance(view, service.name).state === 'running' ? calledOff(view, service) : undefined
   if (refusal === undefined) {
-    return handOver(
+    return switchOver(
       view,
       service,
       'switchover-requested',
@@ -37,13 +37,13 @@ export const primaryDrained = forEachUnreplicated((view, service) => {
   if (!isDrained(view, view.self) || !holdsLead(view, service.name)) return undefined
   const to = bestOther(view, service, view.self)
   if (to !== undefined) {
-    return handOver(view, service, 'node-drained', to, `${view.self} is drained: ${service.name} moves to ${to}`)
+    return switchOver(view, service, 'node-drained', to, `${view.self} is drained: ${service.name} moves to ${to}`)
   }
   const why = `${view.self} is drained, but no other node can run the primary of ${service.name}: it stays`
   return { rule: 'node-drained', service: service.name, evidence: 'inferred', why, steps: [] }
 })
 
-function handOver(view: View, { name }: ServiceSpec, rule: Rule, to: NodeName, why: string): Problem | undefined {
+function switchOver(view: View, { name }: ServiceSpec, rule: Rule, to: NodeName, why: string): Problem | undefined {
   const instance = localInstance(view, name)
   const found = (steps: Problem['steps']): Problem => ({ rule, service: name, evidence: 'first-hand', why, steps })
   if (!view.store.reachable) return found([]) // nothing ends here that could not be handed over

@@ -17,26 +17,26 @@ export function whyNotTheOthers(view: View, service: ServiceSpec): ChoiceNote[] 
   const record = replicatedRecord(view, service)
   if (!record) return []
   const { primary, term } = newestConfig(record)
-  const fenced = recruitedIn(view, service, term)
+  const recruited = recruitedIn(view, service, term)
   const others = view.cluster.nodes.map(({ name }) => name).filter((node) => node !== primary)
-  const before = record.replica.rules.findLast((rule) => rule.term < term)?.primary
+  const before = record.replica.quorumConfigs.findLast((quorum) => quorum.term < term)?.primary
   return others.map((node) => {
-    const why = whyNot(view, service, node, { fenced, before, primary })
-    return { node, able: fenced.some((one) => one.node === node) && node !== before, why }
+    const why = whyNot(view, service, node, { recruited, before, primary })
+    return { node, able: recruited.some((one) => one.node === node) && node !== before, why }
   })
 }
 
 interface Choice {
-  readonly fenced: readonly Recruited[]
+  readonly recruited: readonly Recruited[]
   readonly before: NodeName | undefined
   readonly primary: NodeName
 }
 
-function whyNot(view: View, service: ServiceSpec, node: NodeName, { fenced, before, primary }: Choice): string {
+function whyNot(view: View, service: ServiceSpec, node: NodeName, { recruited, before, primary }: Choice): string {
   const state = nodeState(view, node)
   const replica = replicaOn(view, node, service)
-  const own = fenced.find((one) => one.node === node)
-  const chosen = fenced.find((one) => one.node === primary)
+  const own = recruited.find((one) => one.node === node)
+  const chosen = recruited.find((one) => one.node === primary)
   if (node === before) return state === 'alive' ? 'it led before' : `it led before, and is ${state}`
   if (state !== 'alive') return `it is ${state}`
   if (!replica?.position) return 'it has no replica'

@@ -32,21 +32,21 @@ const CLOSE_BYTES = 16 * 1_048_576
 export const configChange = forEachReplicated((view, service) => {
   const record = replicatedRecord(view, service)
   if (!record || !view.store.reachable || view.local.stopping) return undefined
-  const rule = newestConfig(record)
-  const { phase, rules } = record.replica
-  if (rule.term !== record.term || rule.primary !== view.self || (phase !== 'serving' && phase !== 'promoting'))
+  const quorum = newestConfig(record)
+  const { phase, quorumConfigs } = record.replica
+  if (quorum.term !== record.term || quorum.primary !== view.self || (phase !== 'serving' && phase !== 'promoting'))
     return undefined
   const instance = localInstance(view, service.name)
-  if (!leadsIn(instance, rule.term)) return undefined
-  const isUnderWay = rules.length > 1 && rules.at(-2)?.term === rule.term
-  if (isUnderWay && !isStuck(view, service, rule)) return goOn(view, service, record)
-  const next = stepTowards(rule, ...wanted(view, service, rule))
-  if (!next) return isUnderWay ? goOn(view, service, record) : awaySentence(view, service, rule)
-  const what = `synchronous standbys of ${service.name}: ${standbysText(rule)} → ${standbysText(next)}`
+  if (!leadsIn(instance, quorum.term)) return undefined
+  const isUnderWay = quorumConfigs.length > 1 && quorumConfigs.at(-2)?.term === quorum.term
+  if (isUnderWay && !isStuck(view, service, quorum)) return goOn(view, service, record)
+  const next = stepTowards(quorum, ...wanted(view, service, quorum))
+  if (!next) return isUnderWay ? goOn(view, service, record) : awaySentence(view, service, quorum)
+  const what = `synchronous standbys of ${service.name}: ${standbysText(quorum)} → ${standbysText(next)}`
   const { revision, ...kept } = record
-  const changed = { ...kept, replica: { ...record.replica, rules: [...rules, next] } }
+  const changed = { ...kept, replica: { ...record.replica, quorumConfigs: [...quorumConfigs, next] } }
   return {
-    rule: next.members.length < rule.members.length || next.k < rule.k ? 'standby-lost' : 'standby-added',
+    rule: next.standbys.length < quorum.standbys.length || next.k < quorum.k ? 'standby-lost' : 'standby-added',
     service: service.name,
     evidence: 'inferred',
     why: what,
@@ -56,28 +56,28 @@ export const configChange = forEachReplicated((view, service) => {
 })
 
 /** A change that whoever is left can never confirm: the next step goes on the record beside it, and a fence has to beat all. */
-function isStuck(view: View, service: ServiceSpec, rule: QuorumConfig): boolean {
+function isStuck(view: View, service: ServiceSpec, quorum: QuorumConfig): boolean {
   const { replica } = localInstance(view, service.name)
-  const away = rule.members.filter((node) => isGone(view, service, node))
-  return !sameConfig(replica?.rule, rule) && away.length > 0 && rule.members.length - away.length < rule.k
+  const away = quorum.standbys.filter((node) => isGone(view, service, node))
+  return !sameConfig(replica?.quorum, quorum) && away.length > 0 && quorum.standbys.length - away.length < quorum.k
 }
 
 /** On the record it stands: now the server, and when that is done, the record without the older rules. */
 function goOn(view: View, service: ServiceSpec, record: ReplicatedRecord): Problem | undefined {
-  const rule = newestConfig(record)
+  const quorum = newestConfig(record)
   const { replica } = localInstance(view, service.name)
-  const what = `synchronous standbys of ${service.name}: ${standbysText(rule)}`
+  const what = `synchronous standbys of ${service.name}: ${standbysText(quorum)}`
   const found = (steps: Problem['steps']): Problem => {
     return { rule: 'standbys-change', service: service.name, evidence: 'first-hand', why: what, told: 'not', steps }
   }
-  if (!sameConfig(replica?.rule, rule)) return found([{ kind: 'change-rule', service: service.name, rule }])
+  if (!sameConfig(replica?.quorum, quorum)) return found([{ kind: 'change-quorum', service: service.name, quorum }])
   const { revision } = record
-  const serving = { ...record.replica, phase: 'serving' as const, rules: [rule] }
+  const serving = { ...record.replica, phase: 'serving' as const, quorumConfigs: [quorum] }
   const changed = { term: record.term, primary: view.self, ...(record.switchover && { switchover: record.switchover }) }
   return found([{ kind: 'record', service: service.name, what, record: { ...changed, replica: serving }, revision }])
 }
 
-function wanted(view: View, service: ServiceSpec, rule: QuorumConfig): [members: NodeName[], k: number] {
+function wanted(view: View, service: ServiceSpec, quorum: QuorumConfig): [standbys: NodeName[], k: number] {
   const placed = placedReplicas(view, service)
   const { streaming = [] } = localInstance(view, service.name).replica ?? {}
   const isClose = (node: NodeName) => streaming.some((one) => one.node === node && one.lagBytes <= CLOSE_BYTES)
@@ -87,17 +87,17 @@ function wanted(view: View, service: ServiceSpec, rule: QuorumConfig): [members:
       isClose(node) && replica?.receivingFrom === view.self && !replica.quarantined && nodeState(view, node) === 'alive'
     )
   }
-  const staying = rule.members.filter((node) => placed.includes(node) && !isGone(view, service, node))
-  const coming = placed.filter((node) => node !== view.self && !rule.members.includes(node) && comesIn(node))
+  const staying = quorum.standbys.filter((node) => placed.includes(node) && !isGone(view, service, node))
+  const coming = placed.filter((node) => node !== view.self && !quorum.standbys.includes(node) && comesIn(node))
   const { k, sync, degrade } = replicationOf(service)
-  const members = [...staying, ...coming]
+  const standbys = [...staying, ...coming]
   const mayBeAlone = service.instances === 1 || degrade === 'run-alone'
-  if (members.length === 0 && !mayBeAlone) return [[...rule.members], Math.min(1, rule.members.length)]
+  if (standbys.length === 0 && !mayBeAlone) return [[...quorum.standbys], Math.min(1, quorum.standbys.length)]
   // Before all are in, it asks for no more than half of those that are: one more that is lost must not stop writes. Whoever
   // wrote down how many are to confirm gets as many as there are.
-  const isWhole = members.length >= service.instances - 1 || sync !== undefined
-  const most = isWhole ? k : Math.max(rule.k, defaultK(members.length + 1))
-  return [members, Math.min(k, most, members.length)]
+  const isWhole = standbys.length >= service.instances - 1 || sync !== undefined
+  const most = isWhole ? k : Math.max(quorum.k, defaultK(standbys.length + 1))
+  return [standbys, Math.min(k, most, standbys.length)]
 }
 
 /** It does not receive, and that is no hiccup: its node is lost, or its own agent says since when it has been down. */
@@ -112,9 +112,9 @@ function isGone(view: View, service: ServiceSpec, node: NodeName): boolean {
 }
 
 /** Nothing can be changed for the better, and people should know why writes wait. */
-function awaySentence(view: View, service: ServiceSpec, rule: QuorumConfig): Problem | undefined {
-  const away = rule.members.filter((node) => isGone(view, service, node))
-  if (away.length === 0 || rule.members.length - away.length >= rule.k) return undefined
-  const why = `writes to ${service.name} are blocked: ${away.join(', ')} ${away.length === 1 ? 'is' : 'are'} unreachable, and ${standbysText(rule)} must confirm them`
+function awaySentence(view: View, service: ServiceSpec, quorum: QuorumConfig): Problem | undefined {
+  const away = quorum.standbys.filter((node) => isGone(view, service, node))
+  if (away.length === 0 || quorum.standbys.length - away.length >= quorum.k) return undefined
+  const why = `writes to ${service.name} are blocked: ${away.join(', ')} ${away.length === 1 ? 'is' : 'are'} unreachable, and ${standbysText(quorum)} must confirm them`
   return { rule: 'standby-lost', service: service.name, evidence: 'inferred', why, steps: [] }
 }

@@ -51,13 +51,13 @@ function whatIsThere({ name }: ServiceSpec, holders: readonly NodeName[]): strin
 }
 
 function firstRecord(view: View, service: ServiceSpec, term: number, placed: readonly NodeName[]): ServiceRecord {
-  const members = placed.filter((node) => node !== view.self).slice(0, Math.max(0, service.instances - 1))
-  const k = Math.min(replicationOf(service).k, members.length)
-  const rule: QuorumConfig = { term, primary: view.self, members, k, id: ruleId(term, view.self, view.wall) }
-  return { term, primary: view.self, replica: { phase: 'promoting', by: view.self, rules: [rule] } }
+  const standbys = placed.filter((node) => node !== view.self).slice(0, Math.max(0, service.instances - 1))
+  const k = Math.min(replicationOf(service).k, standbys.length)
+  const quorum: QuorumConfig = { term, primary: view.self, standbys, k, id: quorumId(term, view.self, view.wall) }
+  return { term, primary: view.self, replica: { phase: 'promoting', by: view.self, quorumConfigs: [quorum] } }
 }
 
 /** Unique for each promotion, also when terms begin anew because the store was lost. */
-export function ruleId(term: number, node: string, wall: number): string {
+export function quorumId(term: number, node: string, wall: number): string {
   return `${term}-${node}-${wall.toString(36)}`
 }

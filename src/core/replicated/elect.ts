@@ -12,7 +12,7 @@ import { place } from '../placement.ts'
 import { forEachReplicated, type Problem } from '../problems/problem.ts'
 import type { ServiceRecord } from '../records.ts'
 import { isDrained, nodeState, type View } from '../view.ts'
-import { ruleId } from './database-new.ts'
+import { quorumId } from './database-new.ts'
 import { beats, beatsAll, comparePositions, furthest, type Recruited, recruitsNeeded } from './quorum.ts'
 import type { QuorumConfig } from './quorum-config.ts'
 import {
@@ -31,30 +31,30 @@ const TOLD_AFTER_MS = 500
 export const elect = forEachReplicated((view, service) => {
   const record = replicatedRecord(view, service)
   if (record?.replica.phase !== 'recruiting' || view.local.stopping) return undefined
-  const fenced = recruitedIn(view, service, record.term)
+  const recruited = recruitedIn(view, service, record.term)
   const found = (rule: Problem['rule'], why: string, steps: Problem['steps'], told?: Problem['told']): Problem => {
     return { rule, service: service.name, evidence: 'inferred', why, steps, ...(told && { told }) }
   }
-  const missing = record.replica.rules.find((rule) => !beats(fenced, rule))
+  const missing = record.replica.quorumConfigs.find((quorum) => !beats(recruited, quorum))
   const forMs = view.store.recordForMs[service.name] ?? 0
   if (missing && forMs < TOLD_AFTER_MS) return undefined // they are being fenced
-  if (missing) return found('no-quorum', whyNot(service, record, fenced, missing), [], 'once')
-  const rule = chosen(view, service, record, fenced)
-  if (typeof rule === 'string') return found('no-second-replica', rule, [], 'once')
+  if (missing) return found('no-quorum', whyNot(service, record, recruited, missing), [], 'once')
+  const quorum = chosen(view, service, record, recruited)
+  if (typeof quorum === 'string') return found('no-second-replica', quorum, [], 'once')
   if (!view.store.reachable || forMs < turnOf(view, record) * view.cluster.timing.staggerMs) return undefined
-  const what = `${rule.primary} elected primary of ${service.name} for term ${rule.term} (recruited: ${names(fenced)})`
+  const what = `${quorum.primary} elected primary of ${service.name} for term ${quorum.term} (recruited: ${names(recruited)})`
   const { revision } = record
   return found(
     'elect',
     what,
-    [{ kind: 'record', service: service.name, what, record: promoting(record, rule), revision }],
+    [{ kind: 'record', service: service.name, what, record: promoting(record, quorum), revision }],
     'not',
   )
 })
 
-function promoting({ vacancy, replica }: ReplicatedRecord, rule: QuorumConfig): ServiceRecord {
-  const { term, primary } = rule
-  const next = { phase: 'promoting' as const, by: replica.by, rules: [...replica.rules, rule] }
+function promoting({ vacancy, replica }: ReplicatedRecord, quorum: QuorumConfig): ServiceRecord {
+  const { term, primary } = quorum
+  const next = { phase: 'promoting' as const, by: replica.by, quorumConfigs: [...replica.quorumConfigs, quorum] }
   return { term, primary, ...(vacancy && { vacancy }), replica: next }
 }
 
@@ -63,39 +63,39 @@ function chosen(
   view: View,
   service: ServiceSpec,
   record: ReplicatedRecord,
-  fenced: readonly Recruited[],
+  recruited: readonly Recruited[],
 ): QuorumConfig | string {
   const waits = (view.store.recordForMs[service.name] ?? 0) < OTHERS_WITHIN_MS
   const { successor } = record.vacancy ?? {}
   const best =
-    [...furthest(votersOf(view, record, fenced))].sort((a, b) => preference(view, service, record, a, b))[0]?.node ??
+    [...furthest(votersOf(view, record, recruited))].sort((a, b) => preference(view, service, record, a, b))[0]?.node ??
     view.self
   if (successor !== undefined && best !== successor && waits && nodeState(view, successor) === 'alive')
     return `waiting for ${successor}, the requested successor of ${service.name}`
-  const members = followers(view, service, fenced, best)
+  const standbys = followers(view, service, recruited, best)
   const { k, degrade } = replicationOf(service)
-  if (members.length === 0 && service.instances > 1) {
+  if (standbys.length === 0 && service.instances > 1) {
     const alone = `${best} has the only reachable replica of ${service.name}`
     if (degrade === 'block') return `${alone}: no write is acknowledged before there is a second one (degrade: block)`
     if (waits) return `${alone}: waiting for a second one`
   }
-  const id = ruleId(record.term, best, view.wall)
-  return { term: record.term, primary: best, members, k: Math.min(k, members.length), id }
+  const id = quorumId(record.term, best, view.wall)
+  return { term: record.term, primary: best, standbys, k: Math.min(k, standbys.length), id }
 }
 
 /**
  * Who failed, or is to be emptied, does not lead if the others know enough without it. Its log may be the longest: what is
  * only there was promised to nobody.
  */
-function votersOf(view: View, record: ReplicatedRecord, fenced: readonly Recruited[]): readonly Recruited[] {
-  const fit = fenced.filter(({ node }) => node !== newestConfig(record).primary && !isDrained(view, node))
-  return beatsAll(fit, record.replica.rules) ? fit : fenced
+function votersOf(view: View, record: ReplicatedRecord, recruited: readonly Recruited[]): readonly Recruited[] {
+  const fit = recruited.filter(({ node }) => node !== newestConfig(record).primary && !isDrained(view, node))
+  return beatsAll(fit, record.replica.quorumConfigs) ? fit : recruited
 }
 
 /** Whose log may go on where the new primary's is; others only when there are none. */
-function followers(view: View, service: ServiceSpec, fenced: readonly Recruited[], primary: NodeName): NodeName[] {
-  const lead = fenced.find(({ node }) => node === primary)
-  const all = fenced.filter(({ node }) => node !== primary)
+function followers(view: View, service: ServiceSpec, recruited: readonly Recruited[], primary: NodeName): NodeName[] {
+  const lead = recruited.find(({ node }) => node === primary)
+  const all = recruited.filter(({ node }) => node !== primary)
   const staying = all.filter(({ node }) => !isDrained(view, node))
   const others = staying.length > 0 ? staying : all // a copy that is to go is better than none
   const straight = others.filter(
@@ -126,17 +126,17 @@ function turnOf(view: View, { vacancy, replica }: ReplicatedRecord): number {
 function whyNot(
   service: ServiceSpec,
   { term }: ReplicatedRecord,
-  fenced: readonly Recruited[],
-  rule: QuorumConfig,
+  recruited: readonly Recruited[],
+  quorum: QuorumConfig,
 ): string {
-  const among = rule.members.filter((member) => fenced.some(({ node }) => node === member))
-  const needed = `${recruitsNeeded(rule)} of ${rule.members.join(', ') || 'no standbys'}, or ${rule.primary}`
+  const among = quorum.standbys.filter((standby) => recruited.some(({ node }) => node === standby))
+  const needed = `${recruitsNeeded(quorum)} of ${quorum.standbys.join(', ') || 'no standbys'}, or ${quorum.primary}`
   return (
     `${service.name} has no primary: term ${term} needs ${needed}, and ${among.length} can be reached. ` +
     'Standbys go on serving reads. Writes resume when one of the others returns'
   )
 }
 
-function names(fenced: readonly Recruited[]): string {
-  return fenced.map(({ node }) => node).join(', ')
+function names(recruited: readonly Recruited[]): string {
+  return recruited.map(({ node }) => node).join(', ')
 }

@@ -7,11 +7,11 @@ import { successorRefusal } from './successor.ts'
 
 const DB = database()
 const SPEC = cluster([DB])
-const RULE = { term: 1, primary: 'a', members: ['b', 'c'], k: 1, id: 'first' }
+const RULE = { term: 1, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'first' }
 const UNFIT = { why: 'replay is paused: max_connections is 100 here and 150 on the primary', restartHelps: true }
 
 function seen(ofB: Partial<ReplicaReport>, ofC: Partial<ReplicaReport>) {
-  const primary = running('db', { role: 'primary', term: 1, replica: copy({ rule: RULE, ruleDurable: true }) })
+  const primary = running('db', { role: 'primary', term: 1, replica: copy({ quorum: RULE, quorumDurable: true }) })
   const standby = (its: Partial<ReplicaReport>) =>
     running('db', { role: 'standby', replica: copy({ receivingFrom: 'a', ...its }) })
   return view({
@@ -20,7 +20,7 @@ function seen(ofB: Partial<ReplicaReport>, ofC: Partial<ReplicaReport>) {
     peers: { b: peer('b', [standby(ofB)]), c: peer('c', [standby(ofC)]) },
     store: {
       services: {
-        db: { term: 1, primary: 'a', revision: 1, replica: { phase: 'serving', by: 'a', rules: [RULE] } },
+        db: { term: 1, primary: 'a', revision: 1, replica: { phase: 'serving', by: 'a', quorumConfigs: [RULE] } },
       },
     },
   })

@@ -46,7 +46,7 @@ export function takeover(view: View, service: ServiceSpec): { readonly best?: No
   const standbys = candidatesIn(view, service)
   const best = standbys.find(({ able }) => able)?.node
   if (best === undefined) return { why: withReasons('no failover possible', standbys) }
-  if (couldBeat(view, service, record.replica.rules, newestConfig(record).primary)) return { best, why: '' }
+  if (couldBeat(view, service, record.replica.quorumConfigs, newestConfig(record).primary)) return { best, why: '' }
   const away = standbys.filter(({ able }) => !able)
   return { why: withReasons('no failover possible: quorum unreachable', away) }
 }

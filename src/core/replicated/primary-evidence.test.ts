@@ -4,11 +4,11 @@ import type { LocalFacts } from '../view.ts'
 import { failureOf, stalledOf } from './primary-evidence.ts'
 
 const db = database()
-const rule = { term: 4, primary: 'a', members: ['b', 'c'], k: 1, id: 'four' }
+const quorum = { term: 4, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'four' }
 
 /** As `c` sees it, which follows `a`, whose agent has been silent for a second. */
 function seen(heardAgoMs: number, local: Partial<LocalFacts> = {}) {
-  const replica = { phase: 'serving' as const, by: 'a', rules: [rule] }
+  const replica = { phase: 'serving' as const, by: 'a', quorumConfigs: [quorum] }
   const services = { db: { term: 4, primary: 'a', revision: 3, replica } }
   const standby = running('db', { role: 'standby', replica: copy({ receivingFrom: 'a', heardAgoMs }) })
   const peers = { a: peer('a', [], { state: 'condemned', heardAgoMs: 1_000 }) }
@@ -23,21 +23,21 @@ function seen(heardAgoMs: number, local: Partial<LocalFacts> = {}) {
 
 describe('a primary whose agent is silent', () => {
   it('is lost when its server is silent, too', () => {
-    expect(failureOf(seen(600), db, rule)?.rule).toBe('primary-lost')
-    expect(failureOf(seen(500), db, rule)).toBe(undefined)
+    expect(failureOf(seen(600), db, quorum)?.rule).toBe('primary-lost')
+    expect(failureOf(seen(500), db, quorum)).toBe(undefined)
   })
 
   it('is not lost for a standby that was late itself, and has not read yet what its own server heard', () => {
-    expect(failureOf(seen(600, { lagMs: 450 }), db, rule)).toBe(undefined)
-    expect(failureOf(seen(600, { lagMs: 40 }), db, rule)?.rule).toBe('primary-lost')
-    expect(failureOf(seen(990, { lagMs: 400 }), db, rule)?.rule).toBe('primary-lost')
+    expect(failureOf(seen(600, { lagMs: 450 }), db, quorum)).toBe(undefined)
+    expect(failureOf(seen(600, { lagMs: 40 }), db, quorum)?.rule).toBe('primary-lost')
+    expect(failureOf(seen(990, { lagMs: 400 }), db, quorum)?.rule).toBe('primary-lost')
   })
 })
 
 describe('an elected primary that does not lead yet', () => {
   const elected = (term: number, forMs: number) => {
-    const config = { ...rule, term }
-    const replica = { phase: 'promoting' as const, by: 'a', rules: [config] }
+    const config = { ...quorum, term }
+    const replica = { phase: 'promoting' as const, by: 'a', quorumConfigs: [config] }
     const services = { db: { term, primary: 'a', revision: 3, replica } }
     const seenBy = view({ self: 'c', cluster: cluster([db]), store: { services, recordForMs: { db: forMs } } })
     return stalledOf(seenBy, db, config)?.why

@@ -67,20 +67,20 @@ export function failureOf(view: View, service: ServiceSpec, { primary, k }: Quor
 }
 
 /** Are enough of those in reach who must confirm the row of `rule`? The first copy waits for the others, which are made from it. */
-export function canBeConfirmed(view: View, { term, members, k }: QuorumConfig): boolean {
-  return term === 1 || members.filter((member) => nodeState(view, member) === 'alive').length >= k
+export function canBeConfirmed(view: View, { term, standbys, k }: QuorumConfig): boolean {
+  return term === 1 || standbys.filter((standby) => nodeState(view, standby) === 'alive').length >= k
 }
 
 /** Nobody leads under a rule that was recorded a while ago, or its row cannot become durable: not told first-hand. */
-export function stalledOf(view: View, service: ServiceSpec, rule: QuorumConfig): Failure | undefined {
-  const isNew = rule.term === 1 // no data anywhere: the first primary creates it, which takes as long as the disk is slow
+export function stalledOf(view: View, service: ServiceSpec, quorum: QuorumConfig): Failure | undefined {
+  const isNew = quorum.term === 1 // no data anywhere: the first primary creates it, which takes as long as the disk is slow
   const leadsWithinMs = isNew ? Math.max(LEADS_WITHIN_MS, service.timing.startWithinMs) : LEADS_WITHIN_MS
-  const withinMs = canBeConfirmed(view, rule) ? leadsWithinMs : CONFIRMED_WITHIN_MS
+  const withinMs = canBeConfirmed(view, quorum) ? leadsWithinMs : CONFIRMED_WITHIN_MS
   const forMs = (view.store.recordForMs[service.name] ?? 0) - withinMs
-  if (forMs < 0 || replicaOn(view, rule.primary, service)?.ruleDurable) return undefined
+  if (forMs < 0 || replicaOn(view, quorum.primary, service)?.quorumDurable) return undefined
   const why = isNew
-    ? `${rule.primary} has not created the database ${service.name} within ${formatDuration(withinMs)}`
-    : `${rule.primary} is not primary of ${service.name} ${formatDuration(withinMs)} after it was elected`
+    ? `${quorum.primary} has not created the database ${service.name} within ${formatDuration(withinMs)}`
+    : `${quorum.primary} is not primary of ${service.name} ${formatDuration(withinMs)} after it was elected`
   return { rule: 'primary-unhealthy', evidence: 'inferred', why, forMs }
 }
 

@@ -18,13 +18,13 @@ export const primaryFailed = forEachReplicated((view, service) => {
   if (!record || view.local.stopping) return undefined
   const { phase } = record.replica
   if (phase !== 'serving' && phase !== 'promoting') return undefined
-  const rule = newestConfig(record)
-  const failed = failureOf(view, service, rule)
-  const failure = failed ?? (phase === 'promoting' ? stalledOf(view, service, rule) : undefined)
+  const quorum = newestConfig(record)
+  const failed = failureOf(view, service, quorum)
+  const failure = failed ?? (phase === 'promoting' ? stalledOf(view, service, quorum) : undefined)
   if (!failure) return undefined
   // One that merely nobody can confirm takes part in what follows, and may be chosen again, with others to confirm.
-  const takesPart = !failed && !canBeConfirmed(view, rule)
-  const hopeful = couldBeat(view, service, record.replica.rules, takesPart ? undefined : rule.primary)
+  const takesPart = !failed && !canBeConfirmed(view, quorum)
+  const hopeful = couldBeat(view, service, record.replica.quorumConfigs, takesPart ? undefined : quorum.primary)
   const why = hopeful ? failure.why : `${failure.why}; no failover possible: quorum unreachable`
   const turnMs = turnOf(view, service) * view.cluster.timing.staggerMs
   const mayAct = hopeful && view.store.reachable && failure.forMs >= turnMs
@@ -57,7 +57,7 @@ function recruiting(
     term: term + 1,
     primary,
     vacancy: { rule, why, by: view.self, noticedAt: Math.round(view.wall - Math.max(0, forMs)) },
-    replica: { phase: 'recruiting', by: view.self, rules: replica.rules },
+    replica: { phase: 'recruiting', by: view.self, quorumConfigs: replica.quorumConfigs },
   }
 }
 

@@ -25,44 +25,46 @@ const MARKED_WITHIN_MS = 2_000
 export const promote = forEachReplicated((view, service) => {
   const record = replicatedRecord(view, service)
   if (!record || view.local.stopping) return undefined
-  const rule = newestConfig(record)
+  const quorum = newestConfig(record)
   const { phase } = record.replica
-  if (rule.primary !== view.self || rule.term !== record.term) return undefined
+  if (quorum.primary !== view.self || quorum.term !== record.term) return undefined
   if (phase !== 'promoting' && phase !== 'serving') return undefined
   const instance = localInstance(view, service.name)
   const found = (why: string, ...steps: Step[]): Problem => {
     return { rule: 'promote', service: service.name, evidence: 'first-hand', why, told: 'not', steps }
   }
   const pledged = instance.replica?.pledged ?? 0
-  if (pledged > rule.term) return undefined // overtaken: the record will say so
-  if (leadsIn(instance, rule.term))
-    return instance.replica?.ruleDurable ? confirmed(view, service, record) : marked(view, service, rule)
+  if (pledged > quorum.term) return undefined // overtaken: the record will say so
+  if (leadsIn(instance, quorum.term))
+    return instance.replica?.quorumDurable ? confirmed(view, service, record) : marked(view, service, quorum)
   const busy = view.local.busy[service.name]
-  if (busy?.step === 'lead' && !busy.resting) return undefined // a fence would call it off
-  const chosen = `${view.self} was elected primary of ${service.name} for term ${rule.term}`
+  if (busy?.step === 'promote-replica' && !busy.resting) return undefined // a fence would call it off
+  const chosen = `${view.self} was elected primary of ${service.name} for term ${quorum.term}`
   if (instance.state === 'stopping' || instance.state === 'starting') return undefined
   if (instance.hung) return undefined // `standby-unhealthy` ends it, and then it is started
-  if (instance.term === rule.term && instance.state === 'stopped') return restarted(view, service, rule, found)
+  if (instance.term === quorum.term && instance.state === 'stopped') return restarted(view, service, quorum, found)
   // Once it served there is data somewhere. An empty database in its place would be followed, or block everything.
-  if (rule.term === 1 && phase === 'promoting' && !instance.replica?.position)
-    return found(chosen, { kind: 'create', service: service.name, rule })
+  if (quorum.term === 1 && phase === 'promoting' && !instance.replica?.position)
+    return found(chosen, { kind: 'create', service: service.name, quorum })
   // One that ended after its fence is fenced again, which starts it.
-  if (pledged === rule.term && instance.replica?.fenced && instance.state === 'running')
-    return found(chosen, { kind: 'lead', service: service.name, rule })
-  return phase === 'promoting' ? found(chosen, { kind: 'fence', service: service.name, term: rule.term }) : undefined
+  if (pledged === quorum.term && instance.replica?.recruited && instance.state === 'running')
+    return found(chosen, { kind: 'promote-replica', service: service.name, quorum })
+  return phase === 'promoting'
+    ? found(chosen, { kind: 'recruit', service: service.name, term: quorum.term })
+    : undefined
 })
 
 /** The row is durable: everybody may know, and earlier rules need not be beaten any more. */
 function confirmed(view: View, service: ServiceSpec, record: ReplicatedRecord): Problem | undefined {
-  const rule = newestConfig(record)
+  const quorum = newestConfig(record)
   const { replica } = localInstance(view, service.name)
-  if (record.replica.phase !== 'promoting' || !view.store.reachable || !sameConfig(replica?.rule, rule))
+  if (record.replica.phase !== 'promoting' || !view.store.reachable || !sameConfig(replica?.quorum, quorum))
     return undefined
-  const what = `${view.self} is primary of ${service.name} in term ${rule.term}, synchronous standbys: ${standbysText(rule)}`
+  const what = `${view.self} is primary of ${service.name} in term ${quorum.term}, synchronous standbys: ${standbysText(quorum)}`
   const serving: ServiceRecord = {
-    term: rule.term,
+    term: quorum.term,
     primary: view.self,
-    replica: { phase: 'serving', by: record.replica.by, rules: [rule] },
+    replica: { phase: 'serving', by: record.replica.by, quorumConfigs: [quorum] },
   }
   const { revision } = record
   return {
@@ -76,8 +78,8 @@ function confirmed(view: View, service: ServiceSpec, record: ReplicatedRecord): 
 }
 
 /** It leads and its row waits for the quorum. Said again, because whoever began to write the row may have been called off. */
-function marked(view: View, service: ServiceSpec, rule: QuorumConfig): Problem {
-  const why = `${service.name} waits until its synchronous standbys confirm term ${rule.term}: ${standbysText(rule)}`
+function marked(view: View, service: ServiceSpec, quorum: QuorumConfig): Problem {
+  const why = `${service.name} waits until its synchronous standbys confirm term ${quorum.term}: ${standbysText(quorum)}`
   const mayAct = (view.store.recordForMs[service.name] ?? 0) > MARKED_WITHIN_MS
   return {
     rule: 'quorum-row-missing',
@@ -85,7 +87,7 @@ function marked(view: View, service: ServiceSpec, rule: QuorumConfig): Problem {
     evidence: 'first-hand',
     why,
     told: 'not',
-    steps: mayAct ? [{ kind: 'lead', service: service.name, rule }] : [],
+    steps: mayAct ? [{ kind: 'promote-replica', service: service.name, quorum }] : [],
   }
 }
 
@@ -93,16 +95,16 @@ function marked(view: View, service: ServiceSpec, rule: QuorumConfig): Problem {
 function restarted(
   view: View,
   service: ServiceSpec,
-  rule: QuorumConfig,
+  quorum: QuorumConfig,
   found: (why: string, ...steps: Step[]) => Problem,
 ) {
   const instance = localInstance(view, service.name)
   const record = replicatedRecord(view, service)
   const ended = `${service.name} on ${view.self} is down and started again where it led: ${instance.note || 'it has ended'}`
   if (instance.retryInMs > 0) return found(ended)
-  const failure = failureOf(view, service, rule)
-  const hopeful = record !== undefined && couldBeat(view, service, record.replica.rules, view.self)
+  const failure = failureOf(view, service, quorum)
+  const hopeful = record !== undefined && couldBeat(view, service, record.replica.quorumConfigs, view.self)
   const isLeftToOthers = failure !== undefined && hopeful && view.store.reachable
   if (isLeftToOthers && instance.stateForMs < SUCCESSOR_WITHIN_MS) return found(ended)
-  return found(ended, { kind: 'start', service: service.name, role: 'primary', term: rule.term })
+  return found(ended, { kind: 'start', service: service.name, role: 'primary', term: quorum.term })
 }

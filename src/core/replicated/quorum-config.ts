@@ -15,7 +15,7 @@ export interface QuorumConfig {
   readonly term: Term
   readonly primary: NodeName
   /** The synchronous standbys by node name; never the primary. */
-  readonly members: readonly NodeName[]
+  readonly standbys: readonly NodeName[]
   /** How many of `members` must have a write durably before it is acknowledged. 0: nobody, said loudly. */
   readonly k: number
   /** Unique for each promotion: timeline ids are not (two promotions can both make timeline 2). */
@@ -36,7 +36,7 @@ export interface ReplicaReport {
   /** This member has promised, durably, to help no primary of a lower term. */
   readonly pledged: Term
   /** Since that pledge nothing is received from anybody, verified; `position` was read after that. */
-  readonly fenced: boolean
+  readonly recruited: boolean
   readonly position: Position | null
   /** Received and not yet replayed: what a promotion has to wait for. */
   readonly replayLagBytes: number
@@ -44,9 +44,9 @@ export interface ReplicaReport {
    * Of a primary: the newest rule that is in force here and whose row is durable on its own quorum; null before that. Of a
    * standby: the newest rule in its copy, as far as it is replayed (`replayLagBytes`); null where that is not known.
    */
-  readonly rule: QuorumConfig | null
+  readonly quorum: QuorumConfig | null
   /** Primary only: a rule of its present term is durable on its quorum. Before that nobody may be let in. */
-  readonly ruleDurable: boolean
+  readonly quorumDurable: boolean
   /** Primary only: who streams from it, and how far behind. */
   readonly streaming: readonly { readonly node: NodeName; readonly lagBytes: number }[]
   /** Standby only: whom it receives from. */
@@ -69,10 +69,10 @@ export interface Unfit {
 }
 
 /**
- * `handing-over`: the primary is about to end leading on purpose, and still may go on. `recruiting`: members pledge and are fenced. `promoting`: the last of
+ * `switching-over`: the primary is about to end leading on purpose, and still may go on. `recruiting`: members pledge and are fenced. `promoting`: the last of
  * `rules` is to be led under by its primary, and may be in force already. `serving`: it is.
  */
-export type Phase = 'handing-over' | 'recruiting' | 'promoting' | 'serving'
+export type Phase = 'switching-over' | 'recruiting' | 'promoting' | 'serving'
 
 /** The part of a service's record that is about its copies. The record's `term` is the one that is led in or being won. */
 export interface ReplicaRecord {
@@ -84,7 +84,7 @@ export interface ReplicaRecord {
    * first. A rule stands here before any server hears of it, and leaves only when a later one is durable on its quorum. So
    * whoever beats all of these has every acknowledged write (quorum.ts).
    */
-  readonly rules: readonly QuorumConfig[]
+  readonly quorumConfigs: readonly QuorumConfig[]
   /** Why the last handover was called off; until the next one begins. */
   readonly calledOff?: string
 }
@@ -104,6 +104,6 @@ export interface Replication {
 }
 
 /** Who must confirm a write, as PostgreSQL writes it: `ANY 1 (b, c)`. */
-export function standbysText({ members, k }: Pick<QuorumConfig, 'members' | 'k'>): string {
-  return members.length === 0 ? 'none' : `ANY ${k} (${members.join(', ')})`
+export function standbysText({ standbys, k }: Pick<QuorumConfig, 'standbys' | 'k'>): string {
+  return standbys.length === 0 ? 'none' : `ANY ${k} (${standbys.join(', ')})`
 }

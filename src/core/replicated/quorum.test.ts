@@ -5,10 +5,10 @@ import type { Position, QuorumConfig } from './quorum-config.ts'
 
 const NODES: readonly string[] = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
 
-const rules = fc
+const quorumConfigs = fc
   .record({ n: fc.integer({ min: 0, max: 6 }), k: fc.integer({ min: 0, max: 6 }) })
   .filter(({ n, k }) => k <= n)
-  .map(({ n, k }): QuorumConfig => ({ term: 3, primary: 'a', members: NODES.slice(1, n + 1), k, id: 'r' }))
+  .map(({ n, k }): QuorumConfig => ({ term: 3, primary: 'a', standbys: NODES.slice(1, n + 1), k, id: 'r' }))
 
 const at = (term: number, log: number): Position => ({ term, timeline: 1, log: String(log) })
 const fencedAt = (nodes: readonly string[], position = at(3, 10)): Recruited[] =>
@@ -28,16 +28,17 @@ describe('a fence', () => {
   it('of n - k + 1 meets every quorum, and leaves none: for every rule of up to 7 nodes', () => {
     for (let n = 1; n <= 6; n += 1) {
       for (let k = 1; k <= n; k += 1) {
-        const rule: QuorumConfig = { term: 3, primary: 'a', members: NODES.slice(1, n + 1), k, id: 'r' }
-        for (const fence of choices(rule.members, recruitsNeeded(rule))) {
-          for (const quorum of choices(rule.members, k)) expect(quorum.some((node) => fence.includes(node))).toBe(true)
-          expect(rule.members.length - fence.length).toBeLessThan(k)
+        const quorum: QuorumConfig = { term: 3, primary: 'a', standbys: NODES.slice(1, n + 1), k, id: 'r' }
+        for (const fence of choices(quorum.standbys, recruitsNeeded(quorum))) {
+          for (const confirming of choices(quorum.standbys, k))
+            expect(confirming.some((node) => fence.includes(node))).toBe(true)
+          expect(quorum.standbys.length - fence.length).toBeLessThan(k)
         }
         // One less is too few: some quorum is missed, so the arithmetic is not merely careful.
-        for (const small of choices(rule.members, recruitsNeeded(rule) - 1)) {
-          const rest = rule.members.filter((node) => !small.includes(node))
+        for (const small of choices(quorum.standbys, recruitsNeeded(quorum) - 1)) {
+          const rest = quorum.standbys.filter((node) => !small.includes(node))
           expect(rest.length).toBeGreaterThanOrEqual(k)
-          expect(beats(fencedAt(small), rule)).toBe(false)
+          expect(beats(fencedAt(small), quorum)).toBe(false)
         }
       }
     }
@@ -45,27 +46,27 @@ describe('a fence', () => {
 
   it('beats a rule exactly when no quorum can form or have formed without it', () => {
     fc.assert(
-      fc.property(rules, fc.subarray([...NODES]), (rule, nodes) => {
-        const free = rule.members.filter((node) => !nodes.includes(node))
-        const quorumWithout = !nodes.includes('a') && free.length >= rule.k
-        expect(beats(fencedAt(nodes), rule)).toBe(!quorumWithout)
+      fc.property(quorumConfigs, fc.subarray([...NODES]), (quorum, nodes) => {
+        const free = quorum.standbys.filter((node) => !nodes.includes(node))
+        const quorumWithout = !nodes.includes('a') && free.length >= quorum.k
+        expect(beats(fencedAt(nodes), quorum)).toBe(!quorumWithout)
       }),
     )
   })
 
   it('that has log of a later term has all of the earlier ones', () => {
-    const rule: QuorumConfig = { term: 3, primary: 'a', members: ['b', 'c'], k: 1, id: 'r' }
-    expect(beats(fencedAt(['d'], at(4, 1)), rule)).toBe(true)
-    expect(beats(fencedAt(['d'], at(3, 99)), rule)).toBe(false)
+    const quorum: QuorumConfig = { term: 3, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'r' }
+    expect(beats(fencedAt(['d'], at(4, 1)), quorum)).toBe(true)
+    expect(beats(fencedAt(['d'], at(3, 99)), quorum)).toBe(false)
   })
 
   it('does not count the primary of a rule that has older log than the rule', () => {
-    const rule: QuorumConfig = { term: 3, primary: 'a', members: ['b', 'c'], k: 1, id: 'r' }
-    expect(beats(fencedAt(['a'], at(2, 99)), rule)).toBe(false)
+    const quorum: QuorumConfig = { term: 3, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'r' }
+    expect(beats(fencedAt(['a'], at(2, 99)), quorum)).toBe(false)
   })
 
   it('beats nobody who runs alone, except by that node itself', () => {
-    const alone: QuorumConfig = { term: 3, primary: 'a', members: [], k: 0, id: 'r' }
+    const alone: QuorumConfig = { term: 3, primary: 'a', standbys: [], k: 0, id: 'r' }
     expect(beats(fencedAt(['b', 'c', 'd']), alone)).toBe(false)
     expect(beats(fencedAt(['a']), alone)).toBe(true)
   })
@@ -86,54 +87,59 @@ describe('the furthest', () => {
 
   it('of a set that beats a rule has every acknowledged write', () => {
     fc.assert(
-      fc.property(rules, fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 6, maxLength: 6 }), (rule, logs) => {
-        fc.pre(rule.k > 0)
-        const logOf = new Map(rule.members.map((node, index) => [node, logs[index] ?? 0]))
-        // Acknowledged is what k members have.
-        const acknowledged = [...logOf.values()].sort((a, b) => b - a)[rule.k - 1] ?? 0
-        for (const nodes of subsets(rule.members)) {
-          const fenced = nodes.map((node) => ({ node, position: at(3, logOf.get(node) ?? 0) }))
-          if (!beats(fenced, rule)) continue
-          for (const { position } of furthest(fenced)) expect(Number(position.log)).toBeGreaterThanOrEqual(acknowledged)
-        }
-      }),
+      fc.property(
+        quorumConfigs,
+        fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 6, maxLength: 6 }),
+        (quorum, logs) => {
+          fc.pre(quorum.k > 0)
+          const logOf = new Map(quorum.standbys.map((node, index) => [node, logs[index] ?? 0]))
+          // Acknowledged is what k members have.
+          const acknowledged = [...logOf.values()].sort((a, b) => b - a)[quorum.k - 1] ?? 0
+          for (const nodes of subsets(quorum.standbys)) {
+            const recruited = nodes.map((node) => ({ node, position: at(3, logOf.get(node) ?? 0) }))
+            if (!beats(recruited, quorum)) continue
+            for (const { position } of furthest(recruited))
+              expect(Number(position.log)).toBeGreaterThanOrEqual(acknowledged)
+          }
+        },
+      ),
     )
   })
 })
 
 describe('a change of rule', () => {
   const targets = fc
-    .record({ members: fc.subarray(NODES.slice(1)), k: fc.integer({ min: 0, max: 6 }) })
-    .map(({ members, k }) => ({ members, k: Math.min(k, members.length) }))
+    .record({ standbys: fc.subarray(NODES.slice(1)), k: fc.integer({ min: 0, max: 6 }) })
+    .map(({ standbys, k }) => ({ standbys, k: Math.min(k, standbys.length) }))
 
-  it('takes one member or one count at a time, never asks for more than there are, and arrives', () => {
+  it('takes one standby or one count at a time, never asks for more than there are, and arrives', () => {
     fc.assert(
-      fc.property(rules, targets, (from, { members, k }) => {
-        let rule = from
+      fc.property(quorumConfigs, targets, (from, { standbys, k }) => {
+        let quorum = from
         for (let steps = 0; ; steps += 1) {
-          const next = stepTowards(rule, members, k)
+          const next = stepTowards(quorum, standbys, k)
           if (!next) break
-          const moved = Math.abs(next.members.length - rule.members.length) + Math.abs(next.k - rule.k)
+          const moved = Math.abs(next.standbys.length - quorum.standbys.length) + Math.abs(next.k - quorum.k)
           expect(moved).toBe(1)
-          expect(next.k).toBeLessThanOrEqual(next.members.length)
+          expect(next.k).toBeLessThanOrEqual(next.standbys.length)
           expect(steps).toBeLessThan(20)
-          rule = next
+          quorum = next
         }
-        expect([...rule.members].sort()).toEqual([...members].sort())
-        expect(rule.k).toBe(k)
+        expect([...quorum.standbys].sort()).toEqual([...standbys].sort())
+        expect(quorum.k).toBe(k)
       }),
     )
   })
 
   it('is safe on the way: whoever beats both rules meets every quorum of either', () => {
     fc.assert(
-      fc.property(rules, targets, fc.subarray([...NODES.slice(1)]), (from, { members, k }, nodes) => {
-        const next = stepTowards(from, members, k)
+      fc.property(quorumConfigs, targets, fc.subarray([...NODES.slice(1)]), (from, { standbys, k }, nodes) => {
+        const next = stepTowards(from, standbys, k)
         fc.pre(next !== undefined && next.k > 0 && from.k > 0)
         if (!next || !beatsAll(fencedAt(nodes), [from, next])) return
-        for (const rule of [from, next]) {
-          for (const quorum of choices(rule.members, rule.k))
-            expect(quorum.some((node) => nodes.includes(node))).toBe(true)
+        for (const quorum of [from, next]) {
+          for (const confirming of choices(quorum.standbys, quorum.k))
+            expect(confirming.some((node) => nodes.includes(node))).toBe(true)
         }
       }),
     )
@@ -141,11 +147,11 @@ describe('a change of rule', () => {
 
   it('costs a fence at most one node more than the worse of the two rules', () => {
     fc.assert(
-      fc.property(rules, targets, (from, { members, k }) => {
-        const next = stepTowards(from, members, k)
+      fc.property(quorumConfigs, targets, (from, { standbys, k }) => {
+        const next = stepTowards(from, standbys, k)
         fc.pre(next !== undefined && next.k > 0 && from.k > 0)
         if (!next) return
-        const all = [...new Set([...from.members, ...next.members])]
+        const all = [...new Set([...from.standbys, ...next.standbys])]
         const least = subsets(all).filter((nodes) => beatsAll(fencedAt(nodes), [from, next]))
         const size = Math.min(...least.map(({ length }) => length))
         expect(size).toBeLessThanOrEqual(Math.max(recruitsNeeded(from), recruitsNeeded(next)) + 1)

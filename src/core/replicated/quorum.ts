@@ -28,19 +28,19 @@ export interface Recruited {
 }
 
 /** How many members of `rule` must be fenced before its primary can neither have nor get what they do not know of. */
-export function recruitsNeeded(rule: Pick<QuorumConfig, 'members' | 'k'>): number {
-  return rule.members.length - rule.k + 1
+export function recruitsNeeded(quorum: Pick<QuorumConfig, 'standbys' | 'k'>): number {
+  return quorum.standbys.length - quorum.k + 1
 }
 
 /** Do these hold everything that was, or ever will be, acknowledged under `rule`? */
-export function beats(fenced: readonly Recruited[], rule: QuorumConfig): boolean {
-  if (fenced.some(({ node, position }) => node === rule.primary && position.term >= rule.term)) return true
-  if (fenced.some(({ position }) => position.term > rule.term)) return true
-  return fenced.filter(({ node }) => rule.members.includes(node)).length >= recruitsNeeded(rule)
+export function beats(recruited: readonly Recruited[], quorum: QuorumConfig): boolean {
+  if (recruited.some(({ node, position }) => node === quorum.primary && position.term >= quorum.term)) return true
+  if (recruited.some(({ position }) => position.term > quorum.term)) return true
+  return recruited.filter(({ node }) => quorum.standbys.includes(node)).length >= recruitsNeeded(quorum)
 }
 
-export function beatsAll(fenced: readonly Recruited[], rules: readonly QuorumConfig[]): boolean {
-  return rules.every((rule) => beats(fenced, rule))
+export function beatsAll(recruited: readonly Recruited[], quorumConfigs: readonly QuorumConfig[]): boolean {
+  return quorumConfigs.every((quorum) => beats(recruited, quorum))
 }
 
 /** Negative: `a` is behind `b`. */
@@ -51,8 +51,8 @@ export function comparePositions(a: Position, b: Position): number {
 }
 
 /** All that are as far as the furthest: any of them may lead. */
-export function furthest(fenced: readonly Recruited[]): readonly Recruited[] {
-  return fenced.filter(({ position }) => fenced.every((other) => comparePositions(other.position, position) <= 0))
+export function furthest(recruited: readonly Recruited[]): readonly Recruited[] {
+  return recruited.filter(({ position }) => recruited.every((other) => comparePositions(other.position, position) <= 0))
 }
 
 /** Half of the servers, rounded down, have every acknowledged write besides the primary: 1 of 3, 2 of 5, 3 of 7. */
@@ -65,17 +65,17 @@ export function defaultK(servers: number): number {
  * come in first and go out last, so that k never asks for more than there are. Several small changes instead of one large
  * one, because while a change is under way a fence must beat both rules, and one step apart that costs one node at most.
  */
-export function stepTowards(rule: QuorumConfig, members: readonly NodeName[], k: number): QuorumConfig | undefined {
-  const comesIn = members.find((node) => !rule.members.includes(node))
-  if (comesIn !== undefined) return { ...rule, members: [...rule.members, comesIn] }
-  if (rule.k < k) return { ...rule, k: rule.k + 1 }
-  if (rule.k > k) return { ...rule, k: rule.k - 1 }
-  const goesOut = rule.members.find((node) => !members.includes(node))
-  if (goesOut !== undefined) return { ...rule, members: rule.members.filter((node) => node !== goesOut) }
+export function stepTowards(quorum: QuorumConfig, standbys: readonly NodeName[], k: number): QuorumConfig | undefined {
+  const comesIn = standbys.find((node) => !quorum.standbys.includes(node))
+  if (comesIn !== undefined) return { ...quorum, standbys: [...quorum.standbys, comesIn] }
+  if (quorum.k < k) return { ...quorum, k: quorum.k + 1 }
+  if (quorum.k > k) return { ...quorum, k: quorum.k - 1 }
+  const goesOut = quorum.standbys.find((node) => !standbys.includes(node))
+  if (goesOut !== undefined) return { ...quorum, standbys: quorum.standbys.filter((node) => node !== goesOut) }
   return undefined
 }
 
 export function sameConfig(a: QuorumConfig | null | undefined, b: QuorumConfig | null | undefined): boolean {
   if (!a || !b) return false
-  return a.id === b.id && a.term === b.term && a.k === b.k && a.members.join() === b.members.join()
+  return a.id === b.id && a.term === b.term && a.k === b.k && a.standbys.join() === b.standbys.join()
 }

@@ -7,10 +7,10 @@ import type { ReplicaReport } from './quorum-config.ts'
 import { readOnlyOf } from './read-only.ts'
 
 const db = database({ endpoints: [{ purpose: 'primary', protocol: 'tcp', port: 5432 }] })
-const rule = { term: 4, primary: 'a', members: ['b', 'c'], k: 1, id: 'four' }
+const quorum = { term: 4, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'four' }
 
 function upTo(log: number, more: Partial<ReplicaReport> = {}): ReplicaReport {
-  return copy({ pledged: 4, position: { term: 4, timeline: 1, log: String(log) }, rule, ...more })
+  return copy({ pledged: 4, position: { term: 4, timeline: 1, log: String(log) }, quorum, ...more })
 }
 
 function standby(log: number, more: Partial<ReplicaReport> = {}): InstanceReport {
@@ -18,7 +18,7 @@ function standby(log: number, more: Partial<ReplicaReport> = {}): InstanceReport
 }
 
 function primary(more: Partial<ReplicaReport> = {}, given: Partial<InstanceReport> = {}): InstanceReport {
-  return running('db', { role: 'primary', term: 4, replica: upTo(9, { ruleDurable: true, ...more }), ...given })
+  return running('db', { role: 'primary', term: 4, replica: upTo(9, { quorumDurable: true, ...more }), ...given })
 }
 
 const lost: Partial<PeerFacts> = { state: 'lost', heardAgoMs: 5_000 }
@@ -27,7 +27,7 @@ const on = (node: string, instance: InstanceReport, facts: Partial<PeerFacts> = 
 })
 
 function seen(self: string, local: InstanceReport, peers: Readonly<Record<string, PeerFacts>>, nodes?: string[]) {
-  const replica = { phase: 'serving' as const, by: 'a', rules: [rule] }
+  const replica = { phase: 'serving' as const, by: 'a', quorumConfigs: [quorum] }
   const services = { db: { term: 4, primary: 'a', revision: 3, replica } }
   return view({ self, cluster: cluster([db], nodes), store: { services }, peers, local: { instances: { db: local } } })
 }
@@ -80,7 +80,7 @@ describe('a database that can have no primary', () => {
 
   it('is read from the copy that has most, and from none that went astray', () => {
     const nodes = ['a', 'b', 'c', 'd', 'e']
-    const five = { ...rule, members: ['b', 'c', 'd', 'e'], k: 2 }
+    const five = { ...quorum, standbys: ['b', 'c', 'd', 'e'], k: 2 }
     const peers = {
       ...on('a', primary(), lost),
       ...on('b', standby(8), lost),
@@ -89,7 +89,12 @@ describe('a database that can have no primary', () => {
     }
     const base = seen('c', standby(7), peers, nodes)
     const services = {
-      db: { term: 4, primary: 'a', revision: 3, replica: { phase: 'serving' as const, by: 'a', rules: [five] } },
+      db: {
+        term: 4,
+        primary: 'a',
+        revision: 3,
+        replica: { phase: 'serving' as const, by: 'a', quorumConfigs: [five] },
+      },
     }
     const now = { ...base, store: { ...base.store, services } }
     expect(readOnlyOf(now, db)?.reads).toBe('c')

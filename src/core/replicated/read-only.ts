@@ -57,7 +57,7 @@ export function readOnlyOf(view: View, service: ServiceSpec): ReadOnly | undefin
 
 /** The first copy is being made: there is nothing to read anywhere. */
 function hasNoCopyYet({ replica }: ReplicatedRecord): boolean {
-  return replica.phase === 'promoting' && replica.rules.length === 1 && replica.rules[0]?.term === 1
+  return replica.phase === 'promoting' && replica.quorumConfigs.length === 1 && replica.quorumConfigs[0]?.term === 1
 }
 
 function withoutStandbys(
@@ -66,13 +66,13 @@ function withoutStandbys(
   record: ReplicatedRecord,
   there: readonly NodeName[],
 ): ReadOnly | undefined {
-  const { primary, members, k } = newestConfig(record)
-  const away = members.filter((node) => !there.includes(node))
-  const missing = k - (members.length - away.length)
+  const { primary, standbys, k } = newestConfig(record)
+  const away = standbys.filter((node) => !there.includes(node))
+  const missing = k - (standbys.length - away.length)
   if (missing <= 0) return undefined
-  const reads = replicaOn(view, primary, service)?.ruleDurable ? primary : null
+  const reads = replicaOn(view, primary, service)?.quorumDurable ? primary : null
   const why =
-    `${service.name} is read-only: ${primary} is primary, synchronous standbys ${standbysText({ members, k })}, ` +
+    `${service.name} is read-only: ${primary} is primary, synchronous standbys ${standbysText({ standbys, k })}, ` +
     `unreachable: ${away.join(', ')}. ${remedy(reads, missing === 1 ? away : [], away)}`
   return { why, reads }
 }
@@ -86,7 +86,7 @@ function remedy(reads: NodeName | null, anyOf: readonly NodeName[], all: readonl
 
 /** Would these be enough to choose a primary, if all of them were fenced? One that is being started is taken for sound. */
 function couldLead(view: View, service: ServiceSpec, record: ReplicatedRecord, nodes: readonly NodeName[]): boolean {
-  const { rules } = record.replica
+  const { quorumConfigs } = record.replica
   const voters = nodes.flatMap((node): Recruited[] => {
     const replica = replicaOn(view, node, service)
     if (replica?.quarantined) return []
@@ -94,11 +94,11 @@ function couldLead(view: View, service: ServiceSpec, record: ReplicatedRecord, n
     return concerned(record).includes(node) || replica?.position ? [{ node, position }] : []
   })
   const alone = service.instances === 1 || replicationOf(service).degrade === 'run-alone'
-  return beatsAll(voters, rules) && voters.length >= (alone ? 1 : 2)
+  return beatsAll(voters, quorumConfigs) && voters.length >= (alone ? 1 : 2)
 }
 
-function concerned({ replica: { rules } }: ReplicatedRecord): NodeName[] {
-  return [...new Set(rules.flatMap(({ primary, members }) => [primary, ...members]))].sort()
+function concerned({ replica: { quorumConfigs } }: ReplicatedRecord): NodeName[] {
+  return [...new Set(quorumConfigs.flatMap(({ primary, standbys }) => [primary, ...standbys]))].sort()
 }
 
 function isThere(view: View, service: ServiceSpec, node: NodeName): boolean {

@@ -17,7 +17,7 @@ export const recruit = forEachReplicated((view, service) => {
   if (record?.replica.phase !== 'recruiting' || view.local.stopping) return undefined
   const { replica } = localInstance(view, service.name)
   if (!isConcerned(view, service, view.self)) return undefined
-  if (replica && (replica.pledged > record.term || (replica.pledged === record.term && replica.fenced)))
+  if (replica && (replica.pledged > record.term || (replica.pledged === record.term && replica.recruited)))
     return undefined
   if (canBeSpared(view, service, record)) return undefined
   return {
@@ -26,6 +26,6 @@ export const recruit = forEachReplicated((view, service) => {
     evidence: 'first-hand',
     why: `term ${record.term} of ${service.name} is being won: ${view.self} helps no lower one any more`,
     told: 'not',
-    steps: [{ kind: 'fence', service: service.name, term: record.term }],
+    steps: [{ kind: 'recruit', service: service.name, term: record.term }],
   }
 })

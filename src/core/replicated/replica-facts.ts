@@ -15,15 +15,15 @@ export type ReplicatedRecord = Revised<ServiceRecord> & { readonly replica: Repl
 
 export function replicatedRecord(view: View, service: ServiceSpec): ReplicatedRecord | undefined {
   const record = recordOf(view, service.name)
-  return isRuled(record) ? record : undefined
+  return hasQuorumConfig(record) ? record : undefined
 }
 
-function isRuled(record: Revised<ServiceRecord>): record is ReplicatedRecord {
-  return record.replica !== undefined && record.replica.rules.length > 0
+function hasQuorumConfig(record: Revised<ServiceRecord>): record is ReplicatedRecord {
+  return record.replica !== undefined && record.replica.quorumConfigs.length > 0
 }
 
-export function newestConfig({ replica: { rules } }: { readonly replica: ReplicaRecord }): QuorumConfig {
-  const newest = rules.at(-1)
+export function newestConfig({ replica: { quorumConfigs } }: { readonly replica: ReplicaRecord }): QuorumConfig {
+  const newest = quorumConfigs.at(-1)
   if (!newest) throw new Error('a record with a replica part has a rule')
   return newest
 }
@@ -45,7 +45,7 @@ export function leadsIn(instance: InstanceReport | undefined, term: number): boo
 export function recruitedIn(view: View, service: ServiceSpec, term: number): Recruited[] {
   return view.cluster.nodes.flatMap(({ name }) => {
     const replica = nodeState(view, name) === 'alive' ? replicaOn(view, name, service) : undefined
-    if (!replica?.fenced || replica.pledged !== term || replica.quarantined || !replica.position) return []
+    if (!replica?.recruited || replica.pledged !== term || replica.quarantined || !replica.position) return []
     return [{ node: name, position: replica.position }]
   })
 }
@@ -54,7 +54,7 @@ export function recruitedIn(view: View, service: ServiceSpec, term: number): Rec
 export function couldBeat(
   view: View,
   service: ServiceSpec,
-  rules: readonly QuorumConfig[],
+  quorumConfigs: readonly QuorumConfig[],
   without?: NodeName,
 ): boolean {
   const able = view.cluster.nodes.flatMap(({ name }): Recruited[] => {
@@ -64,7 +64,7 @@ export function couldBeat(
     return !replica?.position || replica.quarantined ? [] : [{ node: name, position: replica.position }]
   })
   const alone = service.instances === 1 || replicationOf(service).degrade === 'run-alone'
-  return beatsAll(able, rules) && able.length >= (alone ? 1 : 2)
+  return beatsAll(able, quorumConfigs) && able.length >= (alone ? 1 : 2)
 }
 
 /**
@@ -72,17 +72,17 @@ export function couldBeat(
  * copying costs more than waiting; a drained node goes.
  */
 export function placedReplicas(view: View, service: ServiceSpec): NodeName[] {
-  const rule = recordOf(view, service.name).replica?.rules.at(-1)
+  const quorum = recordOf(view, service.name).replica?.quorumConfigs.at(-1)
   const usable = view.cluster.nodes.filter(({ name }) => !isDrained(view, name) && !isStopping(view, name))
   const here = usable.filter(({ name }) => nodeState(view, name) !== 'lost')
-  const keep = rule ? [rule.primary, ...rule.members] : []
+  const keep = quorum ? [quorum.primary, ...quorum.standbys] : []
   return place(service, here.length >= service.instances ? here : usable, keep)
 }
 
 /** Everybody who has, or once had, to do with the service: who must be fenced, besides whoever has a copy. */
 export function isConcerned(view: View, service: ServiceSpec, node: NodeName): boolean {
-  const rules = recordOf(view, service.name).replica?.rules ?? []
-  const named = rules.some((rule) => rule.primary === node || rule.members.includes(node))
+  const quorumConfigs = recordOf(view, service.name).replica?.quorumConfigs ?? []
+  const named = quorumConfigs.some((quorum) => quorum.primary === node || quorum.standbys.includes(node))
   return named || replicaOn(view, node, service)?.position != null
 }
 
@@ -93,7 +93,7 @@ export function isConcerned(view: View, service: ServiceSpec, node: NodeName): b
 export function lagBytesOf(view: View, node: NodeName, service: ServiceSpec): number | undefined {
   const instance = instanceOn(view, node, service.name)
   if (instance?.role !== 'standby' || !instance.replica) return undefined
-  const primary = recordOf(view, service.name).replica?.rules.at(-1)?.primary
+  const primary = recordOf(view, service.name).replica?.quorumConfigs.at(-1)?.primary
   const stream = primary === undefined ? undefined : replicaOn(view, primary, service)?.streaming
   const received = stream?.find((one) => one.node === node)
   return received && received.lagBytes + instance.replica.replayLagBytes

@@ -16,10 +16,10 @@ export function canBeSpared(view: View, service: ServiceSpec, record: Replicated
   const { state } = localInstance(view, service.name)
   if (state !== 'stopped' && state !== 'stopping') return false
   if ((view.store.recordForMs[service.name] ?? 0) >= LATER_MS) return false
-  const { phase, rules } = record.replica
-  if (phase === 'recruiting') return couldBeat(view, service, rules, view.self)
-  const { members, k } = newestConfig(record)
-  const others = members.filter((node) => node !== view.self && runsOn(view, node, service))
+  const { phase, quorumConfigs } = record.replica
+  if (phase === 'recruiting') return couldBeat(view, service, quorumConfigs, view.self)
+  const { standbys, k } = newestConfig(record)
+  const others = standbys.filter((node) => node !== view.self && runsOn(view, node, service))
   return others.length >= Math.max(1, k)
 }
 

@@ -5,11 +5,13 @@ import { stalePrimary } from './stale-primary.ts'
 
 /** b leads in term 2, and the server here still says that it is a primary. */
 function seen(term: number, more: Partial<ReplicaReport>) {
-  const rules = [{ term: 2, primary: 'b', members: ['c'], k: 1, id: 'two' }]
+  const quorumConfigs = [{ term: 2, primary: 'b', standbys: ['c'], k: 1, id: 'two' }]
   const db = running('db', { role: 'primary', term, replica: copy(more) })
   return view({
     cluster: cluster([database()]),
-    store: { services: { db: { term: 2, primary: 'b', revision: 3, replica: { phase: 'serving', by: 'b', rules } } } },
+    store: {
+      services: { db: { term: 2, primary: 'b', revision: 3, replica: { phase: 'serving', by: 'b', quorumConfigs } } },
+    },
     local: { instances: { db } },
   })
 }
@@ -18,7 +20,7 @@ test('a primary of an older term is fenced', () => {
   expect(stalePrimary(seen(1, { pledged: 1 }))).toMatchObject([
     {
       rule: 'two-writers',
-      steps: [{ kind: 'fence', term: 2 }],
+      steps: [{ kind: 'recruit', term: 2 }],
       why: 'a still runs as primary of db in term 1, current term is 2',
     },
   ])
@@ -26,6 +28,6 @@ test('a primary of an older term is fenced', () => {
 
 test('a server that goes on after its fence is killed, not fenced again and again', () => {
   // What was seen when the data of a primary was removed: its fence was done, and was wanted again 7 times a second.
-  const gone = seen(0, { pledged: 2, fenced: true, position: null })
+  const gone = seen(0, { pledged: 2, recruited: true, position: null })
   expect(stalePrimary(gone)).toMatchObject([{ rule: 'two-writers', steps: [{ kind: 'kill', service: 'db' }] }])
 })

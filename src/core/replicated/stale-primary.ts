@@ -19,7 +19,7 @@ export const stalePrimary = forEachReplicated((view, service) => {
   const isInOrder = record.term === newest && newestConfig(record).term < newest
   if (isInOrder) return undefined
   // A server that goes on although its fence is done (its data is gone, say) is not fenced again and again: it is killed.
-  const isFenced = instance.replica?.fenced === true && instance.replica.pledged >= newest
+  const isFenced = instance.replica?.recruited === true && instance.replica.pledged >= newest
   return {
     rule: 'two-writers',
     service: service.name,
@@ -27,7 +27,7 @@ export const stalePrimary = forEachReplicated((view, service) => {
     why: `${view.self} still runs as primary of ${service.name} in term ${instance.term}, current term is ${newest}`,
     // In order it would let transactions end first, and none can: their commits wait for a quorum that is not its own any more.
     steps: [
-      isFenced ? { kind: 'kill', service: service.name } : { kind: 'fence', service: service.name, term: newest },
+      isFenced ? { kind: 'kill', service: service.name } : { kind: 'recruit', service: service.name, term: newest },
     ],
   }
 })

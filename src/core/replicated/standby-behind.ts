@@ -16,19 +16,19 @@ import { canBeSpared } from './spare-start.ts'
 export const standbyBehind = forEachReplicated((view, service) => {
   const record = replicatedRecord(view, service)
   if (!record || view.local.stopping) return undefined
-  const rule = newestConfig(record)
+  const quorum = newestConfig(record)
   const { phase } = record.replica
-  if (rule.primary === view.self || rule.term !== record.term || phase === 'recruiting' || phase === 'handing-over')
-    return undefined
+  if (phase === 'recruiting' || phase === 'switching-over') return undefined
+  if (quorum.primary === view.self || quorum.term !== record.term) return undefined
   const instance = localInstance(view, service.name)
   const { pledged = 0, receivingFrom = null, diverged = false } = instance.replica ?? {}
-  if (!isPlacedHere(view, service, rule) || canBeSpared(view, service, record)) return undefined
-  if (pledged > rule.term || instance.state === 'stopping') return undefined
-  const follows = instance.state === 'running' && instance.role === 'standby' && receivingFrom === rule.primary
-  if (follows && pledged === rule.term) return undefined
-  if (pledged < rule.term && view.local.busy[service.name]?.step === 'follow')
-    return calledOff(view.self, service.name, rule.term)
-  const leads = leadsIn(instanceOn(view, rule.primary, service.name), rule.term)
+  if (!isPlacedHere(view, service, quorum) || canBeSpared(view, service, record)) return undefined
+  if (pledged > quorum.term || instance.state === 'stopping') return undefined
+  const follows = instance.state === 'running' && instance.role === 'standby' && receivingFrom === quorum.primary
+  if (follows && pledged === quorum.term) return undefined
+  if (pledged < quorum.term && view.local.busy[service.name]?.step === 'follow')
+    return calledOff(view.self, service.name, quorum.term)
+  const leads = leadsIn(instanceOn(view, quorum.primary, service.name), quorum.term)
   const mayStart = instance.state === 'running' || instance.retryInMs <= 0
   const found = (
     name: Problem['rule'],
@@ -41,34 +41,34 @@ export const standbyBehind = forEachReplicated((view, service) => {
   if (leads || isAwaited(view, service.name, record)) {
     const name = diverged ? 'standby-diverged' : 'standby-behind'
     const why = diverged
-      ? `${service.name} on ${view.self} may have diverged from ${rule.primary}: rewinding or re-cloning it`
-      : `${service.name} on ${view.self} does not follow ${rule.primary}`
-    return found(name, why, diverged ? 'by-actor' : 'not', [{ kind: 'follow', service: service.name, rule }])
+      ? `${service.name} on ${view.self} may have diverged from ${quorum.primary}: rewinding or re-cloning it`
+      : `${service.name} on ${view.self} does not follow ${quorum.primary}`
+    return found(name, why, diverged ? 'by-actor' : 'not', [{ kind: 'follow', service: service.name, quorum }])
   }
   if (instance.state !== 'stopped') return undefined
-  if (rule.term === 1 && phase === 'promoting') return undefined // the first copy is being made: there is none here
+  if (quorum.term === 1 && phase === 'promoting') return undefined // the first copy is being made: there is none here
   const why = `${service.name} on ${view.self} is down: ${instance.note || 'it does not run'}`
   // It led in a term that is over, and may be all that is left of that term's writes: fenced it runs, and says how far it is.
   if (instance.term > 0)
-    return found('standby-down', why, 'by-actor', [{ kind: 'fence', service: service.name, term: rule.term }])
+    return found('standby-down', why, 'by-actor', [{ kind: 'recruit', service: service.name, term: quorum.term }])
   return found('standby-down', why, 'by-actor', [{ kind: 'start', service: service.name, role: 'standby', term: 0 }])
 })
 
-function isPlacedHere(view: View, service: ServiceSpec, { members }: QuorumConfig): boolean {
-  return placedReplicas(view, service).includes(view.self) || members.includes(view.self)
+function isPlacedHere(view: View, service: ServiceSpec, { standbys }: QuorumConfig): boolean {
+  return placedReplicas(view, service).includes(view.self) || standbys.includes(view.self)
 }
 
 /** The one that is to lead is there, and this copy is fenced for its term. */
 function isAwaited(view: View, service: ServiceName, record: ReplicatedRecord): boolean {
   const { primary, term } = newestConfig(record)
-  const { pledged, fenced } = localInstance(view, service).replica ?? {}
+  const { pledged, recruited } = localInstance(view, service).replica ?? {}
   const isThere = instanceOn(view, primary, service)?.state === 'running'
-  return record.replica.phase === 'promoting' && isThere && pledged === term && fenced === true
+  return record.replica.phase === 'promoting' && isThere && pledged === term && recruited === true
 }
 
 /** It waits for, or copies from, the primary of a term that is over, and was too late to be recruited for this one. */
 function calledOff(node: NodeName, service: ServiceName, term: Term): Problem {
   const why = `${service} on ${node} waits for the primary of an older term than ${term}`
-  const steps = [{ kind: 'fence' as const, service, term }]
+  const steps = [{ kind: 'recruit' as const, service, term }]
   return { rule: 'standby-behind', service, evidence: 'first-hand', why, told: 'not', steps }
 }

@@ -51,10 +51,12 @@ function turnOf(view: View, service: ServiceSpec): number {
 /** A copy that belongs elsewhere ends when no rule counts on it any more. Its data stays where it is. */
 export const standbySurplus = forEachReplicated((view, service) => {
   const instance = localInstance(view, service.name)
-  const rules = replicatedRecord(view, service)?.replica.rules
-  if (!rules || view.local.stopping || instance.state !== 'running' || instance.role !== 'standby') return undefined
+  const quorumConfigs = replicatedRecord(view, service)?.replica.quorumConfigs
+  if (!quorumConfigs || view.local.stopping || instance.state !== 'running' || instance.role !== 'standby')
+    return undefined
   if (placedReplicas(view, service).includes(view.self)) return undefined
-  if (rules.some(({ primary, members }) => primary === view.self || members.includes(view.self))) return undefined
+  if (quorumConfigs.some(({ primary, standbys }) => primary === view.self || standbys.includes(view.self)))
+    return undefined
   return {
     rule: 'instance-surplus',
     service: service.name,

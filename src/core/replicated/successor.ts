@@ -16,10 +16,11 @@ export interface SuccessorRefusal {
 export function successorRefusal(view: View, service: ServiceSpec, to: NodeName): SuccessorRefusal | undefined {
   const record = replicatedRecord(view, service)
   const no = (why: string, passes = false): SuccessorRefusal => ({ why, passes })
-  const rule = record && newestConfig(record)
-  if (!rule || !isLed(view, service)) return no(`${service.name} has no primary now: a failover is under way`, true)
-  if (rule.primary === to) return no(`${to} is primary already`)
-  if (!rule.members.includes(to)) return no(`${to} is not one of its synchronous standbys (${rule.members.join(', ')})`)
+  const quorum = record && newestConfig(record)
+  if (!quorum || !isLed(view, service)) return no(`${service.name} has no primary now: a failover is under way`, true)
+  if (quorum.primary === to) return no(`${to} is primary already`)
+  if (!quorum.standbys.includes(to))
+    return no(`${to} is not one of its synchronous standbys (${quorum.standbys.join(', ')})`)
   if (isDrained(view, to)) return no(`${to} is drained`)
   if (isStopping(view, to)) return no(`${to} is being stopped`)
   if (nodeState(view, to) !== 'alive') return no(`${to} is ${nodeState(view, to)}`)
@@ -27,8 +28,8 @@ export function successorRefusal(view: View, service: ServiceSpec, to: NodeName)
   if (unfit) return no(`${to} cannot become primary: ${unfit.why}`, unfit.restartHelps)
   if (!isWellOn(view, to, service.name)) return no(`the standby on ${to} is not healthy`)
   const replica = replicaOn(view, to, service)
-  const stream = replicaOn(view, rule.primary, service)?.streaming.find(({ node }) => node === to)
-  if (replica?.quarantined || replica?.receivingFrom !== rule.primary || !stream)
+  const stream = replicaOn(view, quorum.primary, service)?.streaming.find(({ node }) => node === to)
+  if (replica?.quarantined || replica?.receivingFrom !== quorum.primary || !stream)
     return no(`${to} has not caught up`, true)
   if (stream.lagBytes > CLOSE_BYTES || replica.replayLagBytes > CLOSE_BYTES) return no(`${to} is behind`, true)
   return undefined
@@ -44,16 +45,16 @@ export function isLed(view: View, service: ServiceSpec): boolean {
 
 /** The best node to hand over to now. */
 export function successorFor(view: View, service: ServiceSpec): NodeName | undefined {
-  return membersOf(view, service).find((node) => successorRefusal(view, service, node) === undefined)
+  return standbysOf(view, service).find((node) => successorRefusal(view, service, node) === undefined)
 }
 
 /** The best one, when those that are on their way count as well. */
 export function successorSoon(view: View, service: ServiceSpec): NodeName | undefined {
-  const soon = membersOf(view, service).find((node) => successorRefusal(view, service, node)?.passes)
+  const soon = standbysOf(view, service).find((node) => successorRefusal(view, service, node)?.passes)
   return successorFor(view, service) ?? soon
 }
 
-function membersOf(view: View, service: ServiceSpec): readonly NodeName[] {
+function standbysOf(view: View, service: ServiceSpec): readonly NodeName[] {
   const record = replicatedRecord(view, service)
-  return record ? newestConfig(record).members : []
+  return record ? newestConfig(record).standbys : []
 }

@@ -35,9 +35,9 @@ const DRAINED_AGAIN_MS = 30_000
 export const switchover = forEachReplicated((view, service) => {
   const record = replicatedRecord(view, service)
   if (!record || view.local.stopping || !view.store.reachable) return undefined
-  if (record.replica.phase === 'handing-over') return handingOver(view, service, record)
-  const rule = newestConfig(record)
-  if (record.replica.phase !== 'serving' || rule.primary !== view.self) return undefined
+  if (record.replica.phase === 'switching-over') return switchingOver(view, service, record)
+  const quorum = newestConfig(record)
+  if (record.replica.phase !== 'serving' || quorum.primary !== view.self) return undefined
   if (record.switchover) return asked(view, service, record, record.switchover)
   if (!isDrained(view, view.self)) return undefined
   return drained(view, service, record)
@@ -93,7 +93,7 @@ function begin(
     term: record.term,
     primary: view.self,
     vacancy,
-    replica: { phase: 'handing-over', by: record.replica.by, rules: record.replica.rules },
+    replica: { phase: 'switching-over', by: record.replica.by, quorumConfigs: record.replica.quorumConfigs },
   }
   const what = `${view.self} begins the switchover of ${service.name} to ${to}`
   const { revision } = record
@@ -101,17 +101,17 @@ function begin(
   return { rule, service: service.name, evidence: 'first-hand', why, steps }
 }
 
-function handingOver(view: View, service: ServiceSpec, record: ReplicatedRecord): Problem | undefined {
-  const rule = newestConfig(record)
+function switchingOver(view: View, service: ServiceSpec, record: ReplicatedRecord): Problem | undefined {
+  const quorum = newestConfig(record)
   const found = (name: Problem['rule'], why: string, ...steps: Problem['steps']): Problem => {
     return { rule: name, service: service.name, evidence: 'first-hand', why, told: 'not', steps }
   }
   const { rule: name = 'switchover', why = `switchover of ${service.name}` } = record.vacancy ?? {}
-  const isOurs = rule.primary === view.self
+  const isOurs = quorum.primary === view.self
   const { state, role, replica } = localInstance(view, service.name)
-  if (isOurs && (replica?.pledged ?? 0) > rule.term) return found(name, why, recruited(view, service, record))
-  const failure = failureOf(view, service, rule)
-  if (failure && couldBeat(view, service, record.replica.rules, rule.primary)) {
+  if (isOurs && (replica?.pledged ?? 0) > quorum.term) return found(name, why, recruited(view, service, record))
+  const failure = failureOf(view, service, quorum)
+  if (failure && couldBeat(view, service, record.replica.quorumConfigs, quorum.primary)) {
     const noticedAt = Math.round(view.wall - Math.max(0, failure.forMs))
     const how = `${failure.why}, during a switchover`
     const vacancy: Vacancy = { rule: failure.rule, why: how, by: view.self, noticedAt }
@@ -123,9 +123,9 @@ function handingOver(view: View, service: ServiceSpec, record: ReplicatedRecord)
   if (state !== 'running' || role !== 'primary') return calledOff(service, record, `${view.self} is not primary`)
   const isLate = (view.store.recordForMs[service.name] ?? 0) > HANDS_OVER_WITHIN_MS
   const failed = view.local.failedIn[service.name]
-  if (failed?.term === rule.term + 1) return calledOff(service, record, failed.why)
+  if (failed?.term === quorum.term + 1) return calledOff(service, record, failed.why)
   if (isLate) return calledOff(service, record, `${view.self} did not end leading in time`)
-  return found(name, why, { kind: 'demote', service: service.name, term: rule.term + 1 })
+  return found(name, why, { kind: 'demote', service: service.name, term: quorum.term + 1 })
 }
 
 /** This node has not pledged the next term, and nobody else ever does while the record says so: all is as it was before. */

@@ -34,30 +34,30 @@ export interface ReplicaCase {
   run(world: ReplicaWorld): Promise<void>
 }
 
-export const MEMBERS = ['a', 'b', 'c'] as const
+export const NODES = ['a', 'b', 'c'] as const
 /** Long enough for anything that comes without being waited for. */
 const A_WHILE_MS = 400
 /** Each of them waits for as long as the driver does: some are set to less than a second, and a copy takes longer. */
 const LEADS_WITHIN_TRIES = 60
 
-export function rule(term: Term, primary: NodeName, change: Partial<QuorumConfig> = {}): QuorumConfig {
-  const members = MEMBERS.filter((node) => node !== primary)
-  return { term, primary, members, k: 1, id: `rule-${term}-${primary}`, ...change }
+export function quorum(term: Term, primary: NodeName, change: Partial<QuorumConfig> = {}): QuorumConfig {
+  const standbys = NODES.filter((node) => node !== primary)
+  return { term, primary, standbys, k: 1, id: `quorum-${term}-${primary}`, ...change }
 }
 
 /** `a` leads in term 1, the others follow and count, the rule is durable. */
 export async function begin(world: ReplicaWorld): Promise<void> {
-  await world.driver('a').create(rule(1, 'a'))
-  for (const node of ['b', 'c']) await world.driver(node).follow(rule(1, 'a'), world.address('a'))
+  await world.driver('a').create(quorum(1, 'a'))
+  for (const node of ['b', 'c']) await world.driver(node).follow(quorum(1, 'a'), world.address('a'))
   for (const node of ['b', 'c']) await until(world, node, 'counted', ({ quarantined }) => !quarantined)
-  await until(world, 'a', 'durable', ({ ruleDurable }) => ruleDurable)
+  await until(world, 'a', 'durable', ({ quorumDurable }) => quorumDurable)
 }
 
 /** What the core does without `a`: fence both, let the furthest lead and the other one follow. */
 export async function failOver(world: ReplicaWorld, term: Term): Promise<void> {
-  await Promise.all([world.driver('b').fence(term), world.driver('c').fence(term)])
+  await Promise.all([world.driver('b').recruit(term), world.driver('c').recruit(term)])
   const [best = 'b', other = 'c'] = furthestOf(world, ['b', 'c'])
-  const next = rule(term, best)
+  const next = quorum(term, best)
   const leads = leadDurably(world.driver(best), next)
   leads.catch(() => {}) // awaited below
   await untilReport(world, best, 'leading', ({ role }) => role === 'primary')
@@ -71,7 +71,7 @@ export async function failOver(world: ReplicaWorld, term: Term): Promise<void> {
 export async function leadDurably(driver: ReplicaDriver, next: QuorumConfig): Promise<void> {
   for (let left = LEADS_WITHIN_TRIES; ; left -= 1) {
     try {
-      await driver.lead(next)
+      await driver.promoteReplica(next)
       break
     } catch (error) {
       const isLate = error instanceof UnderstudyError && error.code === 'UND_TIMED_OUT'
@@ -79,7 +79,7 @@ export async function leadDurably(driver: ReplicaDriver, next: QuorumConfig): Pr
     }
   }
   const report = driver.observe()
-  assert(report.replica?.ruleDurable === true, `${next.primary} leads durably: ${JSON.stringify(report)}`)
+  assert(report.replica?.quorumDurable === true, `${next.primary} leads durably: ${JSON.stringify(report)}`)
 }
 
 export function leaderOf(world: ReplicaWorld): NodeName {

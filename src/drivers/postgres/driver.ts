@@ -1,7 +1,7 @@
 /**
  * The driver behind `postgres()`: one PostgreSQL server on one node.
  *
- * START HERE, then recruit-member.ts (the heart), lead.ts, follow.ts, synchronous-standbys.ts and member-record.ts (what must not be forgotten). This file
+ * START HERE, then recruit-server.ts (the heart), promote-server.ts, follow.ts, synchronous-standbys.ts and durable-record.ts (what must not be forgotten). This file
  * holds the verbs together. They come one at a time; a fence, an end or a demotion does not wait for a copy that is under way
  * but calls it off. Each verb leads from any state to the one that it names, because an agent that died half way says it
  * again, and none is ever begun by the driver itself.
@@ -15,9 +15,9 @@ import type { StartRequest } from '../driver.ts'
 import { asOperating, refusal } from '../driver-refusal.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../replica-driver.ts'
 import { create } from './copy/create-database.ts'
-import type { Member } from './member.ts'
-import { type PostgresDriverParts, prepareMember } from './member-setup.ts'
 import type { PostgresOptions } from './options.ts'
+import type { Replica } from './replica.ts'
+import { type PostgresDriverParts, prepareReplica } from './replica-setup.ts'
 import { keepDoorLogin } from './server/balancer-role.ts'
 import { mayBeDamage } from './server/failed-start.ts'
 import { hasCaughtUp, type ServerLook } from './server/observe-server.ts'
@@ -26,17 +26,17 @@ import { ServerLifecycle } from './server/server-lifecycle.ts'
 import { Watch } from './server/server-watch.ts'
 import { seeStreaming } from './slots/user-slots.ts'
 import { adopt } from './verbs/adopt-server.ts'
-import { changeRule } from './verbs/change-standbys.ts'
+import { changeQuorum } from './verbs/change-standbys.ts'
 import { demote } from './verbs/demote.ts'
 import { follow } from './verbs/follow.ts'
-import { lead } from './verbs/lead.ts'
 import { PostPromotion } from './verbs/post-promotion.ts'
+import { promoteReplica } from './verbs/promote-server.ts'
 import { QuorumRows } from './verbs/quorum-row.ts'
-import { fence } from './verbs/recruit-member.ts'
+import { recruit } from './verbs/recruit-server.ts'
 import { WriteRefusal } from './verbs/refuse-writes.ts'
 import { VerbTurns } from './verbs/verb-turns.ts'
 
-export type { PostgresDriverParts } from './member-setup.ts'
+export type { PostgresDriverParts } from './replica-setup.ts'
 
 export function createPostgresDriver(parts: PostgresDriverParts): ReplicaDriver {
   return new PostgresDriver(parts)
@@ -50,7 +50,7 @@ class PostgresDriver implements ReplicaDriver {
   readonly #confirmation: WriteRefusal
   readonly #aftercare = new PostPromotion()
   #ground: Promise<Ground> | undefined
-  #member: Member | undefined
+  #replica: Replica | undefined
   #watch: Watch | undefined
   #marker: QuorumRows | undefined
 
@@ -62,113 +62,113 @@ class PostgresDriver implements ReplicaDriver {
   }
 
   observe(): InstanceReport {
-    return this.#course.report(this.#member, this.#watch)
+    return this.#course.report(this.#replica, this.#watch)
   }
 
-  create(rule: QuorumConfig): Promise<void> {
-    return this.#verb(`create ${rule.id}`, async ({ member, marker }, signal) => {
-      if (member.record.leading?.id === rule.id && member.runs && member.ruleDurable) return
+  create(quorum: QuorumConfig): Promise<void> {
+    return this.#verb(`create ${quorum.id}`, async ({ replica, marker }, signal) => {
+      if (replica.record.leading?.id === quorum.id && replica.runs && replica.quorumDurable) return
       this.#course.enter('starting')
-      await create(member, rule, signal)
-      this.#course.fenced = undefined
-      marker.begin(rule) // not waited for: who is to acknowledge it may have to be copied from here first
-      if (rule.k === 0) await marker.settled()
+      await create(replica, quorum, signal)
+      this.#course.recruited = undefined
+      marker.begin(quorum) // not waited for: who is to acknowledge it may have to be copied from here first
+      if (quorum.k === 0) await marker.settled()
     })
   }
 
   /** As a standby it receives from nobody until `follow`; as a primary it goes on with the rule that it led under. */
   start({ role, term, beforeRun }: StartRequest): Promise<void> {
-    return this.#verb(`start ${role} ${term}`, async ({ member, marker }, signal) => {
-      const { leading, pledged } = member.record
+    return this.#verb(`start ${role} ${term}`, async ({ replica, marker }, signal) => {
+      const { leading, pledged } = replica.record
       if (role === 'primary') {
         if (!leading || leading.term !== term || pledged > term)
           return refused(`it was not the primary of term ${term}`)
-        if (!member.runs) this.#course.enter('starting')
-        await lead(member, leading, () => marker.mark(leading, this.#options.timing.markMs, signal), signal)
-        this.#aftercare.keepSlots(member)
+        if (!replica.runs) this.#course.enter('starting')
+        await promoteReplica(replica, leading, () => marker.mark(leading, this.#options.timing.markMs, signal), signal)
+        this.#aftercare.keepSlots(replica)
       } else {
-        if (leading !== null) return refused(`it led in term ${leading.term}: fence it, or start it as that`)
-        if (!member.runs) this.#course.enter('starting')
-        await member.start(signal)
+        if (leading !== null) return refused(`it led in term ${leading.term}: recruit it, or start it as that`)
+        if (!replica.runs) this.#course.enter('starting')
+        await replica.start(signal)
       }
-      if (member.postmaster) await beforeRun?.(member.postmaster.identity)
+      if (replica.postmaster) await beforeRun?.(replica.postmaster.identity)
     })
   }
 
   promote(term: Term): Promise<void> {
-    return refused(`a replicated service is promoted by a rule: fence(${term}), then lead(rule)`)
+    return refused(`a replicated service is promoted by a QuorumConfig: recruit(${term}), then promoteReplica(quorum)`)
   }
 
-  follow(rule: QuorumConfig, primary: PrimaryAddress): Promise<void> {
-    const key = `follow ${rule.term} ${primary.host}:${primary.port}`
-    return this.#verb(key, async ({ member }, signal) => {
-      if (!member.runs) this.#course.enter('starting')
-      await follow(member, rule, primary, signal)
-      this.#course.fenced = undefined
+  follow(quorum: QuorumConfig, primary: PrimaryAddress): Promise<void> {
+    const key = `follow ${quorum.term} ${primary.host}:${primary.port}`
+    return this.#verb(key, async ({ replica }, signal) => {
+      if (!replica.runs) this.#course.enter('starting')
+      await follow(replica, quorum, primary, signal)
+      this.#course.recruited = undefined
     })
   }
 
-  fence(term: Term): Promise<void> {
-    return this.#urgent(`fence ${term}`, async ({ member, marker }) => {
-      const { fenced } = this.#course
+  recruit(term: Term): Promise<void> {
+    return this.#urgent(`recruit ${term}`, async ({ replica, marker }) => {
+      const { recruited } = this.#course
       // One without data is fenced when nothing runs: a server may go on for a minute after its files were removed.
-      const isAsItShouldBe = fenced === null ? !member.runs : member.runs
-      if (fenced !== undefined && member.record.pledged === term && isAsItShouldBe) return
-      this.#course.fenced = undefined
+      const isAsItShouldBe = recruited === null ? !replica.runs : replica.runs
+      if (recruited !== undefined && replica.record.pledged === term && isAsItShouldBe) return
+      this.#course.recruited = undefined
       marker.stop()
-      this.#course.fenced = await fence(member, term)
+      this.#course.recruited = await recruit(replica, term)
     })
   }
 
-  lead(rule: QuorumConfig): Promise<void> {
-    return this.#verb(`lead ${rule.id}`, async ({ member, marker }, signal) => {
-      if (member.record.leading?.id === rule.id && member.runs && member.ruleDurable) return
-      const { leading } = member.record
-      const under = leading?.id === rule.id ? leading : rule // a change of its rule is for `changeRule` to go on with
+  promoteReplica(quorum: QuorumConfig): Promise<void> {
+    return this.#verb(`promote ${quorum.id}`, async ({ replica, marker }, signal) => {
+      if (replica.record.leading?.id === quorum.id && replica.runs && replica.quorumDurable) return
+      const { leading } = replica.record
+      const under = leading?.id === quorum.id ? leading : quorum // `changeQuorum` goes on with a change of it
       const mark = () => {
-        this.#course.fenced = undefined
+        this.#course.recruited = undefined
         inBackground(this.#watch?.lookNow(), 'a look at the server')
-        this.#aftercare.checkpointSoon(member)
+        this.#aftercare.checkpointSoon(replica)
         return marker.mark(under, this.#options.timing.markMs, signal)
       }
-      if (member.runs) marker.prepare()
-      await lead(member, under, mark, signal)
-      this.#aftercare.keepSlots(member)
+      if (replica.runs) marker.prepare()
+      await promoteReplica(replica, under, mark, signal)
+      this.#aftercare.keepSlots(replica)
     })
   }
 
-  changeRule(rule: QuorumConfig): Promise<void> {
-    return this.#verb(`change ${JSON.stringify(rule)}`, ({ member, marker }, signal) =>
-      changeRule(member, rule, (step) => marker.mark(step, this.#options.timing.markMs, signal)),
+  changeQuorum(quorum: QuorumConfig): Promise<void> {
+    return this.#verb(`change ${JSON.stringify(quorum)}`, ({ replica, marker }, signal) =>
+      changeQuorum(replica, quorum, (step) => marker.mark(step, this.#options.timing.markMs, signal)),
     )
   }
 
   demote(term: Term): Promise<void> {
     const { note } = this.#course
-    const done = this.#urgent(`demote ${term}`, ({ member, marker }, signal) => {
+    const done = this.#urgent(`demote ${term}`, ({ replica, marker }, signal) => {
       const stopping = () => this.#course.enter('stopping')
-      return demote(member, term, { ...this.#parts, stopping, ending: () => marker.stop() }, signal)
+      return demote(replica, term, { ...this.#parts, stopping, ending: () => marker.stop() }, signal)
     })
     return done.catch((error: unknown) => {
       // It leads on, and whoever asked says why: nothing is wrong with it.
-      if (this.#member?.runs) this.#course.note = note
+      if (this.#replica?.runs) this.#course.note = note
       throw error
     })
   }
 
   stop({ graceMs }: { readonly settleMs: number; readonly graceMs: number }): Promise<void> {
-    return this.#urgent('stop', async ({ member, marker }) => {
-      if (member.runs) this.#course.enter('stopping')
+    return this.#urgent('stop', async ({ replica, marker }) => {
+      if (replica.runs) this.#course.enter('stopping')
       marker.stop()
-      await member.end('fast', graceMs, '')
+      await replica.end('fast', graceMs, '')
       this.#stopped('', false)
     })
   }
 
   kill(): Promise<void> {
-    return this.#urgent('kill', async ({ member, marker }) => {
+    return this.#urgent('kill', async ({ replica, marker }) => {
       marker.stop()
-      await member.end('kill', 0, '')
+      await replica.end('kill', 0, '')
       this.#stopped('', false)
     })
   }
@@ -181,8 +181,8 @@ class PostgresDriver implements ReplicaDriver {
       this.#course.note = asOperating(error).message
       return
     }
-    await this.#verb('adopt', async ({ member, marker }) => {
-      this.#course.fenced = await adopt(member, marker)
+    await this.#verb('adopt', async ({ replica, marker }) => {
+      this.#course.recruited = await adopt(replica, marker)
     })
   }
 
@@ -195,8 +195,8 @@ class PostgresDriver implements ReplicaDriver {
     this.#aftercare.stop()
     this.#marker?.stop()
     this.#watch?.stop()
-    this.#member?.postmaster?.letGo()
-    this.#member?.hangUp()
+    this.#replica?.postmaster?.letGo()
+    this.#replica?.hangUp()
   }
 
   #verb(key: string, work: Work): Promise<void> {
@@ -212,12 +212,12 @@ class PostgresDriver implements ReplicaDriver {
     const ground = await this.#prepare()
     try {
       await work(ground, signal)
-      this.#course.note = [ground.member.record.discarded, ...ground.member.repairs].filter(Boolean).join('; ')
+      this.#course.note = [ground.replica.record.discarded, ...ground.replica.repairs].filter(Boolean).join('; ')
     } catch (error) {
       if (!signal.aborted) this.#course.note = error instanceof Error ? error.message : String(error)
       throw asOperating(error)
     } finally {
-      if (ground.member.runs) {
+      if (ground.replica.runs) {
         this.#course.enter('running')
         await ground.watch.lookNow()
       } else if (this.#course.state !== 'stopped') this.#stopped(this.#course.note, true)
@@ -235,71 +235,71 @@ class PostgresDriver implements ReplicaDriver {
 
   async #makeGround(): Promise<Ground> {
     const { service } = this.#parts
-    const member = await prepareMember(this.#parts, this.#options, (note) => {
+    const replica = await prepareReplica(this.#parts, this.#options, (note) => {
       this.#course.note = note
       this.#course.tell()
     })
-    member.onServer = (postmaster) => {
+    replica.onServer = (postmaster) => {
       this.#course.enter('running')
       this.#watch?.forget()
       this.#watch?.feel('unknown', '')
       inBackground(
         postmaster.gone.then((how) => {
-          if (member.postmaster === postmaster) this.#ended(member, how)
+          if (replica.postmaster === postmaster) this.#ended(replica, how)
         }),
         'the end of a server',
       )
     }
-    this.#member = member
-    this.#marker = new QuorumRows(member, () => {
+    this.#replica = replica
+    this.#marker = new QuorumRows(replica, () => {
       inBackground(
         this.#watch?.lookNow().finally(() => this.#course.tell()),
         'a look at the server',
       )
-      inBackground(keepDoorLogin(member), 'keeping the balancers’ login') // never rejects
+      inBackground(keepDoorLogin(replica), 'keeping the balancers’ login') // never rejects
     })
     this.#watch = new Watch({
-      member,
+      replica,
       probeEveryMs: service.timing.probeEveryMs,
       probeTimeoutMs: service.timing.probeTimeoutMs,
       loopLagMs: () => this.#parts.loopLagMs(),
-      onSight: (sight) => this.#seen(member, sight),
+      onSight: (sight) => this.#seen(replica, sight),
       changed: () => this.#course.tell(),
       restart: (work) => this.#verb('take over logical slots', (_, signal) => work(signal)),
     })
     this.#watch.start()
-    return { member, watch: this.#watch, marker: this.#marker }
+    return { replica, watch: this.#watch, marker: this.#marker }
   }
 
-  #seen(member: Member, sight: ServerLook): void {
+  #seen(replica: Replica, sight: ServerLook): void {
     if (this.#watch?.health === 'healthy') {
       this.#course.failures = 0
-      member.run.healthy = true
-      member.badRuns = 0
-      member.copiedAnew = false
+      replica.run.healthy = true
+      replica.badRuns = 0
+      replica.copiedAnew = false
     }
-    this.#confirmation.see(member, sight)
+    this.#confirmation.see(replica, sight)
     seeStreaming(
-      member,
+      replica,
       sight.streaming.map(({ node }) => node),
     )
-    if (!hasCaughtUp(member, sight)) return
-    member.parts.record.change({ quarantinedUntil: null })
-    member.reload()
+    if (!hasCaughtUp(replica, sight)) return
+    replica.parts.record.change({ quarantinedUntil: null })
+    replica.reload()
     this.#course.tell()
   }
 
-  #ended(member: Member, how: string): void {
-    const asked = member.farewell !== undefined
-    const { answered, healthy, damaged } = member.run
+  #ended(replica: Replica, how: string): void {
+    const asked = replica.farewell !== undefined
+    const { answered, healthy, damaged } = replica.run
     const byItself = !asked && !how.startsWith('killed')
-    const said = endOfLog(member.parts.folder, member.postmaster?.logFrom)
-    if (answered && !healthy && (damaged || (byItself && mayBeDamage({ how, said })))) member.badRuns += 1
-    member.durable = null
+    const said = endOfLog(replica.parts.folder, replica.postmaster?.logFrom)
+    if (answered && !healthy && (damaged || (byItself && mayBeDamage({ how, said })))) replica.badRuns += 1
+    replica.durable = null
     this.#marker?.stop()
-    this.#course.fenced = this.#course.fenced === null ? null : undefined
+    this.#course.recruited = this.#course.recruited === null ? null : undefined
     this.#stopped(
-      asked ? (member.farewell ?? '') : `${how}: ${lastWords(member.parts.folder, member.postmaster?.logFrom)}`,
+      asked ? (replica.farewell ?? '') : `${how}: ${lastWords(replica.parts.folder, replica.postmaster?.logFrom)}`,
       !asked,
     )
   }
@@ -311,7 +311,7 @@ class PostgresDriver implements ReplicaDriver {
 }
 
 interface Ground {
-  readonly member: Member
+  readonly replica: Replica
   readonly watch: Watch
   readonly marker: QuorumRows
 }

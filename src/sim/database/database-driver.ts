@@ -14,9 +14,9 @@ import { mayReceive } from './disk.ts'
 import type { DatabaseDriverParts } from './driver-parts.ts'
 import { refusal, Verb } from './driver-verbs.ts'
 import { follow } from './follow-primary.ts'
-import { changeRule, create, lead, startStandby } from './lead-replica.ts'
+import { changeQuorum, create, promoteReplica, startStandby } from './promote-replica.ts'
 import { QuorumRows } from './quorum-rows.ts'
-import { drain, fence, leadsStill, pledge } from './recruit-replica.ts'
+import { drain, leadsStill, pledge, recruit } from './recruit-replica.ts'
 import { ENTRY_BYTES, lookAt, type ServerLook } from './server-look.ts'
 
 const LOOK_EVERY_MS = 100
@@ -37,7 +37,7 @@ export class DatabaseDriver implements ReplicaDriver {
   #retryAt = 0
   #sight: ServerLook | null = null
   /** Undefined: not fenced. Null: fenced, without data. */
-  #fenced: Position | null | undefined
+  #recruited: Position | null | undefined
   readonly #marks: QuorumRows
   #asked = false
   #told: InstanceReport | null = null
@@ -81,12 +81,12 @@ export class DatabaseDriver implements ReplicaDriver {
     const sight = this.#sight
     return {
       pledged,
-      fenced: this.#fenced !== undefined,
-      position: this.#fenced !== undefined ? this.#fenced : (sight?.position ?? null),
+      recruited: this.#recruited !== undefined,
+      position: this.#recruited !== undefined ? this.#recruited : (sight?.position ?? null),
       replayLagBytes: (sight?.replayLag ?? 0) * ENTRY_BYTES,
       // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.
-      rule: leads && sameConfig(leading, this.#marks.durable) ? leading : null,
-      ruleDurable: leads && leading !== null && server.open,
+      quorum: leads && sameConfig(leading, this.#marks.durable) ? leading : null,
+      quorumDurable: leads && leading !== null && server.open,
       streaming: leads ? (sight?.streaming ?? []) : [],
       receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,
       ...(sight?.receives && server.receiver ? { heardAgoMs: server.receiver.heardAgoMs } : {}),
@@ -95,10 +95,10 @@ export class DatabaseDriver implements ReplicaDriver {
     }
   }
 
-  create(rule: QuorumConfig): Promise<void> {
+  create(quorum: QuorumConfig): Promise<void> {
     return this.#do('starting', async (verb) => {
-      await create(verb, rule)
-      this.#marks.begin(rule)
+      await create(verb, quorum)
+      this.#marks.begin(quorum)
     })
   }
 
@@ -110,44 +110,46 @@ export class DatabaseDriver implements ReplicaDriver {
         return startStandby(verb)
       }
       if (leading?.term !== term || pledged > term) throw refusal(`it was not the primary of term ${term}`)
-      await lead(verb, leading)
+      await promoteReplica(verb, leading)
       await this.#marks.untilDurable(verb, leading)
     })
   }
 
   promote(term: Term): Promise<void> {
-    return Promise.reject(refusal(`a replicated service is promoted by a rule: fence(${term}), then lead(rule)`))
+    return Promise.reject(
+      refusal(`a replicated service is promoted by a QuorumConfig: recruit(${term}), then promoteReplica(quorum)`),
+    )
   }
 
-  follow(rule: QuorumConfig, { node }: PrimaryAddress): Promise<void> {
+  follow(quorum: QuorumConfig, { node }: PrimaryAddress): Promise<void> {
     return this.#do('starting', async (verb) => {
       if (node === this.#parts.server.parts.node) throw refusal('a replica cannot follow itself')
-      this.#fenced = undefined
+      this.#recruited = undefined
       this.#marks.stop()
-      await follow(verb, rule)
+      await follow(verb, quorum)
     })
   }
 
-  fence(term: Term): Promise<void> {
+  recruit(term: Term): Promise<void> {
     return this.#do('starting', async (verb) => {
-      this.#fenced = undefined
+      this.#recruited = undefined
       this.#marks.stop()
-      this.#fenced = await fence(verb, term)
+      this.#recruited = await recruit(verb, term)
     })
   }
 
-  lead(rule: QuorumConfig): Promise<void> {
+  promoteReplica(quorum: QuorumConfig): Promise<void> {
     return this.#do('starting', async (verb) => {
-      await lead(verb, rule)
-      this.#fenced = undefined
-      await this.#marks.untilDurable(verb, rule)
+      await promoteReplica(verb, quorum)
+      this.#recruited = undefined
+      await this.#marks.untilDurable(verb, quorum)
     })
   }
 
-  changeRule(rule: QuorumConfig): Promise<void> {
+  changeQuorum(quorum: QuorumConfig): Promise<void> {
     return this.#do('starting', async (verb) => {
-      await changeRule(verb, rule)
-      await this.#marks.untilDurable(verb, rule)
+      await changeQuorum(verb, quorum)
+      await this.#marks.untilDurable(verb, quorum)
     })
   }
 
@@ -160,7 +162,7 @@ export class DatabaseDriver implements ReplicaDriver {
       }
       this.#marks.stop()
       this.#asked = true
-      this.#fenced = undefined
+      this.#recruited = undefined
       const led = pledge(verb, term)
       if (led || leadsStill(verb)) await verb.end('fast', DEMOTE_WITHIN_MS)
     })
@@ -192,7 +194,7 @@ export class DatabaseDriver implements ReplicaDriver {
     const { leading, pledged } = server.disk.record
     // It may have died between its pledge and the end of the receiver: the pledge is what holds.
     if (leading === null && pledged > 0 && !mayReceive(server.disk.record))
-      await this.fence(pledged).catch(() => undefined) // said again when the record still asks for it
+      await this.recruit(pledged).catch(() => undefined) // said again when the record still asks for it
     else if (leading !== null && !server.inRecovery) this.#marks.begin(leading)
   }
 
@@ -263,7 +265,7 @@ export class DatabaseDriver implements ReplicaDriver {
     const { clock, random } = this.#parts
     this.#marks.forget()
     this.#sight = null
-    this.#fenced = this.#fenced === null ? null : undefined
+    this.#recruited = this.#recruited === null ? null : undefined
     if (!this.#asked) {
       this.#failures += 1
       this.#retryAt = clock.mono() + restartWaitMs(this.#failures, random)

@@ -53,7 +53,7 @@ export class DatabaseServer {
   process: Process | null = null
   inRecovery = true
   /** The rule's setting as the running server has read it. */
-  members: readonly NodeName[] = []
+  standbys: readonly NodeName[] = []
   k = 0
   /** May people come in? Probes and marks come in another way. */
   open = false
@@ -129,7 +129,7 @@ export class DatabaseServer {
     this.inRecovery = standbySignal
     const isHasty = this.disk.ailments.hastyStart && !standbySignal
     this.#hastyUntil = isHasty ? this.parts.clock.mono() + HASTY_MS * this.parts.random() : 0
-    ;[this.members, this.k] = [settings.members, settings.k]
+    ;[this.standbys, this.k] = [settings.standbys, settings.k]
     this.replay.begin()
     if (this.disk.full) return this.parts.processes.crash(process, 'PANIC: no space left on device')
     if (!standbySignal) this.replay.finish()
@@ -140,7 +140,7 @@ export class DatabaseServer {
   /** Files changed: each part of the server takes note when it gets to it. */
   reload(): void {
     this.gate.deliver(() => {
-      ;[this.members, this.k] = [this.disk.settings.members, this.disk.settings.k]
+      ;[this.standbys, this.k] = [this.disk.settings.standbys, this.disk.settings.k]
       this.senders.release()
       this.replay.whenIdle(() => {
         if (this.receiver && this.receiver.from !== this.disk.settings.receiveFrom) this.receiver.terminate()
@@ -150,7 +150,7 @@ export class DatabaseServer {
   }
 
   /** End of recovery: all that is here is replayed first. */
-  promote(rule: QuorumConfig): void {
+  promote(quorum: QuorumConfig): void {
     this.gate.deliver(() =>
       this.replay.whenExhausted(() => {
         if (!this.inRecovery) return
@@ -160,8 +160,8 @@ export class DatabaseServer {
         this.checkpointed = false
         this.disk.standbySignal = false
         const timeline = (this.disk.log.at(-1)?.timeline ?? 0) + 1
-        this.append({ term: rule.term, promotion: rule.id, timeline, kind: 'begin' })
-        if (this.process) this.parts.processes.promote(this.process, rule.term)
+        this.append({ term: quorum.term, promotion: quorum.id, timeline, kind: 'begin' })
+        if (this.process) this.parts.processes.promote(this.process, quorum.term)
         this.changed()
       }),
     )
@@ -191,10 +191,10 @@ export class DatabaseServer {
   }
 
   /** The row of a rule, by whoever is let in before everybody else. */
-  mark(rule: QuorumConfig, done: (how: Waited, entry: Entry) => void): void {
+  mark(quorum: QuorumConfig, done: (how: Waited, entry: Entry) => void): void {
     this.gate.deliver(() => {
       if (this.inRecovery || !this.runs) return
-      const entry = this.#next('mark', rule)
+      const entry = this.#next('mark', quorum)
       if (entry) this.senders.await(entry, (how) => done(how, entry))
     })
   }
@@ -240,7 +240,7 @@ export class DatabaseServer {
     return entry
   }
 
-  #next(kind: 'write' | 'mark', rule?: QuorumConfig): Entry | null {
+  #next(kind: 'write' | 'mark', quorum?: QuorumConfig): Entry | null {
     const last = this.disk.log.at(-1)
     const { process } = this
     if (!last || !process) return null
@@ -249,7 +249,7 @@ export class DatabaseServer {
       return null
     }
     const { term, promotion, timeline } = last
-    return this.append({ term, promotion, timeline, kind, ...(rule && { rule }) })
+    return this.append({ term, promotion, timeline, kind, ...(quorum && { quorum }) })
   }
 
   #processChanged(process: Process): void {

@@ -20,10 +20,10 @@ export interface Disk {
     receiveFrom: NodeName | null
     /** A restore_command of somebody's: whose log lies in the archive that it reads (trap 5). */
     restoreFrom: readonly NodeName[]
-    members: readonly NodeName[]
+    standbys: readonly NodeName[]
     k: number
   }
-  record: MemberRecord
+  record: DurableRecord
   full: boolean
   /** By the world's truth: a copy that was rewound makes no sense before it has so much. */
   soundFrom: number
@@ -61,7 +61,7 @@ export const NO_AILMENTS: Ailments = {
 export const FLUSH_MS = 0.4
 
 /** As in the driver of PostgreSQL: what must not be forgotten, durable before anything is done because of it. */
-export interface MemberRecord {
+export interface DurableRecord {
   readonly pledged: number
   readonly following: { readonly term: number; readonly node: NodeName } | null
   /** What it leads under, or was about to; null: it leads nothing. */
@@ -80,7 +80,7 @@ export function newDisk(): Disk {
     slots: new Set(),
     hasData: false,
     standbySignal: true,
-    settings: { receiveFrom: null, restoreFrom: [], members: [], k: 0 },
+    settings: { receiveFrom: null, restoreFrom: [], standbys: [], k: 0 },
     record: { pledged: 0, following: null, leading: null, suspect: false, quarantinedUntil: null },
     full: false,
     soundFrom: 0,
@@ -91,7 +91,7 @@ export function newDisk(): Disk {
   }
 }
 
-export function mayReceive({ following, pledged }: MemberRecord): boolean {
+export function mayReceive({ following, pledged }: DurableRecord): boolean {
   return following !== null && following.term >= pledged
 }
 
@@ -99,6 +99,6 @@ export function mayReceive({ following, pledged }: MemberRecord): boolean {
  * May people read what a standby shows? Not while it may hold what nobody acknowledged, and not before a rewound or copied one
  * makes sense: as pg_hba.conf of the real driver (drivers/postgres/files/hba.ts).
  */
-export function letsReadersIn({ leading, suspect, quarantinedUntil }: MemberRecord): boolean {
+export function letsReadersIn({ leading, suspect, quarantinedUntil }: DurableRecord): boolean {
   return leading === null && !suspect && quarantinedUntil === null
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Gate } from '../gate.ts'
 import type { DatabaseServer } from './database-server.ts'
-import type { Disk, MemberRecord } from './disk.ts'
+import type { Disk, DurableRecord } from './disk.ts'
 import { positionAt } from './wal-model.ts'
 
 const POLL_MS = { first: 2, most: 20 }
@@ -35,12 +35,12 @@ export class Verb {
     return this.server.disk
   }
 
-  get record(): MemberRecord {
+  get record(): DurableRecord {
     return this.disk.record
   }
 
   /** On the disk when it returns. */
-  note(change: Partial<MemberRecord>): void {
+  note(change: Partial<DurableRecord>): void {
     this.disk.record = { ...this.disk.record, ...change }
   }
 

@@ -14,26 +14,26 @@ const REWIND_MS = 200
 const CLONE_MS = 300
 const REWINDS_FAIL = 0.1
 
-export async function follow(verb: Verb, rule: QuorumConfig): Promise<void> {
+export async function follow(verb: Verb, quorum: QuorumConfig): Promise<void> {
   const { following, pledged } = verb.record
-  const already = following?.term === rule.term && following.node === rule.primary && pledged <= rule.term
+  const already = following?.term === quorum.term && following.node === quorum.primary && pledged <= quorum.term
   if (!already) {
-    if (following?.term === rule.term && mayReceive(verb.record)) verb.note({ following: null })
-    const led = pledge(verb, rule.term)
+    if (following?.term === quorum.term && mayReceive(verb.record)) verb.note({ following: null })
+    const led = pledge(verb, quorum.term)
     if (led || leadsStill(verb) || verb.server.isFrozen) await verb.end('immediate', 0)
     verb.disk.standbySignal = true
     Object.assign(verb.disk.settings, { receiveFrom: null })
-    await prepare(verb, rule)
-    if (verb.record.pledged !== rule.term) throw refusal('pledged to a higher term meanwhile')
-    await renewSlot(verb, rule)
-    verb.note({ following: { term: rule.term, node: rule.primary }, suspect: false })
-  } else if (!isFrom(verb, rule)) await catchUp(verb, rule)
-  verb.disk.key = rule.primary
-  verb.disk.settings.receiveFrom = rule.primary
+    await prepare(verb, quorum)
+    if (verb.record.pledged !== quorum.term) throw refusal('pledged to a higher term meanwhile')
+    await renewSlot(verb, quorum)
+    verb.note({ following: { term: quorum.term, node: quorum.primary }, suspect: false })
+  } else if (!isFrom(verb, quorum)) await catchUp(verb, quorum)
+  verb.disk.key = quorum.primary
+  verb.disk.settings.receiveFrom = quorum.primary
   if (verb.server.runs) verb.server.reload()
   else await verb.launch()
-  await verb.until(`a stream from ${rule.primary}`, START_WITHIN_MS, () => isFrom(verb, rule))
-  verb.disk.slots = new Set([rule.primary, ...rule.members])
+  await verb.until(`a stream from ${quorum.primary}`, START_WITHIN_MS, () => isFrom(verb, quorum))
+  verb.disk.slots = new Set([quorum.primary, ...quorum.standbys])
 }
 
 function isFrom({ server }: Verb, { primary }: QuorumConfig): boolean {
@@ -44,17 +44,17 @@ function isFrom({ server }: Verb, { primary }: QuorumConfig): boolean {
  * What it lacks may be gone from the primary (trap 23), or a receiver of an older time brought it what the primary does not have:
  * then waiting would never help.
  */
-async function catchUp(verb: Verb, rule: QuorumConfig): Promise<void> {
-  const primary = await verb.askPatiently(rule.primary, START_WITHIN_MS, (server) => factsOf(server, rule))
+async function catchUp(verb: Verb, quorum: QuorumConfig): Promise<void> {
+  const primary = await verb.askPatiently(quorum.primary, START_WITHIN_MS, (server) => factsOf(server, quorum))
   if (!verb.server.runs) await verb.launch()
   const length = await verb.settledLength()
   const isPart = divergenceOf(verb.disk, length, primary) === null && !lacksLog(length, primary)
-  if (isPart) return void (await renewSlot(verb, rule))
+  if (isPart) return void (await renewSlot(verb, quorum))
   verb.note({ following: null })
-  await prepare(verb, rule)
-  await renewSlot(verb, rule)
-  if (verb.record.pledged !== rule.term) throw refusal('pledged to a higher term meanwhile')
-  verb.note({ following: { term: rule.term, node: rule.primary }, suspect: false })
+  await prepare(verb, quorum)
+  await renewSlot(verb, quorum)
+  if (verb.record.pledged !== quorum.term) throw refusal('pledged to a higher term meanwhile')
+  verb.note({ following: { term: quorum.term, node: quorum.primary }, suspect: false })
 }
 
 function lacksLog(length: number, { disk }: Facts): boolean {
@@ -62,26 +62,26 @@ function lacksLog(length: number, { disk }: Facts): boolean {
 }
 
 /** One that lost what it held back can never be used again, and nobody makes one for who is no member yet. */
-function renewSlot(verb: Verb, rule: QuorumConfig): Promise<unknown> {
+function renewSlot(verb: Verb, quorum: QuorumConfig): Promise<unknown> {
   const { node } = verb.server.parts
-  return verb.ask(rule.primary, (server) => factsOf(server, rule).disk.slots.add(node))
+  return verb.ask(quorum.primary, (server) => factsOf(server, quorum).disk.slots.add(node))
 }
 
 /** Afterwards the log here is a part of the primary's. */
-async function prepare(verb: Verb, rule: QuorumConfig): Promise<void> {
-  const primary = await verb.askPatiently(rule.primary, START_WITHIN_MS, (server) => factsOf(server, rule))
-  if (!verb.disk.hasData) return clone(verb, rule)
+async function prepare(verb: Verb, quorum: QuorumConfig): Promise<void> {
+  const primary = await verb.askPatiently(quorum.primary, START_WITHIN_MS, (server) => factsOf(server, quorum))
+  if (!verb.disk.hasData) return clone(verb, quorum)
   if (verb.server.runs) await verb.stopReceiving()
   else await verb.launch()
   const length = await verb.settledLength()
   const divergence = divergenceOf(verb.disk, length, primary)
-  if (divergence === null) return lacksLog(length, primary) ? clone(verb, rule) : undefined
+  if (divergence === null) return lacksLog(length, primary) ? clone(verb, quorum) : undefined
   verb.note({ suspect: true })
   // It reads its own log back to where the two part.
   const lacksOwn = shared(verb.disk.log, primary.disk.log) < verb.disk.keptFrom
   const fails = verb.disk.ailments.failingRewind || lacksOwn || verb.random() < REWINDS_FAIL
-  if (divergence === 'rewind' && !fails) await rewind(verb, rule)
-  else await clone(verb, rule)
+  if (divergence === 'rewind' && !fails) await rewind(verb, quorum)
+  else await clone(verb, quorum)
 }
 
 interface Facts {
@@ -89,9 +89,9 @@ interface Facts {
   readonly checkpointed: boolean
 }
 
-function factsOf(server: DatabaseServer, rule: QuorumConfig): Facts {
-  if (!server.runs || server.inRecovery || server.disk.record.leading?.term !== rule.term)
-    throw refusal(`${rule.primary} is not primary in term ${rule.term}`)
+function factsOf(server: DatabaseServer, quorum: QuorumConfig): Facts {
+  if (!server.runs || server.inRecovery || server.disk.record.leading?.term !== quorum.term)
+    throw refusal(`${quorum.primary} is not primary in term ${quorum.term}`)
   return { disk: server.disk, checkpointed: server.checkpointed }
 }
 
@@ -105,16 +105,16 @@ export function divergenceOf(own: Disk, length: number, { disk: theirs }: Facts)
   return endOfTimeline(theirs.log, last.timeline) === undefined ? 'rewind' : 'clone'
 }
 
-async function rewind(verb: Verb, rule: QuorumConfig): Promise<void> {
+async function rewind(verb: Verb, quorum: QuorumConfig): Promise<void> {
   // Before the new primary's first checkpoint a rewind looks at the old timeline and does nothing (trap 21).
   for (;;) {
-    const { checkpointed } = await verb.ask(rule.primary, (server) => factsOf(server, rule))
+    const { checkpointed } = await verb.ask(quorum.primary, (server) => factsOf(server, quorum))
     if (checkpointed) break
     await verb.pass(20)
   }
   await verb.end('fast', 1_000)
   await verb.pass(REWIND_MS)
-  const source = await verb.ask(rule.primary, (server) => factsOf(server, rule))
+  const source = await verb.ask(quorum.primary, (server) => factsOf(server, quorum))
   const { log } = source.disk
   verb.note({ quarantinedUntil: log.length })
   const { disk } = verb
@@ -128,11 +128,11 @@ async function rewind(verb: Verb, rule: QuorumConfig): Promise<void> {
   await verb.launch()
 }
 
-async function clone(verb: Verb, rule: QuorumConfig): Promise<void> {
-  await renewSlot(verb, rule) // what is written during the copy is held back for it
-  const before = await verb.ask(rule.primary, (server) => factsOf(server, rule).disk.log.length)
+async function clone(verb: Verb, quorum: QuorumConfig): Promise<void> {
+  await renewSlot(verb, quorum) // what is written during the copy is held back for it
+  const before = await verb.ask(quorum.primary, (server) => factsOf(server, quorum).disk.log.length)
   await verb.pass(CLONE_MS)
-  const log = await verb.ask(rule.primary, (server) => [...factsOf(server, rule).disk.log])
+  const log = await verb.ask(quorum.primary, (server) => [...factsOf(server, quorum).disk.log])
   if (verb.server.runs) await verb.end('immediate', 0)
   // The record first: data without it would not know what it is.
   verb.note({ quarantinedUntil: log.length, suspect: false })

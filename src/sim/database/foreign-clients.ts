@@ -81,7 +81,7 @@ class Impostor implements Stream {
     this.#place = place
     this.#from = from
     const { log } = from.disk
-    const request = { name: place.node, length: log.length, timeline: log.at(-1)?.timeline ?? 0, isMember: false }
+    const request = { name: place.node, length: log.length, timeline: log.at(-1)?.timeline ?? 0, hasPassword: false }
     this.#tell(() => from.senders.connect(place.node, this, request))
   }
 

@@ -30,35 +30,35 @@ export class QuorumRows {
     this.#changed = changed
   }
 
-  begin(rule: QuorumConfig): void {
+  begin(quorum: QuorumConfig): void {
     const server = this.#server
     const { process } = server
-    if (sameConfig(this.#marking, rule) && this.#markedOn === process) return
-    this.#marking = rule
+    if (sameConfig(this.#marking, quorum) && this.#markedOn === process) return
+    this.#marking = quorum
     this.#markedOn = process
-    server.mark(rule, (how, entry) => this.#gate.deliver(() => this.#returned(rule, process, how, entry)))
+    server.mark(quorum, (how, entry) => this.#gate.deliver(() => this.#returned(quorum, process, how, entry)))
     if (!server.checkpointed) server.checkpoint()
   }
 
-  #returned(rule: QuorumConfig, process: Process | null, how: Waited, entry: Entry): void {
+  #returned(quorum: QuorumConfig, process: Process | null, how: Waited, entry: Entry): void {
     const server = this.#server
-    if (this.#marking !== rule || server.process !== process || !process) return
+    if (this.#marking !== quorum || server.process !== process || !process) return
     // Whoever did not wait says the same as whoever did (trap 11): it counts when the members are seen to have it.
-    if (how === 'acknowledged' && server.senders.confirmations(rule.members, entry.index) < rule.k)
-      return void this.#gate.after(SEEN_EVERY_MS, () => this.#returned(rule, process, how, entry))
+    if (how === 'acknowledged' && server.senders.confirmations(quorum.standbys, entry.index) < quorum.k)
+      return void this.#gate.after(SEEN_EVERY_MS, () => this.#returned(quorum, process, how, entry))
     this.#marking = null
-    if (how === 'cancelled') return this.begin(rule) // the row is here, and nobody says that it is anywhere else
-    this.durable = rule
-    this.#open(rule)
+    if (how === 'cancelled') return this.begin(quorum) // the row is here, and nobody says that it is anywhere else
+    this.durable = quorum
+    this.#open(quorum)
     this.#changed()
   }
 
   /** Begins, and goes on when that took too long: whoever waits is told, and asks again. */
-  async untilDurable(verb: Verb, rule: QuorumConfig): Promise<void> {
-    const isDone = () => sameConfig(this.durable, rule) && this.#server.open
+  async untilDurable(verb: Verb, quorum: QuorumConfig): Promise<void> {
+    const isDone = () => sameConfig(this.durable, quorum) && this.#server.open
     if (isDone()) return
-    this.begin(rule)
-    await verb.until(`the quorum row of term ${rule.term}`, MARK_WITHIN_MS, isDone)
+    this.begin(quorum)
+    await verb.until(`the quorum row of term ${quorum.term}`, MARK_WITHIN_MS, isDone)
   }
 
   stop(): void {
@@ -71,10 +71,10 @@ export class QuorumRows {
     this.#marking = null
   }
 
-  #open(rule: QuorumConfig): void {
+  #open(quorum: QuorumConfig): void {
     const server = this.#server
     if (server.open || server.disk.record.leading === null) return
     server.open = true
-    server.parts.ledger.open(server.parts.node, rule.term, server.disk.log)
+    server.parts.ledger.open(server.parts.node, quorum.term, server.disk.log)
   }
 }

@@ -32,7 +32,7 @@ export class Receiver implements Stream {
     const { clock, network, node, peer } = server.parts
     this.#heardAt = clock.mono()
     const { log, key } = server.disk
-    const request = { name: node, length: log.length, timeline: log.at(-1)?.timeline ?? 0, isMember: key !== null }
+    const request = { name: node, length: log.length, timeline: log.at(-1)?.timeline ?? 0, hasPassword: key !== null }
     network.converse(node, from, () => {
       const primary = peer(from)
       // One who hung up while nobody answered is not there any more when somebody does.

@@ -4,7 +4,7 @@ import type { Position } from '../../core/replicated/quorum-config.ts'
 import { mayReceive } from './disk.ts'
 import { refusal, type Verb } from './driver-verbs.ts'
 
-export async function fence(verb: Verb, term: Term): Promise<Position | null> {
+export async function recruit(verb: Verb, term: Term): Promise<Position | null> {
   const led = pledge(verb, term)
   if (!verb.disk.hasData) return null
   if (led || leadsStill(verb) || verb.server.isFrozen) await verb.end('immediate', 0)

@@ -23,7 +23,7 @@ export interface Request {
   readonly length: number
   readonly timeline: number
   /** It shows the password of the members. */
-  readonly isMember: boolean
+  readonly hasPassword: boolean
 }
 
 interface Sender {
@@ -66,9 +66,9 @@ export class Senders {
   }
 
   /** How many streams under one of these names have the entry: streams are counted, and not members (trap 6). */
-  confirmations(members: readonly NodeName[], index: number): number {
+  confirmations(standbys: readonly NodeName[], index: number): number {
     let count = 0
-    for (const { name, flushed } of this.#senders.values()) if (flushed > index && members.includes(name)) count += 1
+    for (const { name, flushed } of this.#senders.values()) if (flushed > index && standbys.includes(name)) count += 1
     return count
   }
 
@@ -95,8 +95,8 @@ export class Senders {
    * Only who shows the members' password may stream at all, and under each name only one at a time: a slot can be used once.
    * Without either, the names in the rule would be counted and stand for nobody (trap 6).
    */
-  #admits({ name, isMember }: Request): boolean {
-    if (!isMember) return false
+  #admits({ name, hasPassword }: Request): boolean {
+    if (!hasPassword) return false
     const isInUse = [...this.#senders.values()].some((sender) => sender.name === name)
     return !isInUse && this.#server.disk.slots.has(name)
   }
@@ -139,9 +139,9 @@ export class Senders {
   /** Acknowledges what may be, by the rule as it is now. */
   release(): void {
     if (this.#waiting.length === 0) return
-    const { members, k } = this.#server
+    const { standbys, k } = this.#server
     const flushed: number[] = []
-    for (const sender of this.#senders.values()) if (members.includes(sender.name)) flushed.push(sender.flushed)
+    for (const sender of this.#senders.values()) if (standbys.includes(sender.name)) flushed.push(sender.flushed)
     flushed.sort((a, b) => b - a)
     const safe = k === 0 ? Number.POSITIVE_INFINITY : (flushed[k - 1] ?? 0)
     while (this.#waiting[0] && this.#waiting[0].index < safe) this.#waiting.shift()?.done('acknowledged')

@@ -46,9 +46,9 @@ export class SequenceActions {
   }
 
   /** The newest rule on the record. */
-  get rule(): QuorumConfig | undefined {
+  get quorum(): QuorumConfig | undefined {
     const record = this.world.store.read().entries.get(`service/${this.service}`)?.value as ServiceRecord | undefined
-    return record?.replica?.rules.at(-1)
+    return record?.replica?.quorumConfigs.at(-1)
   }
 
   /** Once, at the next such step. */

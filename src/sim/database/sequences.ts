@@ -20,9 +20,9 @@ function successorDies(site: SequenceActions): void {
   const { random } = site
   site.hit('kill primary', {}, 0)
   site.next('elected', () => {
-    const { rule } = site
-    const others = site.nodes.filter((node) => node !== rule?.primary)
-    const spare = others.filter((node) => !rule?.members.includes(node))
+    const { quorum } = site
+    const others = site.nodes.filter((node) => node !== quorum?.primary)
+    const spare = others.filter((node) => !quorum?.standbys.includes(node))
     site.slow([site.pick(spare.length > 0 ? spare : others)], site.nodes)
     site.next('opened', (node) => {
       site.after(20 + 80 * random(), () => site.hit(random() < 0.7 ? 'fill disk' : 'kill primary', { node }, 3_000))
@@ -32,7 +32,7 @@ function successorDies(site: SequenceActions): void {
 
 /** The nearer half of the cluster dies node by node, each at a step that was about to make good for the one before. */
 function halfDies(site: SequenceActions): void {
-  const first = site.rule?.primary
+  const first = site.quorum?.primary
   const others = site.shuffled(site.nodes.filter((node) => node !== first))
   const near = [...(first === undefined ? [] : [first]), ...others.slice(0, Math.floor(others.length / 2))]
   const far = others.slice(Math.floor(others.length / 2))
@@ -47,8 +47,8 @@ function halfDies(site: SequenceActions): void {
   site.after(300, () => {
     if (begins) kill(first)
     else site.hit('kill primary', {}, 0)
-    site.each('changing', () => site.after(withinMs * site.random(), () => kill(site.rule?.primary)))
-    site.each('elected', () => site.after(20 * site.random(), () => kill(site.rule?.primary)))
+    site.each('changing', () => site.after(withinMs * site.random(), () => kill(site.quorum?.primary)))
+    site.each('elected', () => site.after(20 * site.random(), () => kill(site.quorum?.primary)))
     site.each('won', () => site.after(3 * site.random(), () => kill([...doomed][0])))
   })
 }
@@ -59,11 +59,11 @@ function halfDies(site: SequenceActions): void {
  */
 function sourceDies(site: SequenceActions): void {
   const { random } = site
-  const old = site.rule?.primary
+  const old = site.quorum?.primary
   if (old === undefined) return
   site.hit('cut off', { node: old }, 1_200 + 800 * random())
   site.next('elected', () => {
-    const source = site.rule?.primary
+    const source = site.quorum?.primary
     if (source === undefined) return
     for (const node of site.nodes)
       if (node !== old && node !== source) site.hit('cut one way', { from: node, to: source }, SEQUENCE_MS)
@@ -80,7 +80,7 @@ function sourceDies(site: SequenceActions): void {
  */
 function comesBackEarly(site: SequenceActions): void {
   const { random } = site
-  const old = site.rule?.primary
+  const old = site.quorum?.primary
   if (old === undefined) return
   for (const node of site.nodes) site.hit('slow checkpoint', { node }, SEQUENCE_MS)
   site.hit('stale reader', { node: old }, SEQUENCE_MS)
@@ -94,7 +94,7 @@ function comesBackEarly(site: SequenceActions): void {
  */
 function sleepsThroughIt(site: SequenceActions): void {
   const { random } = site
-  const old = site.rule?.primary
+  const old = site.quorum?.primary
   if (old === undefined) return
   const others = site.nodes.filter((node) => node !== old)
   for (const node of others) site.hit('late receiver', { node }, SEQUENCE_MS)
@@ -129,7 +129,7 @@ function sleepsThroughIt(site: SequenceActions): void {
  */
 function wakesUnderTheFence(site: SequenceActions): void {
   const { random } = site
-  const old = site.rule?.primary
+  const old = site.quorum?.primary
   if (old === undefined) return
   const [, ...others] = site.shuffled(site.nodes.filter((node) => node !== old))
   for (const node of others) site.hit('stuck receiver', { node }, SEQUENCE_MS)
@@ -141,7 +141,7 @@ function wakesUnderTheFence(site: SequenceActions): void {
 /** An archive that everybody reads has the log of a primary that goes on writing although nobody confirms anything (trap 5). */
 function archiveOfTheOld(site: SequenceActions): void {
   const { random } = site
-  const old = site.rule?.primary
+  const old = site.quorum?.primary
   if (old === undefined) return
   for (const node of site.nodes) site.hit('foreign log', { node }, SEQUENCE_MS)
   for (const node of site.nodes) site.hit('standby reader', { node }, SEQUENCE_MS)
@@ -166,8 +166,8 @@ function archiveOfTheLost(site: SequenceActions): void {
       site.after(2, look)
     }
     site.next('elected', () => {
-      const { rule } = site
-      if (rule) site.hit('slow replay', { node: rule.primary }, 500)
+      const { quorum } = site
+      if (quorum) site.hit('slow replay', { node: quorum.primary }, 500)
       look()
       site.next('opened', (node) => site.after(300 + 500 * random(), () => site.hit('kill primary', { node }, 3_000)))
     })
@@ -177,11 +177,11 @@ function archiveOfTheLost(site: SequenceActions): void {
 /** What a copy lacks is removed while it is away, from whoever leads by then as well (trap 23). */
 function logIsGone(site: SequenceActions): void {
   const { random } = site
-  const first = site.rule?.primary
+  const first = site.quorum?.primary
   const away = site.pick(site.nodes.filter((node) => node !== first))
   site.hit(random() < 0.5 ? 'kill node' : 'cut off', { node: away }, 600 + 1_500 * random())
   const lose = () => {
-    const primary = site.rule?.primary
+    const primary = site.quorum?.primary
     if (primary !== undefined) site.hit('lost log', { node: primary }, 0)
   }
   site.after(500, lose)
@@ -196,7 +196,7 @@ function logIsGone(site: SequenceActions): void {
  */
 function startsHastily(site: SequenceActions): void {
   const { random } = site
-  const old = site.rule?.primary
+  const old = site.quorum?.primary
   if (old === undefined) return
   for (const node of site.nodes) site.hit('hasty start', { node }, SEQUENCE_MS)
   for (const node of site.nodes) site.hit('stale reader', { node }, SEQUENCE_MS)
@@ -210,7 +210,7 @@ function startsHastily(site: SequenceActions): void {
  */
 function nameIsTaken(site: SequenceActions): void {
   const { random } = site
-  const first = site.rule?.primary
+  const first = site.quorum?.primary
   const others = site.shuffled(site.nodes.filter((node) => node !== first))
   const [twice] = random() < 0.5 ? others : []
   for (const node of others) if (node !== twice) site.hit('freeze process', { node }, 300 + 700 * random())

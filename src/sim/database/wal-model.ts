@@ -13,7 +13,7 @@ export interface Entry {
   readonly timeline: number
   readonly kind: 'begin' | 'write' | 'mark'
   /** Of a mark: the row of the rule. */
-  readonly rule?: QuorumConfig
+  readonly quorum?: QuorumConfig
 }
 
 export type Log = Entry[]

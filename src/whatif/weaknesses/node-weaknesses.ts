@@ -1,4 +1,4 @@
-/** How many nodes there are, what they share, and where the store's members stand. */
+/** How many nodes there are, what they share, and where the store's voters stand. */
 import { shortZone, zoneKey, zonesOf } from '../failure.ts'
 import { type Finder, inWords } from './weakness.ts'
 
@@ -30,22 +30,22 @@ export const fewNodes: Finder = ({ inquiry }) => {
 }
 
 export const voters: Finder = ({ inquiry }) => {
-  const { voters: members, cluster } = inquiry.setting
-  if (members === null) return []
-  if (members.length % 2 === 0) {
-    const [survives, fewer] = [members.length / 2 - 1, members.length - 1]
-    const what = `the store has ${members.length} voters: it survives the loss of ${survives}, no more than ${fewer} would, and a cut between two halves stops it`
-    const change = `${fewer} or ${members.length + 1} voters`
+  const { voters, cluster } = inquiry.setting
+  if (voters === null) return []
+  if (voters.length % 2 === 0) {
+    const [survives, fewer] = [voters.length / 2 - 1, voters.length - 1]
+    const what = `the store has ${voters.length} voters: it survives the loss of ${survives}, no more than ${fewer} would, and a cut between two halves stops it`
+    const change = `${fewer} or ${voters.length + 1} voters`
     return [{ name: 'even-voters', service: null, severity: 'risk', what, change }]
   }
-  if (members.length === 1 && cluster.nodes.length > 1) {
-    const what = `the store has one voter, on ${members[0]}: without it nothing can be agreed`
+  if (voters.length === 1 && cluster.nodes.length > 1) {
+    const what = `the store has one voter, on ${voters[0]}: without it nothing can be agreed`
     return [{ name: 'one-voter', service: null, severity: 'outage', what, change: '3 voters, so 3 nodes or more' }]
   }
   for (const nodes of zonesOf(cluster.nodes).values()) {
-    const inZone = nodes.filter(({ name }) => members.includes(name)).map(({ name }) => name)
-    if (inZone.length <= members.length / 2 || nodes.length === cluster.nodes.length || inZone.length < 2) continue
-    const what = `zone ${shortZone(cluster, nodes)} holds ${inZone.length} of the ${members.length} voters of the store: without it nothing can be agreed`
+    const inZone = nodes.filter(({ name }) => voters.includes(name)).map(({ name }) => name)
+    if (inZone.length <= voters.length / 2 || nodes.length === cluster.nodes.length || inZone.length < 2) continue
+    const what = `zone ${shortZone(cluster, nodes)} holds ${inZone.length} of the ${voters.length} voters of the store: without it nothing can be agreed`
     const change = `nodes in three zones or more, so that no zone holds most of the voters`
     return [{ name: 'voters-in-one-zone', service: null, severity: 'outage', what, change }]
   }

@@ -76,17 +76,17 @@ export const tooFewWriteCopies = forEachService((asked, service) => {
 
 /** A rule so strict that the loss of a standby stops writes, or makes them wait until that one is taken out of the rule. */
 export const tooManyWriteCopies = forEachService((asked, service) => {
-  const rule = service.traits.replicates ? ruleBefore(asked.inquiry.calmOf(service.name), service) : undefined
-  if (!rule) return []
+  const quorum = service.traits.replicates ? ruleBefore(asked.inquiry.calmOf(service.name), service) : undefined
+  if (!quorum) return []
   const without = (node: NodeName) => asked.inquiry.outcome(service.name, { ...NOTHING, nodes: [node] })
-  const stops = rule.members.find((node) => !without(node).served)
-  const waits = rule.members.find((node) => (without(node).pauseMs ?? 0) > 0)
+  const stops = quorum.standbys.find((node) => !without(node).served)
+  const waits = quorum.standbys.find((node) => (without(node).pauseMs ?? 0) > 0)
   const felt = stops ?? waits
   if (felt === undefined) return []
   const how = stops === undefined ? `wait for ${formatDuration(without(felt).pauseMs ?? 0)}` : 'stop'
   const wanted = defaultK(service.instances)
   const change =
-    wanted < rule.k
+    wanted < quorum.k
       ? `k of ${wanted}`
       : `\`services.${service.name}.instances: ${service.instances + 1}\`, with the same k`
   return [
@@ -94,7 +94,7 @@ export const tooManyWriteCopies = forEachService((asked, service) => {
       name: 'k-too-high',
       service: service.name,
       severity: stops === undefined ? ('risk' as const) : ('outage' as const),
-      what: `every write of ${service.name} needs ${rule.k} of its ${rule.members.length} standbys: without ${felt} writes ${how}`,
+      what: `every write of ${service.name} needs ${quorum.k} of its ${quorum.standbys.length} standbys: without ${felt} writes ${how}`,
       change,
     },
   ]

@@ -133,7 +133,7 @@ export class Place {
 
   /** A session of the superuser, beside the door. */
   async session(node: string, answerWithinMs = 5_000): Promise<pg.Client> {
-    const record = readJson(join(this.folder(node), 'member.json')) as { port?: number } | undefined
+    const record = readJson(join(this.folder(node), 'replica.json')) as { port?: number } | undefined
     const client = new pg.Client({
       host: join(this.folder(node), 'run'),
       port: record?.port ?? 0,
@@ -212,7 +212,7 @@ export class Place {
     const kept = mkdtempSync(join(tmpdir(), 'understudy-torture-logs-'))
     for (const node of this.nodes) {
       mkdirSync(join(kept, node))
-      for (const name of ['agent.log', 'logs', 'events.jsonl', 'instances/db/member.json']) {
+      for (const name of ['agent.log', 'logs', 'events.jsonl', 'instances/db/replica.json']) {
         try {
           cpSync(join(this.state.node(node), name), join(kept, node, name.split('/').at(-1) ?? name), {
             recursive: true,

@@ -7,31 +7,31 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
-import type { Folder } from '../files/member-folder.ts'
-import type { Member } from '../member.ts'
+import type { Folder } from '../files/replica-folder.ts'
+import type { Replica } from '../replica.ts'
 import { findPostmaster } from '../server/postmaster.ts'
 
 /** How long its clients' last statements may take to be rolled back. */
 const END_MS = 60_000
 
 /** Data that no member of this cluster has ever led or followed with. */
-export function isForeign({ parts }: Member): boolean {
+export function isForeign({ parts }: Replica): boolean {
   const { pledged, leading } = parts.record.now
   return parts.options.adopt && pledged === 0 && leading === null && parts.folder.content() === 'data'
 }
 
-export async function takeOver(member: Member, rule: QuorumConfig): Promise<void> {
-  const { folder, clock, record, tell } = member.parts
+export async function takeOver(replica: Replica, quorum: QuorumConfig): Promise<void> {
+  const { folder, clock, record, tell } = replica.parts
   refuseUnlessSound(folder)
   const running = findPostmaster(folder, clock)
   if (running) {
     tell(`the server that runs on ${folder.data} is ended in order and started again, once`)
-    member.hold(running)
-    await member.end('fast', END_MS, 'ended once, to be taken over')
+    replica.hold(running)
+    await replica.end('fast', END_MS, 'ended once, to be taken over')
   }
   await folder.ownAll(folder.data)
-  const lineage = [{ term: rule.term, id: rule.id, after: 0 }]
-  record.change({ pledged: rule.term, lineage, leading: rule, following: null })
+  const lineage = [{ term: quorum.term, id: quorum.id, after: 0 }]
+  record.change({ pledged: quorum.term, lineage, leading: quorum, following: null })
 }
 
 function refuseUnlessSound(folder: Folder): void {

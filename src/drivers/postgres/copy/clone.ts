@@ -7,9 +7,9 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { removeFile } from '../../../lib/files.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
-import { type Folder, syncTree } from '../files/member-folder.ts'
+import { type Folder, syncTree } from '../files/replica-folder.ts'
 import { includeOurs } from '../files/server-settings.ts'
-import { type Member, makeStandby } from '../member.ts'
+import { makeStandby, type Replica } from '../replica.ts'
 import { takeWholeCopy } from './bulk-work.ts'
 import {
   adoptLocations,
@@ -29,8 +29,8 @@ export interface CloneResult {
 }
 
 /** Leaves the copy in `folder.fresh`; `adoptClone` makes it the data folder. */
-export async function clone(member: Member, from: PrimaryAddress, signal: AbortSignal): Promise<CloneResult> {
-  const { folder, options, binaries, tell } = member.parts
+export async function clone(replica: Replica, from: PrimaryAddress, signal: AbortSignal): Promise<CloneResult> {
+  const { folder, options, binaries, tell } = replica.parts
   await removeLeftovers(folder)
   mkdirSync(folder.fresh, { recursive: true, mode: 0o700 })
   const progress = new Progress((note) => tell(`copying from ${from.node}: ${note}`))
@@ -39,7 +39,7 @@ export async function clone(member: Member, from: PrimaryAddress, signal: AbortS
   try {
     const copy = await takeWholeCopy({
       from,
-      password: member.parts.replicationPassword,
+      password: replica.parts.replicationPassword,
       ...patience,
       version: binaries.version,
       target: folder.fresh,
@@ -64,8 +64,8 @@ export async function clone(member: Member, from: PrimaryAddress, signal: AbortS
 }
 
 /** The copy takes the place of what was there, as a standby that receives from nobody yet. `keepsOld`: what was there is set aside. */
-export async function adoptClone(member: Member, keepsOld = false): Promise<void> {
-  const { folder } = member.parts
+export async function adoptClone(replica: Replica, keepsOld = false): Promise<void> {
+  const { folder } = replica.parts
   includeOurs(folder, folder.fresh)
   for (const name of ['postmaster.pid', 'postmaster.opts']) rmSync(join(folder.fresh, name), { force: true })
   if (keepsOld) await rm(folder.setAside, { recursive: true, force: true })

@@ -9,28 +9,29 @@ import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import { asAccount } from '../../as-account.ts'
 import { concise } from '../files/concise-conf.ts'
-import { syncTree } from '../files/member-folder.ts'
+import { syncTree } from '../files/replica-folder.ts'
 import { includeOurs, replaceFile } from '../files/server-settings.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { SUPERUSER } from '../role-names.ts'
 import { prepareCatalog } from '../server/catalog.ts'
 import { serverEnvironment } from '../server/postmaster.ts'
-import { ensureSlots, promote } from '../verbs/lead.ts'
+import { ensureSlots, promote } from '../verbs/promote-server.ts'
 import { synchronousStandbyNames } from '../verbs/synchronous-standbys.ts'
 import { isForeign, takeOver } from './adopt-database.ts'
 import { forgetOrder, type RestoreOrder, restoreInto, restoreOrder } from './restore-backup.ts'
 
 /** Everything but the mark: members that are to be cloned from it cannot acknowledge yet. */
-export async function create(member: Member, rule: QuorumConfig, signal: AbortSignal): Promise<void> {
-  const { record, folder, node, options } = member.parts
+export async function create(replica: Replica, quorum: QuorumConfig, signal: AbortSignal): Promise<void> {
+  const { record, folder, node, options } = replica.parts
   folder.refuseForeign()
-  const again = record.now.leading?.id === rule.id
+  const again = record.now.leading?.id === quorum.id
   const order = restoreOrder(folder)
-  const foreign = isForeign(member)
+  const foreign = isForeign(replica)
   if (folder.content() === 'data' && !again && !order && !foreign)
     throw new UnderstudyError('UND_REFUSED', `${folder.data} holds a database already`)
-  if (rule.primary !== node) throw new UnderstudyError('UND_REFUSED', `that rule is for ${rule.primary}`)
-  if (record.now.pledged > rule.term) throw new UnderstudyError('UND_REFUSED', `pledged to term ${record.now.pledged}`)
+  if (quorum.primary !== node) throw new UnderstudyError('UND_REFUSED', `that quorum config is for ${quorum.primary}`)
+  if (record.now.pledged > quorum.term)
+    throw new UnderstudyError('UND_REFUSED', `pledged to term ${record.now.pledged}`)
   if (folder.content() === 'damaged')
     throw new UnderstudyError(
       'UND_REFUSED',
@@ -41,42 +42,47 @@ export async function create(member: Member, rule: QuorumConfig, signal: AbortSi
       'UND_REFUSED',
       `the database that was in ${folder.data} is gone: no empty one takes its place`,
     )
-  if (foreign) await takeOver(member, rule)
-  if (order && !foreign) await fromBackup(member, rule, order, signal)
-  else await fromNothing(member, rule, again || foreign)
-  await prepareCatalog(member.session, rule.id, member.parts.replicationPassword, options.bootstrap)
-  await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
-  await ensureSlots(member, rule.members)
+  if (foreign) await takeOver(replica, quorum)
+  if (order && !foreign) await fromBackup(replica, quorum, order, signal)
+  else await fromNothing(replica, quorum, again || foreign)
+  await prepareCatalog(replica.session, quorum.id, replica.parts.replicationPassword, options.bootstrap)
+  await replica.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(quorum))
+  await ensureSlots(replica, quorum.standbys)
 }
 
-async function fromNothing(member: Member, rule: QuorumConfig, again: boolean): Promise<void> {
-  const { record, folder } = member.parts
-  if (folder.content() === 'none') await initialise(member)
-  const lineage = [{ term: rule.term, id: rule.id, after: 0 }]
-  if (!again) record.change({ pledged: rule.term, lineage, leading: rule, following: null })
-  await member.start()
+async function fromNothing(replica: Replica, quorum: QuorumConfig, again: boolean): Promise<void> {
+  const { record, folder } = replica.parts
+  if (folder.content() === 'none') await initialise(replica)
+  const lineage = [{ term: quorum.term, id: quorum.id, after: 0 }]
+  if (!again) record.change({ pledged: quorum.term, lineage, leading: quorum, following: null })
+  await replica.start()
 }
 
 /** The order is kept until it leads: until then the data here is the backup's, and not to be refused as somebody's. */
-async function fromBackup(member: Member, rule: QuorumConfig, order: RestoreOrder, signal: AbortSignal): Promise<void> {
-  const { record, folder } = member.parts
-  if (folder.content() === 'none') await restoreInto(member, order, signal)
-  if (record.now.leading?.id !== rule.id) {
-    record.change({ pledged: rule.term, lineage: [], leading: null, following: null })
+async function fromBackup(
+  replica: Replica,
+  quorum: QuorumConfig,
+  order: RestoreOrder,
+  signal: AbortSignal,
+): Promise<void> {
+  const { record, folder } = replica.parts
+  if (folder.content() === 'none') await restoreInto(replica, order, signal)
+  if (record.now.leading?.id !== quorum.id) {
+    record.change({ pledged: quorum.term, lineage: [], leading: null, following: null })
   }
-  await member.start(signal)
-  if (await member.inRecovery()) await promote(member, rule, signal)
+  await replica.start(signal)
+  if (await replica.inRecovery()) await promote(replica, quorum, signal)
   forgetOrder(folder)
 }
 
-async function initialise(member: Member): Promise<void> {
-  const { folder, options, tell } = member.parts
+async function initialise(replica: Replica): Promise<void> {
+  const { folder, options, tell } = replica.parts
   const { encoding, locale, walSegmentMb } = options.bootstrap
   tell('creating the database')
   await folder.removeLeftovers()
   mkdirSync(folder.fresh, { mode: 0o700 })
   folder.own(folder.fresh)
-  await initdb(member, [
+  await initdb(replica, [
     ...['--pgdata', folder.fresh, '--username', SUPERUSER, '--encoding', encoding, '--locale', locale],
     // Nobody comes in over the network before a password was set: the superuser has none.
     ...['--auth-local', 'trust', '--auth-host', 'scram-sha-256', '--data-checksums', '--no-sync'],
@@ -89,8 +95,8 @@ async function initialise(member: Member): Promise<void> {
   renameSync(folder.fresh, folder.data)
 }
 
-function initdb(member: Member, args: readonly string[]): Promise<void> {
-  const { binaries, folder } = member.parts
+function initdb(replica: Replica, args: readonly string[]): Promise<void> {
+  const { binaries, folder } = replica.parts
   return new Promise((resolve, reject) => {
     let said = ''
     const { file, args: words, ids } = asAccount(folder.account, binaries.initdb, args)

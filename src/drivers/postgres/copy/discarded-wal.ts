@@ -11,7 +11,7 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import type { Position } from '../../../core/replicated/quorum-config.ts'
 import type { Clock } from '../../../lib/clock.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { DATABASE, SUPERUSER } from '../role-names.ts'
 import { destroy, OWN_NAMES_ONLY, within } from '../server/admin-session.ts'
 import { ident } from '../server/catalog.ts'
@@ -69,8 +69,8 @@ export class KeepBudget {
  * Call while the server still runs as a standby that receives from nobody. Returns the sentence. Many bytes are moved by other
  * threads and by PostgreSQL's own programs, the agent only waits for them; the signal ends it between two of them.
  */
-export async function keepDiscarded(member: Member, divergence: Divergence, signal: AbortSignal): Promise<string> {
-  const { folder, clock, options, tell } = member.parts
+export async function keepDiscarded(replica: Replica, divergence: Divergence, signal: AbortSignal): Promise<string> {
+  const { folder, clock, options, tell } = replica.parts
   const { mine, fork, why } = divergence
   const at = new Date(clock.wall()).toISOString().replaceAll(':', '').replace(/\..*/, '')
   const place = join(folder.discarded, `${at}-term${mine.term}-timeline${mine.timeline}`)
@@ -79,15 +79,15 @@ export async function keepDiscarded(member: Member, divergence: Divergence, sign
   tell(`keeping ${bytes} bytes of log that the primary does not have`)
   const budget = new KeepBudget(clock, KEEP_WITHIN_MS, options.limits.discardedMb * 1_048_576)
   const keeping: Keeping = { ...divergence, place, budget, signal }
-  const segments = await copySegments(member, keeping)
-  const rows = await keepRows(member, keeping, join(place, 'rows.jsonl')).catch((error: unknown) => {
+  const segments = await copySegments(replica, keeping)
+  const rows = await keepRows(replica, keeping, join(place, 'rows.jsonl')).catch((error: unknown) => {
     signal.throwIfAborted()
     writeFileSync(join(place, 'rows.error'), `${String(error)}\n`)
     return null
   })
-  await dumpLog(member, keeping)
+  await dumpLog(replica, keeping)
   const told = {
-    node: member.parts.node,
+    node: replica.parts.node,
     why,
     term: mine.term,
     timeline: mine.timeline,
@@ -110,9 +110,9 @@ interface Keeping extends Divergence {
   readonly signal: AbortSignal
 }
 
-async function copySegments(member: Member, keeping: Keeping): Promise<number> {
+async function copySegments(replica: Replica, keeping: Keeping): Promise<number> {
   const { mine, fork, segmentBytes, place, budget, signal } = keeping
-  const wal = join(member.parts.folder.data, 'pg_wal')
+  const wal = join(replica.parts.folder.data, 'pg_wal')
   const last = (BigInt(mine.log) - 1n) / segmentBytes
   let copied = 0
   for (const name of readdirSync(wal).sort()) {
@@ -128,8 +128,8 @@ async function copySegments(member: Member, keeping: Keeping): Promise<number> {
 }
 
 /** A readable list of what the log holds, where there is a tool for it: written by the tool, cut to what there is room for. */
-async function dumpLog(member: Member, { mine, fork, place, budget, signal }: Keeping): Promise<void> {
-  const { binaries } = member.parts
+async function dumpLog(replica: Replica, { mine, fork, place, budget, signal }: Keeping): Promise<void> {
+  const { binaries } = replica.parts
   if (binaries.waldump === null) return
   signal.throwIfAborted()
   const path = join(place, 'log.txt')
@@ -167,27 +167,27 @@ select exists (select 1 from pg_cast where casttarget = 'json'::regtype and cast
 const MOST_ROWS = 10_000
 
 /** Rows written by transactions that the new branch never saw: one JSON object each. */
-async function keepRows(member: Member, keeping: Keeping, path: string): Promise<number | null> {
+async function keepRows(replica: Replica, keeping: Keeping, path: string): Promise<number | null> {
   if (keeping.nextXid === null) return null
-  const databases = await member.session.query(
+  const databases = await replica.session.query(
     'select datname from pg_database where datallowconn and not datistemplate order by 1',
   )
   let kept = 0
   for (const { datname } of databases) {
-    kept += await keepRowsOf(member, String(datname ?? DATABASE), keeping, path, MOST_ROWS - kept)
+    kept += await keepRowsOf(replica, String(datname ?? DATABASE), keeping, path, MOST_ROWS - kept)
   }
   return kept
 }
 
 async function keepRowsOf(
-  member: Member,
+  replica: Replica,
   database: string,
   { nextXid, budget, signal }: Keeping,
   path: string,
   most: number,
 ): Promise<number> {
-  const { clock } = member.parts
-  const { socketDir, port } = member.socket
+  const { clock } = replica.parts
+  const { socketDir, port } = replica.socket
   const client = new pg.Client({
     host: socketDir,
     port,

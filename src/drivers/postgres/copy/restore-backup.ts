@@ -10,9 +10,9 @@ import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { UnderstudyError } from '../../../errors.ts'
 import { readJson, removeFile, unreadable, writeFileAtomic } from '../../../lib/files.ts'
-import { type Folder, syncTree } from '../files/member-folder.ts'
+import { type Folder, syncTree } from '../files/replica-folder.ts'
 import { includeOurs } from '../files/server-settings.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { readRecord } from './backup-files.ts'
 import { copyBackupInto } from './bulk-work.ts'
 import { Progress } from './clone.ts'
@@ -51,8 +51,8 @@ export function forgetOrder(folder: Folder): void {
 const NOT_OURS = ['standby.signal', 'recovery.signal', 'postmaster.pid', 'postmaster.opts', 'backup_manifest']
 
 /** Leaves the backup as the data folder. Each file is checked while it is copied, in a thread. */
-export async function restoreInto(member: Member, order: RestoreOrder, signal: AbortSignal): Promise<void> {
-  const { folder, binaries, tell } = member.parts
+export async function restoreInto(replica: Replica, order: RestoreOrder, signal: AbortSignal): Promise<void> {
+  const { folder, binaries, tell } = replica.parts
   const { version } = readRecord(order.from)
   if (version !== binaries.version) {
     const versions = `the backup is of PostgreSQL ${version}, and here is ${binaries.version} in ${binaries.dir}`

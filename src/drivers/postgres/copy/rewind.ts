@@ -14,7 +14,7 @@ import type { Cancel } from '../../../lib/clock.ts'
 import { until } from '../../../lib/until.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
 import { includeOurs } from '../files/server-settings.ts'
-import { type Member, makeStandby } from '../member.ts'
+import { makeStandby, type Replica } from '../replica.ts'
 import { DATABASE, REPLICATION_ROLE } from '../role-names.ts'
 import { serverEnvironment } from '../server/postmaster.ts'
 import { factsOf, type PrimaryFacts, tablespacesOf } from '../verbs/remote-primary.ts'
@@ -30,30 +30,30 @@ const IMPATIENT = 'connect_timeout=5 keepalives_idle=10 keepalives_interval=2 ke
 
 /** False when it cannot be done or did nothing: then only a copy is sound. */
 export async function rewind(
-  member: Member,
-  rule: QuorumConfig,
+  replica: Replica,
+  quorum: QuorumConfig,
   primary: PrimaryAddress,
   facts: PrimaryFacts,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { binaries, folder, clock, options, tell, record } = member.parts
+  const { binaries, folder, clock, options, tell, record } = replica.parts
   if (binaries.rewind === null) return false
-  const theirs = await tablespacesOf(member, primary)
+  const theirs = await tablespacesOf(replica, primary)
   if (theirs === null || !canRewindTo(theirs, tablespacesIn(folder.data))) return false
   const what = `a checkpoint of ${primary.node}`
   const patience = { clock, everyMs: 50, withinMs: options.timing.promoteMs, what, signal }
   await until(
     patience,
-    async () => (await factsOf(member, rule, primary, signal)).checkpointTimeline === facts.timeline,
+    async () => (await factsOf(replica, quorum, primary, signal)).checkpointTimeline === facts.timeline,
   )
-  await member.end('fast', 60_000, 'ended to be rewound')
+  await replica.end('fast', 60_000, 'ended to be rewound')
   signal.throwIfAborted() // from here on it is half a member
   tell(`rewinding to where ${primary.node} went another way`)
   record.change({ torn: true })
-  if (!(await runRewind(member, binaries.rewind, primary, signal))) return false
+  if (!(await runRewind(replica, binaries.rewind, primary, signal))) return false
   makeStandby(folder)
   includeOurs(folder, folder.data)
-  const target = (await factsOf(member, rule, primary, signal)).log
+  const target = (await factsOf(replica, quorum, primary, signal)).log
   record.change({
     lineage: facts.lineage,
     quarantinedUntil: target.toString(),
@@ -64,12 +64,12 @@ export async function rewind(
 }
 
 async function runRewind(
-  member: Member,
+  replica: Replica,
   program: string,
   { node, host, port }: PrimaryAddress,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { binaries, folder, clock, tell, replicationPassword } = member.parts
+  const { binaries, folder, clock, tell, replicationPassword } = replica.parts
   const source = `host=${host} port=${port} user=${REPLICATION_ROLE} dbname=${DATABASE} ${IMPATIENT}`
   const overdue = new AbortController()
   let cancel: Cancel = () => {}

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, sym
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { Folder } from '../files/member-folder.ts'
+import { Folder } from '../files/replica-folder.ts'
 import {
   adoptLocations,
   canRewindTo,
@@ -82,7 +82,7 @@ describe('a location on another machine', () => {
     expect(existsSync(location)).toBe(false)
   })
 
-  test('that this member filled before is used again, and what was in it goes when the new copy is whole', async () => {
+  test('that this replica filled before is used again, and what was in it goes when the new copy is whole', async () => {
     mkdirSync(join(location, 'PG_15_202209061'))
     writeFileSync(join(location, 'PG_15_202209061', 'old'), '')
     writeFileSync(join(location, 'not ours'), '')
@@ -108,7 +108,7 @@ describe('a location on another machine', () => {
     expect(readdirSync(location)).toEqual([])
   })
 
-  test('that is none of this member is left alone, whatever its copy links to', async () => {
+  test('that is none of this replica is left alone, whatever its copy links to', async () => {
     mkdirSync(join(location, 'PG_15_202209061'))
     link()
     adoptLocations(folder)

@@ -17,7 +17,7 @@ import { networkInterfaces } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { UnderstudyError } from '../../../errors.ts'
 import { readJson, writeFileAtomic } from '../../../lib/files.ts'
-import type { Folder } from '../files/member-folder.ts'
+import type { Folder } from '../files/replica-folder.ts'
 
 export interface Tablespace {
   /** The name of its entry in pg_tblspc. */

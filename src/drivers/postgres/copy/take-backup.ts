@@ -23,7 +23,7 @@ import { UnderstudyError } from '../../../errors.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { until } from '../../../lib/until.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
-import { syncTree } from '../files/member-folder.ts'
+import { syncTree } from '../files/replica-folder.ts'
 import { POSTGRES_DEFAULTS } from '../options.ts'
 import { destroy, type Row, remoteClient, within } from '../server/admin-session.ts'
 import { formatLsn, parseLsn } from '../server/wal-position.ts'
@@ -38,7 +38,7 @@ export interface BackupRequest {
   readonly source: PrimaryAddress & { readonly role: 'primary' | 'standby' }
   /** Who says how far a standby has to be; null: nobody leads, and the standby has what there is. */
   readonly primary: PrimaryAddress | null
-  /** That of the members (member-setup.ts). */
+  /** That of the members (replica-setup.ts). */
   readonly password: string
   /** Must not be there, or be empty. */
   readonly folder: string

@@ -4,7 +4,7 @@
  * when all of them want to go on. Only for what we made ourselves; a file of somebody else's stays as it is.
  */
 const HEAD = `# What initdb found out about this machine. Settings of your own belong into the cluster's config, postgres({ settings: { … } }), which all
-# members share. Every setting with its comment: postgresql.conf.sample in the share folder of this version.
+# replicas share. Every setting with its comment: postgresql.conf.sample in the share folder of this version.
 `
 
 /** A name and its value; the value may be quoted, with a quote in it doubled or escaped. */

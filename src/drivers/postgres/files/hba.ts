@@ -1,16 +1,16 @@
 /**
- * pg_hba.conf in two states, and with log for others only while this member leads: a standby that was told to follow it at another
+ * pg_hba.conf in two states, and with log for others only while this replica leads: a standby that was told to follow it at another
  * time would get what is of another promotion than it wrote down (trap 20).
  *
  * Open: whoever has a password. Closed: only our own session, the other members and the doors. It is closed
- * while this member holds, or may hold, what nobody has acknowledged: after the restart of a primary that crashed (trap 9),
+ * while this replica holds, or may hold, what nobody has acknowledged: after the restart of a primary that crashed (trap 9),
  * before the rule of a promotion is durable, on a former primary until it is known whether it diverged, and while one ends.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PostgresOptions } from '../options.ts'
 import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from '../role-names.ts'
-import type { Folder } from './member-folder.ts'
+import type { Folder } from './replica-folder.ts'
 
 export type Entry = 'open' | 'closed'
 

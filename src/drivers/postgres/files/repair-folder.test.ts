@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { Folder } from './member-folder.ts'
 import { repair, repairByComplaints, repairSettings } from './repair-folder.ts'
+import { Folder } from './replica-folder.ts'
 import { parseSettingLine } from './setting-files.ts'
 
 const roots: string[] = []

@@ -8,7 +8,7 @@
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Folder, versionIn } from './member-folder.ts'
+import { type Folder, versionIn } from './replica-folder.ts'
 import { replaceFile } from './server-settings.ts'
 import { parseSettingLine } from './setting-files.ts'
 

@@ -48,7 +48,7 @@ describe('the settings file', () => {
 
   test('a standby has no say in the quorum; a primary has the rule and says which promotion it is', () => {
     expect(text()).toContain("synchronous_standby_names = ''")
-    const leading = { term: 3, primary: 'a', members: ['b', 'c'], k: 1, id: 'x' }
+    const leading = { term: 3, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'x' }
     const primary = text({ leading, lineage: [{ term: 7, id: "it's seven", after: 6 }] })
     expect(primary).toContain(`synchronous_standby_names = 'ANY 1 ("b", "c")'`)
     expect(primary).toContain("understudy.promotion = 'it''s seven'")
@@ -68,7 +68,7 @@ describe('the settings file', () => {
   })
 })
 
-test('closed lets in our session and the members, and nobody else; members always show a password', () => {
+test('closed lets in our session and the replicas, and no one else; replicas always show a password', () => {
   const closed = hbaText('closed', true, { hba: ['host all all 10.0.0.0/8 trust'] })
   expect(closed).not.toContain('10.0.0.0')
   expect(closed).not.toMatch(/^host all all/m)

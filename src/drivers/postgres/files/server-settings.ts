@@ -16,7 +16,7 @@ import { DATABASE, REPLICATION_ROLE } from '../role-names.ts'
 import type { Branch } from '../server/wal-position.ts'
 import { decodes, SYNCHRONISES_SLOTS } from '../slots/logical-slots.ts'
 import { synchronousStandbyNames } from '../verbs/synchronous-standbys.ts'
-import type { Folder } from './member-folder.ts'
+import type { Folder } from './replica-folder.ts'
 
 export interface Situation {
   readonly node: NodeName
@@ -193,7 +193,7 @@ export function keyText(to: { readonly host: string; readonly port: number }, pa
   return `${escaped(to.host)}:${to.port}:*:${REPLICATION_ROLE}:${escaped(password)}\n`
 }
 
-/** How a receiver reaches its primary. The password is not in it but in a file that the fence takes away (recruit-member.ts). */
+/** How a receiver reaches its primary. The password is not in it but in a file that the fence takes away (recruit-server.ts). */
 export function conninfo(
   to: { readonly host: string; readonly port: number },
   node: NodeName,

@@ -10,8 +10,8 @@ import type { ServiceName, ServiceSpec } from '../../../core/model.ts'
 import { sleep } from '../../../lib/clock.ts'
 import { isVerifierOf, verifierOf } from '../../../lib/scram.ts'
 import type { DoorNeeds } from '../../balancer-login.ts'
-import type { Member } from '../member.ts'
 import type { PostgresOptions } from '../options.ts'
+import type { Replica } from '../replica.ts'
 import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from '../role-names.ts'
 import { destroy, localClient, within } from './admin-session.ts'
 import { ident } from './catalog.ts'
@@ -51,13 +51,14 @@ const TRIES = 5
 const BETWEEN_TRIES_MS = 1_000
 
 /** Until it is there, doors serve but move no sessions. Gives up when this member leads no more, or after some tries. */
-export async function keepDoorLogin(member: Member): Promise<void> {
-  for (let tries = 1; member.runs && member.ruleDurable; tries += 1) {
+export async function keepDoorLogin(replica: Replica): Promise<void> {
+  for (let tries = 1; replica.runs && replica.quorumDurable; tries += 1) {
     try {
-      return await ensureDoorLogin(member)
+      return await ensureDoorLogin(replica)
     } catch (error) {
-      if (tries === TRIES) return member.parts.tell(`the login of the balancers could not be created: ${String(error)}`)
-      await sleep(member.parts.clock, BETWEEN_TRIES_MS)
+      if (tries === TRIES)
+        return replica.parts.tell(`the login of the balancers could not be created: ${String(error)}`)
+      await sleep(replica.parts.clock, BETWEEN_TRIES_MS)
     }
   }
 }
@@ -66,9 +67,9 @@ export async function keepDoorLogin(member: Member): Promise<void> {
  * Idempotent; of use on a primary only. On a connection of its own, because what is written waits for no quorum: should it be
  * lost with this primary, the next one writes it again.
  */
-async function ensureDoorLogin(member: Member): Promise<void> {
-  const { clock, options, doorPassword } = member.parts
-  const client = localClient(member.socket)
+async function ensureDoorLogin(replica: Replica): Promise<void> {
+  const { clock, options, doorPassword } = replica.parts
+  const client = localClient(replica.socket)
   const patient = <T>(what: string, work: Promise<T>) => within(clock, options.timing.statementMs, what, work)
   try {
     await patient('a connection', client.connect())

@@ -14,16 +14,16 @@ import type { Row, Session } from './admin-session.ts'
 
 const SCHEMA = `
 create schema if not exists understudy;
-create table if not exists understudy.rules (
+create table if not exists understudy.quorum_rows (
   seq bigint generated always as identity primary key,
   term bigint not null,
   promotion text not null,
   id text not null,
-  leader text not null,
-  members text[] not null,
+  primary_node text not null,
+  standbys text[] not null,
   k int not null,
   timeline int not null,
-  at_log pg_lsn not null,
+  at_lsn pg_lsn not null,
   next_xid xid8 not null,
   noted_at timestamptz not null default now()
 );
@@ -55,7 +55,7 @@ export async function prepareCatalog(
   await session.query('set synchronous_commit = local')
   try {
     await prepare(session, replicationPassword, bootstrap)
-    await session.query('delete from understudy.rules where promotion <> $1', [promotion])
+    await session.query('delete from understudy.quorum_rows where promotion <> $1', [promotion])
   } finally {
     await session.query('reset synchronous_commit')
   }
@@ -92,8 +92,8 @@ function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
-const INSERT_RULE = `
-insert into understudy.rules (term, promotion, id, leader, members, k, timeline, at_log, next_xid)
+const INSERT_QUORUM_ROW = `
+insert into understudy.quorum_rows (term, promotion, id, primary_node, standbys, k, timeline, at_lsn, next_xid)
 select $1, $2, $3, $4, $5, $6, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,
        pg_current_wal_lsn(), pg_snapshot_xmax(pg_current_snapshot())`
 
@@ -102,34 +102,34 @@ select $1, $2, $3, $4, $5, $6, ('x' || substr(pg_walfile_name(pg_current_wal_lsn
  * well when its wait was cancelled (trap 8), and in servers before the minor versions of May 2025 when it came so soon after
  * the start that nobody waits yet (trap 11). `client` is a connection of its own: it may wait for long.
  */
-export async function insertRule(client: pg.Client, rule: QuorumConfig, promotion: string): Promise<string> {
-  await client.query(INSERT_RULE, [rule.term, promotion, rule.id, rule.primary, rule.members, rule.k])
+export async function insertQuorumRow(client: pg.Client, quorum: QuorumConfig, promotion: string): Promise<string> {
+  await client.query(INSERT_QUORUM_ROW, [quorum.term, promotion, quorum.id, quorum.primary, quorum.standbys, quorum.k])
   const { rows } = await client.query('select pg_current_wal_flush_lsn()::text as it')
   return String((rows[0] as Row).it)
 }
 
 /** Have `k` members of the rule all that there is up to `log`, on their disks? */
-export async function isOnQuorum(client: pg.Client, { members, k }: QuorumConfig, log: string): Promise<boolean> {
+export async function isOnQuorum(client: pg.Client, { standbys, k }: QuorumConfig, log: string): Promise<boolean> {
   const { rows } = await client.query(
     `select count(distinct application_name)::int as it from pg_stat_replication
      where application_name = any($1) and flush_lsn >= $2::pg_lsn`,
-    [members, log],
+    [standbys, log],
   )
   return Number((rows[0] as Row).it) >= k
 }
 
 /** The newest rule that this copy holds and has replayed. */
-export function ruleFromRow(row: Row): QuorumConfig | null {
-  if (typeof row.rule_id !== 'string') return null
+export function quorumFromRow(row: Row): QuorumConfig | null {
+  if (typeof row.quorum_id !== 'string') return null
   return {
-    term: Number(row.rule_term),
-    primary: String(row.rule_leader),
-    members: row.rule_members as string[],
-    k: Number(row.rule_k),
-    id: row.rule_id,
+    term: Number(row.quorum_term),
+    primary: String(row.quorum_primary),
+    standbys: row.quorum_standbys as string[],
+    k: Number(row.quorum_k),
+    id: row.quorum_id,
   }
 }
 
-export const NEWEST_RULE = `
-select id as rule_id, term as rule_term, leader as rule_leader, members as rule_members, k as rule_k
-from understudy.rules order by seq desc limit 1`
+export const NEWEST_QUORUM = `
+select id as quorum_id, term as quorum_term, primary_node as quorum_primary, standbys as quorum_standbys, k as quorum_k
+from understudy.quorum_rows order by seq desc limit 1`

@@ -2,9 +2,9 @@
 import { sameConfig } from '../../../core/replicated/quorum.ts'
 import type { Position, QuorumConfig, ReplicaReport, Unfit } from '../../../core/replicated/quorum-config.ts'
 import { isForeign } from '../copy/adopt-database.ts'
-import { mayReceive } from '../files/member-record.ts'
-import type { Member } from '../member.ts'
-import { NEWEST_RULE, ruleFromRow } from './catalog.ts'
+import { mayReceive } from '../files/durable-record.ts'
+import type { Replica } from '../replica.ts'
+import { NEWEST_QUORUM, quorumFromRow } from './catalog.ts'
 import { logState, positionIn } from './replica-position.ts'
 import { formatLsn } from './wal-position.ts'
 
@@ -16,42 +16,44 @@ export interface ServerLook {
   /** Its receiver is connected and gets log. */
   readonly receives: boolean
   /** The newest rule in this copy. */
-  readonly rule: QuorumConfig | null
+  readonly quorum: QuorumConfig | null
   /** Why it could not be promoted as it is. */
   readonly unfit: Unfit | null
 }
 
-export async function look(member: Member): Promise<ServerLook> {
-  const state = await logState(member.watcher)
-  const rows = await member.watcher.query(
+export async function look(replica: Replica): Promise<ServerLook> {
+  const state = await logState(replica.watcher)
+  const rows = await replica.watcher.query(
     `select application_name as node, pg_wal_lsn_diff($1::text::pg_lsn, flush_lsn)::text as lag
      from pg_stat_replication where state in ('streaming', 'catchup') and flush_lsn is not null`,
     [formatLsn(state.log)],
   )
-  const [receiver] = await member.watcher.query('select status, flushed_lsn::text as flushed from pg_stat_wal_receiver')
-  const rule = await newestRule(member)
+  const [receiver] = await replica.watcher.query(
+    'select status, flushed_lsn::text as flushed from pg_stat_wal_receiver',
+  )
+  const quorum = await newestQuorum(replica)
   return {
     inRecovery: state.inRecovery,
-    position: positionIn(member, state),
+    position: positionIn(replica, state),
     replayLagBytes: state.inRecovery ? Number(state.log - state.replayed) : 0,
     streaming: rows.map((row) => ({ node: String(row.node), lagBytes: Math.max(0, Number(row.lag)) })),
     receives: receiver?.status === 'streaming',
-    rule,
-    unfit: state.inRecovery && state.paused ? await whyPaused(member) : null,
+    quorum,
+    unfit: state.inRecovery && state.paused ? await whyPaused(replica) : null,
   }
 }
 
-async function whyPaused(member: Member): Promise<Unfit> {
-  const less = await member.shortfall(member.watcher)
+async function whyPaused(replica: Replica): Promise<Unfit> {
+  const less = await replica.shortfall(replica.watcher)
   if (less === null) return { why: 'replay is paused: pg_wal_replay_resume() lets it go on', restartHelps: false }
   return { why: `replay is paused: ${less}`, restartHelps: true }
 }
 
-async function newestRule(member: Member): Promise<QuorumConfig | null> {
-  const [there] = await member.watcher.query("select to_regclass('understudy.rules') is not null as it")
+async function newestQuorum(replica: Replica): Promise<QuorumConfig | null> {
+  const [there] = await replica.watcher.query("select to_regclass('understudy.quorum_rows') is not null as it")
   if (there?.it !== true) return null
-  const [row] = await member.watcher.query(NEWEST_RULE)
-  return row ? ruleFromRow(row) : null
+  const [row] = await replica.watcher.query(NEWEST_QUORUM)
+  return row ? quorumFromRow(row) : null
 }
 
 /** There is data, and nothing that is known here says how far it is. */
@@ -59,23 +61,23 @@ const SOMEBODYS: Position = { term: 0, timeline: 1, log: '0' }
 
 /** What is told to the core; `sight` is null while the server does not answer. */
 export function replicaReport(
-  member: Member,
+  replica: Replica,
   sight: ServerLook | null,
-  fenced: Position | null | undefined,
+  recruited: Position | null | undefined,
   heardAgoMs: number | undefined,
 ): ReplicaReport {
-  const { pledged, leading, following, quarantinedUntil, suspect } = member.record
+  const { pledged, leading, following, quarantinedUntil, suspect } = replica.record
   return {
     pledged,
-    fenced: fenced !== undefined,
+    recruited: recruited !== undefined,
     // After a fence the position of that moment counts: nothing can have been added to it.
-    position: fenced !== undefined ? fenced : (sight?.position ?? (isForeign(member) ? SOMEBODYS : null)),
+    position: recruited !== undefined ? recruited : (sight?.position ?? (isForeign(replica) ? SOMEBODYS : null)),
     replayLagBytes: sight?.replayLagBytes ?? 0,
     // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.
-    rule: leading ? (sameConfig(leading, member.durable) ? leading : null) : (sight?.rule ?? null),
-    ruleDurable: leading !== null && member.ruleDurable && member.runs,
+    quorum: leading ? (sameConfig(leading, replica.durable) ? leading : null) : (sight?.quorum ?? null),
+    quorumDurable: leading !== null && replica.quorumDurable && replica.runs,
     streaming: sight?.inRecovery === false ? sight.streaming : [],
-    receivingFrom: sight?.receives && mayReceive(member.record) ? (following?.primary.node ?? null) : null,
+    receivingFrom: sight?.receives && mayReceive(replica.record) ? (following?.primary.node ?? null) : null,
     ...(heardAgoMs === undefined || following === null ? {} : { heardAgoMs }),
     ...(sight?.unfit ? { unfit: sight.unfit } : {}),
     quarantined: quarantinedUntil !== null,
@@ -84,8 +86,8 @@ export function replicaReport(
 }
 
 /** Has a rewound or cloned copy caught up, so that it counts again (trap 17)? */
-export function hasCaughtUp(member: Member, sight: ServerLook): boolean {
-  const { quarantinedUntil } = member.record
+export function hasCaughtUp(replica: Replica, sight: ServerLook): boolean {
+  const { quarantinedUntil } = replica.record
   if (quarantinedUntil === null || !sight.receives) return false
   const replayed = BigInt(sight.position.log) - BigInt(sight.replayLagBytes)
   return replayed >= BigInt(quarantinedUntil)

@@ -8,8 +8,8 @@
  */
 import { connect } from 'node:net'
 import type { Clock } from '../../../lib/clock.ts'
-import { mayReceive } from '../files/member-record.ts'
-import type { Member } from '../member.ts'
+import { mayReceive } from '../files/durable-record.ts'
+import type { Replica } from '../replica.ts'
 
 const HAIL_AFTER_MS = 300
 const HAIL_WITHIN_MS = 400
@@ -20,11 +20,11 @@ const HEARD = `select extract(epoch from clock_timestamp() - last_msg_receipt_ti
 from pg_stat_wal_receiver where status = 'streaming'`
 
 export class PrimaryLiveness {
-  readonly #member: Member
+  readonly #replica: Replica
   #heardAt: number | undefined
 
-  constructor(member: Member) {
-    this.#member = member
+  constructor(replica: Replica) {
+    this.#replica = replica
   }
 
   get heardAgoMs(): number | undefined {
@@ -36,10 +36,10 @@ export class PrimaryLiveness {
   }
 
   async listen(): Promise<void> {
-    const member = this.#member
-    const { following } = member.record
-    if (!member.runs || following === null || !mayReceive(member.record)) return this.forget()
-    const [row] = await member.watcher.query(HEARD)
+    const replica = this.#replica
+    const { following } = replica.record
+    if (!replica.runs || following === null || !mayReceive(replica.record)) return this.forget()
+    const [row] = await replica.watcher.query(HEARD)
     // Its end of the connection is gone: that is first-hand, and what was heard before counts no more.
     if (!row) return this.forget()
     const streamAt = this.#clock.mono() - Math.max(0, Number(row.ago_ms))
@@ -50,7 +50,7 @@ export class PrimaryLiveness {
   }
 
   get #clock(): Clock {
-    return this.#member.parts.clock
+    return this.#replica.parts.clock
   }
 }
 

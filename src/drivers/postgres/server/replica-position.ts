@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Position } from '../../../core/replicated/quorum-config.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import type { Session } from './admin-session.ts'
 import {
   belowForks,
@@ -57,11 +57,11 @@ export async function logState(session: Session): Promise<LogState> {
 }
 
 /** The timeline is read from the names of the log files: the server itself only tells the one of its last checkpoint. */
-export function positionIn(member: Member, state: LogState): Position {
-  const wal = join(member.parts.folder.data, 'pg_wal')
+export function positionIn(replica: Replica, state: LogState): Position {
+  const wal = join(replica.parts.folder.data, 'pg_wal')
   const named = timelineOfLog(readdirSync(wal), state.log, state.segmentBytes) ?? 1
   const timeline = belowForks(named, state.log, (number) => readHistory(join(wal, historyName(number))))
-  return positionOf(member.record.lineage, timeline, state.log)
+  return positionOf(replica.record.lineage, timeline, state.log)
 }
 
 function readHistory(path: string): readonly Fork[] | undefined {

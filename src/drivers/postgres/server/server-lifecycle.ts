@@ -7,7 +7,7 @@ import type { Position } from '../../../core/replicated/quorum-config.ts'
 import { backoffMs } from '../../../lib/backoff.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Stop } from '../../../lib/stop.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { replicaReport } from './observe-server.ts'
 import type { Watch } from './server-watch.ts'
 
@@ -24,7 +24,7 @@ export class ServerLifecycle {
   failures = 0
   note = ''
   /** Undefined: not fenced. Null: fenced, and nothing is known of any data. */
-  fenced: Position | null | undefined
+  recruited: Position | null | undefined
 
   constructor(service: string, clock: Clock) {
     this.#service = service
@@ -36,13 +36,13 @@ export class ServerLifecycle {
     return this.#state
   }
 
-  report(member: Member | undefined, watch: Watch | undefined): InstanceReport {
-    const running = member?.runs === true
+  report(replica: Replica | undefined, watch: Watch | undefined): InstanceReport {
+    const running = replica?.runs === true
     const leads = running && watch?.sight?.inRecovery === false
     const now = this.#clock.mono()
     const retryAt = this.#endedAt + backoffMs(this.failures, BACKOFF)
     // What led and has ended keeps its term: it may be started again where it was.
-    const term = leads || !running ? (member?.record.leading?.term ?? 0) : 0
+    const term = leads || !running ? (replica?.record.leading?.term ?? 0) : 0
     return {
       service: this.#service,
       role: !running ? 'none' : leads ? 'primary' : 'standby',
@@ -55,9 +55,9 @@ export class ServerLifecycle {
       term,
       failures: this.failures,
       retryInMs: running || this.failures === 0 ? 0 : Math.max(0, retryAt - now),
-      ...(running && member.postmaster ? member.postmaster.identity : {}),
-      ...(member ? { port: member.port } : {}),
-      ...(member ? { replica: replicaReport(member, watch?.sight ?? null, this.fenced, watch?.heardAgoMs) } : {}),
+      ...(running && replica.postmaster ? replica.postmaster.identity : {}),
+      ...(replica ? { port: replica.port } : {}),
+      ...(replica ? { replica: replicaReport(replica, watch?.sight ?? null, this.recruited, watch?.heardAgoMs) } : {}),
     }
   }
 

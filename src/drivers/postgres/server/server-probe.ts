@@ -8,7 +8,7 @@
  * is looked at next: a server whose commits take longer than a probe may is slow, and not ill.
  */
 import { linkedLocations } from '../copy/tablespaces.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { isFull, within } from './admin-session.ts'
 import { speaksOfDamage } from './failed-start.ts'
 
@@ -30,16 +30,16 @@ from (select coalesce(setrole, 0) as role, coalesce(setdatabase, 0) as base from
 left join pg_roles as role on role.oid = set.role left join pg_database as base on base.oid = set.base`
 
 export class Probe {
-  readonly #member: Member
+  readonly #replica: Replica
   /** Under way, or done well since the last look. */
   #work: Promise<string> | undefined
 
-  constructor(member: Member) {
-    this.#member = member
+  constructor(replica: Replica) {
+    this.#replica = replica
   }
 
   async run(withinMs: number): Promise<Verdict> {
-    const { folder, clock, options } = this.#member.parts
+    const { folder, clock, options } = this.#replica.parts
     for (const path of [folder.data, ...linkedLocations(folder.data)]) {
       const free = folder.freeBytes(path)
       if (free >= options.limits.freeSpaceMb * 1_048_576) continue
@@ -52,7 +52,7 @@ export class Probe {
       return { healthy: true, note: who === '' ? '' : `acknowledged before a standby has it: what ${who} writes` }
     } catch (error) {
       // It answers, so it lives. Without a connection nothing more is known of it: what was true stays so.
-      if (isFull(error)) return { healthy: this.#member.run.healthy, note: `it is full: ${(error as Error).message}` }
+      if (isFull(error)) return { healthy: this.#replica.run.healthy, note: `it is full: ${(error as Error).message}` }
       if (isStartingUp(error)) return { healthy: false, note: String((error as Error).message), starting: true }
       const note = await this.#explain(error, withinMs)
       return { healthy: false, note, ...(speaksOfDamage(error) ? { damaged: true } : {}) }
@@ -61,7 +61,7 @@ export class Probe {
 
   /** Resolves to who asked for less than a quorum. */
   #begin(withinMs: number): Promise<string> {
-    const { spare } = this.#member
+    const { spare } = this.#replica
     const work = (async () => {
       const client = await spare.connect(withinMs)
       let isGood = false
@@ -82,7 +82,7 @@ export class Probe {
   }
 
   async #explain(error: unknown, withinMs: number): Promise<string> {
-    const { postmaster, session } = this.#member
+    const { postmaster, session } = this.#replica
     if (postmaster?.isFrozen) return 'stopped by a signal (SIGSTOP)'
     try {
       const row = await session.one(

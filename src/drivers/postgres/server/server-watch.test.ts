@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { onFault } from '../../../lib/background.ts'
 import { VirtualClock } from '../../../lib/virtual-clock.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { Watch } from './server-watch.ts'
 
 test('a data folder that vanishes under the watch is a fault that is told, and the watch goes on', async () => {
@@ -27,9 +27,9 @@ test('a data folder that vanishes under the watch is a fault that is told, and t
     },
   }
   const parts = { clock, folder, options, tell() {} }
-  const member = { runs: true, entry: 'closed', record: { following: null }, postmaster, parts } as unknown as Member
+  const replica = { runs: true, entry: 'closed', record: { following: null }, postmaster, parts } as unknown as Replica
   const watch = new Watch({
-    ...{ member, probeEveryMs: 100, probeTimeoutMs: 100, loopLagMs: () => 0 },
+    ...{ replica, probeEveryMs: 100, probeTimeoutMs: 100, loopLagMs: () => 0 },
     onSight() {},
     changed() {},
     restart: async () => {},

@@ -7,7 +7,7 @@ import type { Cancel } from '../../../lib/clock.ts'
 import { superviseLoop } from '../../../lib/supervised-loop.ts'
 import { rotateLog } from '../../process/instance-logs.ts'
 import { claimLocations, sharedLocations } from '../copy/tablespaces.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { SlotCarrier } from '../slots/slot-carrier.ts'
 import { look, type ServerLook } from './observe-server.ts'
 import { PrimaryLiveness } from './primary-liveness.ts'
@@ -23,7 +23,7 @@ const HOUSEKEEPING_EVERY_MS = 5_000
 const OWN_LAG_MS = 100
 
 export interface WatchParts {
-  readonly member: Member
+  readonly replica: Replica
   readonly probeEveryMs: number
   readonly probeTimeoutMs: number
   loopLagMs(): number
@@ -50,8 +50,8 @@ export class Watch {
 
   constructor(parts: WatchParts) {
     this.#parts = parts
-    this.#ear = new PrimaryLiveness(parts.member)
-    this.#carrier = new SlotCarrier(parts.member, parts.restart, (note) => {
+    this.#ear = new PrimaryLiveness(parts.replica)
+    this.#carrier = new SlotCarrier(parts.replica, parts.restart, (note) => {
       if (note === this.#slots) return
       this.#slots = note
       parts.changed()
@@ -60,7 +60,7 @@ export class Watch {
   }
 
   get #clock() {
-    return this.#parts.member.parts.clock
+    return this.#parts.replica.parts.clock
   }
 
   /** Of the server that this one receives from; undefined when it receives from nobody. */
@@ -74,8 +74,8 @@ export class Watch {
   }
 
   start(): void {
-    const { member, probeEveryMs } = this.#parts
-    this.#every(member.parts.options.timing.watchEveryMs, 'looking at', () => this.lookNow())
+    const { replica, probeEveryMs } = this.#parts
+    this.#every(replica.parts.options.timing.watchEveryMs, 'looking at', () => this.lookNow())
     this.#every(probeEveryMs, 'probing', () => this.#probe())
     this.#every(25, 'looking whether a signal stopped', () => this.#seeFrozen())
     this.#every(LISTEN_EVERY_MS, 'listening to the primary of', () => this.#listen())
@@ -115,13 +115,13 @@ export class Watch {
   }
 
   async #look(): Promise<void> {
-    const { member } = this.#parts
-    if (!member.runs) return
+    const { replica } = this.#parts
+    if (!replica.runs) return
     try {
-      await member.takeBack()
+      await replica.takeBack()
       const before = this.sight
-      const sight = await look(member)
-      if (!member.runs) return
+      const sight = await look(replica)
+      if (!replica.runs) return
       this.sight = sight
       this.#parts.onSight(sight)
       if (differs(before, sight)) this.#parts.changed()
@@ -140,20 +140,20 @@ export class Watch {
 
   #probing: Probe | undefined
   async #probe(): Promise<void> {
-    const { member, probeTimeoutMs, loopLagMs } = this.#parts
-    if (!member.runs) return
-    const loss = member.parts.folder.loss(member.postmaster?.identity.pid)
+    const { replica, probeTimeoutMs, loopLagMs } = this.#parts
+    if (!replica.runs) return
+    const loss = replica.parts.folder.loss(replica.postmaster?.identity.pid)
     if (loss !== null) return this.feel('unhealthy', loss)
-    if (member.entry === 'closed') return
-    this.#probing ??= new Probe(member)
+    if (replica.entry === 'closed') return
+    this.#probing ??= new Probe(replica)
     const probing = this.#probing
     const verdict: Verdict = await probing.run(probeTimeoutMs)
-    if (!member.runs || this.hung || this.#probing !== probing) return
+    if (!replica.runs || this.hung || this.#probing !== probing) return
     if (!verdict.healthy && loopLagMs() > OWN_LAG_MS) return
-    if (verdict.damaged) member.run.damaged = true
+    if (verdict.damaged) replica.run.damaged = true
     // Until its first good answer it replays what it needs to be whole, however long that takes: whoever ended it for that
     // would make it begin again, and so for ever. The same for a standby that has much to replay later.
-    const mayWait = this.health === 'unknown' || member.record.leading === null
+    const mayWait = this.health === 'unknown' || replica.record.leading === null
     if (verdict.starting && mayWait) return this.feel('unknown', verdict.note)
     this.#misses = verdict.healthy ? 0 : this.#misses + 1
     const unfit = this.sight?.unfit
@@ -163,13 +163,13 @@ export class Watch {
   }
 
   async #keepLogSmall(): Promise<void> {
-    const { folder, options } = this.#parts.member.parts
+    const { folder, options } = this.#parts.replica.parts
     const { logMb, logFiles } = options.limits
     await rotateLog(folder.logPath, logMb * 1_048_576, logFiles).catch(() => {}) // a full disk: the next look tries again
   }
 
   #openTheWay(): void {
-    const { folder, tell } = this.#parts.member.parts
+    const { folder, tell } = this.#parts.replica.parts
     const mended = folder.openTheWay()
     if (mended.length > 0)
       tell(`the rights of ${mended.join(', ')} were put right: the server could not have been started`)
@@ -177,16 +177,16 @@ export class Watch {
 
   /** A standby must not write to the folder that its primary writes to: it is copied anew, with folders of its own. */
   async #leaveShared(): Promise<void> {
-    const { member } = this.#parts
-    const { folder, record } = member.parts
+    const { replica } = this.#parts
+    const { folder, record } = replica.parts
     try {
-      if (!member.runs) return
+      if (!replica.runs) return
       if (record.now.leading) return claimLocations(folder)
       const [shared] = sharedLocations(folder, record.now.following?.primary.host ?? '')
       if (shared === undefined) return
       record.change({ torn: true })
       const what = `the primary on this machine uses its tablespace folder ${shared}, too`
-      await member.end(
+      await replica.end(
         'immediate',
         200,
         `${what}: it is copied anew. On one machine create tablespaces with location ''`,
@@ -197,8 +197,8 @@ export class Watch {
   }
 
   #seeFrozen(): void {
-    const { member } = this.#parts
-    const frozen = member.runs && member.postmaster?.isFrozen === true
+    const { replica } = this.#parts
+    const frozen = replica.runs && replica.postmaster?.isFrozen === true
     if (frozen === this.hung) return
     this.hung = frozen
     if (frozen) this.feel('unhealthy', 'stopped by a signal (SIGSTOP)')
@@ -219,7 +219,7 @@ function differs(a: ServerLook | null, b: ServerLook): boolean {
     a.inRecovery !== b.inRecovery ||
     a.receives !== b.receives ||
     nodes(a) !== nodes(b) ||
-    a.rule?.id !== b.rule?.id ||
+    a.quorum?.id !== b.quorum?.id ||
     a.unfit?.why !== b.unfit?.why
   )
 }

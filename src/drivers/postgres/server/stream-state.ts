@@ -11,8 +11,8 @@
 import { sleep } from '../../../lib/clock.ts'
 import { until } from '../../../lib/until.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
-import type { Member } from '../member.ts'
-import { endOpenTransactions } from '../verbs/recruit-member.ts'
+import type { Replica } from '../replica.ts'
+import { endOpenTransactions } from '../verbs/recruit-server.ts'
 import { renewSlot } from '../verbs/remote-primary.ts'
 
 /** A receiver that the primary does not take ends within some milliseconds. */
@@ -27,36 +27,36 @@ const HELD_UP = `select 1 from pg_stat_activity where backend_type = 'startup'
 
 /** `isNew`: it has not followed this primary before. */
 export async function untilItStreams(
-  member: Member,
+  replica: Replica,
   primary: PrimaryAddress,
   isNew: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, options } = member.parts
+  const { clock, options } = replica.parts
   const what = `a stream from ${primary.node}`
   const patience = { clock, everyMs: 5, withinMs: options.timing.startMs, what, signal }
   let askedAt = clock.mono()
   let freeAt = clock.mono()
   await until(patience, async () => {
-    if (await isTaken(member, primary)) return true
-    if (!isNew || (await member.session.query(HELD_UP)).length === 0) freeAt = clock.mono()
-    else if (clock.mono() - freeAt > HELD_UP_MS) await endOpenTransactions(member)
+    if (await isTaken(replica, primary)) return true
+    if (!isNew || (await replica.session.query(HELD_UP)).length === 0) freeAt = clock.mono()
+    else if (clock.mono() - freeAt > HELD_UP_MS) await endOpenTransactions(replica)
     if (clock.mono() - askedAt < SLOT_AFTER_MS) return false
-    await renewSlot(member, primary).catch(() => {}) // the primary does not answer: asked again
+    await renewSlot(replica, primary).catch(() => {}) // the primary does not answer: asked again
     askedAt = clock.mono()
     return false
   })
 }
 
-export async function isTaken(member: Member, primary: PrimaryAddress): Promise<boolean> {
-  const pid = await receiverFrom(member, primary)
+export async function isTaken(replica: Replica, primary: PrimaryAddress): Promise<boolean> {
+  const pid = await receiverFrom(replica, primary)
   if (pid === undefined) return false
-  await sleep(member.parts.clock, STEADY_MS)
-  return (await receiverFrom(member, primary)) === pid
+  await sleep(replica.parts.clock, STEADY_MS)
+  return (await receiverFrom(replica, primary)) === pid
 }
 
-async function receiverFrom(member: Member, primary: PrimaryAddress): Promise<unknown> {
-  const [row] = await member.session.query('select pid, sender_host, sender_port, status from pg_stat_wal_receiver')
+async function receiverFrom(replica: Replica, primary: PrimaryAddress): Promise<unknown> {
+  const [row] = await replica.session.query('select pid, sender_host, sender_port, status from pg_stat_wal_receiver')
   // The host as well: with a fixed port all servers have the same one.
   const isFrom = row?.sender_host === primary.host && row.sender_port === primary.port
   return row?.status === 'streaming' && isFrom ? row.pid : undefined

@@ -170,12 +170,12 @@ test('what no standby takes over is named with the reason', () => {
 })
 
 test('a consumer waits for the standbys that stream, and for all of them while too few do', () => {
-  const rule = { term: 1, primary: 'a', members: ['b', 'c'], k: 1, id: 'r' }
+  const rule = { term: 1, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'r' }
   expect(confirmingStandbys(rule, ['b', 'c', 'x'])).toEqual(['b', 'c'])
   expect(confirmingStandbys(rule, ['c'])).toEqual(['c'])
   expect(confirmingStandbys(rule, [])).toEqual(['b', 'c'])
   expect(confirmingStandbys(rule, null)).toEqual(['b', 'c'])
-  expect(confirmingStandbys({ ...rule, members: [], k: 0 }, [])).toEqual([])
+  expect(confirmingStandbys({ ...rule, standbys: [], k: 0 }, [])).toEqual([])
   expect(confirmingStandbys(null, ['b'])).toEqual([])
 })
 

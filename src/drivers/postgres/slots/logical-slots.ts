@@ -235,12 +235,12 @@ export function unsafeSlots(here: readonly LogicalSlot[], version: number, { our
  * gets a change that could still be lost.
  */
 export function confirmingStandbys(
-  rule: QuorumConfig | null,
+  quorum: QuorumConfig | null,
   streaming: readonly NodeName[] | null,
 ): readonly NodeName[] {
-  if (rule === null || rule.k === 0) return []
-  const present = streaming === null ? [] : rule.members.filter((node) => streaming.includes(node))
-  return present.length >= rule.k ? present : rule.members
+  if (quorum === null || quorum.k === 0) return []
+  const present = streaming === null ? [] : quorum.standbys.filter((node) => streaming.includes(node))
+  return present.length >= quorum.k ? present : quorum.standbys
 }
 
 /** Is it asked for logical decoding at all? */

@@ -10,9 +10,9 @@ import { join } from 'node:path'
 import type pg from 'pg'
 import type { Cancel } from '../../../lib/clock.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
-import { mayReceive } from '../files/member-record.ts'
+import { mayReceive } from '../files/durable-record.ts'
 import { slotName } from '../files/server-settings.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { destroy, localClient, type Row, remoteClient, within } from '../server/admin-session.ts'
 import { logState } from '../server/replica-position.ts'
 import { formatLsn } from '../server/wal-position.ts'
@@ -37,7 +37,7 @@ const COPIED_AGAIN_MS = 60_000
 const ADVANCE_WITHIN_MS = 60_000
 
 export class SlotCarrier {
-  readonly #member: Member
+  readonly #replica: Replica
   readonly #restart: (work: (signal: AbortSignal) => Promise<void>) => Promise<void>
   readonly #told: (note: string) => void
   #bounds: ReadonlyMap<string, number> = new Map()
@@ -52,19 +52,19 @@ export class SlotCarrier {
 
   /** `restart` runs work that restarts the standby, in turn with the verbs; `told` gets a note for the status, mostly empty. */
   constructor(
-    member: Member,
+    replica: Replica,
     restart: (work: (signal: AbortSignal) => Promise<void>) => Promise<void>,
     told: (note: string) => void,
   ) {
-    this.#member = member
+    this.#replica = replica
     this.#restart = restart
     this.#told = told
   }
 
   /** Until it has been looked at under the primary that it follows now, no slot here is known to be right. */
   get isUnknown(): boolean {
-    const { following } = this.#member.record
-    return following !== null && this.#isConfigured && this.#seenTerm !== following.rule.term
+    const { following } = this.#replica.record
+    return following !== null && this.#isConfigured && this.#seenTerm !== following.quorum.term
   }
 
   start(): void {
@@ -78,32 +78,32 @@ export class SlotCarrier {
 
   #next(afterMs: number): void {
     if (this.#closed) return
-    this.#cancel = this.#member.parts.clock.after(afterMs, () => {
-      const beganAt = this.#member.parts.clock.mono()
+    this.#cancel = this.#replica.parts.clock.after(afterMs, () => {
+      const beganAt = this.#replica.parts.clock.mono()
       void this.#look()
         .catch(() => {}) // one of the two servers does not answer: looked at again
         .finally(() => {
-          const tookMs = this.#member.parts.clock.mono() - beganAt
+          const tookMs = this.#replica.parts.clock.mono() - beganAt
           this.#next(Math.max(this.#isConfigured ? LOOK_EVERY_MS : SELDOM_MS, REST_FACTOR * tookMs))
         })
     })
   }
 
   get #isConfigured(): boolean {
-    return decodes(this.#member.parts.options.settings)
+    return decodes(this.#replica.parts.options.settings)
   }
 
   async #look(): Promise<void> {
-    const member = this.#member
-    const { leading, following } = member.record
-    if (!member.runs) return this.#told('')
+    const replica = this.#replica
+    const { leading, following } = replica.record
+    if (!replica.runs) return this.#told('')
     if (leading) return this.#lookAsPrimary()
-    if (following && mayReceive(member.record) && this.#isConfigured) return this.#lookAsStandby(following.primary)
+    if (following && mayReceive(replica.record) && this.#isConfigured) return this.#lookAsStandby(following.primary)
     this.#told('')
   }
 
   async #lookAsPrimary(): Promise<void> {
-    const { parts, watcher, record } = this.#member
+    const { parts, watcher, record } = this.#replica
     const slots = (await watcher.query(SLOTS)).map((row) => slotFromRow(row.slot as Row))
     if (!record.leading) return
     const names = slots.filter(({ temporary }) => !temporary).map(({ name }) => name)
@@ -113,19 +113,19 @@ export class SlotCarrier {
   }
 
   async #lookAsStandby(primary: PrimaryAddress): Promise<void> {
-    const member = this.#member
-    const { clock, options, replicationPassword } = member.parts
-    const term = member.record.following?.rule.term ?? 0
+    const replica = this.#replica
+    const { clock, options, replicationPassword } = replica.parts
+    const term = replica.record.following?.quorum.term ?? 0
     if (term !== this.#term) this.#bounds = new Map()
     this.#term = term
     const client = remoteClient(primary, replicationPassword)
     try {
       await within(clock, options.timing.statementMs, 'the primary', client.connect())
       const sight = await this.#sight(client)
-      if (!sight || member.record.following?.rule.term !== term) return
+      if (!sight || replica.record.following?.quorum.term !== term) return
       const decision = decideSlots(sight)
       this.#bounds = decision.bounds
-      keepSlotMemory(member.parts.folder, decision.memory)
+      keepSlotMemory(replica.parts.folder, decision.memory)
       const { lacks } = decision
       this.#seenTerm = term
       this.#told(lacks.length === 0 ? '' : `logical slots that this standby does not have yet: ${lacks.join(', ')}`)
@@ -137,14 +137,14 @@ export class SlotCarrier {
 
   /** Null: it is not the primary of the term that is followed. */
   async #sight(client: pg.Client): Promise<SlotSight | null> {
-    const { parts, watcher, record } = this.#member
+    const { parts, watcher, record } = this.#replica
     const { clock, options, folder, binaries } = parts
     const ask = (text: string) => within(clock, options.timing.statementMs, 'the primary', client.query(text))
     const facts = (
       await ask(`select pg_is_in_recovery() as recovery, current_setting('understudy.term', true) as term,
         (select catalog_xmin::text from pg_replication_slots where slot_name = '${slotName(parts.node)}') as held`)
     ).rows[0] as Row
-    if (facts.recovery !== false || Number(facts.term) !== record.following?.rule.term) return null
+    if (facts.recovery !== false || Number(facts.term) !== record.following?.quorum.term) return null
     const there = ((await ask(SLOTS)).rows as Row[]).map((row) => slotFromRow(row.slot as Row))
     const here = (await watcher.query(SLOTS)).map((row) => slotFromRow(row.slot as Row))
     const state = await logState(watcher)
@@ -164,20 +164,20 @@ export class SlotCarrier {
   }
 
   async #act({ drop, advance, copy }: SlotDecision, primary: pg.Client): Promise<void> {
-    await dropSlots(this.#member, drop)
+    await dropSlots(this.#replica, drop)
     const databases = [...new Set(advance.map(({ database }) => database))]
     for (const database of databases) {
       await advanceIn(
-        this.#member,
+        this.#replica,
         database,
         advance.filter((one) => one.database === database),
       )
     }
-    const now = this.#member.parts.clock.mono()
+    const now = this.#replica.parts.clock.mono()
     const due = copy.filter((name) => now - (this.#copiedAt.get(name) ?? Number.NEGATIVE_INFINITY) > COPIED_AGAIN_MS)
     if (due.length === 0) return
     await this.#restart(async (signal) => {
-      if (await copySlots(this.#member, primary, due, signal)) for (const name of due) this.#copiedAt.set(name, now)
+      if (await copySlots(this.#replica, primary, due, signal)) for (const name of due) this.#copiedAt.set(name, now)
     })
   }
 }
@@ -190,12 +190,12 @@ const isMissingIn = (folder: string) => (plugin: string) => !existsSync(join(fol
 
 /** Only a session of the slot's own database may move it. */
 async function advanceIn(
-  member: Member,
+  replica: Replica,
   database: string,
   slots: readonly { readonly name: string; readonly to: bigint }[],
 ): Promise<void> {
-  const { clock } = member.parts
-  const client = localClient(member.socket, database)
+  const { clock } = replica.parts
+  const client = localClient(replica.socket, database)
   try {
     await within(clock, 2_000, 'a connection', client.connect())
     for (const { name, to } of slots) {

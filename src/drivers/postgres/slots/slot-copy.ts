@@ -2,10 +2,10 @@
 import type pg from 'pg'
 import { sleep } from '../../../lib/clock.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
-import { mayReceive } from '../files/member-record.ts'
-import type { Member } from '../member.ts'
+import { mayReceive } from '../files/durable-record.ts'
+import type { Replica } from '../replica.ts'
 import { destroy, type Row, remoteClient, within } from '../server/admin-session.ts'
-import { checkpoint } from '../verbs/lead.ts'
+import { checkpoint } from '../verbs/promote-server.ts'
 import { decodes, type LogicalSlot, SYNCHRONISES_SLOTS, slotFromRow } from './logical-slots.ts'
 import {
   doubtSlots,
@@ -23,49 +23,49 @@ const TURN = 7_306_915_024_881
 
 /** Fetches the state of these slots and starts the standby with them. False: it was not its turn, or there is nothing to fetch. */
 export async function copySlots(
-  member: Member,
+  replica: Replica,
   primary: pg.Client,
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { clock, options } = member.parts
-  if (!member.runs || !mayReceive(member.record)) return false
+  const { clock, options } = replica.parts
+  if (!replica.runs || !mayReceive(replica.record)) return false
   const ask = (text: string) => within(clock, options.timing.statementMs, 'the primary', primary.query(text))
   const turn = (await ask(`select pg_try_advisory_lock(${TURN}) as mine`)).rows[0] as Row
   if (turn.mine !== true) return false
   const states = await readStates(names, async (text) => (await ask(text)).rows[0] as Row | undefined)
   if (states.size === 0) return false
-  await checkpoint(member) // the restart has less to write then, and a standby that is away confirms nothing
+  await checkpoint(replica) // the restart has less to write then, and a standby that is away confirms nothing
   signal.throwIfAborted()
-  await member.end('fast', 10_000, 'restarted to take over logical slots')
+  await replica.end('fast', 10_000, 'restarted to take over logical slots')
   signal.throwIfAborted()
-  await startWith(member, states, signal)
-  await untilItReceives(member, signal)
+  await startWith(replica, states, signal)
+  await untilItReceives(replica, signal)
   return true
 }
 
 /** The next standby's turn is when this one confirms again. */
-async function untilItReceives(member: Member, signal: AbortSignal): Promise<void> {
-  const { clock, options } = member.parts
+async function untilItReceives(replica: Replica, signal: AbortSignal): Promise<void> {
+  const { clock, options } = replica.parts
   const untilMs = clock.mono() + options.timing.promoteMs
-  while (clock.mono() < untilMs && member.runs) {
-    const [row] = await member.session.query("select 1 from pg_stat_wal_receiver where status = 'streaming'")
+  while (clock.mono() < untilMs && replica.runs) {
+    const [row] = await replica.session.query("select 1 from pg_stat_wal_receiver where status = 'streaming'")
     if (row) return
     await sleep(clock, 20)
     signal.throwIfAborted()
   }
 }
 
-async function startWith(member: Member, states: ReadonlyMap<string, SlotState>, signal: AbortSignal): Promise<void> {
-  const { folder, tell } = member.parts
+async function startWith(replica: Replica, states: ReadonlyMap<string, SlotState>, signal: AbortSignal): Promise<void> {
+  const { folder, tell } = replica.parts
   for (const [name, state] of states) placeSlot(folder, name, state)
   try {
-    await member.start(signal)
+    await replica.start(signal)
   } catch (error) {
-    if (member.runs) throw error // it only takes its time
+    if (replica.runs) throw error // it only takes its time
     removeSlotFiles(folder.data, [...states.keys()])
     tell(`logical slots were not taken over: ${error instanceof Error ? error.message : String(error)}`)
-    await member.start(signal)
+    await replica.start(signal)
   }
 }
 
@@ -88,10 +88,10 @@ async function readStates(
 }
 
 /** Before a server that has just been rewound or cloned starts: with the slots of its primary, that is one restart less. */
-export async function bringSlots(member: Member, primary: PrimaryAddress): Promise<void> {
-  const { clock, options, folder, binaries, replicationPassword } = member.parts
+export async function bringSlots(replica: Replica, primary: PrimaryAddress): Promise<void> {
+  const { clock, options, folder, binaries, replicationPassword } = replica.parts
   doubtSlots(folder)
-  if (member.runs || binaries.version >= SYNCHRONISES_SLOTS || !decodes(options.settings)) return
+  if (replica.runs || binaries.version >= SYNCHRONISES_SLOTS || !decodes(options.settings)) return
   const client = remoteClient(primary, replicationPassword)
   const ask = (text: string) => within(clock, options.timing.statementMs, 'the primary', client.query(text))
   try {

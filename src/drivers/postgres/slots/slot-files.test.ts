@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Folder } from '../files/member-folder.ts'
+import { Folder } from '../files/replica-folder.ts'
 import {
   doubtSlots,
   hasSnapshot,

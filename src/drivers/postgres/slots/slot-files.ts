@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { readJson, writeFileAtomic } from '../../../lib/files.ts'
-import type { Folder } from '../files/member-folder.ts'
+import type { Folder } from '../files/replica-folder.ts'
 import { formatLsn, parseWalName } from '../server/wal-position.ts'
 import { NO_SLOTS, type SlotMemory } from './logical-slots.ts'
 

@@ -2,37 +2,37 @@
 import type { Position } from '../../../core/replicated/quorum-config.ts'
 import { isForeign } from '../copy/adopt-database.ts'
 import { removeLeftovers } from '../copy/clone.ts'
-import { mayReceive } from '../files/member-record.ts'
-import type { Member } from '../member.ts'
+import { mayReceive } from '../files/durable-record.ts'
+import type { Replica } from '../replica.ts'
 import { findPostmaster, killRemains, otherOwner } from '../server/postmaster.ts'
 import type { QuorumRows } from './quorum-row.ts'
-import { settledPosition, stopReceiving } from './recruit-member.ts'
+import { settledPosition, stopReceiving } from './recruit-server.ts'
 
 /** The position when it was fenced and still is; undefined when it is not. */
-export async function adopt(member: Member, marker: QuorumRows): Promise<Position | undefined> {
-  const { folder, clock, record, node } = member.parts
+export async function adopt(replica: Replica, marker: QuorumRows): Promise<Position | undefined> {
+  const { folder, clock, record, node } = replica.parts
   if (otherOwner(folder, node) !== null) return undefined // each verb refuses, and says why
   await removeLeftovers(folder)
-  if (isForeign(member)) return undefined // somebody's database, to be taken over by `create`: until then it is left alone
+  if (isForeign(replica)) return undefined // somebody's database, to be taken over by `create`: until then it is left alone
   const postmaster = findPostmaster(folder, clock)
   if (!postmaster) {
     await killRemains(folder.data, clock)
     return undefined
   }
-  member.hold(postmaster)
+  replica.hold(postmaster)
   const { leading, pledged } = record.now
   if (postmaster.isFrozen || mayReceive(record.now)) return undefined
-  await member.untilItAnswers()
+  await replica.untilItAnswers()
   if (leading !== null) {
     // A rule whose row was durable is marked again: nothing else says that it still is.
-    if (!(await member.inRecovery())) marker.begin(leading)
+    if (!(await replica.inRecovery())) marker.begin(leading)
     return undefined
   }
-  if (!(await member.inRecovery())) {
-    await member.end('immediate', 500, 'it ran as a primary without leading anything')
-    await member.start()
+  if (!(await replica.inRecovery())) {
+    await replica.end('immediate', 500, 'it ran as a primary without leading anything')
+    await replica.start()
   }
   // It may have died between its pledge and the end of the receiver: the pledge is what holds.
-  await stopReceiving(member)
-  return pledged > 0 ? settledPosition(member) : undefined
+  await stopReceiving(replica)
+  return pledged > 0 ? settledPosition(replica) : undefined
 }

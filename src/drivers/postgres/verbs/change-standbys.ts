@@ -3,19 +3,19 @@ import { sameConfig } from '../../../core/replicated/quorum.ts'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import { until } from '../../../lib/until.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { logState } from '../server/replica-position.ts'
 import { parseLsn } from '../server/wal-position.ts'
-import { ensureSlots } from './lead.ts'
+import { ensureSlots } from './promote-server.ts'
 import { stepsBetween, synchronousStandbyNames } from './synchronous-standbys.ts'
 
 /** `mark` writes the row of the rule that it is given, and resolves when its quorum has it. */
-export async function changeRule(
-  member: Member,
+export async function changeQuorum(
+  replica: Replica,
   to: QuorumConfig,
-  mark: (rule: QuorumConfig) => Promise<void>,
+  mark: (quorum: QuorumConfig) => Promise<void>,
 ): Promise<void> {
-  const { record } = member.parts
+  const { record } = replica.parts
   const from = record.now.leading
   if (!from || from.term !== to.term || from.primary !== to.primary) {
     throw new UnderstudyError('UND_REFUSED', `it is not primary in term ${to.term}`)
@@ -23,19 +23,19 @@ export async function changeRule(
   if (record.now.pledged > to.term) throw new UnderstudyError('UND_REFUSED', `pledged to term ${record.now.pledged}`)
   const steps = stepsBetween(from, to)
   // Room for all that come in, before anything depends on them.
-  await ensureSlots(member, to.members)
+  await ensureSlots(replica, to.standbys)
   await untilTheyCaughtUp(
-    member,
-    to.members.filter((name) => !from.members.includes(name)),
+    replica,
+    to.standbys.filter((name) => !from.standbys.includes(name)),
   )
-  for (const { rule, first } of steps) {
-    const isLate = first === 'row' && !(await inTime(mark(rule)))
-    record.change({ leading: rule })
-    await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
-    if (first === 'setting' || isLate) await mark(rule)
+  for (const { quorum, first } of steps) {
+    const isLate = first === 'row' && !(await inTime(mark(quorum)))
+    record.change({ leading: quorum })
+    await replica.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(quorum))
+    if (first === 'setting' || isLate) await mark(quorum)
   }
   // The setting is in force already and its row was not durable when it was last seen, or nothing but the id is new.
-  if (steps.length === 0 && !sameConfig(member.durable, to)) {
+  if (steps.length === 0 && !sameConfig(replica.durable, to)) {
     await mark(to)
     record.change({ leading: to })
   }
@@ -56,10 +56,10 @@ async function inTime(marked: Promise<void>): Promise<boolean> {
 }
 
 /** A member counts only when it has everything up to the moment at which it came in (trap 17). */
-async function untilTheyCaughtUp(member: Member, names: readonly string[]): Promise<void> {
+async function untilTheyCaughtUp(replica: Replica, names: readonly string[]): Promise<void> {
   if (names.length === 0) return
-  const { clock, options } = member.parts
-  const { log } = await logState(member.session)
+  const { clock, options } = replica.parts
+  const { log } = await logState(replica.session)
   const patience = {
     clock,
     everyMs: 10,
@@ -67,7 +67,7 @@ async function untilTheyCaughtUp(member: Member, names: readonly string[]): Prom
     what: `${names.join(', ')} with all that is here`,
   }
   await until(patience, async () => {
-    const rows = await member.session.query(
+    const rows = await replica.session.query(
       `select application_name as node, flush_lsn::text as flushed from pg_stat_replication
        where state = 'streaming' and flush_lsn is not null`,
     )

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { VirtualClock } from '../../../lib/virtual-clock.ts'
-import type { Member } from '../member.ts'
 import { POSTGRES_DEFAULTS } from '../options.ts'
+import type { Replica } from '../replica.ts'
 import { demote } from './demote.ts'
 
 /** A primary with one session, whose transaction has been open for a while and ends at `endsAtMs`. */
@@ -15,14 +15,14 @@ function begin(endsAtMs: number) {
       return [{ pid: 7, who: 'app', program: 'job', busy, idle_inside: busy, for_ms: clock.mono() - startedAtMs }]
     },
   }
-  const member = {
+  const replica = {
     parts: { clock, options: POSTGRES_DEFAULTS },
     session,
     record: { leading: 1, pledged: 9 },
     runs: true,
     draining: false,
     reload() {},
-  } as unknown as Member
+  } as unknown as Replica
   const said: string[] = []
   const steps = {
     doorsWentAhead: () => true,
@@ -30,13 +30,13 @@ function begin(endsAtMs: number) {
     stopping: () => void said.push(`stopping at ${clock.mono()} ms`),
     ending: () => void said.push('ending'),
   }
-  const ended = demote(member, 2, steps, new AbortController().signal).catch((error: Error) => {
+  const ended = demote(replica, 2, steps, new AbortController().signal).catch((error: Error) => {
     said.push(error.message)
   })
   return { clock, said, ended }
 }
 
-test('a transaction that does not end calls the handover off before any session had to leave', async () => {
+test('a transaction that does not end calls the switchover off before any session had to leave', async () => {
   const { clock, said, ended } = begin(60_000)
   await clock.advance(5_000)
   await ended

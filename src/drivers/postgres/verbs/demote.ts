@@ -11,10 +11,10 @@
 import type { Term } from '../../../core/model.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import { sleep } from '../../../lib/clock.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { endConsumers } from '../slots/user-slots.ts'
 import { drain, untilOpenEnds } from './drain-sessions.ts'
-import { pledge } from './recruit-member.ts'
+import { pledge } from './recruit-server.ts'
 
 /** A door that has not told by now has too much to do, or nobody that it could tell. */
 const AHEAD_WITHIN_MS = 1_500
@@ -30,30 +30,30 @@ export interface Steps {
   ending(): void
 }
 
-export async function demote(member: Member, term: Term, steps: Steps, signal: AbortSignal) {
-  const leads = member.record.leading !== null
-  const { demoteMs } = member.parts.options.timing
-  if (leads && member.runs && !member.postmaster?.isFrozen) {
-    const checkpoint = member.session.query('checkpoint', [], demoteMs).catch(() => {}) // the shutdown makes another one
-    await Promise.all([checkpoint, untilAhead(member, steps, signal)])
+export async function demote(replica: Replica, term: Term, steps: Steps, signal: AbortSignal) {
+  const leads = replica.record.leading !== null
+  const { demoteMs } = replica.parts.options.timing
+  if (leads && replica.runs && !replica.postmaster?.isFrozen) {
+    const checkpoint = replica.session.query('checkpoint', [], demoteMs).catch(() => {}) // the shutdown makes another one
+    await Promise.all([checkpoint, untilAhead(replica, steps, signal)])
     signal.throwIfAborted()
-    await untilOpenEnds(member, signal)
+    await untilOpenEnds(replica, signal)
     steps.stopping()
-    await drain(member, () => steps.doorsHeard(), signal)
-    await endConsumers(member)
+    await drain(replica, () => steps.doorsHeard(), signal)
+    await endConsumers(replica)
   }
   steps.ending()
-  const led = pledge(member, term)
-  if (led) await member.end('fast', demoteMs, `demoted for term ${term}`)
+  const led = pledge(replica, term)
+  if (led) await replica.end('fast', demoteMs, `demoted for term ${term}`)
 }
 
 /** Nothing depends on it: who has not logged in by then does so later, and waits for it. */
-async function untilAhead(member: Member, steps: Steps, signal: AbortSignal): Promise<void> {
-  const { clock } = member.parts
+async function untilAhead(replica: Replica, steps: Steps, signal: AbortSignal): Promise<void> {
+  const { clock } = replica.parts
   const untilMs = clock.mono() + AHEAD_WITHIN_MS
-  while (member.runs && !steps.doorsWentAhead() && clock.mono() < untilMs) {
+  while (replica.runs && !steps.doorsWentAhead() && clock.mono() < untilMs) {
     signal.throwIfAborted()
     await sleep(clock, 5)
   }
-  if (!member.runs) throw new UnderstudyError('UND_REFUSED', 'its server ended before it could hand over')
+  if (!replica.runs) throw new UnderstudyError('UND_REFUSED', 'its server ended before it could hand over')
 }

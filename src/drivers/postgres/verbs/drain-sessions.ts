@@ -18,7 +18,7 @@
  */
 import { UnderstudyError } from '../../../errors.ts'
 import { sleep } from '../../../lib/clock.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { DOOR_ROLE } from '../role-names.ts'
 import type { Row } from '../server/admin-session.ts'
 
@@ -40,12 +40,12 @@ where backend_type = 'client backend' and pid <> pg_backend_pid() and usename is
   and application_name is distinct from 'understudy'`
 
 /** Resolves when the server may end. Rejects with UND_TIMED_OUT, and the server is as it was, when a transaction does not end. */
-export async function drain(member: Member, doorsHeard: () => boolean, signal: AbortSignal): Promise<void> {
+export async function drain(replica: Replica, doorsHeard: () => boolean, signal: AbortSignal): Promise<void> {
   try {
-    await wait(member, doorsHeard, signal)
+    await wait(replica, doorsHeard, signal)
   } catch (error) {
-    member.draining = false
-    if (member.runs) member.reload()
+    replica.draining = false
+    if (replica.runs) replica.reload()
     throw error
   }
 }
@@ -54,12 +54,12 @@ export async function drain(member: Member, doorsHeard: () => boolean, signal: A
  * Waits for the transactions that are open now, while all sessions work on. Most handovers that are called off are called off
  * for one of these, and then no session has had to leave. Rejects with UND_TIMED_OUT when one does not end in time.
  */
-export async function untilOpenEnds(member: Member, signal: AbortSignal): Promise<void> {
-  const { clock, options } = member.parts
+export async function untilOpenEnds(replica: Replica, signal: AbortSignal): Promise<void> {
+  const { clock, options } = replica.parts
   const beganAt = clock.mono()
   for (;;) {
     const forMs = clock.mono() - beganAt // before the question, or what began just before this wait would seem to be younger
-    const sessions = await member.session.query(SESSIONS)
+    const sessions = await replica.session.query(SESSIONS)
     const open = sessions.filter(({ busy, for_ms: age }) => busy === true && Number(age) >= forMs)
     if (open.length === 0) return
     if (forMs >= options.timing.drainMs) throw new UnderstudyError('UND_TIMED_OUT', whoStays(open, forMs))
@@ -68,14 +68,14 @@ export async function untilOpenEnds(member: Member, signal: AbortSignal): Promis
   }
 }
 
-async function wait(member: Member, doorsHeard: () => boolean, signal: AbortSignal): Promise<void> {
-  const { clock, options } = member.parts
+async function wait(replica: Replica, doorsHeard: () => boolean, signal: AbortSignal): Promise<void> {
+  const { clock, options } = replica.parts
   const beganAt = clock.mono()
   let fewest = Number.POSITIVE_INFINITY
   let fewerAt = beganAt
   let heardAt: number | undefined
   for (;;) {
-    const sessions = await member.session.query(SESSIONS)
+    const sessions = await replica.session.query(SESSIONS)
     const now = clock.mono()
     if (sessions.length < fewest) [fewest, fewerAt] = [sessions.length, now]
     const forMs = now - beganAt
@@ -86,9 +86,9 @@ async function wait(member: Member, doorsHeard: () => boolean, signal: AbortSign
     if (sessions.length === 0 || (old.length === 0 && isQuiet)) return
     if (old.length === 0 && forMs >= options.timing.drainMs) return
     if (forMs >= options.timing.drainMs) throw new UnderstudyError('UND_TIMED_OUT', whoStays(old, forMs))
-    if (!member.draining && heardForMs >= ON_ITS_WAY_MS) {
-      member.draining = true
-      member.reload()
+    if (!replica.draining && heardForMs >= ON_ITS_WAY_MS) {
+      replica.draining = true
+      replica.reload()
     }
     await sleep(clock, LOOK_EVERY_MS)
     signal.throwIfAborted()

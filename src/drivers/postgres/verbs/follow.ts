@@ -13,9 +13,9 @@ import type { PrimaryAddress } from '../../replica-driver.ts'
 import { adoptClone, clone, removeLeftovers } from '../copy/clone.ts'
 import { type Divergence, keepDiscarded } from '../copy/discarded-wal.ts'
 import { rewind } from '../copy/rewind.ts'
-import { mayReceive } from '../files/member-record.ts'
+import { mayReceive } from '../files/durable-record.ts'
 import { repair } from '../files/repair-folder.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { lastWords } from '../server/postmaster.ts'
 import { type LogState, positionIn } from '../server/replica-position.ts'
 import { systemIdIn } from '../server/standby-capacity.ts'
@@ -23,77 +23,77 @@ import { isTaken, untilItStreams } from '../server/stream-state.ts'
 import { branchOf, forkPoint, parseWalName } from '../server/wal-position.ts'
 import { bringSlots } from '../slots/slot-copy.ts'
 import { doubtSlots } from '../slots/slot-files.ts'
-import { ensureSlots, releaseSlots } from './lead.ts'
-import { pledge, settled, stopReceiving } from './recruit-member.ts'
+import { ensureSlots, releaseSlots } from './promote-server.ts'
+import { pledge, settled, stopReceiving } from './recruit-server.ts'
 import { factsOf, nextXidOf, type PrimaryFacts, renewSlot } from './remote-primary.ts'
 
 export async function follow(
-  member: Member,
-  rule: QuorumConfig,
+  replica: Replica,
+  quorum: QuorumConfig,
   primary: PrimaryAddress,
   signal: AbortSignal,
 ): Promise<void> {
-  const { record, folder, node } = member.parts
-  if (rule.primary === node) throw new UnderstudyError('UND_REFUSED', 'a replica cannot follow itself')
+  const { record, folder, node } = replica.parts
+  if (quorum.primary === node) throw new UnderstudyError('UND_REFUSED', 'a replica cannot follow itself')
   folder.refuseForeign()
-  member.repaired(member.runs ? [] : await repair(folder))
-  const isNew = !followsAlready(member, rule, primary) || !isWhole(member)
+  replica.repaired(replica.runs ? [] : await repair(folder))
+  const isNew = !followsAlready(replica, quorum, primary) || !isWhole(replica)
   if (isNew) {
-    if (mayReceive(record.now) && record.now.following?.rule.term === rule.term) record.change({ following: null })
-    const led = pledge(member, rule.term)
-    if (led) await member.end('immediate', 500, `follows ${rule.primary} from term ${rule.term} on`)
-    const facts = await factsWhileStill(member, rule, primary, signal)
-    const isStraight = await prepareData(member, rule, primary, facts, signal)
+    if (mayReceive(record.now) && record.now.following?.quorum.term === quorum.term) record.change({ following: null })
+    const led = pledge(replica, quorum.term)
+    if (led) await replica.end('immediate', 500, `follows ${quorum.primary} from term ${quorum.term} on`)
+    const facts = await factsWhileStill(replica, quorum, primary, signal)
+    const isStraight = await prepareData(replica, quorum, primary, facts, signal)
     // Each connection more is a part of every failover; what took its time may have cost the slot.
-    if (!isStraight || !facts.hasSlot) await renewSlot(member, primary)
-    await receive(member, rule, primary)
+    if (!isStraight || !facts.hasSlot) await renewSlot(replica, primary)
+    await receive(replica, quorum, primary)
   } else {
-    if (!member.runs) await member.start(signal)
-    if (!(await isTaken(member, primary))) await catchUp(member, rule, primary, signal)
+    if (!replica.runs) await replica.start(signal)
+    if (!(await isTaken(replica, primary))) await catchUp(replica, quorum, primary, signal)
   }
-  await untilItStreams(member, primary, isNew, signal)
-  await releaseSlots(member)
-  await ensureSlots(member, [rule.primary, ...rule.members])
+  await untilItStreams(replica, primary, isNew, signal)
+  await releaseSlots(replica)
+  await ensureSlots(replica, [quorum.primary, ...quorum.standbys])
 }
 
 /** What the primary says; asked while the server here comes to rest, because both are a part of every failover. */
 async function factsWhileStill(
-  member: Member,
-  rule: QuorumConfig,
+  replica: Replica,
+  quorum: QuorumConfig,
   primary: PrimaryAddress,
   signal: AbortSignal,
 ): Promise<PrimaryFacts> {
   // Both have ended before anything else happens here, also when one of them failed.
-  const asked = factsOf(member, rule, primary, signal, 'about-to-lead')
-  const [facts, still] = await Promise.allSettled([asked, standStill(member, signal)])
+  const asked = factsOf(replica, quorum, primary, signal, 'about-to-lead')
+  const [facts, still] = await Promise.allSettled([asked, standStill(replica, signal)])
   if (facts.status === 'rejected') throw facts.reason
   if (still.status === 'rejected') throw still.reason
   // Whose log is a part of it may connect now, and goes over to the new timeline with the promotion: its first confirmation is
   // what everybody waits for. Anything else is decided by what the promotion made of it.
-  if (facts.value.isPromoted || (await isPartOf(member, facts.value))) return facts.value
-  return factsOf(member, rule, primary, signal)
+  if (facts.value.isPromoted || (await isPartOf(replica, facts.value))) return facts.value
+  return factsOf(replica, quorum, primary, signal)
 }
 
-async function isPartOf(member: Member, facts: PrimaryFacts): Promise<boolean> {
-  if (!isWhole(member)) return false
-  const state = await settled(member)
-  return !lacksLog(state, facts) && (await divergenceFrom(member, state, facts)) === null
+async function isPartOf(replica: Replica, facts: PrimaryFacts): Promise<boolean> {
+  if (!isWhole(replica)) return false
+  const state = await settled(replica)
+  return !lacksLog(state, facts) && (await divergenceFrom(replica, state, facts)) === null
 }
 
 /** Whatever is here runs, and receives from nobody. */
-async function standStill(member: Member, signal: AbortSignal): Promise<void> {
-  if (!isWhole(member)) {
-    if (member.runs) await member.end('immediate', 500, 'its data is gone')
+async function standStill(replica: Replica, signal: AbortSignal): Promise<void> {
+  if (!isWhole(replica)) {
+    if (replica.runs) await replica.end('immediate', 500, 'its data is gone')
     return
   }
-  if (member.runs) await stopReceiving(member)
-  else await member.start(signal)
+  if (replica.runs) await stopReceiving(replica)
+  else await replica.start(signal)
 }
 
 /** A server that never gets healthy on its data is not tried for ever: what is there is replaced by a copy, once. */
 const TRIES = 3
 
-function isWhole({ parts, badRuns, copiedAnew }: Member): boolean {
+function isWhole({ parts, badRuns, copiedAnew }: Replica): boolean {
   return parts.folder.content() === 'data' && !parts.record.now.torn && (badRuns < TRIES || copiedAnew)
 }
 
@@ -102,18 +102,18 @@ function isWhole({ parts, badRuns, copiedAnew }: Member): boolean {
  * primary does not have: then waiting would never help.
  */
 async function catchUp(
-  member: Member,
-  rule: QuorumConfig,
+  replica: Replica,
+  quorum: QuorumConfig,
   primary: PrimaryAddress,
   signal: AbortSignal,
 ): Promise<void> {
-  const facts = await factsOf(member, rule, primary, signal)
-  if (await isPartOf(member, facts)) return renewSlot(member, primary)
-  member.parts.record.change({ following: null })
-  await standStill(member, signal)
-  await prepareData(member, rule, primary, facts, signal)
-  await renewSlot(member, primary)
-  await receive(member, rule, primary)
+  const facts = await factsOf(replica, quorum, primary, signal)
+  if (await isPartOf(replica, facts)) return renewSlot(replica, primary)
+  replica.parts.record.change({ following: null })
+  await standStill(replica, signal)
+  await prepareData(replica, quorum, primary, facts, signal)
+  await renewSlot(replica, primary)
+  await receive(replica, quorum, primary)
 }
 
 function lacksLog({ log, segmentBytes }: LogState, { oldestLog }: PrimaryFacts): boolean {
@@ -121,9 +121,9 @@ function lacksLog({ log, segmentBytes }: LogState, { oldestLog }: PrimaryFacts):
   return oldest !== undefined && log / segmentBytes < oldest.segment
 }
 
-function followsAlready(member: Member, rule: QuorumConfig, primary: PrimaryAddress): boolean {
-  const { following, pledged } = member.record
-  if (!following || pledged > rule.term || following.rule.term !== rule.term) return false
+function followsAlready(replica: Replica, quorum: QuorumConfig, primary: PrimaryAddress): boolean {
+  const { following, pledged } = replica.record
+  if (!following || pledged > quorum.term || following.quorum.term !== quorum.term) return false
   return following.primary.host === primary.host && following.primary.port === primary.port
 }
 
@@ -132,45 +132,45 @@ function followsAlready(member: Member, rule: QuorumConfig, primary: PrimaryAddr
  * now on. True when the data was that already.
  */
 async function prepareData(
-  member: Member,
-  rule: QuorumConfig,
+  replica: Replica,
+  quorum: QuorumConfig,
   primary: PrimaryAddress,
   facts: PrimaryFacts,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { record } = member.parts
-  member.ofPrimary = facts.capacity
+  const { record } = replica.parts
+  replica.ofPrimary = facts.capacity
   const copied = async () => {
-    await copyAll(member, primary, facts, signal)
+    await copyAll(replica, primary, facts, signal)
     return false
   }
-  if (!isWhole(member)) return copied()
-  const state = await settled(member)
-  const divergence = await divergenceFrom(member, state, facts)
+  if (!isWhole(replica)) return copied()
+  const state = await settled(replica)
+  const divergence = await divergenceFrom(replica, state, facts)
   if (divergence === null) {
     if (lacksLog(state, facts)) return copied()
     // All that it has and will receive is of the primary's history.
     record.change({ lineage: facts.lineage, suspect: false })
     return true
   }
-  const nextXid = await nextXidOf(member, rule, primary)
-  const kept = await keepDiscarded(member, { ...divergence, nextXid }, signal)
+  const nextXid = await nextXidOf(replica, quorum, primary)
+  const kept = await keepDiscarded(replica, { ...divergence, nextXid }, signal)
   record.change({ suspect: true, discarded: kept })
-  return divergence.canRewind && (await rewind(member, rule, primary, facts, signal)) ? false : copied()
+  return divergence.canRewind && (await rewind(replica, quorum, primary, facts, signal)) ? false : copied()
 }
 
 interface FoundDivergence extends Omit<Divergence, 'nextXid'> {
   readonly canRewind: boolean
 }
 
-async function divergenceFrom(member: Member, state: LogState, facts: PrimaryFacts): Promise<FoundDivergence | null> {
-  const system = await member.session.one('select system_identifier::text as id from pg_control_system()')
+async function divergenceFrom(replica: Replica, state: LogState, facts: PrimaryFacts): Promise<FoundDivergence | null> {
+  const system = await replica.session.one('select system_identifier::text as id from pg_control_system()')
   if (system.id !== facts.systemId) {
-    throw new UnderstudyError('UND_REFUSED', `${member.parts.folder.data} is of another database: move it away`)
+    throw new UnderstudyError('UND_REFUSED', `${replica.parts.folder.data} is of another database: move it away`)
   }
-  const mine = positionIn(member, state)
+  const mine = positionIn(replica, state)
   const found = { mine, segmentBytes: state.segmentBytes }
-  const branch = branchOf(member.record.lineage, mine.timeline)
+  const branch = branchOf(replica.record.lineage, mine.timeline)
   const fork = forkPoint({ timeline: mine.timeline, log: state.log }, facts.timeline, facts.history)
   const ofTheirs = branch === undefined || branch.id === facts.promotion || facts.promotions.includes(branch.id)
   if (!ofTheirs) {
@@ -187,22 +187,22 @@ async function divergenceFrom(member: Member, state: LogState, facts: PrimaryFac
 }
 
 async function copyAll(
-  member: Member,
+  replica: Replica,
   primary: PrimaryAddress,
   facts: PrimaryFacts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { record, binaries, folder } = member.parts
+  const { record, binaries, folder } = replica.parts
   if (facts.version !== binaries.version) {
     const versions = `${primary.node} runs PostgreSQL ${facts.version}, and here is ${binaries.version} in ${binaries.dir}`
     throw new UnderstudyError('UND_REFUSED', `${versions}: a replica needs the same version (option bin)`)
   }
-  const isTried = member.badRuns >= TRIES
+  const isTried = replica.badRuns >= TRIES
   const tries = `its server did not get healthy in ${TRIES} tries (${lastWords(folder)})`
-  if (isTried) member.parts.tell(`${tries}: copying from ${primary.node}`)
-  await renewSlot(member, primary) // what is written during the copy is held back for it
-  const { untilLog } = await clone(member, primary, signal)
-  if (member.runs) await member.end('immediate', 500, 'replaced by a clone')
+  if (isTried) replica.parts.tell(`${tries}: copying from ${primary.node}`)
+  await renewSlot(replica, primary) // what is written during the copy is held back for it
+  const { untilLog } = await clone(replica, primary, signal)
+  if (replica.runs) await replica.end('immediate', 500, 'replaced by a clone')
   // The record first: data without it would not know what it is. Until the data is there what lies there is no use: it was
   // written under another promotion than the record says now.
   const isReplaceable = !record.now.suspect && systemIdIn(folder.data) === facts.systemId
@@ -213,24 +213,24 @@ async function copyAll(
     suspect: false,
     torn: true,
   })
-  await adoptClone(member, keepsOld)
+  await adoptClone(replica, keepsOld)
   if (keepsOld)
-    member.parts.record.change({ discarded: `what was here before could not be read: kept in ${folder.setAside}` })
-  member.copiedAnew = isTried
+    replica.parts.record.change({ discarded: `what was here before could not be read: kept in ${folder.setAside}` })
+  replica.copiedAnew = isTried
   record.change({ torn: false })
   await removeLeftovers(folder)
 }
 
-async function receive(member: Member, rule: QuorumConfig, primary: PrimaryAddress): Promise<void> {
-  const { record } = member.parts
-  if (record.now.pledged !== rule.term) throw new UnderstudyError('UND_REFUSED', 'pledged to a higher term meanwhile')
-  record.change({ following: { rule, primary } })
+async function receive(replica: Replica, quorum: QuorumConfig, primary: PrimaryAddress): Promise<void> {
+  const { record } = replica.parts
+  if (record.now.pledged !== quorum.term) throw new UnderstudyError('UND_REFUSED', 'pledged to a higher term meanwhile')
+  record.change({ following: { quorum, primary } })
   // With less than its primary it would stop replaying where the primary's WAL says so.
-  const less = member.runs ? await member.shortfall(member.session, member.ofPrimary) : null
-  if (less !== null) await member.end('immediate', 500, `started anew, because ${less}`)
+  const less = replica.runs ? await replica.shortfall(replica.session, replica.ofPrimary) : null
+  if (less !== null) await replica.end('immediate', 500, `started anew, because ${less}`)
   // Where they cannot be had now they come later, with a restart.
-  await bringSlots(member, primary).catch(() => doubtSlots(member.parts.folder))
-  if (member.runs) member.reload()
-  else await member.start()
-  member.ofPrimary = {} // from here on its WAL says it
+  await bringSlots(replica, primary).catch(() => doubtSlots(replica.parts.folder))
+  if (replica.runs) replica.reload()
+  else await replica.start()
+  replica.ofPrimary = {} // from here on its WAL says it
 }

@@ -7,8 +7,8 @@
  * the primary waits for it, and it for this: so the time counts from when the row is written, not from when it is durable.
  */
 import type { Cancel } from '../../../lib/clock.ts'
-import type { Member } from '../member.ts'
-import { checkpoint, ensureSlots } from './lead.ts'
+import type { Replica } from '../replica.ts'
+import { checkpoint, ensureSlots } from './promote-server.ts'
 
 const CHECKPOINT_AFTER_MS = 1_000
 
@@ -16,17 +16,17 @@ export class PostPromotion {
   #cancel: Cancel = () => {}
 
   /** The row of its rule is about to be written. */
-  checkpointSoon(member: Member): void {
+  checkpointSoon(replica: Replica): void {
     this.stop()
-    this.#cancel = member.parts.clock.after(CHECKPOINT_AFTER_MS, () => {
-      if (member.runs && member.record.leading) checkpoint(member).catch(() => {}) // whoever has to rewind asks for the truth himself
+    this.#cancel = replica.parts.clock.after(CHECKPOINT_AFTER_MS, () => {
+      if (replica.runs && replica.record.leading) checkpoint(replica).catch(() => {}) // whoever has to rewind asks for the truth himself
     })
   }
 
   /** It leads. */
-  keepSlots(member: Member): void {
-    const members = member.record.leading?.members ?? []
-    ensureSlots(member, members).catch(() => {}) // made on each change of rule, and by each follower ahead of time
+  keepSlots(replica: Replica): void {
+    const standbys = replica.record.leading?.standbys ?? []
+    ensureSlots(replica, standbys).catch(() => {}) // made on each change of rule, and by each follower ahead of time
   }
 
   stop(): void {

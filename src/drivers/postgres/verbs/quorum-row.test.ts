@@ -3,14 +3,14 @@ import type pg from 'pg'
 import { expect, test } from 'vitest'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { VirtualClock } from '../../../lib/virtual-clock.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { QuorumRows } from './quorum-row.ts'
 
-function quorumOf(members: readonly string[]): QuorumConfig {
-  return { term: 1, primary: 'a', members, k: 1, id: 'one' }
+function quorumOf(standbys: readonly string[]): QuorumConfig {
+  return { term: 1, primary: 'a', standbys, k: 1, id: 'one' }
 }
 
-function rowsOf(confirmed: (members: readonly string[]) => boolean) {
+function rowsOf(confirmed: (standbys: readonly string[]) => boolean) {
   const clock = new VirtualClock()
   const asked: string[] = []
   const open = new Set<object>()
@@ -20,13 +20,13 @@ function rowsOf(confirmed: (members: readonly string[]) => boolean) {
     const query = async (text: string, values?: readonly unknown[]) => {
       if (text.includes('pg_current_wal_flush_lsn')) return { rows: [{ it: '0/1' }] }
       if (!text.includes('count(distinct')) return { rows: [] }
-      const members = (values?.[0] ?? []) as readonly string[]
-      asked.push(members.join())
-      return { rows: [{ it: confirmed(members) ? 1 : 0 }] }
+      const standbys = (values?.[0] ?? []) as readonly string[]
+      asked.push(standbys.join())
+      return { rows: [{ it: confirmed(standbys) ? 1 : 0 }] }
     }
     return { query, connection: { stream } } as unknown as pg.Client
   }
-  const member = {
+  const replica = {
     parts: { clock },
     record: { lineage: [], leading: null },
     runs: true,
@@ -34,19 +34,19 @@ function rowsOf(confirmed: (members: readonly string[]) => boolean) {
     writesWait: false,
     reload: () => undefined,
   }
-  const rows = new QuorumRows(member as unknown as Member, () => undefined, connect)
-  return { clock, rows, member, asked: () => asked.splice(0), open: () => open.size }
+  const rows = new QuorumRows(replica as unknown as Replica, () => undefined, connect)
+  return { clock, rows, replica, asked: () => asked.splice(0), open: () => open.size }
 }
 
 test('a row that another one takes the place of is not asked for any more', async () => {
-  const { clock, rows, member, asked, open } = rowsOf((members) => members.includes('c'))
+  const { clock, rows, replica, asked, open } = rowsOf((standbys) => standbys.includes('c'))
   rows.begin(quorumOf(['b']))
   await clock.runUntil(clock.mono() + 1_000)
   expect(asked().length).toBeGreaterThan(10)
   rows.begin(quorumOf(['b', 'c']))
   await clock.runUntil(clock.mono() + 1_000)
   asked()
-  expect(member.durable).toEqual(quorumOf(['b', 'c']))
+  expect(replica.durable).toEqual(quorumOf(['b', 'c']))
   await clock.runUntil(clock.mono() + 600_000)
   expect([asked(), open()]).toEqual([[], 0])
 })
@@ -64,7 +64,7 @@ test('a row is not asked for any more when the server does not lead', async () =
 
 test('a quorum that is there is seen at once, and one that is away for long is asked for ten times a second', async () => {
   let isThere = false
-  const { clock, rows, member, asked } = rowsOf(() => isThere)
+  const { clock, rows, replica, asked } = rowsOf(() => isThere)
   rows.begin(quorumOf(['b']))
   await clock.runUntil(clock.mono() + 10_000)
   asked()
@@ -72,5 +72,5 @@ test('a quorum that is there is seen at once, and one that is away for long is a
   expect(asked().length).toBeLessThanOrEqual(200) // two questions each time
   isThere = true
   await clock.runUntil(clock.mono() + 110)
-  expect(member.durable).toEqual(quorumOf(['b']))
+  expect(replica.durable).toEqual(quorumOf(['b']))
 })

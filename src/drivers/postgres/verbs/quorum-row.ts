@@ -9,45 +9,45 @@ import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import { backoffMs } from '../../../lib/backoff.ts'
 import { sleep } from '../../../lib/clock.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { destroy, within } from '../server/admin-session.ts'
-import { openForMark, writeMark } from './lead.ts'
+import { openForMark, writeMark } from './promote-server.ts'
 
 export class QuorumRows {
-  readonly #member: Member
+  readonly #replica: Replica
   readonly #marked: () => void
   #ready: Promise<pg.Client> | undefined
-  readonly #open: (member: Member) => Promise<pg.Client>
+  readonly #open: (replica: Replica) => Promise<pg.Client>
   #work: Work | undefined
 
   /** `open`: a connection to the own server. */
-  constructor(member: Member, marked: () => void, open = openForMark) {
-    this.#member = member
+  constructor(replica: Replica, marked: () => void, open = openForMark) {
+    this.#replica = replica
     this.#marked = marked
     this.#open = open
   }
 
   /** Opens the connection for the next mark ahead. */
   prepare(): void {
-    this.#ready ??= this.#open(this.#member)
+    this.#ready ??= this.#open(this.#replica)
     this.#ready.catch(() => {}) // the mark hears of it, and tries again
   }
 
   /** Begins to write the row of `rule`, unless that is under way already. */
-  begin(rule: QuorumConfig): void {
-    if (this.#work && sameConfig(this.#work.rule, rule)) return
-    this.#work?.controller.abort(superseded(rule))
-    const work = { rule, controller: new AbortController(), done: Promise.resolve() }
+  begin(quorum: QuorumConfig): void {
+    if (this.#work && sameConfig(this.#work.quorum, quorum)) return
+    this.#work?.controller.abort(superseded(quorum))
+    const work = { quorum, controller: new AbortController(), done: Promise.resolve() }
     work.done = this.#write(work)
     work.done.catch(() => {}) // whoever waits hears of it
     this.#work = work
   }
 
   /** Begins, and resolves when the quorum has it; UND_TIMED_OUT after `withinMs`, and then it goes on being tried. */
-  async mark(rule: QuorumConfig, withinMs: number, signal: AbortSignal): Promise<void> {
-    this.begin(rule)
-    const { clock } = this.#member.parts
-    const settled = within(clock, withinMs, `the quorum row of term ${rule.term}`, this.settled())
+  async mark(quorum: QuorumConfig, withinMs: number, signal: AbortSignal): Promise<void> {
+    this.begin(quorum)
+    const { clock } = this.#replica.parts
+    const settled = within(clock, withinMs, `the quorum row of term ${quorum.term}`, this.settled())
     await Promise.race([settled, aborted(signal)])
   }
 
@@ -62,25 +62,25 @@ export class QuorumRows {
     this.#work = undefined
   }
 
-  async #write({ rule, controller: { signal } }: Work): Promise<void> {
-    const { clock } = this.#member.parts
+  async #write({ quorum, controller: { signal } }: Work): Promise<void> {
+    const { clock } = this.#replica.parts
     for (let failures = 1; ; failures += 1) {
       try {
-        const opening = this.#ready ?? this.#open(this.#member)
+        const opening = this.#ready ?? this.#open(this.#replica)
         this.#ready = undefined
-        await writeMark(this.#member, rule, opening, signal)
+        await writeMark(this.#replica, quorum, opening, signal)
         break
       } catch (error) {
-        if (signal.aborted || !this.#member.runs) throw error
+        if (signal.aborted || !this.#replica.runs) throw error
         await sleep(clock, backoffMs(failures, AGAIN))
-        if (signal.aborted || !this.#member.runs) throw error
+        if (signal.aborted || !this.#replica.runs) throw error
       }
     }
     if (signal.aborted) return
     this.#work = undefined
-    this.#member.durable = rule
-    this.#member.writesWait = false // its quorum has just confirmed one
-    this.#member.reload() // people may come in
+    this.#replica.durable = quorum
+    this.#replica.writesWait = false // its quorum has just confirmed one
+    this.#replica.reload() // people may come in
     this.#marked()
   }
 }
@@ -89,7 +89,7 @@ export class QuorumRows {
 const AGAIN = { firstMs: 100, mostMs: 1_000 }
 
 interface Work {
-  readonly rule: QuorumConfig
+  readonly quorum: QuorumConfig
   readonly done: Promise<void>
   /** Aborted when no verb waits for this row any more: another one takes its place, or the server does not lead. */
   readonly controller: AbortController

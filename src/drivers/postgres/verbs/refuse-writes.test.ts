@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { WriteRefusal } from './refuse-writes.ts'
 
-const rule = { term: 1, primary: 'a', members: ['b', 'c'], k: 1, id: 'one' }
+const rule = { term: 1, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'one' }
 const streaming = (...nodes: string[]) => ({ streaming: nodes.map((node) => ({ node, lagBytes: 0 })) })
 
 test('a quorum that is gone for long enough cannot confirm; a hiccup can, and its return ends it at once', () => {
@@ -17,5 +17,5 @@ test('a quorum that is gone for long enough cannot confirm; a hiccup can, and it
 test('who leads nothing, or alone by its rule, waits for nobody', () => {
   const confirmation = new WriteRefusal(0)
   expect(confirmation.canBeHad(null, streaming(), 5_000)).toBe(true)
-  expect(confirmation.canBeHad({ ...rule, members: [], k: 0 }, streaming(), 5_000)).toBe(true)
+  expect(confirmation.canBeHad({ ...rule, standbys: [], k: 0 }, streaming(), 5_000)).toBe(true)
 })

@@ -6,7 +6,7 @@
  * It is a courtesy and no fence: a session may ask for a transaction that writes, and then that one waits.
  */
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import type { ServerLook } from '../server/observe-server.ts'
 
 export class WriteRefusal {
@@ -22,18 +22,18 @@ export class WriteRefusal {
    * Tells the server when it has changed. Before its rule is durable nobody is let in, so nobody needs the courtesy; and the
    * row that makes it durable has just been confirmed, whatever was seen before.
    */
-  see(member: Member, sight: ServerLook): void {
-    const rule = member.ruleDurable ? member.record.leading : null
-    const writesWait = !this.canBeHad(rule, sight, member.parts.clock.mono())
-    if (writesWait === member.writesWait) return
-    member.writesWait = writesWait
-    member.reload()
+  see(replica: Replica, sight: ServerLook): void {
+    const quorum = replica.quorumDurable ? replica.record.leading : null
+    const writesWait = !this.canBeHad(quorum, sight, replica.parts.clock.mono())
+    if (writesWait === replica.writesWait) return
+    replica.writesWait = writesWait
+    replica.reload()
   }
 
   /** Can a write be confirmed, or may it soon again? `rule`: what is led under; null: nothing. */
-  canBeHad(rule: QuorumConfig | null, sight: Pick<ServerLook, 'streaming'>, now: number): boolean {
-    const streaming = rule ? sight.streaming.filter(({ node }) => rule.members.includes(node)).length : 0
-    if (rule === null || streaming >= rule.k) {
+  canBeHad(quorum: QuorumConfig | null, sight: Pick<ServerLook, 'streaming'>, now: number): boolean {
+    const streaming = quorum ? sight.streaming.filter(({ node }) => quorum.standbys.includes(node)).length : 0
+    if (quorum === null || streaming >= quorum.k) {
       this.#missingSince = undefined
       return true
     }

@@ -5,7 +5,7 @@ import { until } from '../../../lib/until.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
 import { TABLESPACES, type Tablespace } from '../copy/tablespaces.ts'
 import { slotName } from '../files/server-settings.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { destroy, type Row, remoteClient, within } from '../server/admin-session.ts'
 import { CAPACITY_JSON, type Capacity, parseCapacity } from '../server/standby-capacity.ts'
 import { type Branch, type Fork, parseHistory, parseLineage, parseLsn } from '../server/wal-position.ts'
@@ -47,26 +47,26 @@ select current_setting('server_version_num')::int / 10000 as version,
   (select min(substr(name, 9)) from pg_ls_dir('pg_wal', true, false) as name where name ~ '^[0-9A-F]{24}$') as oldest_log,
   exists (select from pg_replication_slots where slot_name = '${slot}' and wal_status is distinct from 'lost') as has_slot,
   ${CAPACITY_JSON} as capacity,
-  (select coalesce(string_agg(distinct promotion, ','), '') from understudy.rules) as promotions`
+  (select coalesce(string_agg(distinct promotion, ','), '') from understudy.quorum_rows) as promotions`
 
 /**
  * Waits until it is the primary of `rule`'s term, for as long as a promotion may take; with `about-to-lead` only until its rule is
  * in force. From then on it receives nothing, so its log stays as it is until it is promoted.
  */
 export async function factsOf(
-  member: Member,
-  rule: QuorumConfig,
+  replica: Replica,
+  quorum: QuorumConfig,
   primary: PrimaryAddress,
   signal: AbortSignal,
   when: 'leads' | 'about-to-lead' = 'leads',
 ): Promise<PrimaryFacts> {
-  const { clock, options } = member.parts
+  const { clock, options } = replica.parts
   let last: unknown
-  const what = `the primary of term ${rule.term}`
+  const what = `the primary of term ${quorum.term}`
   const patience = { clock, everyMs: 5, withinMs: options.timing.promoteMs, what, signal }
   return until(patience, async () => {
     try {
-      return await ask(member, rule, primary, signal, when)
+      return await ask(replica, quorum, primary, signal, when)
     } catch (error) {
       signal.throwIfAborted() // a fence waits for this: it must not have to wait for the patience above
       if (error instanceof UnderstudyError && error.code === 'UND_REFUSED') throw error // waiting makes it no better
@@ -80,29 +80,29 @@ export async function factsOf(
 }
 
 async function ask(
-  member: Member,
-  rule: QuorumConfig,
+  replica: Replica,
+  quorum: QuorumConfig,
   primary: PrimaryAddress,
   signal: AbortSignal,
   when: 'leads' | 'about-to-lead',
 ): Promise<PrimaryFacts> {
-  const { clock, options } = member.parts
-  const client = remoteClient(primary, member.parts.replicationPassword)
+  const { clock, options } = replica.parts
+  const client = remoteClient(primary, replica.parts.replicationPassword)
   const query = async (text: string): Promise<Row> => {
     const result = await within(clock, options.timing.statementMs, 'the primary', client.query(text))
     return result.rows[0] as Row
   }
-  const text = factsFor(slotName(member.parts.node)) // nothing in it needs quoting
+  const text = factsFor(slotName(replica.parts.node)) // nothing in it needs quoting
   try {
     await within(clock, options.timing.statementMs, 'the primary', client.connect())
     let isPromoted = false
     await until({ clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'a promotion', signal }, async () => {
       const row = await query(LEADS)
-      if (Number(row.term) > rule.term) {
+      if (Number(row.term) > quorum.term) {
         throw new UnderstudyError('UND_REFUSED', `${primary.node} is primary in term ${row.term} already`)
       }
       isPromoted = row.recovery === false
-      return Number(row.term) === rule.term && (isPromoted || when === 'about-to-lead')
+      return Number(row.term) === quorum.term && (isPromoted || when === 'about-to-lead')
     })
     const facts = await query(text)
     const system = await query('IDENTIFY_SYSTEM')
@@ -135,9 +135,9 @@ function readLineage(text: string, primary: PrimaryAddress): readonly Branch[] {
 }
 
 /** Its tablespaces; null when it does not say. */
-export async function tablespacesOf(member: Member, primary: PrimaryAddress): Promise<readonly Tablespace[] | null> {
-  const { clock, options } = member.parts
-  const client = remoteClient(primary, member.parts.replicationPassword)
+export async function tablespacesOf(replica: Replica, primary: PrimaryAddress): Promise<readonly Tablespace[] | null> {
+  const { clock, options } = replica.parts
+  const client = remoteClient(primary, replica.parts.replicationPassword)
   try {
     await within(clock, options.timing.statementMs, 'the primary', client.connect())
     return (await within(clock, options.timing.statementMs, 'the primary', client.query(TABLESPACES))).rows
@@ -149,12 +149,16 @@ export async function tablespacesOf(member: Member, primary: PrimaryAddress): Pr
 }
 
 /** The first transaction number of the primary's present term: what an older branch used from there on is its own. */
-export async function nextXidOf(member: Member, rule: QuorumConfig, primary: PrimaryAddress): Promise<string | null> {
-  const { clock, options } = member.parts
-  const client = remoteClient(primary, member.parts.replicationPassword)
+export async function nextXidOf(
+  replica: Replica,
+  quorum: QuorumConfig,
+  primary: PrimaryAddress,
+): Promise<string | null> {
+  const { clock, options } = replica.parts
+  const client = remoteClient(primary, replica.parts.replicationPassword)
   try {
     await within(clock, options.timing.statementMs, 'the primary', client.connect())
-    const text = `select next_xid::text as xid from understudy.rules where term = ${Number(rule.term)} order by seq limit 1`
+    const text = `select next_xid::text as xid from understudy.quorum_rows where term = ${Number(quorum.term)} order by seq limit 1`
     const { rows } = await within(clock, options.timing.statementMs, 'the primary', client.query(text))
     return (rows[0] as Row | undefined)?.xid as string | null
   } catch {
@@ -168,9 +172,9 @@ export async function nextXidOf(member: Member, rule: QuorumConfig, primary: Pri
  * Makes sure of this member's slot on the primary. One that lost what it held back, because that was more than a slot may hold
  * (trap 23), can never be used again.
  */
-export async function renewSlot(member: Member, primary: PrimaryAddress): Promise<void> {
-  const { clock, options, node } = member.parts
-  const client = remoteClient(primary, member.parts.replicationPassword)
+export async function renewSlot(replica: Replica, primary: PrimaryAddress): Promise<void> {
+  const { clock, options, node } = replica.parts
+  const client = remoteClient(primary, replica.parts.replicationPassword)
   const name = slotName(node) // nothing in it needs quoting
   const ask = (text: string) => within(clock, options.timing.statementMs, 'the primary', client.query(text))
   try {

@@ -20,30 +20,30 @@ import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { assert } from '../../../lib/assert.ts'
 
 /** The value of synchronous_standby_names. */
-export function synchronousStandbyNames({ members, k }: Pick<QuorumConfig, 'members' | 'k'>): string {
-  if (k === 0 || members.length === 0) return ''
-  for (const name of members) {
+export function synchronousStandbyNames({ standbys, k }: Pick<QuorumConfig, 'standbys' | 'k'>): string {
+  if (k === 0 || standbys.length === 0) return ''
+  for (const name of standbys) {
     // `*` means everybody, even between quotes: the arithmetic would be void (trap 6).
     assert(name !== '*' && name !== '', `a replica cannot be called "${name}"`)
   }
-  return `ANY ${k} (${members.map((name) => `"${name.replaceAll('"', '""')}"`).join(', ')})`
+  return `ANY ${k} (${standbys.map((name) => `"${name.replaceAll('"', '""')}"`).join(', ')})`
 }
 
-export interface RuleStep {
-  readonly rule: QuorumConfig
+export interface QuorumStep {
+  readonly quorum: QuorumConfig
   readonly first: 'setting' | 'row'
 }
 
 /** The steps from one rule of a primary to another one of the same term; empty when nothing changes. */
-export function stepsBetween(from: QuorumConfig, to: QuorumConfig): readonly RuleStep[] {
+export function stepsBetween(from: QuorumConfig, to: QuorumConfig): readonly QuorumStep[] {
   assert(from.primary === to.primary && from.term === to.term, 'only a promotion changes primary and term')
-  assert(to.k >= 0 && to.k <= to.members.length, `k = ${to.k} of ${to.members.length} standbys cannot be had`)
-  const steps: RuleStep[] = []
-  let members = from.members
+  assert(to.k >= 0 && to.k <= to.standbys.length, `k = ${to.k} of ${to.standbys.length} standbys cannot be had`)
+  const steps: QuorumStep[] = []
+  let standbys = from.standbys
   let k = from.k
-  const take = (first: RuleStep['first']) => steps.push({ rule: { ...to, members, k }, first })
-  for (const name of to.members.filter((member) => !from.members.includes(member))) {
-    members = [...members, name]
+  const take = (first: QuorumStep['first']) => steps.push({ quorum: { ...to, standbys, k }, first })
+  for (const name of to.standbys.filter((node) => !from.standbys.includes(node))) {
+    standbys = [...standbys, name]
     take('row')
   }
   // k grows while all are in, and shrinks before any goes: there is never a rule with k > n on the way.
@@ -55,8 +55,8 @@ export function stepsBetween(from: QuorumConfig, to: QuorumConfig): readonly Rul
     k -= 1
     take(k === 0 ? 'setting' : 'row')
   }
-  for (const name of from.members.filter((member) => !to.members.includes(member))) {
-    members = members.filter((member) => member !== name)
+  for (const name of from.standbys.filter((node) => !to.standbys.includes(node))) {
+    standbys = standbys.filter((node) => node !== name)
     take('setting')
   }
   return steps

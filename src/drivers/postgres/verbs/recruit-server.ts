@@ -20,9 +20,9 @@ import { UnderstudyError } from '../../../errors.ts'
 import { sleep } from '../../../lib/clock.ts'
 import { signal } from '../../../lib/proc.ts'
 import { until } from '../../../lib/until.ts'
-import { mayReceive } from '../files/member-record.ts'
+import { mayReceive } from '../files/durable-record.ts'
 import { includeOurs } from '../files/server-settings.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { receiversOf, slotWorkersOf } from '../server/postmaster.ts'
 import { type LogState, logState, positionIn } from '../server/replica-position.ts'
 
@@ -30,82 +30,82 @@ import { type LogState, logState, positionIn } from '../server/replica-position.
 const STARTING = '57P03'
 
 /** Null: it is pledged and has no data, so it says nothing about what was acknowledged. */
-export async function fence(member: Member, term: Term): Promise<Position | null> {
-  const wasPrimary = await pledgeOrEnd(member, term)
-  const isThere = member.parts.folder.content() === 'data' && !member.record.torn
+export async function recruit(replica: Replica, term: Term): Promise<Position | null> {
+  const wasPrimary = await pledgeOrEnd(replica, term)
+  const isThere = replica.parts.folder.content() === 'data' && !replica.record.torn
   // Without its data it says nothing, and must not go on either: a server outlives its folder.
-  if (!isThere && member.runs) await member.end('immediate', 500, `recruited for term ${term}, and its data is gone`)
+  if (!isThere && replica.runs) await replica.end('immediate', 500, `recruited for term ${term}, and its data is gone`)
   if (!isThere) return null
-  if (wasPrimary) await member.end('immediate', 500, `recruited for term ${term}`)
-  if (member.runs) await stopReceiving(member)
-  else await member.start()
-  return settledPosition(member)
+  if (wasPrimary) await replica.end('immediate', 500, `recruited for term ${term}`)
+  if (replica.runs) await stopReceiving(replica)
+  else await replica.start()
+  return settledPosition(replica)
 }
 
 /** A disk that takes no pledge must not keep an old primary: whoever leads does not have to remember anything to end. */
-async function pledgeOrEnd(member: Member, term: Term): Promise<boolean> {
+async function pledgeOrEnd(replica: Replica, term: Term): Promise<boolean> {
   try {
-    return pledge(member, term)
+    return pledge(replica, term)
   } catch (error) {
     const isRefusal = error instanceof UnderstudyError
-    if (!isRefusal && member.record.leading) await member.end('immediate', 500, `term ${term} was won`)
+    if (!isRefusal && replica.record.leading) await replica.end('immediate', 500, `term ${term} was won`)
     throw error
   }
 }
 
 /** Writes the pledge down; true when it led until now. */
-export function pledge(member: Member, term: Term): boolean {
-  const { pledged, following, leading, suspect } = member.record
+export function pledge(replica: Replica, term: Term): boolean {
+  const { pledged, following, leading, suspect } = replica.record
   if (term < pledged)
     throw new UnderstudyError('UND_REFUSED', `pledged to term ${pledged}, which is higher than ${term}`)
-  if (mayReceive(member.record) && following?.rule.term === term) {
+  if (mayReceive(replica.record) && following?.quorum.term === term) {
     throw new UnderstudyError('UND_REFUSED', `it follows ${following.primary.node}, the primary of term ${term}`)
   }
   if (leading !== null && leading.term >= term) {
     throw new UnderstudyError('UND_REFUSED', `it is primary, or is being promoted, in term ${leading.term}`)
   }
   const leads = leading !== null
-  member.parts.record.change({ pledged: term, following: null, leading: null, suspect: suspect || leads })
-  member.takeKey()
+  replica.parts.record.change({ pledged: term, following: null, leading: null, suspect: suspect || leads })
+  replica.takeKey()
   return leads
 }
 
 /** Steps 2 to 5, for a server that runs as a standby. */
-export async function stopReceiving(member: Member): Promise<void> {
-  const { postmaster } = member
+export async function stopReceiving(replica: Replica): Promise<void> {
+  const { postmaster } = replica
   if (!postmaster) return
-  member.takeKey()
+  replica.takeKey()
   // What somebody put into postgresql.auto.conf comes after ours, and would be in force for good.
-  includeOurs(member.parts.folder, member.parts.folder.data)
-  member.reload()
+  includeOurs(replica.parts.folder, replica.parts.folder.data)
+  replica.reload()
   // A promotion waits for it, and it waits for an answer of the old primary, which may never come.
   for (const worker of slotWorkersOf(postmaster.identity)) signal(worker, 'SIGTERM')
   let emptyLooks = 0
-  const patience = { clock: member.parts.clock, everyMs: 1, withinMs: member.parts.options.timing.fenceMs }
+  const patience = { clock: replica.parts.clock, everyMs: 1, withinMs: replica.parts.options.timing.fenceMs }
   await until({ ...patience, what: 'the end of the receiver' }, async () => {
     const receivers = receiversOf(postmaster.identity)
     for (const receiver of receivers) signal(receiver, 'SIGTERM')
     // The kernel's list may leave one out while others end: one empty look is not enough.
     emptyLooks = receivers.length === 0 ? emptyLooks + 1 : 0
-    return emptyLooks >= 2 && (await serverAgrees(member).catch((error) => unlessStarting(member, error)))
+    return emptyLooks >= 2 && (await serverAgrees(replica).catch((error) => unlessStarting(replica, error)))
   })
 }
 
 /** It answers when it has replayed what makes it whole: asked again until then. */
-async function unlessStarting({ parts }: Member, error: unknown): Promise<false> {
+async function unlessStarting({ parts }: Replica, error: unknown): Promise<false> {
   if ((error as { code?: unknown }).code !== STARTING) throw error
   await sleep(parts.clock, 5) // each question is a new process
   return false
 }
 
 /** The fence still stands: what is looked at again before a promotion. */
-export async function receivesNothing(member: Member): Promise<boolean> {
-  if (!member.postmaster || receiversOf(member.postmaster.identity).length > 0) return false
-  return serverAgrees(member)
+export async function receivesNothing(replica: Replica): Promise<boolean> {
+  if (!replica.postmaster || receiversOf(replica.postmaster.identity).length > 0) return false
+  return serverAgrees(replica)
 }
 
-async function serverAgrees(member: Member): Promise<boolean> {
-  const row = await member.session.one(
+async function serverAgrees(replica: Replica): Promise<boolean> {
+  const row = await replica.session.one(
     `select current_setting('primary_conninfo') as conninfo, current_setting('restore_command') as restore,
        (select count(*) from pg_stat_wal_receiver where pid is not null)::int as receivers`,
   )
@@ -113,34 +113,34 @@ async function serverAgrees(member: Member): Promise<boolean> {
 }
 
 /** Step 6, and the position when it can be trusted: a copy that was restarted first replays all that it has (trap 18). */
-export async function settledPosition(member: Member): Promise<Position> {
-  return positionIn(member, await settled(member))
+export async function settledPosition(replica: Replica): Promise<Position> {
+  return positionIn(replica, await settled(replica))
 }
 
-export async function settled(member: Member): Promise<LogState> {
-  const { clock, options } = member.parts
+export async function settled(replica: Replica): Promise<LogState> {
+  const { clock, options } = replica.parts
   const startedAt = clock.mono()
   const patience = { clock, everyMs: 2, withinMs: options.timing.fenceMs, what: 'replay of all that is here' }
   return until(patience, async () => {
-    const state = await logState(member.session)
-    if (state.paused) await goOnReplaying(member)
+    const state = await logState(replica.session)
+    if (state.paused) await goOnReplaying(replica)
     if (state.received !== null || state.exhausted) return state
-    if (clock.mono() - startedAt > 50) await endOpenTransactions(member)
+    if (clock.mono() - startedAt > 50) await endOpenTransactions(replica)
     return null
   })
 }
 
 /** One that has less than its primary would end when it is told to go on: it is started anew, with as much (standby-capacity.ts). */
-async function goOnReplaying(member: Member): Promise<void> {
-  const less = await member.shortfall(member.session)
-  if (less === null) return void (await member.session.query('select pg_wal_replay_resume()'))
-  await member.end('immediate', 500, `started anew, because ${less}`)
-  await member.start()
+async function goOnReplaying(replica: Replica): Promise<void> {
+  const less = await replica.shortfall(replica.session)
+  if (less === null) return void (await replica.session.query('select pg_wal_replay_resume()'))
+  await replica.end('immediate', 500, `started anew, because ${less}`)
+  await replica.start()
 }
 
 /** Queries of people on a standby may block replay for as long as max_standby_streaming_delay: they are ended. */
-export async function endOpenTransactions(member: Member): Promise<void> {
-  await member.session.query(
+export async function endOpenTransactions(replica: Replica): Promise<void> {
+  await replica.session.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
      where backend_type = 'client backend' and pid <> pg_backend_pid() and xact_start is not null`,
   )

@@ -11,99 +11,100 @@ import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import { sleep } from '../../../lib/clock.ts'
 import { until } from '../../../lib/until.ts'
-import { mayReceive } from '../files/member-record.ts'
+import { mayReceive } from '../files/durable-record.ts'
 import { slotName } from '../files/server-settings.ts'
-import type { Member } from '../member.ts'
+import type { Replica } from '../replica.ts'
 import { destroy, within } from '../server/admin-session.ts'
-import { insertRule, isOnQuorum, prepareCatalog } from '../server/catalog.ts'
+import { insertQuorumRow, isOnQuorum, prepareCatalog } from '../server/catalog.ts'
 import { positionIn } from '../server/replica-position.ts'
 import { BRANCHES_KEPT } from '../server/wal-position.ts'
 import { dropUnsafeSlots, leapForConsumers } from '../slots/user-slots.ts'
-import { endOpenTransactions, receivesNothing, settled, stopReceiving } from './recruit-member.ts'
+import { endOpenTransactions, receivesNothing, settled, stopReceiving } from './recruit-server.ts'
 import { synchronousStandbyNames } from './synchronous-standbys.ts'
 
 /** Mostly it is there at the first look; each look is a part of a failover. */
 const ON_QUORUM_EVERY_MS = 3
 
 /** Resolves when the mark is on its quorum; `marking` goes on when that takes longer than it may. */
-export async function lead(
-  member: Member,
-  rule: QuorumConfig,
+export async function promoteReplica(
+  replica: Replica,
+  quorum: QuorumConfig,
   mark: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  refuseUnlessFenced(member, rule)
-  const starts = !member.runs
-  if (starts) await member.start(signal)
-  await member.untilItAnswers(signal)
-  if (await member.inRecovery()) await promote(member, rule, signal)
+  refuseUnlessRecruited(replica, quorum)
+  const starts = !replica.runs
+  if (starts) await replica.start(signal)
+  await replica.untilItAnswers(signal)
+  if (await replica.inRecovery()) await promote(replica, quorum, signal)
   else {
     // Before the minor versions of May 2025 nobody waits until the checkpointer has begun: one that answers has (trap 11).
-    if (starts) await checkpoint(member)
-    await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
+    if (starts) await checkpoint(replica)
+    await replica.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(quorum))
   }
   // Whoever made the first copy may have died before it was ready.
-  const { replicationPassword, options } = member.parts
-  const promotion = member.record.lineage.at(-1)?.id ?? rule.id
-  if (rule.term === 1) await prepareCatalog(member.session, promotion, replicationPassword, options.bootstrap)
+  const { replicationPassword, options } = replica.parts
+  const promotion = replica.record.lineage.at(-1)?.id ?? quorum.id
+  if (quorum.term === 1) await prepareCatalog(replica.session, promotion, replicationPassword, options.bootstrap)
   await mark()
 }
 
-function refuseUnlessFenced(member: Member, rule: QuorumConfig): void {
-  const { pledged, leading } = member.record
-  if (rule.primary !== member.parts.node) throw new UnderstudyError('UND_REFUSED', `that rule is for ${rule.primary}`)
-  if (leading?.term === rule.term && leading.id === rule.id) return // said once more
-  if (pledged !== rule.term || mayReceive(member.record)) {
-    throw new UnderstudyError('UND_REFUSED', `not recruited for term ${rule.term}: pledged to ${pledged}`)
+function refuseUnlessRecruited(replica: Replica, quorum: QuorumConfig): void {
+  const { pledged, leading } = replica.record
+  if (quorum.primary !== replica.parts.node)
+    throw new UnderstudyError('UND_REFUSED', `that quorum config is for ${quorum.primary}`)
+  if (leading?.term === quorum.term && leading.id === quorum.id) return // said once more
+  if (pledged !== quorum.term || mayReceive(replica.record)) {
+    throw new UnderstudyError('UND_REFUSED', `not recruited for term ${quorum.term}: pledged to ${pledged}`)
   }
   if (leading !== null)
     throw new UnderstudyError('UND_REFUSED', `it is primary under another QuorumConfig of term ${leading.term}`)
-  if (member.record.quarantinedUntil !== null) {
+  if (replica.record.quarantinedUntil !== null) {
     throw new UnderstudyError('UND_REFUSED', 'it was rewound or cloned and has not caught up: it cannot become primary')
   }
 }
 
-export async function promote(member: Member, rule: QuorumConfig, signal: AbortSignal): Promise<void> {
-  const { record, clock, options } = member.parts
-  if (!(await receivesNothing(member))) await stopReceiving(member)
-  if (record.now.leading?.id !== rule.id) {
-    const { timeline } = positionIn(member, await settled(member))
-    const branch = { term: rule.term, id: rule.id, after: timeline }
+export async function promote(replica: Replica, quorum: QuorumConfig, signal: AbortSignal): Promise<void> {
+  const { record, clock, options } = replica.parts
+  if (!(await receivesNothing(replica))) await stopReceiving(replica)
+  if (record.now.leading?.id !== quorum.id) {
+    const { timeline } = positionIn(replica, await settled(replica))
+    const branch = { term: quorum.term, id: quorum.id, after: timeline }
     const lineage = [...record.now.lineage, branch].slice(-BRANCHES_KEPT)
-    record.change({ leading: rule, lineage, suspect: false })
+    record.change({ leading: quorum, lineage, suspect: false })
   }
-  member.durable = null
-  await member.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(rule))
-  await dropUnsafeSlots(member)
+  replica.durable = null
+  await replica.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(quorum))
+  await dropUnsafeSlots(replica)
   const startedAt = clock.mono()
   let told = startedAt
-  await member.session.query('select pg_promote(false)')
+  await replica.session.query('select pg_promote(false)')
   const patience = { clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'the end of recovery', signal }
   await until(patience, async () => {
-    if (!(await member.inRecovery())) return true
+    if (!(await replica.inRecovery())) return true
     // A query of somebody on this standby may be what replay waits for (measured: more than 8 s).
     if (clock.mono() - told > 40) {
       told = clock.mono()
-      await endOpenTransactions(member)
+      await endOpenTransactions(replica)
     }
     return false
   })
-  await leapForConsumers(member)
+  await leapForConsumers(replica)
 }
 
 const EXISTS_ALREADY = '42710'
 
 /** Slots for everybody who may follow: without use they hold nothing back; `wal_keep_size` bridges until they are used. */
-export async function ensureSlots(member: Member, nodes: readonly string[]): Promise<void> {
-  const names = nodes.filter((node) => node !== member.parts.node).map(slotName)
-  const missing = await member.session.query(
+export async function ensureSlots(replica: Replica, nodes: readonly string[]): Promise<void> {
+  const names = nodes.filter((node) => node !== replica.parts.node).map(slotName)
+  const missing = await replica.session.query(
     `select name from unnest($1::text[]) as name
      where not exists (select 1 from pg_replication_slots where slot_name = name)`,
     [names],
   )
   for (const { name } of missing) {
     try {
-      await member.session.query('select pg_create_physical_replication_slot($1)', [name])
+      await replica.session.query('select pg_create_physical_replication_slot($1)', [name])
     } catch (error) {
       // Its member was quicker: whoever is about to follow asks for its own.
       if ((error as { code?: unknown }).code !== EXISTS_ALREADY) throw error
@@ -112,8 +113,8 @@ export async function ensureSlots(member: Member, nodes: readonly string[]): Pro
 }
 
 /** Slots from the time when this member led hold log back for nobody. */
-export async function releaseSlots(member: Member): Promise<void> {
-  await member.session.query(
+export async function releaseSlots(replica: Replica): Promise<void> {
+  await replica.session.query(
     `select pg_drop_replication_slot(slot_name) from pg_replication_slots
      where slot_type = 'physical' and not active and restart_lsn is not null and slot_name like 'understudy\\_%'`,
   )
@@ -128,8 +129,8 @@ const ON_QUORUM_AT_MOST_EVERY_MS = 100
  * row took the place of this one: then it asks nothing more.
  */
 export async function writeMark(
-  member: Member,
-  rule: QuorumConfig,
+  replica: Replica,
+  quorum: QuorumConfig,
   opening: Promise<pg.Client>,
   signal: AbortSignal,
 ): Promise<void> {
@@ -138,12 +139,12 @@ export async function writeMark(
   signal.addEventListener('abort', hangUp, { once: true })
   try {
     signal.throwIfAborted()
-    const { clock } = member.parts
+    const { clock } = replica.parts
     const since = clock.mono()
-    const log = await insertRule(client, rule, member.record.lineage.at(-1)?.id ?? rule.id)
+    const log = await insertQuorumRow(client, quorum, replica.record.lineage.at(-1)?.id ?? quorum.id)
     // While a rule changes its row may come before its setting: then those of the setting must have it as well.
     const isSeen = async () =>
-      (await isOnQuorum(client, member.record.leading ?? rule, log)) && (await isOnQuorum(client, rule, log))
+      (await isOnQuorum(client, replica.record.leading ?? quorum, log)) && (await isOnQuorum(client, quorum, log))
     while (!(await isSeen())) {
       const waited = clock.mono() - since
       await sleep(clock, Math.max(ON_QUORUM_EVERY_MS, Math.min(ON_QUORUM_AT_MOST_EVERY_MS, waited / 20)))
@@ -156,14 +157,14 @@ export async function writeMark(
 }
 
 /** A connection for a mark. It may be opened while the promotion is under way: a new process takes its time. */
-export function openForMark(member: Member): Promise<pg.Client> {
-  return member.spare.connect(member.parts.options.timing.statementMs)
+export function openForMark(replica: Replica): Promise<pg.Client> {
+  return replica.spare.connect(replica.parts.options.timing.statementMs)
 }
 
 /** After a promotion a rewind looks at the last checkpoint, which is still of the old timeline (trap 21). */
-export async function checkpoint(member: Member): Promise<void> {
-  const { clock } = member.parts
-  const client = await member.spare.connect(2_000)
+export async function checkpoint(replica: Replica): Promise<void> {
+  const { clock } = replica.parts
+  const client = await replica.spare.connect(2_000)
   try {
     await within(clock, 60_000, 'a checkpoint', client.query('checkpoint'))
   } finally {

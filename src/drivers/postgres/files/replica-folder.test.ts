@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { lastWords } from '../server/postmaster.ts'
-import { Folder } from './member-folder.ts'
+import { Folder } from './replica-folder.ts'
 
 test('what is left over is removed, and nothing that others keep beside the data', async () => {
   const root = mkdtempSync(join(tmpdir(), 'understudy-folder-'))

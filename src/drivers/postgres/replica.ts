@@ -12,10 +12,10 @@ import type { Clock } from '../../lib/clock.ts'
 import { removeFile, writeFileAtomic } from '../../lib/files.ts'
 import { standsIn } from '../../lib/proc-folder.ts'
 import { until } from '../../lib/until.ts'
+import { mayReceive, type RecordFile } from './files/durable-record.ts'
 import { type Entry, hbaText, keptEntries } from './files/hba.ts'
-import type { Folder } from './files/member-folder.ts'
-import { mayReceive, type RecordFile } from './files/member-record.ts'
 import { repair, repairByComplaints, repairSettings } from './files/repair-folder.ts'
+import type { Folder } from './files/replica-folder.ts'
 import {
   alteredSettings,
   conninfo,
@@ -51,7 +51,7 @@ import {
 import { confirmingStandbys, decodes, SYNCHRONISES_SLOTS } from './slots/logical-slots.ts'
 import { removeSlotsOfNoUse } from './slots/slot-files.ts'
 
-export interface MemberParts {
+export interface ReplicaParts {
   readonly node: NodeName
   readonly address: string
   /** The server's, to begin with. */
@@ -77,8 +77,8 @@ const START_TRIES = 5
 /** What a server that can be saved never says so often in a row: that a file of it is missing or damaged. */
 const DAMAGE_LOOKS = 20
 
-export class Member {
-  readonly parts: MemberParts
+export class Replica {
+  readonly parts: ReplicaParts
   /** Where the server listens, until another program is found to have that port. */
   port: number
   /** For the verbs. */
@@ -113,7 +113,7 @@ export class Member {
   /** Called with each postmaster that is started or found. */
   onServer: (postmaster: Postmaster) => void = () => {}
 
-  constructor(parts: MemberParts) {
+  constructor(parts: ReplicaParts) {
     this.parts = parts
     const { clock, options } = parts
     this.port = parts.port
@@ -140,14 +140,14 @@ export class Member {
   }
 
   /** A rule of the term that it leads in is on its quorum: what people write from now on is confirmed by that. */
-  get ruleDurable(): boolean {
+  get quorumDurable(): boolean {
     return this.durable !== null && this.durable.term === this.record.leading?.term
   }
 
   /** Whether people may come in: hba.ts says when not. */
   get entry(): Entry {
     const { leading, suspect, quarantinedUntil } = this.record
-    const isUnsure = (leading !== null && !this.ruleDurable) || suspect || quarantinedUntil !== null
+    const isUnsure = (leading !== null && !this.quorumDurable) || suspect || quarantinedUntil !== null
     return isUnsure || this.draining ? 'closed' : 'open'
   }
 

@@ -3,10 +3,10 @@ import type { NodeSpec, ServiceSpec } from '../../core/model.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { choosePort, firstPort, requirePort } from '../instance-port.ts'
 import { restoreOrder } from './copy/restore-backup.ts'
-import { dataFolderOn, Folder } from './files/member-folder.ts'
-import { RecordFile } from './files/member-record.ts'
-import { Member } from './member.ts'
+import { RecordFile } from './files/durable-record.ts'
+import { dataFolderOn, Folder } from './files/replica-folder.ts'
 import type { PostgresOptions } from './options.ts'
+import { Replica } from './replica.ts'
 import { accountFor } from './server/account.ts'
 import { doorPasswordOf } from './server/balancer-role.ts'
 import { findBinaries } from './server/binaries.ts'
@@ -35,11 +35,11 @@ export function replicationPurpose(service: string): string {
   return `replication of ${service}`
 }
 
-export async function prepareMember(
+export async function prepareReplica(
   { cluster, nodeDir, service, node, clock, secretFor }: PostgresDriverParts,
   options: PostgresOptions,
   tell: (note: string) => void,
-): Promise<Member> {
+): Promise<Replica> {
   const account = accountFor(options.user)
   const folder = new Folder(nodeDir, service.name, dataFolderOn(node.name, options.data), account)
   folder.prepare()
@@ -57,5 +57,5 @@ export async function prepareMember(
   const replicationPassword = secretFor(replicationPurpose(service.name))
   const of = { node: node.name, address: node.address, port, findPort, clock, options }
   const doorPassword = doorPasswordOf(service.name, secretFor)
-  return new Member({ ...of, folder, record, binaries, replicationPassword, doorPassword, tell })
+  return new Replica({ ...of, folder, record, binaries, replicationPassword, doorPassword, tell })
 }

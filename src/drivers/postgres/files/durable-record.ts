@@ -13,7 +13,7 @@ import { readJson, unreadable, writeFileAtomic } from '../../../lib/files.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
 import { type Branch, isBranch } from '../server/wal-position.ts'
 
-export interface MemberRecord {
+export interface DurableRecord {
   readonly pledged: number
   readonly port: number | null
   /** Whom it may receive from; null: nobody. */
@@ -35,11 +35,11 @@ export interface MemberRecord {
 }
 
 export interface Following {
-  readonly rule: QuorumConfig
+  readonly quorum: QuorumConfig
   readonly primary: PrimaryAddress
 }
 
-const BLANK: MemberRecord = {
+const BLANK: DurableRecord = {
   pledged: 0,
   port: null,
   following: null,
@@ -53,19 +53,19 @@ const BLANK: MemberRecord = {
 
 export class RecordFile {
   readonly #path: string
-  #record: MemberRecord
+  #record: DurableRecord
 
   constructor(path: string) {
     this.#path = path
     this.#record = BLANK
   }
 
-  get now(): MemberRecord {
+  get now(): DurableRecord {
     return this.#record
   }
 
   /** Blank when there is no file. Throws UND_STATE_UNREADABLE when there is one that cannot be used. */
-  load(): MemberRecord {
+  load(): DurableRecord {
     const read = readJson(this.#path)
     if (read === undefined) {
       this.#record = BLANK
@@ -77,7 +77,7 @@ export class RecordFile {
   }
 
   /** On the disk when it returns, the name of the file included. */
-  change(change: Partial<MemberRecord>): void {
+  change(change: Partial<DurableRecord>): void {
     const next = { ...this.#record, ...change }
     if (JSON.stringify(next) === JSON.stringify(this.#record)) return
     writeFileAtomic(this.#path, `${JSON.stringify(next, null, 2)}\n`)
@@ -85,7 +85,7 @@ export class RecordFile {
   }
 }
 
-type Field = keyof MemberRecord
+type Field = keyof DurableRecord
 
 /** Each field is absent or what it should be, and the pledge is there: every version wrote it. */
 function isRecord(read: unknown): boolean {
@@ -99,22 +99,24 @@ const isText = (it: unknown) => typeof it === 'string'
 const isFlag = (it: unknown) => typeof it === 'boolean'
 const orNull = (is: (it: unknown) => boolean) => (it: unknown) => it === null || is(it)
 
-function isRule(it: unknown): boolean {
-  const { term, primary, members, k, id } = (it ?? {}) as Partial<Record<keyof QuorumConfig, unknown>>
-  return isCount(term) && isText(primary) && Array.isArray(members) && members.every(isText) && isCount(k) && isText(id)
+function isQuorumConfig(it: unknown): boolean {
+  const { term, primary, standbys, k, id } = (it ?? {}) as Partial<Record<keyof QuorumConfig, unknown>>
+  return (
+    isCount(term) && isText(primary) && Array.isArray(standbys) && standbys.every(isText) && isCount(k) && isText(id)
+  )
 }
 
 function isFollowing(it: unknown): boolean {
-  const { rule, primary } = (it ?? {}) as { rule?: unknown; primary?: unknown }
+  const { quorum, primary } = (it ?? {}) as { quorum?: unknown; primary?: unknown }
   const { host, port } = (primary ?? {}) as { host?: unknown; port?: unknown }
-  return isRule(rule) && isText(host) && isCount(port)
+  return isQuorumConfig(quorum) && isText(host) && isCount(port)
 }
 
 const FIELDS: Readonly<Record<Field, (it: unknown) => boolean>> = {
   pledged: isCount,
   port: orNull(isCount),
   following: orNull(isFollowing),
-  leading: orNull(isRule),
+  leading: orNull(isQuorumConfig),
   lineage: (it) => Array.isArray(it) && it.every(isBranch),
   suspect: isFlag,
   quarantinedUntil: orNull(isText),
@@ -123,6 +125,6 @@ const FIELDS: Readonly<Record<Field, (it: unknown) => boolean>> = {
 }
 
 /** May it receive from anybody? */
-export function mayReceive(record: MemberRecord): boolean {
-  return record.following !== null && record.following.rule.term >= record.pledged
+export function mayReceive(record: DurableRecord): boolean {
+  return record.following !== null && record.following.quorum.term >= record.pledged
 }

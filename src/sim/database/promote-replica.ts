@@ -6,15 +6,15 @@ import { refusal, type Verb } from './driver-verbs.ts'
 const PROMOTE_WITHIN_MS = 20_000
 
 /** Also a repetition after a crash half way, and a restart in place. The caller marks. */
-export async function lead(verb: Verb, rule: QuorumConfig): Promise<void> {
+export async function promoteReplica(verb: Verb, quorum: QuorumConfig): Promise<void> {
   const { pledged, leading, quarantinedUntil } = verb.record
-  const again = leading?.id === rule.id
-  if (rule.primary !== verb.server.parts.node) throw refusal(`that rule is for ${rule.primary}`)
-  if (pledged > rule.term) throw refusal(`pledged to term ${pledged}`)
-  if (!again && (pledged !== rule.term || mayReceive(verb.record) || leading !== null))
-    throw refusal(`not recruited for term ${rule.term}`)
+  const again = leading?.id === quorum.id
+  if (quorum.primary !== verb.server.parts.node) throw refusal(`that quorum config is for ${quorum.primary}`)
+  if (pledged > quorum.term) throw refusal(`pledged to term ${pledged}`)
+  if (!again && (pledged !== quorum.term || mayReceive(verb.record) || leading !== null))
+    throw refusal(`not recruited for term ${quorum.term}`)
   if (!again && quarantinedUntil !== null) throw refusal('it was rewound or cloned and has not caught up')
-  setRule(verb, again && leading ? leading : rule)
+  setQuorum(verb, again && leading ? leading : quorum)
   const starts = !verb.server.runs
   await verb.launch()
   if (!verb.server.inRecovery) {
@@ -23,10 +23,10 @@ export async function lead(verb: Verb, rule: QuorumConfig): Promise<void> {
   }
   if (verb.server.receiver) await verb.stopReceiving()
   await verb.settledLength()
-  verb.note({ leading: again && leading ? leading : rule, suspect: false })
-  verb.disk.slots = new Set([...verb.disk.slots, ...rule.members])
+  verb.note({ leading: again && leading ? leading : quorum, suspect: false })
+  verb.disk.slots = new Set([...verb.disk.slots, ...quorum.standbys])
   verb.server.reload()
-  verb.server.promote(rule)
+  verb.server.promote(quorum)
   await verb.until('promotion', PROMOTE_WITHIN_MS, () => {
     if (!verb.server.runs) throw refusal('the server ended while it was promoted')
     verb.server.replay.resume() // queries that are in the way are ended
@@ -42,34 +42,34 @@ async function untilTheyWait(verb: Verb): Promise<void> {
   await verb.until('a checkpoint', PROMOTE_WITHIN_MS, () => server.checkpoints !== before)
 }
 
-export function setRule({ disk }: Verb, { members, k }: Pick<QuorumConfig, 'members' | 'k'>): void {
-  Object.assign(disk.settings, { members, k })
+export function setQuorum({ disk }: Verb, { standbys, k }: Pick<QuorumConfig, 'standbys' | 'k'>): void {
+  Object.assign(disk.settings, { standbys, k })
 }
 
 /** The first copy, out of nothing. */
-export async function create(verb: Verb, rule: QuorumConfig): Promise<void> {
+export async function create(verb: Verb, quorum: QuorumConfig): Promise<void> {
   const { disk, server } = verb
-  if (verb.record.leading?.id === rule.id && disk.hasData) return lead(verb, rule)
+  if (verb.record.leading?.id === quorum.id && disk.hasData) return promoteReplica(verb, quorum)
   if (disk.hasData) throw refusal('there is a database already')
-  if (verb.record.pledged > rule.term) throw refusal(`pledged to term ${verb.record.pledged}`)
+  if (verb.record.pledged > quorum.term) throw refusal(`pledged to term ${verb.record.pledged}`)
   await verb.pass(100)
-  const begin = { index: 0, term: rule.term, promotion: rule.id, timeline: 1, kind: 'begin' as const }
+  const begin = { index: 0, term: quorum.term, promotion: quorum.id, timeline: 1, kind: 'begin' as const }
   Object.assign(disk, { hasData: true, log: [begin], checkpoint: 0, standbySignal: false })
-  verb.note({ pledged: rule.term, leading: rule, following: null })
-  setRule(verb, rule)
+  verb.note({ pledged: quorum.term, leading: quorum, following: null })
+  setQuorum(verb, quorum)
   await verb.launch()
   server.reload()
 }
 
 /** The setting first: what is acknowledged from here on is safe under the new rule. `mark` makes what came before so. */
-export async function changeRule(verb: Verb, to: QuorumConfig): Promise<void> {
+export async function changeQuorum(verb: Verb, to: QuorumConfig): Promise<void> {
   const { leading, pledged } = verb.record
   if (leading?.term !== to.term || leading.id !== to.id) throw refusal(`it is not primary in term ${to.term}`)
   if (pledged > to.term) throw refusal(`pledged to term ${pledged}`)
   if (!verb.server.runs || verb.server.inRecovery) throw refusal('it does not run as a primary')
   verb.note({ leading: to })
-  for (const member of to.members) verb.disk.slots.add(member)
-  setRule(verb, to)
+  for (const node of to.standbys) verb.disk.slots.add(node)
+  setQuorum(verb, to)
   verb.server.reload()
   await verb.pass(2)
 }

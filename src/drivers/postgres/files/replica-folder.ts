@@ -1,15 +1,15 @@
 /**
  * What lies where on one node, and who owns it.
  *
- *     <base>/member.json   what this member has promised and whom it follows (member-record.ts): the agent's, not the server's
+ *     <base>/replica.json   what this replica has promised and whom it follows (durable-record.ts): the agent's, not the server's
  *     <base>/data/         PostgreSQL's own folder; appears by one rename when it is complete
  *     <base>/data.understudy-new/   a copy or a first database on its way there: worthless after a crash, and removed
  *     <base>/data.understudy-old/   what a copy took the place of, until it is removed
  *     <base>/data.understudy-set-aside/   a former primary's damaged data: it may hold writes that no other copy has (repair-folder.ts)
  *     <base>/restore.json   the backup that the first copy is to be made of (restore-backup.ts)
  *     <base>/slots.json    which logical slots of users may be used after a promotion (logical-slots.ts)
- *     <base>/tablespaces.json   outside the data folder, what of this member lies there (tablespaces.ts)
- *     <base>/key           the password that a receiver needs. No key, no stream: the heart of the fence (recruit-member.ts)
+ *     <base>/tablespaces.json   outside the data folder, what of this replica lies there (tablespaces.ts)
+ *     <base>/key           the password that a receiver needs. No key, no stream: the heart of the fence (recruit-server.ts)
  *     <base>/discarded/    what diverged copies had to give up, youngest last
  *
  * Beside <base>, which is instances/<service>: instances/<service>.json says who the postmaster is; logs/<service>.log is
@@ -61,13 +61,13 @@ export class Folder {
     return `${this.data}.understudy-old`
   }
   get recordPath(): string {
-    return join(this.base, 'member.json')
+    return join(this.base, 'replica.json')
   }
   /** That the first copy is to be made of a backup (restore-backup.ts). */
   get restorePath(): string {
     return join(this.base, 'restore.json')
   }
-  /** Locations of tablespaces that are this member's own (tablespaces.ts). */
+  /** Locations of tablespaces that are this replica's own (tablespaces.ts). */
   get tablespacesPath(): string {
     return join(this.base, 'tablespaces.json')
   }
