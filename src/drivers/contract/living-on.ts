@@ -1,4 +1,5 @@
 /** What becomes of a replica that is there: quorums that change, servers and agents that end, a primary that comes back. */
+import type { InstanceReport } from '../../core/model.ts'
 import { sameConfig } from '../../core/replicated/quorum.ts'
 import { assert } from '../../lib/assert.ts'
 import {
@@ -65,6 +66,18 @@ export const LIVING_ON_CASES: readonly ReplicaCase[] = [
       expectCopy(world, 'a', { quorumDurable: true })
       assert(await world.holds('a', write), 'it has what was acknowledged')
       await acknowledged(world, await world.write('a'))
+    },
+  },
+  {
+    name: 'a primary that ends by itself is never reported as one that leads without its row, which would be led in place',
+    async run(world) {
+      await begin(world)
+      const lacksRow = ({ state, role, replica }: InstanceReport) =>
+        state === 'running' && role === 'primary' && replica?.quorumDurable === false
+      await world.harm('a', 'end')
+      const isSeen = (report: InstanceReport) => report.state === 'stopped' || lacksRow(report)
+      await untilReport(world, 'a', 'stopped', isSeen)
+      expectReport(world, 'a', { state: 'stopped', role: 'none' })
     },
   },
   {

@@ -86,7 +86,8 @@ export class DatabaseDriver implements ReplicaDriver {
       replayLagBytes: (sight?.replayLag ?? 0) * ENTRY_BYTES,
       // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.
       quorum: leads && sameConfig(leading, this.#marks.durable) ? leading : null,
-      quorumDurable: leads && leading !== null && server.open,
+      // What this driver was told itself, as PostgreSQL's: a server that has just ended is not yet seen to have.
+      quorumDurable: leads && leading !== null && this.#marks.durable?.term === leading.term,
       streaming: leads ? (sight?.streaming ?? []) : [],
       receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,
       ...(sight?.receives && server.receiver ? { heardAgoMs: server.receiver.heardAgoMs } : {}),
