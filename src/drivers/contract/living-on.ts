@@ -81,6 +81,18 @@ export const LIVING_ON_CASES: readonly ReplicaCase[] = [
     },
   },
   {
+    name: 'follow: a standby whose server had ended runs and says how far it is, though its primary never answers',
+    async run(world) {
+      await begin(world)
+      await world.driver('b').stop({ settleMs: 0, graceMs: 2_000 })
+      await world.harm('a', 'end')
+      await untilReport(world, 'a', 'stopped', ({ state }) => state === 'stopped')
+      await refused(() => world.driver('b').follow(quorum(1, 'a'), world.address('a')))
+      await untilReport(world, 'b', 'running', ({ state }) => state === 'running')
+      await until(world, 'b', 'sure of its position', ({ position }) => position !== null)
+    },
+  },
+  {
     name: 'a row that waited when its server ended is not waited for: the next server writes its own',
     async run(world) {
       await begin(world)
@@ -97,8 +109,8 @@ export const LIVING_ON_CASES: readonly ReplicaCase[] = [
         .driver('a')
         .start({ role: 'primary', term: 1 })
         .catch(() => undefined)
-      await world.driver('b').start({ role: 'standby', term: 0 })
       await untilReport(world, 'a', 'leading', ({ role }) => role === 'primary')
+      await world.driver('b').start({ role: 'standby', term: 0 })
       await world.driver('b').follow(quorum(1, 'a'), world.address('a'))
       await until(world, 'a', 'durable', ({ quorumDurable }) => quorumDurable)
       await second

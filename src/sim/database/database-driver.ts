@@ -242,7 +242,8 @@ export class DatabaseDriver implements ReplicaDriver {
     const { server } = this.#parts
     if (!server.runs) this.#seeEnd()
     else {
-      if (this.#verb === null || this.#state === 'stopped') this.#enter('running')
+      // Also in the middle of a verb: what its server says of itself is known as soon as it runs.
+      if (this.#verb === null || this.#state !== 'stopping') this.#enter('running')
       if (!server.isFrozen) this.#see()
       this.#judge()
     }

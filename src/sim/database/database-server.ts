@@ -71,6 +71,7 @@ export class DatabaseServer {
   /** Until then nobody waits for a quorum (trap 11). */
   #hastyUntil = 0
   gate: Gate
+  #lostPower = false
   readonly #listeners = new Set<() => void>()
 
   constructor(parts: ServerParts) {
@@ -89,6 +90,11 @@ export class DatabaseServer {
 
   get runs(): boolean {
     return this.process !== null
+  }
+
+  /** Its host is there and nothing listens: a connection is refused at once. A host without power says nothing. */
+  get refusesConnections(): boolean {
+    return !this.runs && !this.#lostPower
   }
 
   get isFrozen(): boolean {
@@ -120,6 +126,7 @@ export class DatabaseServer {
   launch(process: Process, { heedsArchive }: { readonly heedsArchive: boolean }): void {
     const { settings, standbySignal } = this.disk
     this.process = process
+    this.#lostPower = false
     this.heedsArchive = heedsArchive
     this.gate = new Gate(this.parts.clock)
     this.open = false
@@ -261,10 +268,10 @@ export class DatabaseServer {
   }
 
   #ended(process: Process): void {
-    const lostPower = process.ending === 'its node died'
-    this.receiver?.die(!lostPower)
+    this.#lostPower = process.ending === 'its node died'
+    this.receiver?.die(!this.#lostPower)
     this.receiver = null
-    this.senders.end(!lostPower)
+    this.senders.end(!this.#lostPower)
     this.gate.kill()
     this.process = null
     this.open = false

@@ -27,7 +27,10 @@ export async function follow(verb: Verb, quorum: QuorumConfig): Promise<void> {
     if (verb.record.pledged !== quorum.term) throw refusal('pledged to a higher term meanwhile')
     await renewSlot(verb, quorum)
     verb.note({ following: { term: quorum.term, node: quorum.primary }, suspect: false })
-  } else if (!isFrom(verb, quorum)) await catchUp(verb, quorum)
+  } else {
+    await verb.launch() // it can be recruited for a later term, also when its primary never answers
+    if (!isFrom(verb, quorum)) await catchUp(verb, quorum)
+  }
   verb.disk.key = quorum.primary
   verb.disk.settings.receiveFrom = quorum.primary
   if (verb.server.runs) verb.server.reload()
@@ -46,7 +49,6 @@ function isFrom({ server }: Verb, { primary }: QuorumConfig): boolean {
  */
 async function catchUp(verb: Verb, quorum: QuorumConfig): Promise<void> {
   const primary = await verb.askPatiently(quorum.primary, START_WITHIN_MS, (server) => factsOf(server, quorum))
-  if (!verb.server.runs) await verb.launch()
   const length = await verb.settledLength()
   const isPart = divergenceOf(verb.disk, length, primary) === null && !lacksLog(length, primary)
   if (isPart) return void (await renewSlot(verb, quorum))
@@ -69,10 +71,9 @@ function renewSlot(verb: Verb, quorum: QuorumConfig): Promise<unknown> {
 
 /** Afterwards the log here is a part of the primary's. */
 async function prepare(verb: Verb, quorum: QuorumConfig): Promise<void> {
+  if (verb.disk.hasData) await standStill(verb)
   const primary = await verb.askPatiently(quorum.primary, START_WITHIN_MS, (server) => factsOf(server, quorum))
   if (!verb.disk.hasData) return clone(verb, quorum)
-  if (verb.server.runs) await verb.stopReceiving()
-  else await verb.launch()
   const length = await verb.settledLength()
   const divergence = divergenceOf(verb.disk, length, primary)
   if (divergence === null) return lacksLog(length, primary) ? clone(verb, quorum) : undefined
@@ -82,6 +83,12 @@ async function prepare(verb: Verb, quorum: QuorumConfig): Promise<void> {
   const fails = verb.disk.ailments.failingRewind || lacksOwn || verb.random() < REWINDS_FAIL
   if (divergence === 'rewind' && !fails) await rewind(verb, quorum)
   else await clone(verb, quorum)
+}
+
+/** It runs, whatever becomes of its primary, and receives from nobody. */
+async function standStill(verb: Verb): Promise<void> {
+  if (verb.server.runs) await verb.stopReceiving()
+  else await verb.launch()
 }
 
 interface Facts {

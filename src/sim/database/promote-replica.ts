@@ -39,7 +39,10 @@ async function untilTheyWait(verb: Verb): Promise<void> {
   const { server } = verb
   const before = server.checkpoints
   server.checkpoint()
-  await verb.until('a checkpoint', PROMOTE_WITHIN_MS, () => server.checkpoints !== before)
+  await verb.until('a checkpoint', PROMOTE_WITHIN_MS, () => {
+    if (!server.runs) throw refusal('the server ended before its first checkpoint')
+    return server.checkpoints !== before
+  })
 }
 
 export function setQuorum({ disk }: Verb, { standbys, k }: Pick<QuorumConfig, 'standbys' | 'k'>): void {

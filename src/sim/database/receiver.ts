@@ -35,6 +35,7 @@ export class Receiver implements Stream {
     const request = { name: node, length: log.length, timeline: log.at(-1)?.timeline ?? 0, hasPassword: key !== null }
     network.converse(node, from, () => {
       const primary = peer(from)
+      if (primary?.refusesConnections) return network.converse(from, node, () => this.answered(false))
       // One who hung up while nobody answered is not there any more when somebody does.
       primary?.gate.deliver(() => !this.#hungUp && primary.senders.connect(node, this, request))
     })
