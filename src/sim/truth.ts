@@ -76,6 +76,11 @@ export class Truth {
     }
   }
 
+  /** The newest routing table of a node's balancer. */
+  tableOf(node: NodeName): RoutingTable | undefined {
+    return this.#tables.get(node)?.table
+  }
+
   /** Where the door of a node leads to the primary of a service, by the newest table, and whose that is. */
   routeOf(node: NodeName, service: ServiceName): { readonly route: Route; readonly agentPid: number } | undefined {
     const { table, agentPid = 0 } = this.#tables.get(node) ?? {}

@@ -1,6 +1,7 @@
 /**
- * The copies of one replicated service in an imagined failure, and the view that a node would have of them: record, rule in
- * force, who runs, who gets log from whom. Log goes along links that are whole; all copies of a calm cluster are equally far.
+ * The replicas of one service in an imagined failure, and the view that a node would have of them: record, quorum in
+ * force, who runs, who gets WAL from whom. WAL goes along links that are whole. All replicas of a calm cluster are equally far;
+ * where a failure leaves the primary running, those that still hear it get further than those that do not.
  */
 
 import type { InstanceReport, NodeName, NodeReport, ServiceSpec } from '../core/model.ts'
@@ -18,6 +19,8 @@ interface Copy {
   /** The term that it leads in, or has pledged. */
   readonly term: number
   readonly recruited: boolean
+  /** It received what others did not: the primary was cut off from those and wrote on. */
+  readonly isAhead: boolean
 }
 
 export interface ImaginedReplicas {
@@ -37,6 +40,7 @@ export interface ImaginedReplicas {
 /** Longer than anything that is waited for: whoever is silent has been so for long. */
 const AGE_MS = 60_000
 const FAR = '1000'
+const FURTHER = '2000'
 
 /** What the config says; of a made-up service without it, half of the servers. */
 export function replicationFor(service: ServiceSpec): Replication {
@@ -67,11 +71,17 @@ export function copiesIn(situation: Situation, spec: ServiceSpec): ImaginedRepli
   for (const node of [quorum.primary, ...quorum.standbys]) {
     if (!situation.hearing.lives(node)) continue
     const running = situation.instances.get(at(node, spec.name))?.report.state === 'running'
-    byNode.set(node, { running, isPrimary: node === quorum.primary, term: quorum.term, recruited: false })
+    byNode.set(node, {
+      running,
+      isPrimary: node === quorum.primary,
+      term: quorum.term,
+      recruited: false,
+      isAhead: false,
+    })
   }
   const service = { ...spec, replication: replicationFor(spec) }
   const silentForMs = situation.hearing.suspectAfterMs
-  return {
+  const copies: ImaginedReplicas = {
     situation,
     service,
     byNode,
@@ -80,6 +90,11 @@ export function copiesIn(situation: Situation, spec: ServiceSpec): ImaginedRepli
     durable: true,
     silentForMs,
   }
+  for (const node of [quorum.primary, ...streamingFrom(copies, quorum.primary)]) {
+    const copy = byNode.get(node)
+    if (copy?.running) byNode.set(node, { ...copy, isAhead: true })
+  }
+  return copies
 }
 
 export function leaderIn({ byNode, inForce }: ImaginedReplicas): NodeName | undefined {
@@ -122,7 +137,13 @@ export function leadUnder(copies: ImaginedReplicas, quorum: QuorumConfig): void 
   const { byNode, situation } = copies
   for (const [node, copy] of byNode) {
     if (node !== quorum.primary && !situation.hearing.hears(quorum.primary, node)) continue
-    byNode.set(node, { ...copy, isPrimary: node === quorum.primary, term: quorum.term, recruited: false })
+    byNode.set(node, {
+      ...copy,
+      isPrimary: node === quorum.primary,
+      term: quorum.term,
+      recruited: false,
+      isAhead: true,
+    })
   }
   copies.inForce = quorum
   copies.durable = confirms(copies)
@@ -178,7 +199,7 @@ function instanceOf(copies: ImaginedReplicas, node: NodeName): InstanceReport {
   const { byNode, service, inForce } = copies
   const copy = byNode.get(node)
   if (!copy) return neverStarted(service.name)
-  const { running, isPrimary, term, recruited } = copy
+  const { running, isPrimary, term, recruited, isAhead } = copy
   const leader = leaderIn(copies)
   const follows = leader !== undefined && leader !== node && streamingFrom(copies, leader).includes(node)
   const streaming = isPrimary ? streamingFrom(copies, node).map((name) => ({ node: name, lagBytes: 0 })) : []
@@ -196,7 +217,7 @@ function instanceOf(copies: ImaginedReplicas, node: NodeName): InstanceReport {
     replica: {
       pledged: term,
       recruited,
-      position: { term: 1, timeline: 1, log: FAR },
+      position: { term: 1, timeline: 1, log: isAhead ? FURTHER : FAR },
       replayLagBytes: 0,
       quorum: known,
       quorumDurable: isPrimary && copies.durable,
