@@ -1,24 +1,54 @@
 /**
- * Running a program as another user with all of that user's groups, as a login does it. Node's own `uid` and `gid` drop every
- * supplementary group: a server could not read a key that belongs to the group `ssl-cert`. util-linux's `setpriv` sets them and becomes the
- * program by exec, under the same pid and with the same start time.
+ * The one place where programs are started as another user: with all of that user's groups, as a login does it. Node's own `uid`
+ * and `gid` drop every supplementary group: a server could not read a key that belongs to the group `ssl-cert`, and `pg_rewind` no
+ * certificate of its own. util-linux's `setpriv` sets them and becomes the program by exec, under the same pid and with the same start time.
  */
-import { execFileSync } from 'node:child_process'
+import {
+  type ChildProcess,
+  type ExecFileOptions,
+  execFile,
+  execFileSync,
+  type SpawnOptions,
+  spawn,
+} from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { promisify } from 'node:util'
 
 export interface Account {
   readonly uid: number
   readonly gid: number
 }
 
+/** As `spawn`, as `account`; null: as this process. */
+export function spawnAs(
+  account: Account | null,
+  program: string,
+  words: readonly string[],
+  options: SpawnOptions,
+): ChildProcess {
+  const { file, args, ids } = asAccount(account, program, words)
+  return spawn(file, args, { ...options, ...ids })
+}
+
+/** As `execFile`, as `account`; null: as this process. Rejects as that does. */
+export function execAs(
+  account: Account | null,
+  program: string,
+  words: readonly string[],
+  options: ExecFileOptions,
+): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  const { file, args, ids } = asAccount(account, program, words)
+  return promisify(execFile)(file, args, { ...options, encoding: 'utf8', ...ids })
+}
+
 export interface AsAccount {
   readonly file: string
   readonly args: readonly string[]
-  /** For `spawn`. Empty where `setpriv` does the work, and where the user stays the same. */
+  /** Empty where `setpriv` does the work, and where the user stays the same. */
   readonly ids: { readonly uid?: number; readonly gid?: number }
 }
 
-/** What to spawn so that `file` runs as `account`; null: as this process. Without `setpriv` the supplementary groups are dropped. */
+/** Without `setpriv` the supplementary groups are dropped. */
 export function asAccount(
   account: Account | null,
   file: string,

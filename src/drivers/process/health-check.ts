@@ -5,13 +5,12 @@
  *
  * A check never rejects: that it failed is its result.
  */
-import { spawn } from 'node:child_process'
 import { connect } from 'node:net'
 import { type ExchangeEnd, exchangeOver } from '../../lib/http-exchange.ts'
 import { goodText, type HttpQuestion, isGood, urlText } from '../../lib/http-question.ts'
 import { signalGroup } from '../../lib/proc.ts'
 import type { Stop } from '../../lib/stop.ts'
-import { asAccount } from '../as-account.ts'
+import { spawnAs } from '../as-account.ts'
 import { commandWords } from './command-line.ts'
 import type { CheckResult } from './health.ts'
 import type { Run } from './options.ts'
@@ -94,15 +93,13 @@ export interface ExecCheckRequest {
 /** Exit code 0 is healthy. What it prints goes nowhere; after the timeout it is killed with everything it started. */
 export function execCheck(check: ExecCheckRequest): Check {
   const [program = '', ...words] = commandWords(check.run)
-  const { file, args, ids } = asAccount(check.runAs, program, words)
   return () =>
     new Promise((resolve) => {
-      const child = spawn(file, args, {
+      const child = spawnAs(check.runAs, program, words, {
         cwd: check.cwd,
         env: { ...check.env },
         detached: true,
         stdio: 'ignore',
-        ...ids,
       })
       const deadline = setTimeout(() => {
         if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL')

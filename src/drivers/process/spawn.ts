@@ -15,11 +15,11 @@
  * Signals go to the whole group, as systemd does it (KillMode=control-group): the leader may be a shell or npm, which
  * passes nothing on, and the program that should hear SIGTERM is its child.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import type { Writable } from 'node:stream'
 import { UnderstudyError } from '../../errors.ts'
 import { identify, type ProcessIdentity } from '../../lib/proc.ts'
-import { asAccount } from '../as-account.ts'
+import { spawnAs } from '../as-account.ts'
 import { LIMIT_REFUSED_CODE } from './ending.ts'
 import { type LogPlace, type OpenLog, openLog } from './log-writer.ts'
 import { folderProblem } from './not-runnable.ts'
@@ -70,13 +70,11 @@ export async function spawnGate(request: GateRequest): Promise<Gate> {
 function spawnShell(request: GateRequest, log: OpenLog): Promise<ChildProcess> {
   return new Promise<ChildProcess>((resolve, reject) => {
     const shell = ['-c', gateScript(request.limits), 'understudy-gate', ...request.words]
-    const { file, args, ids } = asAccount(request.runAs, '/bin/sh', shell)
-    const child = spawn(file, args, {
+    const child = spawnAs(request.runAs, '/bin/sh', shell, {
       cwd: request.cwd,
       env: { ...request.env },
       detached: true,
       stdio: ['ignore', log.file, log.file, 'pipe'],
-      ...ids,
     })
     child.once('error', reject)
     child.once('spawn', () => resolve(child))

@@ -2,12 +2,11 @@
  * The first copy, out of nothing (initdb) or out of a backup (restore-backup.ts): made beside the data folder, one rename, and then the
  * things that all copies share.
  */
-import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
-import { asAccount } from '../../as-account.ts'
+import { spawnAs } from '../../as-account.ts'
 import { concise } from '../files/concise-conf.ts'
 import { syncTree } from '../files/replica-folder.ts'
 import { includeOurs, replaceFile } from '../files/server-settings.ts'
@@ -99,18 +98,16 @@ function initdb(replica: Replica, args: readonly string[]): Promise<void> {
   const { binaries, folder } = replica.parts
   return new Promise((resolve, reject) => {
     let said = ''
-    const { file, args: words, ids } = asAccount(folder.account, binaries.initdb, args)
-    const child = spawn(file, words, {
+    const child = spawnAs(folder.account, binaries.initdb, args, {
       cwd: folder.base,
       env: { ...serverEnvironment(), ...binaries.env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      ...ids,
     })
     const listen = (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-4_000)
     }
-    child.stdout.on('data', listen)
-    child.stderr.on('data', listen)
+    child.stdout?.on('data', listen)
+    child.stderr?.on('data', listen)
     child.once('error', reject)
     child.once('close', (code) => {
       if (code === 0) resolve()

@@ -7,11 +7,10 @@
  * only a copy helps then: so what is more urgent does not end it at once, but lets it finish when it can within moments. When its
  * source was lost or frozen it cannot.
  */
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import type { Cancel } from '../../../lib/clock.ts'
 import { until } from '../../../lib/until.ts'
+import { execAs } from '../../as-account.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
 import { includeOurs } from '../files/server-settings.ts'
 import { makeStandby, type Replica } from '../replica.ts'
@@ -19,8 +18,6 @@ import { DATABASE, REPLICATION_ROLE } from '../role-names.ts'
 import { serverEnvironment } from '../server/postmaster.ts'
 import { factsOf, type PrimaryFacts, tablespacesOf } from '../verbs/remote-primary.ts'
 import { canRewindTo, tablespacesIn } from './tablespaces.ts'
-
-const run = promisify(execFile)
 
 /** What it gets to finish when a fence or an end waits for it. */
 const FINISH_MS = 3_000
@@ -63,7 +60,8 @@ export async function rewind(
   return true
 }
 
-async function runRewind(
+/** True when it rewound. Alone only for its test. */
+export async function runRewind(
   replica: Replica,
   program: string,
   { node, host, port }: PrimaryAddress,
@@ -78,7 +76,8 @@ async function runRewind(
   }
   signal.addEventListener('abort', hurry)
   try {
-    const { stdout, stderr } = await run(
+    const { stdout, stderr } = await execAs(
+      folder.account,
       program,
       ['--target-pgdata', folder.data, '--source-server', source, '--no-ensure-shutdown'],
       {
@@ -87,7 +86,6 @@ async function runRewind(
         maxBuffer: 16_777_216,
         signal: overdue.signal,
         killSignal: 'SIGKILL',
-        ...(folder.account ?? {}),
       },
     )
     // Said with exit code 0 where it looked at the wrong timeline (trap 21): the divergence was proven before.

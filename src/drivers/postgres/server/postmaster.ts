@@ -6,7 +6,7 @@
  * What belongs to a server is told by something better: all of its processes stand in its data folder (/proc/PID/cwd). That
  * finds those too that outlived their postmaster, or were frozen, which PostgreSQL itself would trip over at its next start.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { UnderstudyError } from '../../../errors.ts'
@@ -17,7 +17,7 @@ import { realFolder, standsIn } from '../../../lib/proc-folder.ts'
 import type { Stop } from '../../../lib/stop.ts'
 import { superviseLoop } from '../../../lib/supervised-loop.ts'
 import { until } from '../../../lib/until.ts'
-import { asAccount } from '../../as-account.ts'
+import { spawnAs } from '../../as-account.ts'
 import type { Folder } from '../files/replica-folder.ts'
 import { fixedArguments } from '../files/server-settings.ts'
 import { settingsInFiles } from '../files/setting-files.ts'
@@ -102,13 +102,11 @@ export async function launch(
   const logFrom = fstatSync(log).size
   const { account } = folder
   try {
-    const server = asAccount(account, binaries.postgres, ['-D', folder.data, ...fixedArguments(), ...more])
-    const child = spawn(server.file, server.args, {
+    const child = spawnAs(account, binaries.postgres, ['-D', folder.data, ...fixedArguments(), ...more], {
       cwd: folder.data,
       env: { ...serverEnvironment(), ...binaries.env },
       detached: true,
       stdio: ['ignore', log, log],
-      ...server.ids,
     })
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve)
