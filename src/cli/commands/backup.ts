@@ -42,7 +42,7 @@ async function takeOne(io: Io, session: Session, name: string, folder: string, j
   const abort = () => stop.abort(new UnderstudyError('UND_REFUSED', 'called off: nothing of it is left'))
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, abort)
   try {
-    const taking = takeBackup({
+    const record = await takeBackup({
       cluster: session.spec.name,
       service,
       source,
@@ -53,9 +53,6 @@ async function takeOne(io: Io, session: Session, name: string, folder: string, j
       progress: (bytes, total) => screen.draw([`copying from ${source.node}: ${share(bytes, total)}`]),
       signal: stop.signal,
     })
-    const record = await taking.catch((cause: unknown) => {
-      throw asRefusal(cause, service, source.node)
-    })
     screen.close()
     if (json) printJson(io, { folder, ...withoutFolders(record) })
     else for (const line of takenLines(folder, record)) io.out(line)
@@ -63,15 +60,6 @@ async function takeOne(io: Io, session: Session, name: string, folder: string, j
     screen.close()
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, abort)
   }
-}
-
-/** What a server or a disk says is no bug of ours: the sentence, and what to do. Nothing of the backup is left. */
-function asRefusal(cause: unknown, service: string, node: string): unknown {
-  const { code, message } = cause as NodeJS.ErrnoException
-  if (cause instanceof UnderstudyError || code === undefined) return cause
-  const why = message || code // of a connection to several addresses, Node has no message
-  const text = `the server of ${service} on ${node} cannot be copied from: ${why}; “understudy why ${service}” says what is wrong`
-  return new UnderstudyError('UND_REFUSED', text, { cause })
 }
 
 interface Places {

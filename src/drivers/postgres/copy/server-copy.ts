@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { UnderstudyError } from '../../../errors.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
-import { destroy, remoteClient, within } from '../server/admin-session.ts'
+import { copiedFrom, destroy, remoteClient, within } from '../server/admin-session.ts'
 import { SilenceDeadline } from '../server/silence-deadline.ts'
 import { parseLsn } from '../server/wal-position.ts'
 import { CopiedArchives } from './copied-archives.ts'
@@ -62,8 +62,8 @@ export async function receiveWholeCopy(request: Receiving): Promise<WholeCopy> {
   const { from, password, clock, connectMs } = request
   const client = remoteClient(from, password)
   try {
-    await within(clock, connectMs, from.node, client.connect())
-    const listed = await within(clock, connectMs, from.node, client.query(TABLESPACES))
+    await copiedFrom(from.node, within(clock, connectMs, from.node, client.connect()))
+    const listed = await copiedFrom(from.node, within(clock, connectMs, from.node, client.query(TABLESPACES)))
     return await receive(client, request, await request.place(listed.rows as Tablespace[]))
   } finally {
     destroy(client)
@@ -84,7 +84,7 @@ async function receive(
   const reader = new StreamReader(version, unpacking, silence, request)
   reader.listen((client as unknown as { connection: RawConnection }).connection)
   try {
-    const copied = client.query(backupCommand(version, manifest))
+    const copied = copiedFrom(from.node, client.query(backupCommand(version, manifest)))
     copied.catch(() => {}) // it may break after the copy was given up
     const results = await Promise.race([copied, unpacking.failed, silence.tooLong])
     await unpacking.finish()

@@ -25,7 +25,7 @@ import { until } from '../../../lib/until.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
 import { syncTree } from '../files/replica-folder.ts'
 import { POSTGRES_DEFAULTS } from '../options.ts'
-import { destroy, type Row, remoteClient, within } from '../server/admin-session.ts'
+import { copiedFrom, destroy, type Row, remoteClient, within } from '../server/admin-session.ts'
 import { formatLsn, parseLsn } from '../server/wal-position.ts'
 import { type BackupRecord, DATA, RECORD, SUMS, sumsText } from './backup-files.ts'
 import { takeWholeCopy } from './bulk-work.ts'
@@ -50,7 +50,16 @@ export interface BackupRequest {
 const ANSWER_MS = 5_000
 const CATCH_UP_MS = 60_000
 
+/** Rejects with UND_REFUSED when a server or a disk says no, and leaves nothing then. */
 export async function takeBackup(request: BackupRequest): Promise<BackupRecord> {
+  try {
+    return await take(request)
+  } catch (error) {
+    throw ofDisk(error)
+  }
+}
+
+async function take(request: BackupRequest): Promise<BackupRecord> {
   const { folder, clock } = request
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new UnderstudyError('UND_REFUSED', `${folder} is not empty: a backup overwrites nothing`)
@@ -73,6 +82,13 @@ export async function takeBackup(request: BackupRequest): Promise<BackupRecord> 
     rmSync(partial, { recursive: true, force: true })
     throw error
   }
+}
+
+/** What a server says is said by name (`copiedFrom`): what else has a code is said of the disk. */
+function ofDisk(cause: unknown): unknown {
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (cause instanceof UnderstudyError || code === undefined) return cause
+  return new UnderstudyError('UND_REFUSED', `the backup cannot be written: ${message}`, { cause })
 }
 
 interface Facts {
@@ -109,9 +125,9 @@ async function asking<T>(
 ): Promise<T> {
   const client = remoteClient(whom, password)
   try {
-    await within(clock, ANSWER_MS, whom.node, client.connect())
+    await copiedFrom(whom.node, within(clock, ANSWER_MS, whom.node, client.connect()))
     return await work(async (text) => {
-      const { rows } = await within(clock, ANSWER_MS, whom.node, client.query(text))
+      const { rows } = await copiedFrom(whom.node, within(clock, ANSWER_MS, whom.node, client.query(text)))
       return rows[0] as Row
     })
   } finally {

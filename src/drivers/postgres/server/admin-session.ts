@@ -171,6 +171,21 @@ export function within<T>(clock: Clock, withinMs: number, what: string, promise:
   })
 }
 
+/**
+ * What another server answers, or does not: its refusals, a connection that breaks and one that does not come about, which have no code of
+ * their own in the library, are no bugs. Rejects with UND_REFUSED or UND_TIMED_OUT, and names the server.
+ */
+export async function copiedFrom<T>(node: string, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (cause instanceof UnderstudyError && cause.code !== 'UND_TIMED_OUT') throw cause
+    const why = message || code // of a connection to several addresses, Node has no message
+    throw new UnderstudyError('UND_REFUSED', `the server on ${node} cannot be copied from: ${why}`, { cause })
+  }
+}
+
 /** The SQLSTATE of a server whose connections are all taken: it answers, so it lives. */
 const TOO_MANY_CONNECTIONS = '53300'
 
