@@ -3,7 +3,7 @@
  *
  * Exercises: drivers/process. Engines: none.
  */
-import { readdirSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { sleep, systemClock } from '../../src/lib/clock.ts'
@@ -111,4 +111,31 @@ it('the pipe of a log is there before the first start, so that a failover makes 
   const { ino } = statSync(pipe)
   await driver.start({ role: 'active', term: 0 })
   expect(statSync(pipe)).toMatchObject({ ino, mode: 0o010600 })
+})
+
+it('with its folder removed the log writer goes on reading, so the program is not held up, and ends with it', async () => {
+  const script = 'while :; do echo "a line of some log"; echo >>lines; done'
+  const { place, driver, writer } = await running({ run: ['sh', '-c', script], logBytes: 65_536 })
+  await until('it prints', () => place.log() !== '')
+  const own = writer()
+  rmSync(join(place.dir, 'logs'), { recursive: true })
+  const lines = place.read('lines').length
+  const room = 2 * 65_536 // in the log that was removed, and in the pipe
+  await until('it goes on', () => place.read('lines').length > lines + (2 * room) / 'a line of some log'.length, 60_000)
+  expect(isAlive(own)).toBe(true)
+  await driver.kill()
+  await until('the log writer ends with it', () => !isAlive(own))
+})
+
+it('a log that cannot be opened keeps no log writer after the end of its program', async () => {
+  const { place, driver, writer } = await running({ run: ['yes'], logBytes: 65_536, logFiles: 0 })
+  await until('it prints', () => place.log() !== '')
+  const own = writer()
+  const log = join(place.dir, 'logs', 'svc.log')
+  process.kill(own.pid, 'SIGSTOP') // else it may make the log again between the two
+  rmSync(log)
+  mkdirSync(log)
+  process.kill(own.pid, 'SIGCONT')
+  await driver.kill()
+  await until('the log writer ends with it', () => !isAlive(own))
 })

@@ -8,7 +8,9 @@
  *   refused, and then the logs are renamed and a new one is begun. A program that prints faster than the writer writes waits.
  * - The instance holds its end of the pipe for reading, too. So the death of the writer is no broken pipe for it: it
  *   can print 64 KiB until the agent, which looks once a second, has started another writer, and waits when that is full.
- * - The writer ends when the last process of the instance has closed its end: it reads everything that was printed.
+ * - The writer ends when the last process of the instance has closed its end: it reads everything that was printed. Without
+ *   a log that can be written it reads on, too, or it would neither see that end nor let the instance go on: what is
+ *   printed is lost then. With its folder gone there will be no log again, and then SIGTERM ends it as well.
  *
  * Clients may be waiting for the program, so nothing of this comes before it: the pipe is made when the agent starts, and the
  * writer is started when the program has begun. Until then the agent holds the pipe open, so what is printed stays in it.
@@ -39,7 +41,7 @@ trap '' HUP INT QUIT TERM XFSZ
 umask 027
 log=$1 blocks=$2 files=$3
 rotate() {
-  if [ "$files" -eq 0 ]; then : >"$log"; return; fi
+  if [ "$files" -eq 0 ]; then ( : >"$log" ); return; fi
   age=$files
   rm -f "$log.$age" "$log.$((files + 1))"
   while [ "$age" -gt 1 ]; do
@@ -53,8 +55,11 @@ while :; do
     ulimit -f "$blocks" || exit 1
     exec dd bs=4096 2>/dev/null >>"$log"
   ) && exit 0
+  [ -d "\${log%/*}" ] || { trap - HUP INT QUIT TERM; exec cat >/dev/null; }
   size=$(wc -c 2>/dev/null <"$log") || size=0
-  if [ "$size" -ge $((blocks * 512)) ]; then rotate; else sleep 0.2 || sleep 1; fi
+  if [ "$size" -ge $((blocks * 512)) ]; then rotate && continue; fi
+  sleep 0.2 || sleep 1
+  case $(dd bs=4096 count=1 2>&1 >/dev/null) in 0+0*) exit 0 ;; esac
 done
 `
 
