@@ -1,16 +1,25 @@
 /**
  * A PostgreSQL that is killed leaves shared memory behind, and its next start in the same folder takes that away. A test ends
  * with a kill and removes the folder: what is left is never taken away, and after 4,096 of them (kernel.shmmni) no
- * server starts on that machine any more. So what appeared during a run and belongs to nobody is removed at its end.
+ * server starts on that machine any more. So what appeared during a run and belongs to a dead server is removed at its end.
+ *
+ * Runs overlap, so a file of dynamic shared memory is dead only when no living server is old enough to have made it. Whether a
+ * process maps it proves nothing: one that was just made is not mapped yet, and a pinned one (cumulative statistics) may be
+ * unmapped for long and is opened again by the next session.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { processState } from '../../src/lib/proc.ts'
 
 const SEGMENTS = '/proc/sysvipc/shm'
 const FILES = '/dev/shm'
 /** A postmaster's segment holds nothing but who it is. */
 const SEGMENT_BYTES = 56
+/** In /proc, whatever the kernel's own clock is. */
+const TICKS_PER_SECOND = 100
+/** The moment of boot is told in whole seconds, and a clock is set. */
+const CLOCK_DOUBT_MS = 5_000
 
 interface Left {
   /** System V segments by number, and files of dynamic shared memory by name. */
@@ -51,21 +60,47 @@ function segments(): string[] {
   })
 }
 
-function files(): string[] {
-  if (!existsSync(FILES)) return []
-  const mapped = mappedByAnybody()
-  return readdirSync(FILES).filter((name) => name.startsWith('PostgreSQL.') && !mapped.has(name))
+export interface MemoryFile {
+  readonly name: string
+  readonly uid: number
+  readonly madeAtMs: number
 }
 
-function mappedByAnybody(): Set<string> {
-  const names = new Set<string>()
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      for (const [, name = ''] of readFileSync(`/proc/${pid}/maps`, 'utf8').matchAll(/\/dev\/shm\/(PostgreSQL\.\d+)/g))
-        names.add(name)
-    } catch {
-      // it has ended, or is another user's: then its files are not ours to remove either
-    }
-  }
-  return names
+export interface ServerProcess {
+  readonly uid: number
+  readonly startedAtMs: number
+}
+
+/** Those that no living server can have made: of its account each began later. */
+export function deadFiles(files: readonly MemoryFile[], servers: readonly ServerProcess[]): string[] {
+  const isDead = ({ uid, madeAtMs }: MemoryFile) =>
+    servers.every((server) => server.uid !== uid || server.startedAtMs - CLOCK_DOUBT_MS > madeAtMs)
+  return files.filter(isDead).map(({ name }) => name)
+}
+
+function files(): string[] {
+  if (!existsSync(FILES)) return []
+  const names = readdirSync(FILES).filter((name) => name.startsWith('PostgreSQL.'))
+  const made = names.flatMap((name): MemoryFile[] => {
+    const found = statSync(join(FILES, name), { throwIfNoEntry: false })
+    return found ? [{ name, uid: found.uid, madeAtMs: found.mtimeMs }] : []
+  })
+  return deadFiles(made, servers()) // looked for afterwards: who made one of them is among them
+}
+
+/** Every process of every server: one whose postmaster was killed may still use what is left. */
+function servers(): ServerProcess[] {
+  const bootMs = Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1]) * 1_000
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        if (readFileSync(`/proc/${pid}/comm`, 'utf8').trim() !== 'postgres') return []
+        const startTime = processState(Number(pid))?.startTime ?? 0
+        const { uid } = statSync(`/proc/${pid}`)
+        return [{ uid, startedAtMs: bootMs + (startTime * 1_000) / TICKS_PER_SECOND }]
+      } catch {
+        return [] // it has ended
+      }
+    })
 }
