@@ -1,12 +1,12 @@
 /**
- * Performs the steps of services whose standbys hold copies. The order of what becomes durable is the safety of it:
+ * Performs the steps of services whose standbys hold the data. The order of what becomes durable is the safety of it:
  *
- *     the term and the rule are on the record     before any server hears of them      (core: `record` comes first)
- *     a member's pledge is on its disk            before its receiver is stopped       (driver)
+ *     the term and the config are on the record   before any server learns of them     (core: `record` comes first)
+ *     a replica's pledge is on its disk           before its receiver is stopped       (driver)
  *     its receiver is gone                        before its position is read          (driver)
- *     enough are fenced                           before a new rule is on the record   (core: `elect`)
- *     the new rule's row is on its quorum         before anybody is let in             (driver), and before the record says
- *                                                 that it serves and forgets older rules (core: `lead`, `standbys-change`)
+ *     enough are recruited                        before a new config is on the record (core: `elect`)
+ *     the quorum row is on its quorum             before any client is admitted        (driver), and before the record says
+ *                                                 that it serves and forgets older configs (core: `promote`, `config-change`)
  */
 
 import type { ServiceName } from '../core/model.ts'
@@ -51,7 +51,7 @@ export async function performOnReplica(step: CopyStep, view: View, driver: Repli
   }
 }
 
-/** May this node lead, by the newest rule on the record? */
+/** May this node be primary, by the newest quorum config on the record? */
 export function isQuorumPrimary(view: View, name: ServiceName): boolean {
   const service = view.cluster.services.find((one) => one.name === name)
   const record = service?.traits.replicates ? replicatedRecord(view, service) : undefined

@@ -92,7 +92,7 @@ async function promote(step: Step & { kind: 'promote' }, view: View, { world, le
   return `the standby of ${step.service} on ${view.self} was promoted in term ${step.term}`
 }
 
-/** Compare-and-swap of a service's record: false when somebody was faster, and then the next turn sees what they wrote. */
+/** Compare-and-swap of a service's record: false when another node was faster, and then the next turn sees what it wrote. */
 async function record(step: Step & { kind: 'record' }, { world }: Hands): Promise<string | undefined> {
   const key = KEY.service(step.service)
   const outcome = await world.store.swap([{ key, revision: step.revision }], [{ key, value: step.record }])

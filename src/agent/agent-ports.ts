@@ -30,7 +30,7 @@ export interface World {
   pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
 }
 
-/** Kills a process at a moment, unless told a later one in time. Its own timer; it asks nobody. */
+/** Kills a process at a moment, unless told a later one in time. It has its own timer and asks no other process. */
 export interface FencePort {
   /** Resolves when the fence has taken it down; rejects when it did not say so in time. */
   arm(service: ServiceName, identity: ProcessIdentity, killAt: number): Promise<void>
@@ -61,7 +61,10 @@ export interface Mesh {
 }
 
 export type Message =
-  /** Sent every heartbeat. `suspects`: whom the sender calls silent. `abstains`: it was late itself and judges nobody. */
+  /**
+   * Sent every heartbeat. `suspects`: the peers that the sender calls silent. `abstains`: it was late itself and judges
+   * no peer.
+   */
   | { readonly kind: 'beat'; readonly suspects: readonly NodeName[]; readonly abstains: boolean }
   | { readonly kind: 'report'; readonly report: NodeReport }
   /** The store has something new: read it now instead of at the next poll. */

@@ -40,7 +40,7 @@ const RECENT = 20
 export interface SurfaceOptions {
   readonly agent: Agent
   readonly store: Store
-  /** The config as it was written; the view has in it what people asked for since. */
+  /** The config as it was written; the view includes what operators asked for since. */
   readonly cluster: ClusterSpec
   readonly run: string
   pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
@@ -155,7 +155,7 @@ export class AgentSurface implements Surface {
     return { id: randomUUID(), what: 'the cluster stops: every service ends, then every node' }
   }
 
-  /** Writes one record if nobody else did since; then has everybody look at once. */
+  /** Writes one record if no other agent did since; then all agents look at once. */
   async #write(key: string, revision: number, value: unknown): Promise<void> {
     const outcome = await this.#options.store.swap([{ key, revision }], [{ key, value }])
     if (outcome === 'conflict')

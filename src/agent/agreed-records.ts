@@ -1,6 +1,7 @@
 /**
- * The store's snapshot as the core wants it: typed records, who leads, and for how long nobody has. Decoding is tolerant:
- * a record that makes no sense is treated as absent and left alone, because a newer agent may have written it.
+ * The store's snapshot as the core wants it: typed records, primaries, and for how long there has been none. Decoding
+ * is tolerant: a record that makes no sense is treated as absent and left alone, because a newer agent may have written
+ * it.
  */
 import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
 import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord, SizeRecord } from '../core/records.ts'
@@ -24,7 +25,7 @@ export class AgreedRecords {
   #unwritable: string | null = null
   /** What the spells below were counted for. They begin and end only with other records, so each is counted once. */
   #counted: Decoded | null = null
-  /** Services that nobody leads. */
+  /** Services without a primary. */
   #free = new Map<ServiceName, Spell>()
   /** Records by their revision. */
   #known = new Map<ServiceName, Spell>()
@@ -113,7 +114,7 @@ interface Spell {
   readonly since: number
 }
 
-/** Goes on with the spells that are still the same, begins the others now, and forgets the rest. */
+/** Keeps the spells that are still the same, begins new ones, and forgets those that ended. */
 function spells(
   before: ReadonlyMap<ServiceName, Spell>,
   now: readonly (readonly [ServiceName, string | number])[],

@@ -81,7 +81,7 @@ export class Door implements DoorPort {
     this.#link.publish(this.#table)
   }
 
-  /** What the balancer must know and nobody else may; told to it again whenever it was started again. */
+  /** Secrets for the balancer; sent again whenever it was restarted. */
   confide(secrets: readonly DoorSecret[]): void {
     this.#link.confide(secrets)
   }
@@ -153,7 +153,7 @@ export class Door implements DoorPort {
     if (this.#table) this.publish(this.#table)
   }
 
-  /** A verdict is news as long as everybody else still believes that target to be well. */
+  /** A verdict is news as long as the other nodes still believe that target to be healthy. */
   #isNews(targetId: string): boolean {
     const targets = routesFor(this.#view()).flatMap((route) => route.targets)
     return targets.some(({ id, state }) => id === targetId && state === 'serving')

@@ -1,7 +1,7 @@
 /**
- * A process of our own that stands beside the agent and outlives it: the balancer and the fence. The agent sees that one
- * is there, finds the one that an earlier agent started, and starts another when it died. Identity files say which
- * process it is, so that neither a stranger with the same pid nor a second copy is ever taken for it.
+ * A process of our own that stands beside the agent and outlives it: the balancer and the fence. The agent checks that
+ * one is there, finds the one that an earlier agent started, and starts another when it died. Identity files say which
+ * process it is, so that neither a foreign process with the same pid nor a second instance is ever taken for it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
@@ -66,7 +66,7 @@ export class Companion {
     this.#cancel()
   }
 
-  /** Ends the process for good. It may take its time; until it is gone its file says who it is, to whoever waits for that. */
+  /** Ends the process for good. It may take its time; until it is gone its file says which process it is. */
   end(): void {
     this.close()
     if (this.#identity) signal(this.#identity, 'SIGTERM')
@@ -109,7 +109,7 @@ export class Companion {
     this.#cancel = superviseLoop({ clock, what: `the look at the ${name}`, everyMs, isAligned: true, work }).stop
   }
 
-  /** Is it there and not stopped by a signal? A stopped one answers nobody: it is killed, and another one started. */
+  /** Is it there and not stopped by a signal? A stopped one does not answer: it is killed, and another one started. */
   #works(identity: ProcessIdentity): boolean {
     const state = livingState(identity)
     if (!state) return false

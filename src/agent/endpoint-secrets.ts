@@ -1,7 +1,7 @@
 /**
- * Tells the door of this node what it needs to know in confidence: its logins, and its certificates. Read again every minute,
- * so that a file that somebody renewed is in use soon after, and the node's own certificate is made anew in time. A file that
- * cannot be used changes nothing: the last certificate stays, and the events say why.
+ * Sends the balancer of this node its secrets: its logins and its certificates. They are read again every minute, so
+ * that a renewed file is in use soon, and the node's own certificate is replaced in time. A file that cannot be used
+ * changes nothing: the last certificate stays, and the events say why.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ import { ownCertificate } from './own-certificate.ts'
 import type { Entry } from './repeats.ts'
 
 const LOOK_EVERY_MS = 60_000
-/** People are told so long before a certificate of theirs ends. */
+/** How long before a certificate ends operators are warned. */
 const TELL_BEFORE_MS = 14 * 86_400_000
 
 export interface DoorSecretsParts {
@@ -47,7 +47,7 @@ export class EndpointSecrets {
     })
   }
 
-  /** Resolves when the door was told for the first time. Never rejects. */
+  /** Resolves when the balancer was told for the first time. Never rejects. */
   async start(): Promise<void> {
     if (this.#needs.length === 0) return
     this.#cancel = superviseLoop({

@@ -1,9 +1,9 @@
 /**
  * The agent's side of the fence (fence-process.ts is the other, and says what it is for).
  *
- * `arm` resolves when the fence has acknowledged. When it rejects, nobody knows whether it was taken: the writer must be
- * assumed to be guarded by the deadline before, or not at all. So a writer is started only after `arm` resolved, and a
- * lease that cannot be extended here is not extended.
+ * `arm` resolves when the fence has acknowledged. When it rejects, the outcome is unknown: the writer must be assumed
+ * to be guarded by the deadline before, or not at all. So a writer is started only after `arm` resolved, and a lease
+ * that cannot be extended here is not extended.
  *
  * A lost connection is made again by itself, and what this agent has armed is then armed again. A fence that hangs
  * acknowledges nothing, so `alive` asks for acknowledgements and not for a connection.
@@ -77,7 +77,7 @@ export function startFence(
   const args = ['--max-old-space-size=32', program, '--socket', paths.socketPath, '--saved', paths.savedPath]
   if (paths.guardPipe !== undefined) args.push('--guard', paths.guardPipe)
   const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] })
-  // A failure shows in `alive()`, which is what everybody asks.
+  // A failure shows in `alive()`.
   child.on('error', () => {})
   child.unref()
   closeSync(log)

@@ -17,6 +17,6 @@ function killGroup(armed: Armed): Fenced['outcome'] {
     const alone = signal(armed, 'SIGKILL') // when it leads no group of its own
     return something || alone ? 'killed' : 'gone'
   } catch {
-    return 'not-permitted' // another user's process: said in the log and to the agent, since nothing else can be done
+    return 'not-permitted' // another user's process: logged and reported to the agent, since nothing else can be done
   }
 }

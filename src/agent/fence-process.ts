@@ -1,27 +1,28 @@
 /**
  * The fence: a tiny process that kills single writers when their lease is about to end, whatever has become of their
- * agent. An agent arms it before a writer's first instruction and again with each renewal of the lease. When the agent is
- * stopped, killed, or starved, it does not arm again, and at the deadline this process sends SIGKILL to the writer's
- * group. It asks nobody.
+ * agent. An agent arms it before a writer's first instruction and again with each renewal of the lease. When the agent
+ * is stopped, killed, or starved, it does not arm again, and at the deadline this process sends SIGKILL to the writer's
+ * group. It depends on no other process.
  *
- *   node --max-old-space-size=32 dist/agent/fence-process.js --socket PATH --saved PATH [--guard PATH]
+ *     node --max-old-space-size=32 dist/agent/fence-process.js --socket PATH --saved PATH [--guard PATH]
  *
- * Deadlines are absolute readings of CLOCK_MONOTONIC, the same for every process of this boot, so nothing is lost on the
- * way from one process to the other. A pid is verified by its start time before it is killed: a stranger with a reused
- * pid is never hurt.
+ * Deadlines are absolute readings of CLOCK_MONOTONIC, the same for every process of this boot, so nothing is lost on
+ * the way from one process to the other. A pid is verified by its start time before it is killed: a foreign process
+ * with a reused pid is never killed.
  *
- * What is armed is saved to a file, so that a fence started again goes on where the killed one was. Saving is not waited
- * for (a stalled disk must not delay a kill): what can be missing from the file is the last extension, and then the writer
- * is killed at the deadline before that, which is early and safe; or a first arming or a shortening of the last few
- * milliseconds, and that one the agent repeats as soon as it reaches the new fence.
+ * What is armed is saved to a file, so that a restarted fence goes on where the killed one was. It does not wait for
+ * the file (a stalled disk must not delay a kill): what can be missing from it is the last extension, and then the
+ * writer is killed at the deadline before that, which is early and safe; or a first arming or a shortening of the last
+ * few milliseconds, which the agent repeats as soon as it reaches the new fence.
  *
- * Behind it stands a shell that acts when fence and agent are both dead (last-guard.ts); this process sees that one is there.
+ * Behind it stands a shell that acts when fence and agent are both dead (last-guard.ts); this process checks that it is
+ * there.
  *
  * What remains:
- * - Agent frozen *and* fence killed within one lease, or both frozen: neither kills, and the last guard does not act while one of
- *   them exists. On one machine the successor kills what it is about to replace (same-machine.ts).
- * - This process itself may be late on a starved machine, by milliseconds as measured; the agent leaves a margin between
- *   the deadline that it arms and the end of the lease.
+ * - Agent frozen *and* fence killed within one lease, or both frozen: neither kills, and the last guard does not act
+ *   while one of them exists. On one machine the successor kills what it is about to replace (same-machine.ts).
+ * - This process itself may be late on a starved machine, by milliseconds as measured; the agent leaves a margin
+ *   between the deadline that it arms and the end of the lease.
  * - A process in uninterruptible sleep (state D) outlives SIGKILL until its system call returns.
  * - A whole machine that was paused (a suspended VM) goes on for a moment when it is resumed, before any timer of ours
  *   runs. The term is the fencing token for that: what the writer writes to refuses a lower term than it has seen.
@@ -88,7 +89,7 @@ class Fence {
     socket.on('close', () => this.#sockets.delete(socket))
   }
 
-  /** Ends as soon as nothing is armed, not before: whoever tells everything to end may have forgotten a writer. */
+  /** Ends as soon as nothing is armed, not before: whatever tells it to end may have forgotten a writer. */
   leave(): void {
     this.#leaving = true
     this.#look()
@@ -123,7 +124,7 @@ class Fence {
     this.#timer()
     const due = this.#book.takeDue(clock.mono())
     try {
-      const fenced = due.map(kill) // all of them first: a log on a stalled disk must not come between
+      const fenced = due.map(kill) // all of them first: a log file on a stalled disk must not come between
       for (const one of fenced) {
         this.#guard?.disarm(one)
         this.#tell(one)
@@ -218,7 +219,7 @@ async function main(): Promise<void> {
     process.exit(ERRORS.UND_ALREADY_RUNNING.exit)
   }
   process.umask(0o077)
-  process.stderr.on('error', () => {}) // a full disk under the log must not end the guard
+  process.stderr.on('error', () => {}) // a full disk under the log file must not end the guard
   // Whatever goes wrong here, the guard stands: what is armed must be killed in time.
   onFault((what, error) => log({ event: 'fault', error: faultLine(what, error) }))
   reportUnhandledRejections()
@@ -235,7 +236,7 @@ async function main(): Promise<void> {
 }
 
 function serve(fence: Fence, socketPath: string): void {
-  rmSync(socketPath, { force: true }) // a leftover: nobody answered there
+  rmSync(socketPath, { force: true }) // a leftover: nothing answered there
   const server = createServer((socket) => fence.serve(socket))
   server.on('error', (error) => {
     log({ event: 'cannot listen', socket: socketPath, error: String(error) })

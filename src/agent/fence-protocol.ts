@@ -2,7 +2,7 @@
 import type { ProcessIdentity } from '../lib/proc.ts'
 import { areNumbers, areTexts, fieldsOf, isListOf, orAbsent } from '../lib/shapes.ts'
 
-/** A process that is to be dead at `killAtMono` unless somebody says otherwise before. */
+/** A process that is to be dead at `killAtMono` unless the agent extends that before. */
 export interface Armed extends ProcessIdentity {
   readonly service: string
   /** Monotonic clock of this boot (lib/clock.ts): one reading for every process of the machine. */
@@ -63,7 +63,7 @@ function isTarget(value: unknown): value is ProcessIdentity & { service: string 
 export function isIdentity(value: unknown): value is ProcessIdentity {
   if (!isObject(value)) return false
   const { pid, startTime } = value
-  // Never 0 or 1: as a group, 0 would be our own, and −1 everybody.
+  // Never 0 or 1: as a group, 0 would be our own, and −1 every process.
   return Number.isSafeInteger(pid) && (pid as number) > 1 && Number.isSafeInteger(startTime)
 }
 

@@ -1,5 +1,5 @@
 /**
- * What happened, in order, each with its rule and a sentence. Own events get a number and are told to the other agents;
+ * What happened, in order, each with its rule and a sentence. Own events get a number and are sent to the other agents;
  * theirs are kept as they come. The last thousand are kept in memory for the API, all own ones in a file by `remember`.
  */
 import type { EventRecord, Receipt } from '../api/api-types.ts'
@@ -77,7 +77,7 @@ export class Journal {
     if (!this.#known.has(event.id)) this.#keep(event)
   }
 
-  /** What happened before this agent, or while it was not heard: put where it belongs in time, told to nobody again. */
+  /** What happened before this agent, or while it was not heard: inserted by time, and not sent again. */
   recall(events: readonly EventRecord[], receipts: readonly Receipt[]): void {
     const missing = events.filter(({ id }) => !this.#known.has(id))
     for (const event of missing) this.#note(event)

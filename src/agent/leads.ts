@@ -1,15 +1,16 @@
 /**
- * The leads that this node holds, and the lease under them: one lease of the node carries all its leads (and one more for
- * each other length of lease that the config asks for), so that an idle node renews one thing. Taking, renewing and giving up
- * all go through the store; what a lease is worth is core/lease.ts; that nothing outlives it is the fence's business and,
- * before the fence, node-lease.ts's own timer. So a single writer has two guards with a clock each, and either is enough.
+ * The leads that this node holds, and the lease under them: one lease of the node carries all its leads (and one more
+ * for each other length of lease that the config asks for), so that an idle node renews one thing. Taking, renewing and
+ * giving up all go through the store; what a lease is worth is core/lease.ts; that nothing outlives it is up to the
+ * fence and, before the fence, to node-lease.ts's own timer. So a single writer has two guards with a clock each, and
+ * either is enough.
  *
  * What follows from sharing:
  * - A lease that is lost is lost for all that it carries: everything on it is killed, in one go.
- * - A single service is freed by removing its key `lead/<service>`; the lease goes on for the others. A lead that was won is
- *   worth what is left of the lease, no more.
- * - That the lease lives does not say that it still carries a given lead: an agent that takes a lead over from an earlier agent
- *   of this node reads its key as well.
+ * - A single service is freed by removing its key `lead/<service>`; the lease goes on for the others. A lead that was
+ *   won is worth what is left of the lease, no more.
+ * - That the lease lives does not say that it still carries a given lead: an agent that takes a lead over from an
+ *   earlier agent of this node reads its key as well.
  */
 import { type Lease, leaseGranted } from '../core/lease.ts'
 import type { NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'

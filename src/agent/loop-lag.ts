@@ -1,6 +1,6 @@
 /**
- * How late this node's own event loop is. Whoever is late hears everybody late: it must know that of itself before it
- * judges others (core/suspicion.ts) or a health check. Measured by a timer that the agent has anyway, the heartbeat.
+ * How late this node's own event loop is. A node that is late hears every peer late: it must know that before it judges
+ * others (core/suspicion.ts) or a health check. Measured by a timer that the agent has anyway, the heartbeat.
  */
 const REMEMBERED_MS = 1_000
 

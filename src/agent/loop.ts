@@ -152,7 +152,7 @@ export class Agent {
     this.wake()
   }
 
-  /** Something was written on behalf of this node: everybody reads it now. */
+  /** Something was written on behalf of this node: all agents read it now. */
   async announce(): Promise<void> {
     this.#world.mesh.broadcast({ kind: 'look' })
     await this.look()
@@ -247,9 +247,9 @@ export class Agent {
     this.wake()
   }
 
-  /** Somebody can hear us who could not before. The past comes first: who knows how it is here knows how it came to be. */
+  /** A peer can hear us that could not before. The past comes first: only with it can the peer judge the present state. */
   #welcome(): void {
-    if (!this.#running) return // everybody is welcomed at the start
+    if (!this.#running) return // every peer is welcomed at the start
     this.#world.mesh.broadcast({ kind: 'history', ...this.journal.recent() })
     // Before the first turn the picture is of before the drivers found what runs here: "nothing runs" would be believed.
     if (this.#counts.turns > 0) this.#telling.report(this.#view, this.#decision.problems, true)

@@ -69,7 +69,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const door: Door = new Door(companions.balancerSocket, tell, view, wake)
   stops.push('door', () => door.close())
 
-  // Whoever has the cluster's token can derive these, and nobody can find the token from one of them.
+  // Derived from the cluster's token, which cannot be found from one of them.
   const secretFor = (purpose: string) => derivedSecret(options.token, purpose)
   const known = knownBy(() => agent, door, fence, nodeDir)
   const drivers = createDrivers(options, spec, secretFor, known)
@@ -113,7 +113,7 @@ function endForGood(door: Door, companions: Companions, identityFile: string): v
   process.once('exit', () => removeFile(identityFile))
 }
 
-/** From now on with their stacks in agent.log, rejections that nothing handled among them: none of them ends the agent. */
+/** From now on uncaught errors and unhandled rejections go to agent.log with their stacks: none of them ends the agent. */
 function logFaults(): Stop {
   reportUnhandledRejections()
   return onFault((what, error) => process.stderr.write(`${faultLine(what, error)}\n`))

@@ -1,10 +1,10 @@
 /**
- * The agents' own network: each agent dials every other one and speaks only on links that it dialled; what it hears comes
- * on links that others dialled. So a cut in one direction looks like what it is. Links are WebSockets on the API's port,
- * opened with the cluster's token; they come back by themselves.
+ * The agents' own network: each agent dials every other one and sends only on links that it dialled; what it hears
+ * comes on links that others dialled. So a link that is down in one direction looks like that. Links are WebSockets on
+ * the API's port, opened with the cluster's token; they are made again by themselves.
  *
- * Nothing waits here and nothing is kept for a peer that does not read: a link with too much unsent is cut, and what is
- * said again later (reports, heartbeats) makes up for what was lost.
+ * Nothing waits here and nothing is kept for a peer that does not read: a link with too much unsent is closed, and what
+ * is sent again later (reports, heartbeats) makes up for what was lost.
  */
 
 import { timingSafeEqual } from 'node:crypto'

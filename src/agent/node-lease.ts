@@ -64,7 +64,7 @@ export class NodeLease {
     return this.#isOver ? 0 : endsInMs(this.#lease, now)
   }
 
-  /** Why it does not end later than it does, for whoever is killed by its end. */
+  /** Why it does not end later than it does, for the instance that is killed by its end. */
   get whyNotRenewed(): string {
     return this.#renewals.why(this.#parts.clock.mono())
   }

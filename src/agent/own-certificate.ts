@@ -1,12 +1,13 @@
 /**
- * The certificate that a node makes for its own front doors, once, so that clients may ask for TLS with nothing set up. It is
- * signed by itself: it keeps what is said from being read on the way, and a client that wants to know whom it speaks to gets
- * the file as its root (`sslrootcert=cert.pem sslmode=verify-full`). Whoever has a certificate authority names files of his
- * own in the config (`tls: { cert, key }`).
+ * The certificate that a node makes for its own balancer, once, so that clients can ask for TLS with nothing set up. It
+ * is signed by itself: it protects against eavesdropping, and a client that wants to verify the server uses the file as
+ * its root (`sslrootcert=cert.pem sslmode=verify-full`). With a certificate authority, name files in the config (`tls:
+ * { cert, key }`).
  *
- * Ten years: each renewal breaks every client that pins the file, and a shorter life would protect nothing here, because
- * nobody could revoke it and the key never leaves the node's folder. It begins a day early, for clients whose clocks are
- * behind. ECDSA on P-256, which every libpq, JDBC and Node since 2015 speaks, and which is the fastest to sign with.
+ * Ten years: each renewal breaks every client that pins the file, and a shorter life would protect nothing here,
+ * because it could not be revoked and the key never leaves the node's folder. It begins a day early, for clients whose
+ * clocks are behind. ECDSA on P-256, which every libpq, JDBC and Node since 2015 speaks, and which is the fastest to
+ * sign with.
  */
 import { webcrypto, X509Certificate } from 'node:crypto'
 import { mkdirSync } from 'node:fs'

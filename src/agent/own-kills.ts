@@ -1,6 +1,6 @@
 /**
- * Which kills were our own. Whatever kills a single writer writes a line into the fence's log of the writer's node; whoever
- * finds the writer dead looks there before it speaks of a stranger's signal.
+ * Which kills were our own. Whatever kills a single writer writes a line into the fence's log on the writer's node; an
+ * agent that finds the writer dead looks there before it reports a foreign signal.
  */
 import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'

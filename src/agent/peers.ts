@@ -57,7 +57,7 @@ export class Peers {
     return matters
   }
 
-  /** Judges everybody anew. `ownLagMs`: how late this node's own event loop was lately. */
+  /** Judges every peer anew. `ownLagMs`: how late this node's own event loop was lately. */
   judge(now: number, wall: number, ownLagMs: number): void {
     for (const peer of this.#peers.values()) {
       const silent = isSuspect(peer.suspicion, this.#cluster.timing, now, ownLagMs)

@@ -1,6 +1,6 @@
 /**
- * When each moment of a change of primary was, as this node saw it: read off the record and the own instance, turn by turn, so
- * that nothing has to report to anybody and a step that is said twice makes one mark. Kept for the newest term of a service;
+ * When each moment of a change of primary was, as this node saw it: read off the record and the own instance, turn by
+ * turn, so that no other part has to report and a repeated step makes one mark. Kept for the newest term of a service;
  * receipt-writer.ts makes a receipt of it where the new primary is.
  */
 
@@ -25,7 +25,7 @@ interface Change {
 export class ChangesOfPrimary {
   readonly #changes = new Map<ServiceName, Change>()
 
-  /** Once a turn. `leadsTo`: has this node's door heard of the primary of that term? */
+  /** Once a turn. `leadsTo`: has this node's balancer heard of the primary of that term? */
   see(view: View, leadsTo: (service: ServiceName, term: Term) => boolean): void {
     for (const service of view.cluster.services) if (service.traits.replicates) this.#see(view, service, leadsTo)
   }
@@ -75,7 +75,7 @@ export class ChangesOfPrimary {
   }
 }
 
-/** What the doors said of this term, put together; undefined for services whose doors know no sessions. */
+/** What the balancers reported of this term, summed up; undefined for services whose balancers know no sessions. */
 export function sessionsIn(
   view: View,
   service: ServiceSpec,

@@ -42,7 +42,7 @@ export class Publisher {
     this.#world.door.publish({ version: this.#version, node: this.#self, routes })
   }
 
-  /** `again`: also when nothing changed; somebody may not have heard the last one. */
+  /** `again`: also when nothing changed; a peer may not have heard the last one. */
   report(view: View, found: readonly ReportedProblem[], again: boolean): void {
     const { instances, stopping } = view.local
     const pids = this.#world.pids()

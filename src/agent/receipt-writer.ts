@@ -1,7 +1,7 @@
 /**
- * Builds receipts: for each change of primary, and each instance that had to be started again, what happened when. The
- * agent where the service comes back writes it, because only there is everything known: who noticed the fault first-hand
- * said so in the vacancy, the rest happened here.
+ * Builds receipts: for each change of primary, and each instance that was restarted, what happened when. The agent
+ * where the service comes back writes it, because only there everything is known: the node that noticed the fault
+ * first-hand said so in the vacancy, the rest happened here.
  */
 import type { Receipt } from '../api/api-types.ts'
 import type { NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
@@ -21,13 +21,13 @@ interface Open {
   readonly term: Term
   readonly noticedAt: number
   readonly marks: { name: string; atMs: number }[]
-  /** Its moments are kept in `changes`, because they were seen before anybody knew that it would be led from here. */
+  /** Its moments are kept in `changes`, because they came before it was known that the primary would be here. */
   readonly isReplicated?: boolean
-  /** Since when what failed is well again, on the wall clock. */
+  /** Since when what failed is healthy again, on the wall clock. */
   backAt?: number
 }
 
-/** What comes after the service is back (doors that count their sessions) is waited for no longer than this. */
+/** What comes after the service is back (balancers that count their sessions) is waited for no longer than this. */
 const SETTLES_WITHIN_MS = 2_000
 
 const REPAIRED = new Set([
@@ -56,7 +56,7 @@ export class Receipts {
     const { vacancy } = before
     if (before.term === 0 || vacancy?.rule === CLUSTER_STOPPED) return
     const freeSince = view.wall - (view.store.leadFreeForMs[service] ?? 0)
-    // Whoever noticed may have another clock: a fault is never noticed after it was got over.
+    // The noticing node may have another clock: a fault is never noticed after its recovery.
     const noticedAt = Math.min(vacancy?.noticedAt ?? silentSince ?? freeSince, freeSince)
     const why = vacancy?.why ?? `${before.primary ?? 'the primary'} was silent until its lease ended`
     const rule = vacancy?.rule ?? 'primary-lost'
@@ -66,7 +66,7 @@ export class Receipts {
     this.mark(service, 'term won')
   }
 
-  /** A copy here was promoted in a term whose record says what had happened. */
+  /** A replica here was promoted in a term whose record says what had happened. */
   ledAgain(service: ServiceName, term: Term, view: View): void {
     const { vacancy, replica } = recordOf(view, service)
     const before = replica?.quorumConfigs.findLast((quorum) => quorum.term < term)
@@ -97,7 +97,7 @@ export class Receipts {
     open?.marks.push({ name, atMs: this.#wall() - open.noticedAt })
   }
 
-  /** Once a turn. The receipts that are complete: what failed is well again here. `door`: this node's. */
+  /** Once a turn. The receipts that are complete: what failed is healthy again here. `door`: this node's balancer. */
   see(view: View, door: Pick<DoorPort, 'sessions' | 'leadsTo'>): Receipt[] {
     this.#changes.see(view, (service, term) => door.leadsTo(service, term))
     const done: Receipt[] = []
@@ -119,7 +119,7 @@ export class Receipts {
     return done
   }
 
-  /** Nothing will come of it here: somebody else leads, or it was stopped on purpose. */
+  /** It ends without a receipt here: another node has the primary, or it was stopped on purpose. */
   forget(service: ServiceName): void {
     this.#open.delete(service)
   }

@@ -40,7 +40,7 @@ export class RecordFile<T> {
           const record: unknown = JSON.parse(line)
           return this.#isOne(record) ? [record] : []
         } catch {
-          return [] // cut off half way
+          return [] // a truncated line
         }
       })
   }
@@ -56,7 +56,7 @@ export class RecordFile<T> {
     }
   }
 
-  /** The first record of this agent begins a line of its own, also after one that was cut off half way. */
+  /** The first record of this agent begins a line of its own, also after a truncated one. */
   #opening(): string {
     return this.#written === 0 && endsWithin(this.#path) ? '\n' : ''
   }

@@ -11,7 +11,7 @@ import type { Journal } from './journal.ts'
 
 /** Longer than a failover takes, shorter than an operator waits. */
 const LASTS_MS = 2_000
-/** Between two looks: in a large cluster one costs as much as all the rest of a turn, and turns come in dozens. */
+/** Between two looks: in a large cluster one costs as much as all else of a turn, and turns come in dozens. */
 const LOOK_EVERY_MS = 1_000
 
 interface Seen {

@@ -1,11 +1,12 @@
 /**
- * Keeps a fault that never ends from filling the journal. Events are taken by their rule, service and sort. A sentence that was
- * the last to be told there is told twice more within its window, because three deaths in ten seconds are three facts with a
- * time each; after that it is counted, and told together with its number when the window is over. Windows grow while it
- * goes on. Sentences that differ each time are told until a budget is used up, and are then counted in the same way.
+ * Keeps a fault that never ends from filling the journal. Events are grouped by rule, service and sort. A sentence that
+ * was the last one there is reported twice more within its window, because three deaths in ten seconds are three facts
+ * with a time each; after that it is counted, and reported with its number when the window is over. Windows grow while
+ * it goes on. Sentences that differ each time are reported until a budget is used up, and are then counted in the same
+ * way.
  *
- * Nothing is dropped: whatever is held back is counted, and the newest of it is told. The trap is a sentence with a duration
- * or a size in it, which is never the same twice; so those are left out when sentences are compared.
+ * Nothing is dropped: whatever is held back is counted, and the newest of it is reported. The trap is a sentence with a
+ * duration or a size in it, which is never the same twice; so those are left out when sentences are compared.
  */
 import type { EventRecord } from '../api/api-types.ts'
 import type { ServiceName } from '../core/names.ts'
@@ -31,7 +32,7 @@ const SAME = 3
 /** So many different sentences at once, and one more each time this has passed. */
 const BURST = 20
 const ANOTHER_AFTER_MS = 10_000
-/** Rules, services and sorts that are remembered; what was told longest ago makes room. */
+/** How many rules, services and sorts are remembered; the one reported longest ago makes room. */
 const MOST_KEPT = 256
 
 /** Told only when something has changed: another node may have told of a change in between, so none is a repetition. */

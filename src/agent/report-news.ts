@@ -1,6 +1,6 @@
 /**
- * What in a report is news. Ages grow all the time and a log that grows is what logs do; all else is news, whatever fields
- * a report may get one day.
+ * What in a report is news. Ages grow all the time and WAL positions too; all else is news, whatever fields a report
+ * may get one day.
  */
 import type { InstanceReport, NodeReport } from '../core/model.ts'
 import type { ReplicaReport } from '../core/replicated/quorum-config.ts'
@@ -17,8 +17,8 @@ export function isNoNews(before: NodeReport, now: NodeReport): boolean {
 }
 
 /**
- * May somebody decide otherwise by the second report than by the first? What is wrong there is for people to read: each
- * node acts on what it finds itself.
+ * Can a decision differ between the first report and the second? Reported problems do not count: each node acts on what
+ * it finds itself.
  */
 export function mayMatter(before: NodeReport, now: NodeReport): boolean {
   return !saysTheSame(before, now, DECIDES_NOTHING) || !sameItems(before.instances, now.instances, isAsBefore)
@@ -39,7 +39,7 @@ function sameReplica(before: ReplicaReport | undefined, now: ReplicaReport | und
     saysTheSame(before, now, PROGRESS) &&
     sameItems(before.streaming, now.streaming, (one, other) => one.node === other.node) &&
     before.position?.term === now.position?.term &&
-    // How far a fenced copy is decides who leads next.
+    // The position of a recruited replica decides which becomes primary next.
     (!now.recruited || saysTheSame(before.position, now.position))
   )
 }

@@ -1,6 +1,7 @@
 /**
- * Steps under way on this node. At most one for each service; a service whose step failed rests for a while, longer each
- * time, so that what cannot work is not hammered on. A step runs beside the turns and never delays one.
+ * Steps under way on this node. At most one for each service; a service whose step failed is in back-off for a while,
+ * longer each time, so that what cannot work is not retried without pause. A step runs beside the turns and never
+ * delays one.
  */
 import type { Act } from '../core/choose.ts'
 import type { ServiceName } from '../core/model.ts'
@@ -44,7 +45,7 @@ export interface StepsOptions {
   /** Looks again: is this act still what should be done? Returns the view that says so. */
   recheck(act: Act): View | undefined
   done(act: Act, service: ServiceName | null, what: string): Promise<void>
-  /** A write came too late: somebody else was faster. Resolves when what they wrote can be seen. */
+  /** A write came too late: another node was faster. Resolves when what it wrote can be seen. */
   late(): Promise<void>
   failed(act: Act, service: ServiceName | null, error: Error): void
   wake(): void
@@ -52,7 +53,7 @@ export interface StepsOptions {
 
 export class Steps {
   readonly #options: StepsOptions
-  /** What is under way or rests. An urgent step overtakes another one, and then only its own end counts. */
+  /** What is under way or in back-off. An urgent step overtakes another one, and then only its own end counts. */
   readonly #busy = new Map<ServiceName, Spell>()
   /** By service and kind of step: that another kind succeeds in between is no reason to try this one faster. */
   readonly #failures = new Map<string, { count: number; at: number }>()
@@ -64,7 +65,7 @@ export class Steps {
     this.#options = options
   }
 
-  /** What is under way or resting, by service. */
+  /** What is under way or in back-off, by service. */
   get busy(): Record<ServiceName, Busy> {
     const busy: Record<ServiceName, Busy> = {}
     for (const [service, { step, resting }] of this.#busy) busy[service] = { step, resting }
@@ -102,7 +103,7 @@ export class Steps {
       else if (writesStore(act.step)) await this.#options.late()
       this.#releaseUnlessRepeated(act.step, spell, release)
     } catch (error) {
-      // It was called off by something more urgent, which is under way or done: no failure, and nothing to rest from.
+      // A more urgent step called it off and is under way or done: that is no failure, and needs no back-off.
       if (this.#busy.get(service ?? WHOLE_NODE) !== spell) return
       this.#rest(act, service ?? WHOLE_NODE, { spell, release, why: (error as Error).message })
       this.#options.failed(act, service, error as Error)

@@ -1,13 +1,13 @@
 /**
- * When turns take place. Many events make one turn. In a large cluster a turn takes long on a busy machine, and each report
- * of each node asks for one: turn after turn would leave no time for renewals, heartbeats and answers. So after a long turn
- * comes a rest as long as it was longer than a short one; events that come meanwhile share the next.
+ * When turns take place. Many events make one turn. In a large cluster a turn takes long on a busy machine, and each
+ * report of each node asks for one: turn after turn would leave no time for renewals, heartbeats and answers. So a long
+ * turn is followed by a pause as long as it was longer than a short one; events that come meanwhile share the next.
  */
 import type { Clock } from '../lib/clock.ts'
 
-/** A turn up to this long is followed by no rest: a cluster of three nodes takes 1 to 2 ms. */
+/** A turn up to this long is followed by no pause: a cluster of three nodes takes 1 to 2 ms. */
 const SHORT_MS = 5
-/** No rest is longer: what happens meanwhile waits for it. Judgement: half a heartbeat. */
+/** The longest pause: what happens meanwhile waits for it. Judgement: half a heartbeat. */
 const REST_MOST_MS = 50
 
 export class TurnPace {
@@ -21,7 +21,7 @@ export class TurnPace {
     this.#turn = turn
   }
 
-  /** Asks for a turn: right after what runs now, or at the end of the rest. */
+  /** Asks for a turn: right after what runs now, or at the end of the pause. */
   ask(): void {
     if (this.#isDue) return
     this.#isDue = true

@@ -33,10 +33,10 @@ export function choose(problems: readonly Problem[], view: View): Act[] {
 function isBlocked(view: View, service: ServiceName | null, rule: string, step: Step): boolean {
   const busy = service === null ? undefined : view.local.busy[service]
   if (busy === undefined) return false
-  if (rule === 'two-writers') return busy.step === step.kind // under way, or resting after it failed
+  if (rule === 'two-writers') return busy.step === step.kind // under way, or in back-off after a failure
   const isReplicated = view.cluster.services.some(({ name, traits }) => name === service && traits.replicates)
   if (!isReplicated) return true
-  // A node that waits for a primary to follow must be able to say that there is none any more; the fence calls that wait off.
+  // A node that waits for a primary must be able to report that there is none any more; recruiting calls that wait off.
   if (step.kind === 'record') return busy.step !== 'follow'
   // A kill under way is over in a moment, and whatever calls it off would have to begin by killing: two urgent steps that
   // call each other off go round and round.

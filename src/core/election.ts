@@ -1,7 +1,7 @@
 /**
- * Who may take a free lead, and in which order. Every node ranks all candidates by the same rules and waits its turn: the
- * first acts at once, each following one `staggerMs` later. The rank only saves time and noise; that there is one winner
- * is the store's compare-and-swap, so two nodes with different views can disagree without harm.
+ * Which nodes may take a free lead, and in which order. Every node ranks all candidates alike and waits for its turn:
+ * the first acts at once, each following one `staggerMs` later. The rank saves time and noise; the store's
+ * compare-and-swap makes sure that there is one winner, so two nodes with different views can disagree without harm.
  */
 import type { NodeName, ServiceSpec } from './model.ts'
 import { place } from './placement.ts'
@@ -10,7 +10,7 @@ import { instanceOn, isDrained, isStopping, isWell, nodeState, recordOf, type Vi
 export interface Candidate {
   readonly node: NodeName
   readonly able: boolean
-  /** For people: why it cannot, or what speaks for it. */
+  /** In words: why the node cannot take the lead, or its rank. */
   readonly why: string
   /** How long until it could; 0 when it can now. */
   readonly inMs: number

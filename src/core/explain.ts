@@ -1,6 +1,6 @@
 /**
- * The view in words. `statusOf` says what is so; `explain` says why, who could take over and why the others could not.
- * Everything here is for people: nothing is decided by it, and it decides nothing.
+ * The view in words. `statusOf` says what is so; `explain` says why, which node could take over and why the others
+ * cannot. Output only: no decision depends on it.
  */
 import { formatDuration } from '../lib/duration.ts'
 import { type Candidate, candidatesFor } from './election.ts'
@@ -60,9 +60,9 @@ export function sentenceFor(view: View, service: ServiceSpec, problems: readonly
   return away && own?.rule !== 'lease-ending' ? `${said}; ${away.why}` : said
 }
 
-/** When nobody leads because whoever could must wait first. */
+/** When there is no primary because every candidate has to wait first. */
 function nextTry(view: View, service: ServiceSpec): string {
-  if (!hasLeader(service) || service.traits.replicates || leaderOf(view, service)) return '' // copies wait for no lease
+  if (!hasLeader(service) || service.traits.replicates || leaderOf(view, service)) return '' // replicas do not wait for a lease
   const able = candidatesFor(view, service).filter((candidate) => candidate.able)
   const soonestMs = Math.min(...able.map(({ inMs }) => inMs))
   if (able.length === 0) return '; no node can become its primary now'

@@ -1,7 +1,8 @@
 /**
- * What must be true at every moment, whatever dies, hangs or is cut off. The simulator and the tests check these after
- * every event, and the live agent raises the same ones as alarms (problems/alarms.ts). Each takes plain facts and returns what is broken as
- * sentences; an empty list is the only good answer. docs/safety.md says which promise each one guards.
+ * What must be true at every moment, whatever dies, hangs or is disconnected. The simulator and the tests check these
+ * after every event, and the live agent raises them as alarms (problems/alarms.ts). Each takes plain facts and returns
+ * what is broken as sentences; an empty list is the only good answer. docs/safety.md says which promise each one
+ * guards.
  */
 import type { ClusterSpec, InstanceReport, NodeName, ServiceName, ServiceSpec, Term } from './model.ts'
 import { place } from './placement.ts'
@@ -79,8 +80,8 @@ function runsAsPrimary(instance: InstanceReport): boolean {
 }
 
 /**
- * Whatever was acknowledged, or could be seen by somebody, is in the log of whoever serves now. Logs are compared entry by
- * entry, by identity: the same number at the same place is not the same write.
+ * Whatever was acknowledged, or could be read, is in the WAL of the instance that serves now. WALs are compared entry
+ * by entry, by identity: the same number at the same place is not the same write.
  */
 export function nothingIsMissing(
   service: ServiceName,
@@ -93,7 +94,7 @@ export function nothingIsMissing(
   return [`${service} on ${node} lacks acknowledged writes: ${promised.length - lost} of ${promised.length}`]
 }
 
-/** Once somebody leads in a term, nobody acknowledges anything in a lower one. */
+/** Once an instance is primary in a term, no instance acknowledges a write in a lower one. */
 export function onlyTheNewestAcknowledges(service: ServiceName, node: NodeName, term: Term, newest: Term): string[] {
   return term < newest ? [`${service} on ${node} acknowledges in term ${term}, and term ${newest} is led already`] : []
 }

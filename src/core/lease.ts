@@ -1,15 +1,15 @@
 /**
- * How long a lead may be believed. A lease is a promise of the store: "until then nobody else gets it". Holder and store
- * count on different clocks and a request takes time, so the holder counts from BEFORE it sent the request and the store
- * from when it handled it. The holder therefore always gives up first, whatever the network did in between.
+ * How long a lead may be believed. A lease is a promise of the store: no other node gets it until then. Holder and
+ * store use different clocks and a request takes time, so the holder counts from BEFORE it sent the request and the
+ * store from when it handled it. The holder therefore always gives up first, whatever the network did in between.
  *
  *     holder:  |sent ───────── ttl ─────────| endsAt
- *     store:        |handled ───────── ttl ─────────| somebody else may take it
+ *     store:        |handled ───────── ttl ─────────| another node may take it
  *
- * One lease of a node carries all leads of it (agent/leads.ts), so a lead is worth what is left of the lease.
+ * One lease of a node carries all its leads (agent/leads.ts), so a lead is valid for what is left of that lease.
  *
- * Killing takes time as well, so the kill is due `LEASE_MARGIN` before the end. Stamping the lease when the reply comes in
- * (as several well-known programs do) would let both sides run for as long as the reply was under way.
+ * Killing takes time as well, so the kill is due `LEASE_MARGIN` before the end. Counting from the reply (as several
+ * well-known programs do) would let both sides run for as long as the reply was under way.
  */
 import { assert } from '../lib/assert.ts'
 

@@ -22,9 +22,9 @@ export type Role = 'none' | 'active' | 'standby' | 'primary'
 export interface Traits {
   /** At most one instance may ever run as primary; a successor starts only when the old one is certainly dead. */
   readonly singleWriter: boolean
-  /** Standbys hold copies of the data, so a quorum of them can fence a primary. Then no lease is needed. */
+  /** Standbys hold the data, so a quorum of them can fence a primary. Then no lease is needed. */
   readonly replicates: boolean
-  /** Instances report how far their copy of the data is. */
+  /** Instances report the position of their data. */
   readonly reportsPosition: boolean
   /** A former primary can be brought back without copying everything again. */
   readonly canRewind: boolean
@@ -49,13 +49,13 @@ export interface EndpointSpec {
 
 /** How patient the cluster is with one service; defaults come from the preset (config/presets). */
 export interface ServiceTiming {
-  /** How long a primary that nobody hears from may still be running. A successor waits at least this long. */
+  /** How long a silent primary may still be running. A successor waits at least this long. */
   readonly leaseMs: number
   /** From SIGTERM to SIGKILL. */
   readonly graceMs: number
   /** From the moment balancers are told to send nothing more until SIGTERM. */
   readonly settleMs: number
-  /** How long a fresh instance may take to become healthy before it counts as unwell. */
+  /** How long a new instance may take to become healthy before it counts as unhealthy. */
   readonly startWithinMs: number
   /** How long an instance may be unhealthy before it is replaced. */
   readonly unhealthyForMs: number

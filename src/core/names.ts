@@ -2,5 +2,5 @@
 
 export type NodeName = string
 export type ServiceName = string
-/** Who leads a service since when: a number that only grows, and the fencing token of whoever holds it. */
+/** The number of a primary's run: it only grows, and is the fencing token of that run. */
 export type Term = number

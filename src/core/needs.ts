@@ -1,7 +1,7 @@
 /**
- * Which service waits for which. A need matters when a service is brought up: while none of its instances is well, the
- * first waits until what it needs is well. An instance that fails later comes back at once, whatever state its needs are
- * in: taking away redundancy because something else is unwell would make one fault two.
+ * Which service waits for which. A need matters when a service is brought up: while none of its instances is healthy,
+ * the first waits until what it needs is healthy. An instance that fails later is restarted at once, whatever state its
+ * needs are in: removing redundancy because another service is unhealthy would turn one fault into two.
  */
 import type { ServiceSpec } from './model.ts'
 import { instanceOn, isWellOn, type View } from './view.ts'

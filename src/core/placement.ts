@@ -1,11 +1,11 @@
 /**
- * Where instances belong: computed, not scheduled. Every node works out the same answer from the same facts, so nobody
- * has to hand it out, and nothing is lost when a scheduler dies.
+ * Where instances belong: computed, not scheduled. Every node computes the same answer from the same facts, so no
+ * scheduler has to distribute it or can be lost.
  *
  * Rendezvous hashing (Thaler and Ravishankar, 1998): each node has a score for each service and the highest scores win.
- * Losing a node moves only what was on it. Zones come first: no zone gets a second instance while another has none,
- * because what shares a zone dies together. Whoever is in `keep` stays, the first of them before all: moving a leader costs more
- * than an ideal spread.
+ * The loss of a node moves only what was on it. Zones come first: no zone gets a second instance while another has
+ * none, because a zone fails as a whole. Nodes in `keep` stay, the first of them before all others: moving a primary
+ * costs more than an ideal spread.
  */
 import type { NodeName, NodeSpec, ServiceSpec } from './model.ts'
 import { isDrained, isStopping, nodeState, recordOf, type View } from './view.ts'

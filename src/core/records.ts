@@ -1,4 +1,4 @@
-/** What the agents agree on: the values in the store, by their keys. Whoever writes one read the last one before. */
+/** What the agents agree on: the values in the store, by their keys. A writer has read the value that it replaces. */
 import type { NodeName, Term } from './model.ts'
 import type { ReplicaRecord, Replication } from './replicated/quorum-config.ts'
 import type { Rule } from './rule-names.ts'
@@ -8,10 +8,10 @@ export interface ServiceRecord {
   readonly term: Term
   /** Who led last, or leads now: the key `lead/<name>` exists exactly while its lease lives. */
   readonly primary: NodeName | null
-  /** Why the lead is free, as told by whoever gave it up. */
+  /** Why the lead is free, as recorded by the node that gave it up. */
   readonly vacancy?: Vacancy
   readonly switchover?: Switchover
-  /** Only of services that replicate: the rules that a fence must beat, and how far a change of primary is. */
+  /** Only of services that replicate: the quorum configs that a recruitment must beat, and how far a change of primary is. */
   readonly replica?: ReplicaRecord
 }
 
@@ -19,7 +19,7 @@ export interface Vacancy {
   readonly rule: Rule
   readonly why: string
   readonly by: NodeName
-  /** Wall clock of whoever noticed. For receipts only. */
+  /** Wall clock of the node that noticed. For receipts only. */
   readonly noticedAt: number
   /** Who should take over, when that was chosen. */
   readonly successor?: NodeName
@@ -46,7 +46,7 @@ export interface NodeRecord {
   readonly drained: boolean
 }
 
-/** Written in the store under `size/<service>`: people asked for another number of instances while the cluster runs. */
+/** Written in the store under `size/<service>`: the operator asked for another number of instances while the cluster runs. */
 export interface SizeRecord {
   readonly instances: number
   /** The number in the config when it was asked for: a config that says another one since then has the last word. */
@@ -54,7 +54,7 @@ export interface SizeRecord {
   readonly degrade?: Replication['degrade']
 }
 
-/** Written in the store under `cluster`: whether people want it to run at all. */
+/** Written in the store under `cluster`: whether the operator wants it to run at all. */
 export interface ClusterRecord {
   readonly desired: 'running' | 'stopped'
   /** Which start of the cluster the wish is about: a wish to stop is over when the cluster is started anew. */

@@ -1,4 +1,4 @@
-/** Each row: what is there, and what is said about it. The rest is healthy. */
+/** Each row: what is there, and what is said about it. Everything else is healthy. */
 import { describe, expect, it } from 'vitest'
 import { cluster, copy, database, led, peer, running, stopped, view, web, worker } from '../../test/made-up.ts'
 import { standing } from './explain.ts'

@@ -1,6 +1,6 @@
 /**
- * A problem as its node tells it to the others, so that people hear of it whichever node they ask. Nothing is decided by
- * it: each node acts on what it finds itself.
+ * A problem as its node reports it to the others, so that an operator sees it whichever node is asked. No decision
+ * depends on it: each node acts on what it finds itself.
  */
 
 import type { ServiceName } from './names.ts'

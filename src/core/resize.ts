@@ -1,8 +1,8 @@
 /**
- * The number of instances, changed while the cluster runs: a wish in the store that overlays the config. Every node takes it
- * from the same store revision, so placement (placement.ts) stays the same everywhere; and what follows from another number is
- * what always follows: copies are made, come into the rule one at a time when they have caught up, and go out of it before
- * they end (replicated/config-change.ts). Nothing is restarted for it.
+ * The number of instances, changed while the cluster runs: a request in the store that overlays the config. Every node
+ * takes it from the same store revision, so placement (placement.ts) stays the same everywhere. The rest follows as
+ * always: replicas are cloned, join the quorum one at a time when they have caught up, and leave it before they end
+ * (replicated/config-change.ts). Nothing is restarted for it.
  */
 import type { ClusterSpec, ServiceName, ServiceSpec } from './model.ts'
 import type { SizeRecord } from './records.ts'

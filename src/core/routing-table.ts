@@ -20,7 +20,7 @@ export interface Route {
   readonly limits?: Partial<EndpointLimits>
   readonly probe: Probe
   readonly targets: readonly Target[]
-  /** The addresses of all nodes, by the nodes' names: where the other doors of this endpoint are. */
+  /** The addresses of all nodes by name: where the other balancers of this endpoint are. */
   readonly peers: readonly string[]
   /** Why the targets of a primary endpoint take no writes: a sentence; null while they do, or may soon. */
   readonly readOnly: string | null
@@ -40,12 +40,12 @@ export interface Target {
   readonly node: NodeName
   readonly host: string
   readonly port: number
-  /** `draining`: finish what is there, send nothing new. `dead`: cut what hangs on it. */
+  /** `draining`: finish what is there, send nothing new. `dead`: close its connections. */
   readonly state: 'serving' | 'draining' | 'dead'
   readonly term: Term
   /** It is about to end in order, so sessions that can be moved leave it now, even if there is no other place yet. */
   readonly leaves?: true
-  /** It is to lead next, when the one that leads hands over: sessions may log in there ahead. Nothing else is sent to it. */
+  /** The requested successor of the primary: sessions may log in there ahead. Nothing else is sent to it. */
   readonly next?: true
 }
 

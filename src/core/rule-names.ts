@@ -1,6 +1,6 @@
 /**
- * The names of everything that can be noticed or done, each with what it means. Logs, events, receipts, `why` and
- * docs/rules.md speak these words and no other; a name that is retired is never used again.
+ * The names of everything that can be noticed or done, each with what it means. Events, receipts, `why` and
+ * docs/rules.md use these words and no other; a retired name is never used again.
  */
 export const RULES = {
   'two-writers':

@@ -69,7 +69,7 @@ function sameRecord(a: Step, b: Step): boolean {
   return a.record.term === b.record.term && one?.phase === other?.phase && shape(one)?.join() === shape(other)?.join()
 }
 
-/** These call off whatever is under way for the service and do not wait for it: somebody else's safety hangs on them. */
+/** These call off whatever is under way for the service and do not wait for it: the safety of other nodes depends on them. */
 export function isUrgent(step: Step): boolean {
   return step.kind === 'recruit' || step.kind === 'demote' || step.kind === 'kill'
 }

@@ -5,9 +5,9 @@
  * reasonably were: the mean gap plus four deviations, kept between a floor and a ceiling. That is the idea of the phi
  * accrual detector (Hayashibara et al., 2004) with a threshold that can be read out in milliseconds.
  *
- * Local health (the idea of Lifeguard, arXiv 1707.00788): whoever was itself late by more than `LATE_MS` hears everybody
- * late. It then widens its bound by its own lateness and abstains from judging others. Suspicion only starts things;
- * what makes them safe is the lease and the fence. That is why the bound may be short.
+ * Local health (the idea of Lifeguard, arXiv 1707.00788): a node that was itself late by more than `LATE_MS` hears
+ * every peer late. It then widens its bound by its own lateness and abstains from judging others. Suspicion only starts
+ * things; the lease and the fence make them safe. That is why the bound may be short.
  */
 import { assert } from '../lib/assert.ts'
 

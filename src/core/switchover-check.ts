@@ -1,6 +1,6 @@
 /**
- * May the lead be moved to that node on purpose? Asked when somebody requests it, and again by the primary before it
- * lets go: what was true then may not be true now, and a switchover that is called off costs nothing.
+ * May the primary be moved to that node on purpose? Asked when an operator requests it, and again by the primary before
+ * it lets go: the answer may have changed, and a switchover that is called off then costs nothing.
  */
 import { formatDuration } from '../lib/duration.ts'
 import { bestOther, candidatesFor } from './election.ts'
@@ -8,7 +8,7 @@ import type { NodeName, ServiceSpec } from './model.ts'
 import { isLed, successorRefusal, successorSoon } from './replicated/successor.ts'
 import { hasLeader, instanceOn, leadOf, recordOf, type View } from './view.ts'
 
-/** A request older than this was overtaken by events: nobody expects it to happen any more. */
+/** A request older than this was overtaken by events: its operator no longer expects it. */
 export const SWITCHOVER_EXPIRES_MS = 30_000
 
 /** Why not, as a sentence; undefined when it may be done. */
@@ -31,19 +31,19 @@ export function switchoverRefusal(view: View, service: ServiceSpec, to: NodeName
   return undefined
 }
 
-/** A copy that has to catch up is waited for; what takes too long is called off later. */
+/** A replica that has to catch up is waited for; what takes too long is called off later. */
 function copyRefusal(view: View, service: ServiceSpec, to: NodeName): string | undefined {
   const refusal = successorRefusal(view, service, to)
   return refusal?.passes && isLed(view, service) ? undefined : refusal?.why
 }
 
-/** Why nobody can, one sentence for each node but its leader. */
+/** Why no node can, one sentence for each but the primary's. */
 export function whyNobody(view: View, service: ServiceSpec, leader: NodeName): string[] {
   const others = view.cluster.nodes.map(({ name }) => name).filter((name) => name !== leader)
   return [...new Set(others.flatMap((node) => switchoverRefusal(view, service, node) ?? []))]
 }
 
-/** Who should lead after a switchover that named nobody. */
+/** The successor when the operator named none. */
 export function defaultSuccessor(view: View, service: ServiceSpec): NodeName | undefined {
   if (service.traits.replicates) return successorSoon(view, service)
   const lead = leadOf(view, service.name)

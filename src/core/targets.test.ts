@@ -85,7 +85,7 @@ test('a switchover has been heard of when every open door of a node that lives s
   expect(heard({ openDoors: OPEN, leaving: [] }, HEARD)).toBe(false)
   expect(heard(HEARD, { openDoors: OPEN, leaving: ['db@b', 'other@a'] })).toBe(false)
   expect(heard(HEARD, { openDoors: [], leaving: [] })).toBe(true)
-  expect(heard(HEARD, { openDoors: OPEN }, 'suspect')).toBe(false) // late, and its door goes on working
+  expect(heard(HEARD, { openDoors: OPEN }, 'suspect')).toBe(false) // late, and its balancer goes on working
   expect(heard(HEARD, { openDoors: OPEN }, 'lost')).toBe(true)
 })
 
@@ -138,6 +138,6 @@ test('doors have gone ahead when every one that is open says so of the next prim
   expect(went(there, switchingOver())).toBe(false)
   expect(went({}, switchingOver({}, there))).toBe(false)
   expect(went({ ahead: ['db@c'] }, switchingOver({}, there))).toBe(false)
-  expect(went({}, switchingOver({ diverged: true }))).toBe(true) // nobody who could lead
-  expect(went({}, switchingOver({}, {}, 'switching-over', db), db)).toBe(true) // these doors move no sessions
+  expect(went({}, switchingOver({ diverged: true }))).toBe(true) // no replica could become primary
+  expect(went({}, switchingOver({}, {}, 'switching-over', db), db)).toBe(true) // these balancers move no sessions
 })

@@ -1,7 +1,7 @@
 /**
- * Where an endpoint leads: which instances get work, which only finish what they have, and which are cut off. The agent of a
- * silent node may be dead while its instances serve on, so what it reported last stays in the table; whether it still answers
- * is for the balancer to find out.
+ * Where an endpoint routes: which instances get work, which only finish what they have, and which are disconnected. The
+ * agent of a silent node may be dead while its instances serve on, so its last report stays in the table; the balancer
+ * finds out whether the instance still answers.
  */
 
 import type { InstanceReport, NodeName, NodeReport, NodeSpec, Role, ServiceName, ServiceSpec } from './model.ts'
@@ -29,15 +29,15 @@ export function targetsFor(
   if (purpose === 'standby') return targets.map((target) => drainedIfBehind(view, service, target, before))
   if (purpose !== 'primary') return targets
   const newest = Math.max(recordOf(view, service.name).term, ...targets.map(({ term }) => term))
-  // A primary of an older term is fenced or about to be: nothing of it may be believed any more, also while the one of
-  // the newest term has no instance that could be seen.
-  // One that hands over in order still leads in the newest term: it says `stopping` when nothing new may be sent.
+  // A primary of an older term is fenced or about to be: nothing of it may be believed any more, even while the newest
+  // term has no instance that could be seen. A primary that switches over is still of the newest term: it reports
+  // `stopping` when nothing new may be sent.
   const led = targets.map((target): Target => (target.term >= newest ? target : { ...target, state: 'dead' }))
   const next = successorIn(view, service)
   return next && !led.some(({ node }) => node === next.node) ? [...led, next] : led
 }
 
-/** The copy that was asked to lead next, until it does. */
+/** The requested successor, until it is primary. */
 function successorIn(view: View, service: ServiceSpec): Target | undefined {
   const { vacancy, replica } = recordOf(view, service.name)
   const node = view.cluster.nodes.find(({ name }) => name === vacancy?.successor)
@@ -66,13 +66,16 @@ export function leftBy(routes: readonly Pick<Route, 'service' | 'targets'>[]): r
 /** What the balancer of a node says of itself. */
 export type DoorSays = Pick<NodeReport, 'openDoors' | 'leaving' | 'ahead'>
 
-/** Has every front door that can be heard of taken note that the primary on this node is about to end? `own`: this node's. */
+/** Has every reachable balancer taken note that the primary on this node is about to end? `own`: this node's. */
 export function heardByDoors(view: View, service: ServiceName, own: DoorSays): boolean {
   const place = `${service}@${view.self}`
   return everyDoor(view, own, ({ leaving }) => leaving?.includes(place) === true)
 }
 
-/** Has every front door logged in, at who is to lead next, all sessions that it can? True when there is nobody or nothing to log in. */
+/**
+ * Has every reachable balancer logged in at the successor all sessions that it can? True when there is none, or nothing
+ * to log in.
+ */
 export function wentAhead(view: View, service: ServiceSpec, own: DoorSays): boolean {
   const next = successorIn(view, service)
   const isMoved = service.endpoints.some(({ protocol, purpose }) => protocol === 'postgres' && purpose === 'primary')
@@ -80,7 +83,10 @@ export function wentAhead(view: View, service: ServiceSpec, own: DoorSays): bool
   return everyDoor(view, own, ({ ahead }) => ahead?.includes(`${service.name}@${next.node}`) === true)
 }
 
-/** Of those that are open. One on a node that is merely late goes on passing people on until it has heard, so it is waited for. */
+/**
+ * Of those that are open. One on a node that is merely late goes on sending clients until it has heard, so it is waited
+ * for.
+ */
 function everyDoor(view: View, own: DoorSays, hasSaid: (says: DoorSays) => boolean): boolean {
   const isReady = (says: DoorSays | null | undefined) =>
     !says?.openDoors || says.openDoors.length === 0 || hasSaid(says)
@@ -91,7 +97,7 @@ function everyDoor(view: View, own: DoorSays, hasSaid: (says: DoorSays) => boole
   })
 }
 
-/** A primary whose rule is not durable lets nobody in; a copy that is behind or has gone astray answers no reads. */
+/** A primary whose quorum row is not durable admits no client; a replica that is behind or diverged answers no reads. */
 function mayServe({ role, replica }: InstanceReport): boolean {
   if (!replica) return true
   return role === 'primary' ? replica.quorumDurable : !replica.quarantined && !replica.diverged
@@ -124,8 +130,9 @@ function isServing(targets: readonly Target[], of: NodeName): boolean {
 }
 
 /**
- * Nobody can acknowledge a write: clients are led to who answers reads. A copy gets the newest term, because it takes the
- * place of a primary and not that of an older one; the primaries that were are lost, and what hangs on them is let go.
+ * No replica can acknowledge a write: clients are routed to one that answers reads. It gets the newest term, because it
+ * takes the place of a primary and not that of an older one; former primaries are lost, and their connections are
+ * closed.
  */
 export function readersInstead(
   view: View,

@@ -10,7 +10,7 @@ import type { Step } from './step.ts'
 export interface View {
   /** The monotonic clock of this node, in milliseconds. */
   readonly now: number
-  /** The wall clock, for what people will read; nothing is decided by it. */
+  /** The wall clock, for output; nothing is decided by it. */
   readonly wall: number
   readonly self: NodeName
   readonly cluster: ClusterSpec
@@ -28,13 +28,13 @@ export interface StoreFacts {
   readonly services: Readonly<Record<ServiceName, Revised<ServiceRecord>>>
   readonly leads: Readonly<Record<ServiceName, LeadRecord>>
   readonly nodes: Readonly<Record<NodeName, NodeRecord>>
-  /** What people asked for besides the config; `View.cluster` has it in it already. Absent: nothing. */
+  /** What operators asked for besides the config; `View.cluster` has it in it already. Absent: nothing. */
   readonly sizes: Readonly<Record<ServiceName, Revised<SizeRecord>>>
   /** How long this node has known of the switchover that is asked for, by its own clock: wall clocks differ. */
   readonly switchoverForMs: Readonly<Record<ServiceName, number>>
   /** How long this node has known the record of a service as it is now. */
   readonly recordForMs: Readonly<Record<ServiceName, number>>
-  /** How long this node has seen nobody lead; absent while somebody does. */
+  /** How long this node has seen no primary; absent while there is one. */
   readonly leadFreeForMs: Readonly<Record<ServiceName, number>>
 }
 
@@ -65,7 +65,7 @@ export interface LocalFacts {
   readonly instances: Readonly<Record<ServiceName, InstanceReport>>
   /** Leads that this agent holds a lease for, by its own count. */
   readonly leases: Readonly<Record<ServiceName, HeldLease>>
-  /** Services with a step under way, or resting after one that failed: nothing new is begun for them. */
+  /** Services with a step under way, or in back-off after one that failed: nothing new is begun for them. */
   readonly busy: Readonly<Record<ServiceName, Busy>>
   /** The last start, promotion or demotion that failed here since the record was written. */
   readonly failedIn: Readonly<Record<ServiceName, FailedTry>>
@@ -141,7 +141,7 @@ export function leadOf(view: View, service: ServiceName): LeadRecord | undefined
   return view.store.leads[service]
 }
 
-/** Who leads by the store's word: under a lease, or, where the copies are the fence, under the newest rule. */
+/** Which node is primary by the store's word: under a lease, or, where replicas fence, by the newest quorum config. */
 export function leaderOf(view: View, service: ServiceSpec): { node: NodeName; term: Term } | undefined {
   const lead = leadOf(view, service.name)
   if (lead || !service.traits.replicates) return lead
@@ -179,7 +179,7 @@ export function isWell(instance: InstanceReport | undefined): boolean {
   return instance !== undefined && instance.state === 'running' && instance.health === 'healthy'
 }
 
-/** Is it well there, as far as can be known? What a lost node said last is no longer news. */
+/** Is it healthy there, as far as can be known? The last report of a lost node no longer counts. */
 export function isWellOn(view: View, node: NodeName, service: ServiceName): boolean {
   return nodeState(view, node) !== 'lost' && isWell(instanceOn(view, node, service))
 }

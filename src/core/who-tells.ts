@@ -1,6 +1,6 @@
 /**
- * Every node finds the same problems where it sees the same facts; people should hear of each once. Who tells is part of
- * the problem (`told`); this says whether it is this node's turn.
+ * Every node finds the same problems where it sees the same facts; each should be reported once. Which node reports is
+ * part of the problem (`told`); this says whether it is this node's turn.
  */
 import type { Decision } from './decide.ts'
 import type { Problem } from './problems/problem.ts'

@@ -1,6 +1,6 @@
 /**
- * People want the cluster, or this node, to stop. Each node ends its own instances, gives up its leads so that nothing
- * has to be waited for at the next start, and then ends itself. Nothing is taken over meanwhile: no finder starts
+ * The operator asked for the cluster, or this node, to stop. Each node ends its own instances, gives up its leads so
+ * that the next start has no lease to wait for, and then ends itself. Nothing is taken over meanwhile: no finder starts
  * anything on a node that is stopping.
  */
 import type { ServiceSpec } from '../model.ts'

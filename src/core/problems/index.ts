@@ -1,6 +1,6 @@
 /**
- * Every problem, most urgent first. The order matters only between problems of one service: `choose` takes the first that
- * has something to do. Safety comes before service, people's wishes before repairs, repairs before tidiness.
+ * Every problem, most urgent first. The order matters only between problems of one service: `choose` takes the first
+ * that has something to do. Safety comes before service, operators' requests before repairs, repairs before tidiness.
  */
 
 import { configChange } from '../replicated/config-change.ts'

@@ -8,7 +8,7 @@ import type { InstanceReport, ServiceSpec } from '../model.ts'
 import { localInstance } from '../view.ts'
 import { forEachUnreplicated } from './problem.ts'
 
-/** How long a process that was stopped by a signal is given to go on: somebody may be looking at it with a debugger. */
+/** How long a process that was stopped by a signal is given to go on: a debugger may be attached. */
 const HUNG_FOR_MS = 0
 
 export const instanceUnhealthy = forEachUnreplicated((view, service) => {

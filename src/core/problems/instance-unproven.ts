@@ -1,7 +1,7 @@
 /**
- * An instance that ended again and again runs once more. Between two pauses it would look like one that is merely being
- * started, or even like one that is well; whoever asks in that moment must hear what it has behind it. Nothing is done: it
- * is over when the instance was well for long enough to be forgiven (drivers/restart-backoff.ts), or when it ends once more.
+ * An instance that crashed repeatedly has been restarted. Between two back-offs it looks like one that is starting, or
+ * even like a healthy one; status must show its crashes in that moment, too. There is no step: it is over when the
+ * instance was healthy for long enough (drivers/restart-backoff.ts), or when it ends once more.
  */
 import { localInstance } from '../view.ts'
 import { isCrashing } from './instance-missing.ts'

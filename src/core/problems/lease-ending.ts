@@ -1,7 +1,7 @@
 /**
- * The store is away and the lease runs out. A single writer without fencing by its data must be dead when the lease
- * ends, because then somebody else may start. So it is asked to end while there is still time for it to do so in order;
- * the fence kills it shortly before the end if it does not.
+ * The store is away and the lease runs out. A single writer whose data does not fence it must be dead when the lease
+ * ends, because another node may then start one. So it is asked to end while there is still time to do so in order; the
+ * fence kills it shortly before the end if it does not.
  */
 import { localInstance } from '../view.ts'
 import { forEachService } from './problem.ts'

@@ -1,7 +1,7 @@
 /**
- * Nobody leads. Whoever is next in line takes the lead by compare-and-swap; the others wait a little longer each, in case
- * the first cannot. After silence the lead only becomes free when the old lease has ended in the store, which is later
- * than the old holder believes (core/lease.ts): by then its fence has killed what ran there.
+ * There is no primary. The next node in line takes the lead by compare-and-swap; the others wait a little longer each,
+ * in case the first cannot. After silence the lead only becomes free when the old lease has ended in the store, which
+ * is later than the old holder believes (core/lease.ts): by then its fence has killed what ran there.
  */
 import { turnInMs } from '../election.ts'
 import { needsMet } from '../needs.ts'

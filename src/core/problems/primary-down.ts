@@ -1,9 +1,9 @@
 /**
- * The primary's process has ended, seen by its own node: the best evidence there is, so nobody waits for the lease. The
- * driver says `stopped` only when nothing of the process group is left; then the lead is given up and the next in line
- * starts. Also when that is the same node again: every run of a single writer gets a term of its own, so that late
- * writes of the earlier run can be told from those of the present one. For the same reason a lead that was taken over from
- * an earlier agent, and under which nothing leads, is given up: nobody knows whether something ran in its term.
+ * The primary's process has ended, seen by its own node: the best evidence there is, so no node waits for the lease.
+ * The driver says `stopped` only when nothing of the process group is left; then the lead is given up and the next in
+ * line starts. Also when that is the same node again: every run of a single writer gets a term of its own, so that late
+ * writes of the earlier run can be told from those of the present one. For the same reason a lead that was taken over
+ * from an earlier agent, and under which nothing runs, is given up: something may have run in its term.
  */
 import { bestOther } from '../election.ts'
 import type { Vacancy } from '../records.ts'

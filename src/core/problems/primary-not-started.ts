@@ -39,7 +39,7 @@ export const primaryNotStarted = forEachUnreplicated((view, service) => {
   return undefined // starting or stopping: the next turn sees how it ended
 })
 
-/** It can neither be started nor promoted here: a missing file, a port that is taken. Somebody else may have more luck. */
+/** It can neither be started nor promoted here (a missing file, a port in use). Another node may be able to. */
 function givenTo(view: View, service: ServiceName, successor: NodeName, note: string, term: Term): Problem {
   const why = `${service} cannot take over on ${view.self}: ${note || 'its standby refused'}`
   const vacancy: Vacancy = { rule: 'primary-not-started', why, by: view.self, noticedAt: view.wall, successor }

@@ -1,7 +1,7 @@
 /**
- * A problem is a thing that can be wrong, with a name that logs, docs and dashboards share. Each has a file of its own: a
- * finder that looks at a view from one node and says what is wrong there and what this node should do about it. A finder
- * speaks for its own node only: nobody orders another node about, and nothing waits for a coordinator.
+ * A problem is a thing that can be wrong, with a name that events, docs and dashboards share. Each has a file of its
+ * own: a finder that looks at a view from one node and says what is wrong there and what this node should do about it.
+ * A finder speaks for its own node only: no node orders another about, and nothing waits for a coordinator.
  */
 import type { ServiceSpec } from '../model.ts'
 import type { ReportedProblem } from '../reported-problem.ts'
@@ -12,8 +12,9 @@ export interface Problem extends ReportedProblem {
   /** What this node does about it, the next step only; empty when it can only wait or tell. */
   readonly steps: readonly Step[]
   /**
-   * Who tells people of it. By default the node that finds it, when it begins to act on it or can only wait. `by-actor`: only
-   * who acts; the others see the same and wait. `once`: all see it alike, one speaks. `not`: what is done says it all.
+   * Which node reports it as an event. By default the node that finds it, when it begins to act on it or can only wait.
+   * `by-actor`: only the node that acts; the others see the same and wait. `once`: all see it alike, one reports it.
+   * `not`: the steps are reported and that is enough.
    */
   readonly told?: 'by-actor' | 'once' | 'not'
   /** Told only when it has stood for so long: what is seen through late reports may be over already. Default 0. */
@@ -39,7 +40,7 @@ export function forEachService(find: FindIn): Finder {
   }
 }
 
-/** Only services whose standbys hold copies of the data: what they do is decided in problems/replicated/. */
+/** Only services whose standbys hold the data: their steps are decided in core/replicated/. */
 export function forEachReplicated(find: FindIn): Finder {
   return forEachService((view, service) => (service.traits.replicates ? find(view, service) : undefined))
 }

@@ -1,8 +1,8 @@
 /**
- * The lead is to move on purpose: somebody asked for a switchover, or the primary's node is drained. The primary ends its
- * instance in order and gives up the lead, naming who comes next; the successor takes it as after any failover. Each turn
- * does the one step that the state asks for, so an agent that is restarted half way goes on where it was. What can no
- * longer be done is called off while the old primary still leads.
+ * The primary is to move on purpose: an operator asked for a switchover, or its node is drained. The primary ends its
+ * instance in order and gives up the lead, naming its successor, which takes it as after any failover. Each turn
+ * performs the one step that the state asks for, so a restarted agent goes on where it was. What can no longer be done
+ * is called off while the old primary still leads.
  */
 import { bestOther } from '../election.ts'
 import type { NodeName, ServiceSpec } from '../model.ts'
@@ -46,7 +46,7 @@ export const primaryDrained = forEachUnreplicated((view, service) => {
 function switchOver(view: View, { name }: ServiceSpec, rule: Rule, to: NodeName, why: string): Problem | undefined {
   const instance = localInstance(view, name)
   const found = (steps: Problem['steps']): Problem => ({ rule, service: name, evidence: 'first-hand', why, steps })
-  if (!view.store.reachable) return found([]) // nothing ends here that could not be handed over
+  if (!view.store.reachable) return found([]) // end nothing that could not be switched over
   if (instance.state !== 'stopped') return found([{ kind: 'stop', service: name }])
   const term = leadOf(view, name)?.term ?? 0
   if (instance.term !== term) return undefined // the lead is new here: let it start first

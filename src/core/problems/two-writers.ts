@@ -1,6 +1,7 @@
 /**
- * An instance leads here without the lead: its lease ended while nobody looked (a frozen agent, a lost disk, a machine
- * that slept). Somebody else may lead by now. It is killed at once; asking politely would take time that is not ours.
+ * An instance runs as primary here without the lead: its lease ended unnoticed (a frozen agent, a lost disk, a machine
+ * that slept). Another node may have started one by now, so it is killed at once; ending it in order would take time
+ * that is not left.
  */
 import type { ServiceSpec, Term } from '../model.ts'
 import { holdsLead, leadOf, localInstance, type View } from '../view.ts'
@@ -33,7 +34,7 @@ function insteadOf(view: View, { name }: ServiceSpec, term: Term): string {
 }
 
 /**
- * An agent that was started again finds the primary of the one before it, under a lease that it does not hold yet. The
+ * An agent that was restarted finds the primary of the one before it, under a lease that it does not hold yet. The
  * fence still counts that lease and kills in time; so it is given one lease's time to be taken over.
  */
 function mayBeTakenOver(view: View, { name, timing }: ServiceSpec, term: Term): boolean {

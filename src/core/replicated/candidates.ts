@@ -1,4 +1,4 @@
-/** Which copy could lead next, and why not the others: for people, in the order in which they would be chosen. */
+/** Which replica could become primary next, and why not the others: in words, in the order in which they would be chosen. */
 
 import type { Candidate } from '../election.ts'
 import type { InstanceReport, NodeName, ServiceSpec } from '../model.ts'
@@ -49,7 +49,7 @@ function copyFault(view: View, service: ServiceSpec, node: NodeName): string | u
   return replica.diverged ? 'it may hold what the primary does not' : undefined
 }
 
-/** The position of a server that does not run is not known: that alone does not say that there is no copy. */
+/** The position of a server that does not run is not known: that alone does not mean that it has no data. */
 function whyDown(instance: InstanceReport | undefined): string {
   if (!instance) return 'its agent has not reported it'
   const { state, note, failures, replica } = instance

@@ -1,4 +1,4 @@
-/** Why a copy was chosen to lead and none of the others, in words: for receipts, as it was known at that moment. */
+/** Why a replica was elected and none of the others, in words: for receipts, as it was known at that moment. */
 
 import type { NodeName, ServiceSpec } from '../model.ts'
 import { isDrained, nodeState, type View } from '../view.ts'
@@ -12,7 +12,7 @@ export interface ChoiceNote {
   readonly why: string
 }
 
-/** One note for each node other than the one that was chosen; empty while nobody is. */
+/** One note for each node other than the elected one; empty while there is none. */
 export function whyNotTheOthers(view: View, service: ServiceSpec): ChoiceNote[] {
   const record = replicatedRecord(view, service)
   if (!record) return []

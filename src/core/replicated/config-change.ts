@@ -1,14 +1,15 @@
 /**
- * The primary keeps its rule in step with the standbys that there are, one member or one count at a time:
+ * The primary keeps its `QuorumConfig` in step with the standbys that there are, one standby or one count at a time:
  *
- *     1. record [old, new]    from now on a fence has to beat both
- *     2. the server           its setting first, then the new rule's row, durable under the new setting
- *     3. record [new]         what was acknowledged under the old rule comes before that row, so the new quorum has it
+ *     1. record [old, new]    from now on a recruitment has to beat both
+ *     2. the server           its setting first, then the quorum row of `new`, durable under the new setting
+ *     3. record [new]         what was acknowledged under `old` comes before that row, so the new quorum has it
  *
  * A standby comes in when it follows and has caught up. It goes out when it has been away for `lostAfterMs`, and never
- * because somebody merely thinks it dead: lowering the quorum is a decision like any other, on the record before the server
- * hears of it, because it lets go at once of everybody who waits. The last one goes out only with `degrade: run-alone`.
- * When a standby is lost while a change waits for it, the next step is recorded on top of that change, which stays to be beaten.
+ * because of a mere suspicion: lowering the quorum is a decision like any other, on the record before the server learns
+ * of it, because it acknowledges all waiting writes at once. The last one goes out only with `degrade: run-alone`. When
+ * a standby is lost while a change waits for it, the next step is recorded on top of that change, which stays to be
+ * beaten.
  */
 
 import type { NodeName, ServiceSpec } from '../model.ts'
@@ -26,7 +27,7 @@ import {
   replicationOf,
 } from './replica-facts.ts'
 
-/** What a standby may still have to receive when it comes in: it must have all of it before the new rule is durable. */
+/** How much WAL a standby may still lack when it comes in: it must have all of it before the new quorum is durable. */
 const CLOSE_BYTES = 16 * 1_048_576
 
 export const configChange = forEachReplicated((view, service) => {
@@ -55,14 +56,17 @@ export const configChange = forEachReplicated((view, service) => {
   }
 })
 
-/** A change that whoever is left can never confirm: the next step goes on the record beside it, and a fence has to beat all. */
+/**
+ * A change that the reachable standbys can never confirm: the next step goes on the record beside it, and a recruitment
+ * has to beat all.
+ */
 function isStuck(view: View, service: ServiceSpec, quorum: QuorumConfig): boolean {
   const { replica } = localInstance(view, service.name)
   const away = quorum.standbys.filter((node) => isGone(view, service, node))
   return !sameConfig(replica?.quorum, quorum) && away.length > 0 && quorum.standbys.length - away.length < quorum.k
 }
 
-/** On the record it stands: now the server, and when that is done, the record without the older rules. */
+/** It is on the record: now the server, and when that is done, the record without the older configs. */
 function goOn(view: View, service: ServiceSpec, record: ReplicatedRecord): Problem | undefined {
   const quorum = newestConfig(record)
   const { replica } = localInstance(view, service.name)
@@ -93,8 +97,8 @@ function wanted(view: View, service: ServiceSpec, quorum: QuorumConfig): [standb
   const standbys = [...staying, ...coming]
   const mayBeAlone = service.instances === 1 || degrade === 'run-alone'
   if (standbys.length === 0 && !mayBeAlone) return [[...quorum.standbys], Math.min(1, quorum.standbys.length)]
-  // Before all are in, it asks for no more than half of those that are: one more that is lost must not stop writes. Whoever
-  // wrote down how many are to confirm gets as many as there are.
+  // Before all are in, it asks for no more than half of those that are: the loss of one more must not stop writes. A
+  // `sync` in the config is honoured as far as there are standbys.
   const isWhole = standbys.length >= service.instances - 1 || sync !== undefined
   const most = isWhole ? k : Math.max(quorum.k, defaultK(standbys.length + 1))
   return [standbys, Math.min(k, most, standbys.length)]
@@ -111,7 +115,7 @@ function isGone(view: View, service: ServiceSpec, node: NodeName): boolean {
   return instance?.state === 'stopped' && instance.stateForMs >= lostAfterMs
 }
 
-/** Nothing can be changed for the better, and people should know why writes wait. */
+/** Nothing can be changed for the better; the event says why writes are blocked. */
 function awaySentence(view: View, service: ServiceSpec, quorum: QuorumConfig): Problem | undefined {
   const away = quorum.standbys.filter((node) => isGone(view, service, node))
   if (away.length === 0 || quorum.standbys.length - away.length >= quorum.k) return undefined

@@ -1,7 +1,8 @@
 /**
- * Nobody has ever led it: there is no data anywhere that counts. One node wins term 1 by compare-and-swap and makes the first
- * copy; everybody else copies from it. The first rule names all of them at once, so not one write is acknowledged before it
- * is on a quorum. The record comes before the data: a node that dies in between finds in it what it was about to do.
+ * The service has never had a primary: there is no data anywhere that counts. One node wins term 1 by compare-and-swap
+ * and creates the first replica; the others clone it. The first `QuorumConfig` names all of them at once, so no write
+ * is acknowledged before it is on a quorum. The record comes before the data: a node that dies in between finds in it
+ * what it was about to do.
  */
 
 import type { NodeName, ServiceSpec } from '../model.ts'

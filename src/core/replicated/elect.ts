@@ -1,10 +1,11 @@
 /**
- * Enough are fenced to beat every rule that may be in force: the furthest of them is to lead. Acts at the first moment that
- * is safe and does not wait for stragglers. Whoever was asked for or won the term goes first, the others in turn, so it does not
- * matter whether that node lives; one of them wins the swap, and a later term overtakes all of them.
+ * Enough replicas are recruited to beat every `QuorumConfig` that may be in force: the furthest of them becomes
+ * primary. Acts at the first moment that is safe and does not wait for stragglers. The requested successor or the
+ * winner of the term goes first, the others in turn, so it does not matter whether that node is alive; one of them wins
+ * the swap, and a later term overtakes all of them.
  *
- * The new rule names those who are known to be able to follow. A member that cannot would make a primary that waits for
- * ever (Vitess, issue 21187); others come in later, one by one.
+ * The new config names the replicas that are known to be able to follow. One that cannot would make a primary that
+ * waits for ever (Vitess, issue 21187); others come in later, one by one.
  */
 
 import type { NodeName, ServiceSpec } from '../model.ts'
@@ -24,7 +25,10 @@ import {
   replicationOf,
 } from './replica-facts.ts'
 
-/** A single copy is led from only when no second one was fenced for so long; and whoever was asked for is waited for. */
+/**
+ * A single replica is elected only when no second one was recruited for so long; the requested successor is waited for
+ * as long.
+ */
 export const OTHERS_WITHIN_MS = 1_000
 const TOLD_AFTER_MS = 500
 
@@ -37,7 +41,7 @@ export const elect = forEachReplicated((view, service) => {
   }
   const missing = record.replica.quorumConfigs.find((quorum) => !beats(recruited, quorum))
   const forMs = view.store.recordForMs[service.name] ?? 0
-  if (missing && forMs < TOLD_AFTER_MS) return undefined // they are being fenced
+  if (missing && forMs < TOLD_AFTER_MS) return undefined // they are being recruited
   if (missing) return found('no-quorum', whyNot(service, record, recruited, missing), [], 'once')
   const quorum = chosen(view, service, record, recruited)
   if (typeof quorum === 'string') return found('no-second-replica', quorum, [], 'once')
@@ -58,7 +62,7 @@ function promoting({ vacancy, replica }: ReplicatedRecord, quorum: QuorumConfig)
   return { term, primary, ...(vacancy && { vacancy }), replica: next }
 }
 
-/** The rule of the new term, or a sentence: why nobody is chosen yet. */
+/** The config of the new term, or a sentence: why no replica is elected yet. */
 function chosen(
   view: View,
   service: ServiceSpec,
@@ -84,20 +88,20 @@ function chosen(
 }
 
 /**
- * Who failed, or is to be emptied, does not lead if the others know enough without it. Its log may be the longest: what is
- * only there was promised to nobody.
+ * A failed or drained primary is not elected if the others know enough without it. It may have the most WAL: what is
+ * only there was never acknowledged.
  */
 function votersOf(view: View, record: ReplicatedRecord, recruited: readonly Recruited[]): readonly Recruited[] {
   const fit = recruited.filter(({ node }) => node !== newestConfig(record).primary && !isDrained(view, node))
   return beatsAll(fit, record.replica.quorumConfigs) ? fit : recruited
 }
 
-/** Whose log may go on where the new primary's is; others only when there are none. */
+/** Replicas whose WAL can continue from the new primary's; others only when there are none. */
 function followers(view: View, service: ServiceSpec, recruited: readonly Recruited[], primary: NodeName): NodeName[] {
   const lead = recruited.find(({ node }) => node === primary)
   const all = recruited.filter(({ node }) => node !== primary)
   const staying = all.filter(({ node }) => !isDrained(view, node))
-  const others = staying.length > 0 ? staying : all // a copy that is to go is better than none
+  const others = staying.length > 0 ? staying : all // a replica on a drained node is better than none
   const straight = others.filter(
     ({ position }) => lead && position.term === lead.position.term && comparePositions(position, lead.position) <= 0,
   )
@@ -116,7 +120,7 @@ function preference(view: View, service: ServiceSpec, record: ReplicatedRecord, 
   )
 }
 
-/** A former primary that won the term to hand over is still being started as a copy when the one it asked for is ready. */
+/** A former primary that won the term to switch over is still restarting as a standby when its successor is ready. */
 function turnOf(view: View, { vacancy, replica }: ReplicatedRecord): number {
   const alive = view.cluster.nodes.map(({ name }) => name).filter((node) => nodeState(view, node) === 'alive')
   const first = [vacancy?.successor, replica.by].find((node) => node !== undefined && alive.includes(node))

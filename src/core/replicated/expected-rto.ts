@@ -1,7 +1,7 @@
 /**
- * How long a replicated service would be away if its primary failed now. An estimate for people, and nothing is decided by it.
- * What changes from moment to moment is how much the best standby still has to replay before it can be promoted; what is
- * added to that was measured (docs/performance.md): noticing, fencing, promoting and the first confirmed write.
+ * How long a replicated service would be unavailable if its primary failed now. An estimate for status; no decision
+ * depends on it. The variable part is how much the best standby still has to replay before it can be promoted; what is
+ * added to that was measured (docs/performance.md): noticing, recruiting, promoting and the first confirmed write.
  */
 
 import type { Candidate } from '../election.ts'
@@ -21,7 +21,7 @@ export const TAKEOVER_MS = 400
 /** Replay is done by one process; what it manages depends on what was written. A careful figure for small random updates. */
 const REPLAY_BYTES_PER_MS = 16_000
 
-/** Undefined for services that have no copies, or none yet. */
+/** Undefined for services that have no replicas, or none yet. */
 export function expectedRto(view: View, service: ServiceSpec): ExpectedRto | undefined {
   const record = service.traits.replicates ? replicatedRecord(view, service) : undefined
   if (!record) return undefined

@@ -1,8 +1,8 @@
 /**
- * Has the primary of a replicated service failed? Three kinds of evidence, from the best to the weakest: its own node saw it
- * end (`primary-down`), it runs and does not do its work (`primary-unhealthy`), nobody hears of it any more (`primary-lost`). None
- * of them has to be right: to be wrong costs one change of primary, because what follows takes the old one's quorum away
- * before anybody else leads. That is why no timeout here has to be long.
+ * Has the primary of a replicated service failed? Three kinds of evidence, from the best to the weakest: its own node
+ * saw it end (`primary-down`), it runs and does not do its work (`primary-unhealthy`), it is silent (`primary-lost`).
+ * None of them has to be right: an error costs one change of primary, because what follows takes the old one's quorum
+ * away before there is another. That is why no timeout here has to be long.
  */
 
 import { formatDuration } from '../../lib/duration.ts'
@@ -23,12 +23,12 @@ export interface Failure {
 
 /** A server that was ended in order is given so long to be started again by its own node. */
 const BACK_WITHIN_MS = 3_000
-/** A rule that was recorded must be led under within this, or somebody else tries: unreplayed log is what takes longest. */
+/** An elected primary must serve within this, or another is elected: WAL that is not replayed yet takes longest. */
 const LEADS_WITHIN_MS = 10_000
 
 /** And within this when those who should confirm its row were lost meanwhile: it would wait for them for ever. */
 const CONFIRMED_WITHIN_MS = 2_000
-/** An agent is given so long to be started again while its server serves on. Whoever starts agents waits 5 s at the most. */
+/** An agent is given this long to be restarted while its server serves on. A supervisor waits 5 s at the most. */
 const AGENT_BACK_WITHIN_MS = 10_000
 /** What falls silent within this belongs together: one heartbeat, and half of one for being late. */
 const TOGETHER_MS = 150
@@ -66,12 +66,12 @@ export function failureOf(view: View, service: ServiceSpec, { primary, k }: Quor
   return undefined
 }
 
-/** Are enough of those in reach who must confirm the row of `rule`? The first copy waits for the others, which are made from it. */
+/** Are enough of the standbys that must confirm the quorum row reachable? In term 1 the standbys are yet to be cloned. */
 export function canBeConfirmed(view: View, { term, standbys, k }: QuorumConfig): boolean {
   return term === 1 || standbys.filter((standby) => nodeState(view, standby) === 'alive').length >= k
 }
 
-/** Nobody leads under a rule that was recorded a while ago, or its row cannot become durable: not told first-hand. */
+/** A recorded primary has not served for a while, or its quorum row cannot become durable: not first-hand evidence. */
 export function stalledOf(view: View, service: ServiceSpec, quorum: QuorumConfig): Failure | undefined {
   const isNew = quorum.term === 1 // no data anywhere: the first primary creates it, which takes as long as the disk is slow
   const leadsWithinMs = isNew ? Math.max(LEADS_WITHIN_MS, service.timing.startWithinMs) : LEADS_WITHIN_MS
@@ -85,10 +85,11 @@ export function stalledOf(view: View, service: ServiceSpec, quorum: QuorumConfig
 }
 
 /**
- * An agent may be dead while its server serves on, and whoever looks after it is about to start another. The standbys hear
- * the server itself, so as long as this one does, after the agent fell silent, nothing is lost; only that nobody looks after
- * that server must not last. When nothing was heard since, the answer is on its way for a moment longer: a host that lost
- * its power falls silent with its agent. And whoever was late itself reads late what its own server has heard long ago.
+ * An agent may be dead while its server serves on, and its supervisor is about to start another. The standbys are
+ * connected to the server itself, so nothing is lost as long as this one has heard from it after the agent fell silent;
+ * only a server without an agent must not last. When nothing was heard since, an answer may be on its way for a moment
+ * longer: a host that lost power falls silent with its agent. And a node that was late itself reads late what its own
+ * server has heard long ago.
  */
 function outlivesItsAgent(view: View, service: ServiceSpec, primary: NodeName): boolean {
   const phase = recordOf(view, service.name).replica?.phase

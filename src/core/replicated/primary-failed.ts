@@ -1,7 +1,7 @@
 /**
- * The primary has failed: whoever is first in line wins the next term by compare-and-swap, and with that everybody begins to
- * pledge and to fence (recruit.ts). Nobody waits for a lease. It is only begun when it can be ended: with too few copies in
- * reach a fence would take a working quorum away and put nothing in its place.
+ * The primary has failed: the first node in line wins the next term by compare-and-swap, and with that every replica
+ * pledges and is recruited (recruit.ts). No lease has to end. It only begins when it can succeed: with too few
+ * reachable replicas it would take a working quorum away and put nothing in its place.
  */
 
 import type { NodeName, ServiceSpec } from '../model.ts'
@@ -22,7 +22,7 @@ export const primaryFailed = forEachReplicated((view, service) => {
   const failed = failureOf(view, service, quorum)
   const failure = failed ?? (phase === 'promoting' ? stalledOf(view, service, quorum) : undefined)
   if (!failure) return undefined
-  // One that merely nobody can confirm takes part in what follows, and may be chosen again, with others to confirm.
+  // A primary whose writes merely cannot be confirmed takes part, and may be elected again, with other standbys.
   const takesPart = !failed && !canBeConfirmed(view, quorum)
   const hopeful = couldBeat(view, service, record.replica.quorumConfigs, takesPart ? undefined : quorum.primary)
   const why = hopeful ? failure.why : `${failure.why}; no failover possible: quorum unreachable`
@@ -61,7 +61,7 @@ function recruiting(
   }
 }
 
-/** The furthest copy goes first, because it is the one that will be chosen; those without a copy come last. */
+/** The furthest replica goes first, because it is the one that will be elected; nodes without data come last. */
 function turnOf(view: View, service: ServiceSpec): number {
   const placed = place({ ...service, instances: view.cluster.nodes.length }, view.cluster.nodes)
   const order = placed.filter((node) => nodeState(view, node) === 'alive')

@@ -1,10 +1,10 @@
 /**
- * This node was chosen: it leads under the recorded rule, and says `serving` only when the rule's own row is durable on its
- * quorum. That one write proves three things at once: that the quorum works, that it has everything before the row, and that
- * a later fence will find this rule. Nobody is let in before it.
+ * This node was elected: it promotes its replica under the recorded `QuorumConfig`, and records `serving` only when the
+ * quorum row is durable on that quorum. That one write proves three things at once: that the quorum works, that it has
+ * everything before the row, and that a later recruitment will find this config. No client is admitted before it.
  *
- * The same is done for a server that was ended and started again in place. After a crash its log holds writes that nobody
- * acknowledged and that are visible again; the row comes after them, so when it is durable, so are they.
+ * The same is done for a server that ended and was restarted in place. After a crash its WAL holds writes that were
+ * never acknowledged and that are visible again; the row comes after them, so when it is durable, so are they.
  */
 
 import type { ServiceSpec } from '../model.ts'
@@ -38,7 +38,7 @@ export const promote = forEachReplicated((view, service) => {
   if (leadsIn(instance, quorum.term))
     return instance.replica?.quorumDurable ? confirmed(view, service, record) : marked(view, service, quorum)
   const busy = view.local.busy[service.name]
-  if (busy?.step === 'promote-replica' && !busy.resting) return undefined // a fence would call it off
+  if (busy?.step === 'promote-replica' && !busy.resting) return undefined // recruiting would call it off
   const chosen = `${view.self} was elected primary of ${service.name} for term ${quorum.term}`
   if (instance.state === 'stopping' || instance.state === 'starting') return undefined
   if (instance.hung) return undefined // `standby-unhealthy` ends it, and then it is started
@@ -46,7 +46,7 @@ export const promote = forEachReplicated((view, service) => {
   // Once it served there is data somewhere. An empty database in its place would be followed, or block everything.
   if (quorum.term === 1 && phase === 'promoting' && !instance.replica?.position)
     return found(chosen, { kind: 'create', service: service.name, quorum })
-  // One that ended after its fence is fenced again, which starts it.
+  // A replica that ended after it was recruited is recruited again, which starts it.
   if (pledged === quorum.term && instance.replica?.recruited && instance.state === 'running')
     return found(chosen, { kind: 'promote-replica', service: service.name, quorum })
   return phase === 'promoting'
@@ -54,7 +54,7 @@ export const promote = forEachReplicated((view, service) => {
     : undefined
 })
 
-/** The row is durable: everybody may know, and earlier rules need not be beaten any more. */
+/** The row is durable: now it is recorded, and earlier configs need not be beaten any more. */
 function confirmed(view: View, service: ServiceSpec, record: ReplicatedRecord): Problem | undefined {
   const quorum = newestConfig(record)
   const { replica } = localInstance(view, service.name)
@@ -77,7 +77,10 @@ function confirmed(view: View, service: ServiceSpec, record: ReplicatedRecord): 
   }
 }
 
-/** It leads and its row waits for the quorum. Said again, because whoever began to write the row may have been called off. */
+/**
+ * It is primary and its row waits for the quorum. The step is repeated, because the one that began to write the row may
+ * have been called off.
+ */
 function marked(view: View, service: ServiceSpec, quorum: QuorumConfig): Problem {
   const why = `${service.name} waits until its synchronous standbys confirm term ${quorum.term}: ${standbysText(quorum)}`
   const mayAct = (view.store.recordForMs[service.name] ?? 0) > MARKED_WITHIN_MS
@@ -91,7 +94,7 @@ function marked(view: View, service: ServiceSpec, quorum: QuorumConfig): Problem
   }
 }
 
-/** In place, when nobody else could take over, nobody did, or it was ended in order. */
+/** In place, when no other replica could take over, none did, or it was ended in order. */
 function restarted(
   view: View,
   service: ServiceSpec,

@@ -93,7 +93,7 @@ describe('the furthest', () => {
         (quorum, logs) => {
           fc.pre(quorum.k > 0)
           const logOf = new Map(quorum.standbys.map((node, index) => [node, logs[index] ?? 0]))
-          // Acknowledged is what k members have.
+          // Acknowledged is what k standbys have.
           const acknowledged = [...logOf.values()].sort((a, b) => b - a)[quorum.k - 1] ?? 0
           for (const nodes of subsets(quorum.standbys)) {
             const recruited = nodes.map((node) => ({ node, position: at(3, logOf.get(node) ?? 0) }))

@@ -1,38 +1,42 @@
 /**
  * The arithmetic that takes the place of a lease. All of it is about three sets of nodes:
  *
- *     S         the members of a rule: n of them
- *     a quorum  any k of S: who had a write when it was acknowledged
- *     F         who is fenced: pledged to a higher term, receiving nothing, and only then asked for a position
+ *     S         the standbys of a config: n of them
+ *     a quorum  any k of S: those that had a write when it was acknowledged
+ *     F         the recruits: pledged to a higher term, receiving nothing, and only then asked for a position
  *
  *     |F ∩ S| >= n - k + 1
  *
- * One inequality, two promises. Nothing missed: n - k + 1 of n and k of n always share a member, so somebody in F has each
- * acknowledged write, and the furthest of F has all of them. Nothing more: at most k - 1 of S can still receive, which is no
- * quorum, so the old primary will never acknowledge again; whether it is dead, paused or cut off is of no interest.
+ * One inequality, two promises. Nothing missed: n - k + 1 of n and k of n always share a standby, so one of F has each
+ * acknowledged write, and the furthest of F has all of them. Nothing more: at most k - 1 of S can still receive, which
+ * is no quorum, so the old primary will never acknowledge again; whether it is dead, paused or disconnected does not
+ * matter.
  *
- * Two more ways to beat a rule. Its own primary is in F: it had everything it acknowledged and has stopped. Or somebody in F
- * has log of a later term: that term's election beat this rule already, and its log begins with all that was found then.
+ * Two more ways to beat a config. Its own primary is in F: it had everything it acknowledged and has stopped. Or one of
+ * F has WAL of a later term: that term's election beat this config already, and its WAL begins with all that was found
+ * then.
  *
- * A rule with k = 0 can be beaten by its own primary only: n + 1 members cannot be had. That is what running alone means.
+ * A config with k = 0 can be beaten by its own primary only: n + 1 standbys cannot be had. That is what running alone
+ * means.
  *
- * "Further" is (term, log), as in Raft: a longer log on an older branch holds what nobody promised and must lose.
+ * "Further" is (term, position), as in Raft: more WAL on an older branch holds what was never acknowledged and must
+ * lose.
  */
 import type { NodeName } from '../model.ts'
 import type { Position, QuorumConfig } from './quorum-config.ts'
 
-/** A member that is fenced in the term being won, and may vote: neither rewound nor cloned without having caught up. */
+/** A replica that is recruited in the term being won, and may vote: not rewound or cloned without having caught up since. */
 export interface Recruited {
   readonly node: NodeName
   readonly position: Position
 }
 
-/** How many members of `rule` must be fenced before its primary can neither have nor get what they do not know of. */
+/** How many standbys must be recruited before the primary can neither have nor get an acknowledged write that they lack. */
 export function recruitsNeeded(quorum: Pick<QuorumConfig, 'standbys' | 'k'>): number {
   return quorum.standbys.length - quorum.k + 1
 }
 
-/** Do these hold everything that was, or ever will be, acknowledged under `rule`? */
+/** Do these hold everything that was, or ever will be, acknowledged under `quorum`? */
 export function beats(recruited: readonly Recruited[], quorum: QuorumConfig): boolean {
   if (recruited.some(({ node, position }) => node === quorum.primary && position.term >= quorum.term)) return true
   if (recruited.some(({ position }) => position.term > quorum.term)) return true
@@ -61,9 +65,10 @@ export function defaultK(servers: number): number {
 }
 
 /**
- * The next rule on the way to these members and this k, one member or one count away; undefined when it is there. Members
- * come in first and go out last, so that k never asks for more than there are. Several small changes instead of one large
- * one, because while a change is under way a fence must beat both rules, and one step apart that costs one node at most.
+ * The next config on the way to these standbys and this k, one standby or one count away; undefined when it is there.
+ * Standbys come in first and go out last, so that k never asks for more than there are. Several small changes instead
+ * of one large one, because while a change is under way a recruitment must beat both configs, and one step apart that
+ * costs one node at most.
  */
 export function stepTowards(quorum: QuorumConfig, standbys: readonly NodeName[], k: number): QuorumConfig | undefined {
   const comesIn = standbys.find((node) => !quorum.standbys.includes(node))

@@ -1,14 +1,15 @@
 /**
- * Can nobody acknowledge a write now, and will that not be over in a moment? Then the database is read-only: clients of the
- * primary are led to a copy that answers reads, and are told why writes cannot go on, instead of being held for as long as a
- * failover may take. It ends by itself when enough copies are in reach again.
+ * Can no replica acknowledge a write now, and will that last? Then the database is read-only: clients of the primary
+ * are routed to a replica that answers reads, and are told why writes are blocked, instead of being held for as long as
+ * a failover may take. It ends by itself when enough replicas are reachable again.
  *
- * Two ways to get there. The primary leads, and so few of its standbys are left that none of its writes can be confirmed. Or
- * nobody leads, and the copies that are left do not know enough to elect one of them (quorum.ts).
+ * Two ways to get there. There is a primary, and so few of its standbys are left that none of its writes can be
+ * confirmed. Or there is none, and the replicas that are left do not know enough to elect one of them (quorum.ts).
  *
- * The trap is an agent that died while its server goes on: nothing is lost then, and nobody may be led away from a primary
- * that works. So a node that is silent still counts as long as a living server sends log to it, or gets log from it. And a
- * fault is not lasting before it is as old as an agent's restart may take (`lostAfterMs`): until then clients are held.
+ * The trap is an agent that died while its server goes on: nothing is lost then, and no client may be routed away from
+ * a primary that works. So a silent node still counts as long as a living server sends WAL to it, or gets WAL from it.
+ * And a fault does not count as lasting before it is as old as an agent's restart may take (`lostAfterMs`): until then
+ * clients are held.
  */
 
 import type { InstanceReport, NodeName, ServiceSpec } from '../model.ts'
@@ -28,7 +29,7 @@ import {
 export interface ReadOnly {
   /** A sentence: why no write can be acknowledged, and what to do. */
   readonly why: string
-  /** Who answers reads: the primary that cannot acknowledge, or the copy that has most; null when none can. */
+  /** Which node answers reads: the primary that cannot acknowledge, or the replica that has most; null when none can. */
   readonly reads: NodeName | null
 }
 
@@ -55,7 +56,7 @@ export function readOnlyOf(view: View, service: ServiceSpec): ReadOnly | undefin
   return { why, reads }
 }
 
-/** The first copy is being made: there is nothing to read anywhere. */
+/** The first replica is being created: there is nothing to read anywhere. */
 function hasNoCopyYet({ replica }: ReplicatedRecord): boolean {
   return replica.phase === 'promoting' && replica.quorumConfigs.length === 1 && replica.quorumConfigs[0]?.term === 1
 }
@@ -84,7 +85,7 @@ function remedy(reads: NodeName | null, anyOf: readonly NodeName[], all: readonl
   return `${said}. Writes resume when ${back} ${verb}`
 }
 
-/** Would these be enough to choose a primary, if all of them were fenced? One that is being started is taken for sound. */
+/** Would these be enough to elect a primary, if all of them were recruited? One that is being started counts as sound. */
 function couldLead(view: View, service: ServiceSpec, record: ReplicatedRecord, nodes: readonly NodeName[]): boolean {
   const { quorumConfigs } = record.replica
   const voters = nodes.flatMap((node): Recruited[] => {
@@ -115,7 +116,7 @@ function downForMs(instance: InstanceReport): number {
   return instance.hung ? instance.healthForMs : 0
 }
 
-/** Its server exchanges log with that of a node that is alive, whatever became of its agent. */
+/** Its server exchanges WAL with that of a node that is alive, whatever became of its agent. */
 function isHeardByAnother(view: View, service: ServiceSpec, node: NodeName): boolean {
   return view.cluster.nodes.some(({ name }) => {
     if (name === node || nodeState(view, name) !== 'alive') return false
@@ -126,7 +127,7 @@ function isHeardByAnother(view: View, service: ServiceSpec, node: NodeName): boo
   })
 }
 
-/** The copy that has most of those that answer. */
+/** The replica that has most of those that answer. */
 function furthestReader(view: View, service: ServiceSpec): NodeName | null {
   const readers = view.cluster.nodes.flatMap(({ name }): Recruited[] => {
     const instance = nodeState(view, name) === 'alive' ? instanceOn(view, name, service.name) : undefined

@@ -1,10 +1,10 @@
 /**
- * Somebody has won a term: every member fences itself for it. That is a pledge on the disk to help no lower term, the end of
- * its receiver, and only then its position, which its report carries to everybody. A primary that hears of it ends leading
- * in the same way, and its own position is as good as those of all its standbys together.
+ * A node has won a term: every replica is recruited for it. It pledges on its disk to accept nothing from a lower term,
+ * ends its receiver, and only then reads its position, which its report carries to all nodes. A primary that learns of
+ * the term ends in the same way, and its own position is as good as those of all its standbys together.
  *
- * What is under way here (a copy, a promotion of an older term) is called off. Only a member whose server is down is in no hurry
- * while the others are enough (spare-start.ts): it acknowledges nothing as it is.
+ * What is under way here (a clone, a promotion of an older term) is called off. Only a replica whose server is down
+ * does not hurry while the others are enough (spare-start.ts): it acknowledges nothing as it is.
  */
 
 import { forEachReplicated } from '../problems/problem.ts'

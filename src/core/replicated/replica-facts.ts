@@ -1,7 +1,7 @@
 /**
- * What a view says about the copies of a replicated service, in the words that its problems are written in. Reports may be
- * old; a pledge is not: what was once said to be fenced in a term stays so until a rule of that term is on the record, and
- * then the swap that was meant for the older record fails.
+ * What a view says about the replicas of a service. Reports may be old; a pledge is not: a replica that was reported as
+ * recruited in a term stays so until a config of that term is on the record, and then the swap that was meant for the
+ * older record fails.
  */
 import type { InstanceReport, NodeName, ServiceSpec } from '../model.ts'
 import { place } from '../placement.ts'
@@ -10,7 +10,7 @@ import { instanceOn, isDrained, isStopping, nodeState, type Revised, recordOf, t
 import { beatsAll, type Recruited } from './quorum.ts'
 import type { QuorumConfig, ReplicaRecord, ReplicaReport, Replication } from './quorum-config.ts'
 
-/** A record that has a first rule. */
+/** A record that has a first `QuorumConfig`. */
 export type ReplicatedRecord = Revised<ServiceRecord> & { readonly replica: ReplicaRecord }
 
 export function replicatedRecord(view: View, service: ServiceSpec): ReplicatedRecord | undefined {
@@ -50,7 +50,7 @@ export function recruitedIn(view: View, service: ServiceSpec, term: number): Rec
   })
 }
 
-/** Who would be fenced if everybody who can be were asked to: is it worth while to begin? */
+/** Which replicas would be recruited if all were asked to: is it worth while to begin? */
 export function couldBeat(
   view: View,
   service: ServiceSpec,
@@ -68,8 +68,8 @@ export function couldBeat(
 }
 
 /**
- * The nodes that should have a copy; the primary's before any. Sticky: whoever is a member of the newest rule stays, also while it is away, because
- * copying costs more than waiting; a drained node goes.
+ * The nodes that should have a replica; the primary's first. Sticky: a node of the newest config stays, also while it
+ * is away, because cloning costs more than waiting; a drained node goes.
  */
 export function placedReplicas(view: View, service: ServiceSpec): NodeName[] {
   const quorum = recordOf(view, service.name).replica?.quorumConfigs.at(-1)
@@ -79,7 +79,7 @@ export function placedReplicas(view: View, service: ServiceSpec): NodeName[] {
   return place(service, here.length >= service.instances ? here : usable, keep)
 }
 
-/** Everybody who has, or once had, to do with the service: who must be fenced, besides whoever has a copy. */
+/** Has the node, or had it once, to do with the service? Then its replica must be recruited. */
 export function isConcerned(view: View, service: ServiceSpec, node: NodeName): boolean {
   const quorumConfigs = recordOf(view, service.name).replica?.quorumConfigs ?? []
   const named = quorumConfigs.some((quorum) => quorum.primary === node || quorum.standbys.includes(node))
@@ -87,8 +87,8 @@ export function isConcerned(view: View, service: ServiceSpec, node: NodeName): b
 }
 
 /**
- * How far a standby is behind: what the primary has written and it has not on its disk, and what it has and has not replayed,
- * which is what readers see. Undefined for a primary, and where nobody knows.
+ * How far a standby is behind: what the primary has written and it has not on its disk, and what it has and has not
+ * replayed, which is what readers see. Undefined for a primary, and where it is not known.
  */
 export function lagBytesOf(view: View, node: NodeName, service: ServiceSpec): number | undefined {
   const instance = instanceOn(view, node, service.name)

@@ -1,10 +1,10 @@
 /**
- * What became of the sessions of clients when a service changed its primary, as a door counts it. A session that is idle
- * between statements is moved and hears nothing; one that cannot be moved is cut, and the reason is named.
+ * What became of the sessions of clients when a service changed its primary, as a balancer counts it. A session that is
+ * idle between statements is moved and notices nothing; one that cannot be moved is closed, and the reason is counted.
  */
 import type { ServiceName, Term } from '../names.ts'
 
-/** Why a session was cut instead of moved. */
+/** Why a session was closed instead of moved. */
 export type CutReason =
   /** A transaction was open: what it had done is gone with the old primary. */
   | 'in-transaction'
@@ -42,7 +42,7 @@ export interface SessionOptions {
   readonly whenUnknown: 'close' | 'move'
 }
 
-/** Told once per change of primary that a door lived through, when nothing of it is held any more. */
+/** Reported once per change of primary that a balancer lived through, when it holds nothing of it any more. */
 export interface SessionTally {
   readonly service: ServiceName
   /** The term that the sessions were moved to. */

@@ -1,17 +1,18 @@
 /**
- * People first. A copy whose server is down is no help to a change of primary before it has started, and starting takes processor
- * and disk on whatever it shares with those who take over, just when everybody waits for them: measured on one machine, a tenth
- * of what was busy in the half second of a switchover. So when the others are enough without it, it comes a moment later.
+ * Clients first. A replica whose server is down does not help a change of primary before it has started, and starting
+ * takes processor and disk from the replicas that take over, while clients wait for them: measured on one machine, a
+ * tenth of what was busy in the half second of a switchover. So when the others are enough without it, it starts a
+ * moment later.
  */
 
 import type { ServiceSpec } from '../model.ts'
 import { instanceOn, localInstance, nodeState, type View } from '../view.ts'
 import { couldBeat, newestConfig, type ReplicatedRecord } from './replica-facts.ts'
 
-/** After each step of a change of primary; the last of them is that people are let in. */
+/** After each step of a change of primary; the last of them admits clients. */
 const LATER_MS = 500
 
-/** This node's copy is down, and nobody needs it for now. */
+/** This node's replica is down, and is not needed for now. */
 export function canBeSpared(view: View, service: ServiceSpec, record: ReplicatedRecord): boolean {
   const { state } = localInstance(view, service.name)
   if (state !== 'stopped' && state !== 'stopping') return false

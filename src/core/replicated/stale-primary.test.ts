@@ -27,7 +27,7 @@ test('a primary of an older term is fenced', () => {
 })
 
 test('a server that goes on after its fence is killed, not fenced again and again', () => {
-  // What was seen when the data of a primary was removed: its fence was done, and was wanted again 7 times a second.
+  // Seen when the data of a primary was removed: recruited already, it was to be recruited again 7 times a second.
   const gone = seen(0, { pledged: 2, recruited: true, position: null })
   expect(stalePrimary(gone)).toMatchObject([{ rule: 'two-writers', steps: [{ kind: 'kill', service: 'db' }] }])
 })

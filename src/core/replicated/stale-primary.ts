@@ -1,8 +1,9 @@
 /**
- * This node leads in a term that is over. Its quorum was taken away before anybody else could lead, so it acknowledges
- * nothing more; but it still answers reads that grow stale, and its clients wait for ever. It ends leading as soon as it
- * hears of the higher term, from the record or from the pledge of any other member: pledges are only made for terms that were
- * won. While members are recruited the fence does the same, and while it hands over that is its own business.
+ * This node runs a primary of a term that is over. Its quorum was taken away before there was another primary, so it
+ * acknowledges nothing more; but it still answers stale reads, and its clients wait for ever. It ends as primary as
+ * soon as it learns of the higher term, from the record or from the pledge of any other replica: pledges are only made
+ * for terms that were won. While replicas are recruited, recruit.ts does the same, and a primary that switches over
+ * ends by itself.
  */
 
 import { forEachReplicated } from '../problems/problem.ts'
@@ -18,7 +19,8 @@ export const stalePrimary = forEachReplicated((view, service) => {
   if (instance.term >= newest) return undefined
   const isInOrder = record.term === newest && newestConfig(record).term < newest
   if (isInOrder) return undefined
-  // A server that goes on although its fence is done (its data is gone, say) is not fenced again and again: it is killed.
+  // A server that goes on although it is recruited (its data is gone, say) is not recruited again and again: it is
+  // killed.
   const isFenced = instance.replica?.recruited === true && instance.replica.pledged >= newest
   return {
     rule: 'two-writers',

@@ -1,9 +1,10 @@
 /**
- * A node that should have a copy follows the primary: as it is when its log is a part of the primary's, after a rewind when it
- * has something of its own, as a fresh copy when nothing else is sound. Which of these is for the driver to find out, because
- * it can ask both logs; that something has to be done is seen from here. A copy that was fenced for the primary's term begins as
- * soon as that is chosen, and waits at its server for the end of the promotion: the first write is confirmed by whoever is there
- * first. Others begin when it leads, and those whose server is down a moment after that (spare-start.ts).
+ * A node that should have a replica follows the primary: as it is when its WAL is a part of the primary's, after a
+ * rewind when it has something of its own, as a new clone when nothing else is sound. The driver finds out which,
+ * because it can compare both WALs; this only says that something has to be done. A replica that was recruited for the
+ * primary's term begins as soon as that is elected, and waits at its server for the end of the promotion: the first
+ * standby there confirms the first write. Others begin when it serves, and those whose server is down a moment after
+ * that (spare-start.ts).
  */
 
 import type { NodeName, ServiceName, ServiceSpec, Term } from '../model.ts'
@@ -30,13 +31,9 @@ export const standbyBehind = forEachReplicated((view, service) => {
     return calledOff(view.self, service.name, quorum.term)
   const leads = leadsIn(instanceOn(view, quorum.primary, service.name), quorum.term)
   const mayStart = instance.state === 'running' || instance.retryInMs <= 0
-  const found = (
-    name: Problem['rule'],
-    why: string,
-    told: NonNullable<Problem['told']>,
-    steps: Problem['steps'],
-  ): Problem => {
-    return { rule: name, service: service.name, evidence: 'first-hand', why, steps: mayStart ? steps : [], told }
+  type Told = NonNullable<Problem['told']>
+  const found = (rule: Problem['rule'], why: string, told: Told, steps: Problem['steps']): Problem => {
+    return { rule, service: service.name, evidence: 'first-hand', why, steps: mayStart ? steps : [], told }
   }
   if (leads || isAwaited(view, service.name, record)) {
     const name = diverged ? 'standby-diverged' : 'standby-behind'
@@ -46,9 +43,10 @@ export const standbyBehind = forEachReplicated((view, service) => {
     return found(name, why, diverged ? 'by-actor' : 'not', [{ kind: 'follow', service: service.name, quorum }])
   }
   if (instance.state !== 'stopped') return undefined
-  if (quorum.term === 1 && phase === 'promoting') return undefined // the first copy is being made: there is none here
+  if (quorum.term === 1 && phase === 'promoting') return undefined // the first replica is being created: there is no data here
   const why = `${service.name} on ${view.self} is down: ${instance.note || 'it does not run'}`
-  // It led in a term that is over, and may be all that is left of that term's writes: fenced it runs, and says how far it is.
+  // It was primary in a term that is over, and may have the only WAL of that term: recruited it runs, and reports its
+  // position.
   if (instance.term > 0)
     return found('standby-down', why, 'by-actor', [{ kind: 'recruit', service: service.name, term: quorum.term }])
   return found('standby-down', why, 'by-actor', [{ kind: 'start', service: service.name, role: 'standby', term: 0 }])
@@ -58,7 +56,7 @@ function isPlacedHere(view: View, service: ServiceSpec, { standbys }: QuorumConf
   return placedReplicas(view, service).includes(view.self) || standbys.includes(view.self)
 }
 
-/** The one that is to lead is there, and this copy is fenced for its term. */
+/** The elected primary's server is there, and this replica is recruited for its term. */
 function isAwaited(view: View, service: ServiceName, record: ReplicatedRecord): boolean {
   const { primary, term } = newestConfig(record)
   const { pledged, recruited } = localInstance(view, service).replica ?? {}
@@ -66,7 +64,7 @@ function isAwaited(view: View, service: ServiceName, record: ReplicatedRecord): 
   return record.replica.phase === 'promoting' && isThere && pledged === term && recruited === true
 }
 
-/** It waits for, or copies from, the primary of a term that is over, and was too late to be recruited for this one. */
+/** It waits for, or clones from, the primary of a term that is over, and was too late to be recruited for this one. */
 function calledOff(node: NodeName, service: ServiceName, term: Term): Problem {
   const why = `${service} on ${node} waits for the primary of an older term than ${term}`
   const steps = [{ kind: 'recruit' as const, service, term }]

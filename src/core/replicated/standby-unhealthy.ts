@@ -1,6 +1,6 @@
 /**
- * A standby hangs or does not answer: it is ended, and `standby-behind` or `standby-down` starts it again. A primary that is
- * unwell is the business of `primary-failed`; only when it hangs is it ended here as well, once it no longer leads.
+ * A standby hangs or does not answer: it is ended, and `standby-behind` or `standby-down` starts it again. An unhealthy
+ * primary is the business of `primary-failed`; only when it hangs is it ended here as well, once it no longer leads.
  */
 
 import { formatDuration } from '../../lib/duration.ts'
@@ -18,7 +18,7 @@ export const standbyUnhealthy = forEachReplicated((view, service) => {
   const { unhealthyForMs, startWithinMs } = service.timing
   const turnMs = instance.replica?.unfit ? turnOf(view, service) * RESTART_TURN_MS : 0
   const isIll = instance.health === 'unhealthy' && !waits(instance) && instance.healthForMs >= unhealthyForMs + turnMs
-  // A fresh copy that catches up is at work, however long that takes: ending it would make it begin again.
+  // A new clone that catches up is at work, however long that takes: ending it would make it begin again.
   const busy = view.local.busy[service.name]?.step
   const isAtWork = busy === 'follow' || busy === 'create'
   const catchesUp = instance.replica?.quarantined === true || isAtWork
@@ -48,7 +48,7 @@ function turnOf(view: View, service: ServiceSpec): number {
   return Math.max(0, inLine.indexOf(view.self))
 }
 
-/** A copy that belongs elsewhere ends when no rule counts on it any more. Its data stays where it is. */
+/** A replica that belongs elsewhere ends when no quorum config names it any more. Its data stays where it is. */
 export const standbySurplus = forEachReplicated((view, service) => {
   const instance = localInstance(view, service.name)
   const quorumConfigs = replicatedRecord(view, service)?.replica.quorumConfigs

@@ -1,4 +1,4 @@
-/** May the lead of a replicated service be moved to that node on purpose, and to which one if nobody was named? */
+/** May the primary of a replicated service be moved to that node on purpose, and to which one if the operator named none? */
 
 import type { NodeName, ServiceSpec } from '../model.ts'
 import { instanceOn, isDrained, isStopping, isWellOn, nodeState, type View } from '../view.ts'
@@ -35,7 +35,7 @@ export function successorRefusal(view: View, service: ServiceSpec, to: NodeName)
   return undefined
 }
 
-/** There is somebody who could hand over. */
+/** There is a primary that could switch over. */
 export function isLed(view: View, service: ServiceSpec): boolean {
   const record = replicatedRecord(view, service)
   if (record?.replica.phase !== 'serving') return false
@@ -43,7 +43,7 @@ export function isLed(view: View, service: ServiceSpec): boolean {
   return leadsIn(instanceOn(view, primary, service.name), term)
 }
 
-/** The best node to hand over to now. */
+/** The best node to switch over to now. */
 export function successorFor(view: View, service: ServiceSpec): NodeName | undefined {
   return standbysOf(view, service).find((node) => successorRefusal(view, service, node) === undefined)
 }

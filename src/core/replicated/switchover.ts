@@ -1,17 +1,17 @@
 /**
- * The lead of a replicated service moves on purpose, because somebody asked for it or its node is drained. Each turn does the
- * one step that the facts ask for, so whoever is restarted half way goes on where it was:
+ * The primary of a replicated service moves on purpose, because an operator asked for it or its node is drained. Each
+ * turn takes the one step that the facts ask for, so an agent that is restarted half way goes on where it was:
  *
  *     catch up    until the successor is close; what takes too long is called off, and nothing has happened
- *     go ahead    the record says that it is handed over, and to whom: balancers log their sessions in there meanwhile
+ *     go ahead    the record says `switching-over` and names the successor: balancers log their sessions in there ahead
  *     hold        the primary says that it stops, and balancers hold clients
- *     demote      open transactions end, the primary ends in order, and its standbys get all that it has
+ *     demote      open transactions end, the primary ends in order, and its standbys get all its WAL
  *     recruit     the next term is won; from here on as after any failure, and the successor is preferred
  *     promote, release
  *
- * Until the primary has pledged the next term nothing has happened that could not be taken back: when a transaction does not
- * end in time, the handover is called off, the record says `serving` again in the term that it was in, and clients that were
- * held go on where they were. When the primary dies while it hands over, the others recruit without it.
+ * Until the primary has pledged the next term everything can be taken back: when a transaction does not end in time,
+ * the switchover is called off, the record says `serving` again in the term that it was in, and clients that were held
+ * go on where they were. When the primary dies during a switchover, the others recruit without it.
  */
 
 import { formatDuration } from '../../lib/duration.ts'
@@ -29,7 +29,7 @@ import { successorFor, successorRefusal } from './successor.ts'
  * checkpoint of 3 s at most); this is for an agent that was restarted in between and cannot get through.
  */
 const HANDS_OVER_WITHIN_MS = 10_000
-/** A drained node tries again after so long: each try holds all clients for as long as somebody's transaction is open. */
+/** A drained node tries again after so long: each try holds all clients for as long as one transaction stays open. */
 const DRAINED_AGAIN_MS = 30_000
 
 export const switchover = forEachReplicated((view, service) => {
@@ -119,7 +119,7 @@ function switchingOver(view: View, service: ServiceSpec, record: ReplicatedRecor
   }
   if (!isOurs) return failure && found(name, failure.why)
   if (failure) return calledOff(service, record, failure.why)
-  if (state === 'stopping') return found(name, why) // it lets people finish
+  if (state === 'stopping') return found(name, why) // it waits for open transactions
   if (state !== 'running' || role !== 'primary') return calledOff(service, record, `${view.self} is not primary`)
   const isLate = (view.store.recordForMs[service.name] ?? 0) > HANDS_OVER_WITHIN_MS
   const failed = view.local.failedIn[service.name]
@@ -128,7 +128,7 @@ function switchingOver(view: View, service: ServiceSpec, record: ReplicatedRecor
   return found(name, why, { kind: 'demote', service: service.name, term: quorum.term + 1 })
 }
 
-/** This node has not pledged the next term, and nobody else ever does while the record says so: all is as it was before. */
+/** This node has not pledged the next term, and no other does while the record says so: all is as it was before. */
 function calledOff(service: ServiceSpec, record: ReplicatedRecord, why: string): Problem {
   const { vacancy, revision, replica } = record
   const to = vacancy?.successor === undefined ? '' : ` to ${vacancy.successor}`
