@@ -1,6 +1,6 @@
 /**
- * PUBLIC. For tests of your own: a store and a driver in memory, a clock that moves only when told, and the suites that
- * every store and every driver must pass. They are what this project's own tests use.
+ * PUBLIC. For tests of your own: a store in memory, a clock that moves only when told, and the suites that every store and every
+ * driver must pass. They are what this project's own tests use.
  *
  *     import { MemoryCluster, VirtualClock } from 'understudy/testing'
  *
@@ -21,7 +21,6 @@
  */
 export { driverContract } from './drivers/contract/driver-contract.ts'
 export { REPLICA_CONTRACT, type ReplicaWorld, type Write } from './drivers/contract/replica-contract.ts'
-export { FakeDriver, FakePlace, FakeProcess } from './drivers/fake-driver.ts'
 export type { Clock } from './lib/clock.ts'
 export { type Random, seededRandom } from './lib/random.ts'
 export { VirtualClock } from './lib/virtual-clock.ts'

@@ -6,8 +6,10 @@ import { expect, test } from 'vitest'
 import { cluster, web } from '../../test/made-up.ts'
 import type { EventRecord } from '../api/api-types.ts'
 import type { NodeName } from '../core/model.ts'
-import { FakeDriver, FakePlace } from '../drivers/fake-driver.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
+import { Gate } from '../sim/gate.ts'
+import { newBooks, SimDriver } from '../sim/sim-driver.ts'
+import { Processes } from '../sim/sim-processes.ts'
 import { MemoryCluster } from '../stores/memory.ts'
 import type { Mesh, Message } from './agent-ports.ts'
 import { Agent } from './loop.ts'
@@ -44,9 +46,10 @@ class HandMesh implements Mesh {
 function newAgent() {
   const clock = new VirtualClock(1_000)
   const mesh = new HandMesh()
-  const place = new FakePlace(clock)
-  const options = { service: 'web', port: 20_000, healthyAfterMs: 5, endsAfterMs: 5, random: () => 0.5 }
-  const driver = new FakeDriver(clock, place, options)
+  const random = () => 0.5
+  const processes = new Processes({ node: 'a', clock, random, watcher: { changed: () => undefined } })
+  const books = newBooks(20_000)
+  const driver = new SimDriver({ service: web(), processes, books, gate: new Gate(clock), clock, random })
   const agent = new Agent({
     cluster: cluster([web()]),
     self: 'a',
@@ -64,7 +67,7 @@ function newAgent() {
       pids: () => ({ agent: 1, balancer: 2, fence: 3 }),
     },
   })
-  return { agent, clock, mesh, place, driver }
+  return { agent, clock, mesh, processes, books, driver }
 }
 
 const PAST: EventRecord = {
@@ -99,9 +102,11 @@ test('whoever was linked before it was ready hears its past', async () => {
 })
 
 test('it says nothing of its instances before it has looked', async () => {
-  const { agent, clock, mesh, place, driver } = newAgent()
+  const { agent, clock, mesh, processes, books, driver } = newAgent()
   // The agent before it started this, and this one does not know yet.
-  place.spawn('active', 0).change({ opened: true, health: 'healthy' })
+  const process = processes.spawn('web', 'active', 0)
+  processes.open(process)
+  books.identity = process.identity
   mesh.linkUp('b')
   await driver.adopt()
   agent.start()

@@ -38,8 +38,11 @@ export function mutated({ name, file, from, to }: Mutant): string {
   ).outputText
 }
 
+/** Relative to `src`; test/mutant-texts.test.ts looks whether it is there. */
+export const RUNNER = 'sim/many-seeds.ts'
+
 /** What is run: the mutated simulator on one core, until a promise is broken. */
-const ENTRY = `import { runSim } from './sim/many.js'
+const ENTRY = `import { runSim } from './${RUNNER.replace(/ts$/, 'js')}'
 const [seeds, about] = process.argv.slice(2)
 console.log(JSON.stringify(await runSim({ seeds: Number(seeds), about, untilBroken: true })))
 `

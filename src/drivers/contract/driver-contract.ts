@@ -1,6 +1,7 @@
 /**
  * What every driver keeps, as named cases. They know nothing of a test runner: run each with a fresh subject and let it
- * throw. A new driver proves itself by passing them; the fake passes them too, so tests that use it test the truth.
+ * throw. A new driver proves itself by passing them. The simulator's driver passes them too (sim/sim-driver.test.ts), so what is proven
+ * in a simulated cluster rests on a driver that keeps what real ones keep.
  */
 import type { InstanceReport } from '../../core/model.ts'
 import { assert } from '../../lib/assert.ts'

@@ -4,8 +4,8 @@
  */
 import type { InstanceReport, ServiceSpec, Term } from '../core/model.ts'
 import type { Driver, StartRequest } from '../drivers/driver.ts'
+import { notStarted, refusal } from '../drivers/driver-refusal.ts'
 import { forgivenAfterMs, restartWaitMs } from '../drivers/restart-backoff.ts'
-import { UnderstudyError } from '../errors.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import type { Random } from '../lib/random.ts'
@@ -101,9 +101,10 @@ export class SimDriver implements Driver {
     try {
       await beforeRun?.(process.identity)
     } catch (cause) {
-      processes.kill(process)
+      const error = notStarted(cause)
+      processes.kill(process, error.message)
       await this.#gone()
-      throw refusal(`not started: ${(cause as Error).message}`)
+      throw error
     }
     if (process.dying || this.#process !== process) {
       await this.#gone()
@@ -191,6 +192,7 @@ export class SimDriver implements Driver {
 
   letGo(): void {
     this.#unwatch()
+    this.#process = null // a notice that is under way is of no interest any more
   }
 
   #beginEnd(): void {
@@ -290,8 +292,4 @@ export class SimDriver implements Driver {
   #tell(): void {
     for (const listener of [...this.#listeners]) listener()
   }
-}
-
-function refusal(message: string): UnderstudyError {
-  return new UnderstudyError('UND_REFUSED', message)
 }
