@@ -20,6 +20,14 @@ export function killWhatIsDue(args: readonly string[]): void {
   killDueIn(join(state, 'nodes', node))
 }
 
+/** Goes on with the leases that the agent before has left, if this is an agent (first-renewal.ts). */
+export async function renewWhatRuns(args: readonly string[]): Promise<void> {
+  const [node, state] = [optionOf(args, '--node'), optionOf(args, '--state')]
+  if (args[0] !== 'agent' || node === undefined || state === undefined) return
+  const { firstRenewals } = await import('./first-renewal.ts') // no other command needs the store for this
+  await firstRenewals(node, state)
+}
+
 /** Kills what a dead fence of this node's folder should have killed by now. */
 export function killDueIn(nodeDir: string): void {
   const { fence, armed } = readIfPossible(join(nodeDir, 'fence-saved.json'))

@@ -20,6 +20,8 @@ class Desk {
   readonly calls = { acquire: 0, renew: 0, release: 0 }
   readonly killed: string[] = []
   readonly armed = new Map<string, number>()
+  /** Until then the fence acknowledges nothing. */
+  hears: Promise<void> = Promise.resolve()
   readonly agreed = new AgreedRecords()
   readonly leads: Leads
 
@@ -41,7 +43,10 @@ class Desk {
     }
     const kill = (name: string) => async () => void this.killed.push(name)
     const drivers = new Map(NAMES.map((name) => [name, { kill: kill(name) } as unknown as Driver]))
-    const arm = async (name: string, _identity: unknown, at: number) => void this.armed.set(name, at)
+    const arm = async (name: string, _identity: unknown, at: number) => {
+      await this.hears
+      this.armed.set(name, at)
+    }
     const fence = { arm, disarm: async (name: string) => void this.armed.delete(name) }
     this.leads = new Leads({ clock, store: this.store, fence, drivers }, 'a', this.agreed, () => undefined)
   }
@@ -201,4 +206,25 @@ test('a renewal that is due comes before what takes long, although its timer has
   desk.leads.renewDue()
   desk.leads.renewDue()
   expect(desk.calls.renew).toBe(1)
+})
+
+test('a writer that is killed before the fence hears of the agent that took over is not said to be renewed just now', async () => {
+  const desk = newDesk()
+  await desk.takeAll()
+  const next = new Desk(desk.clock, desk.cluster)
+  await next.look()
+  const lead = await next.lead('one')
+  if (!lead) throw new Error('one is led')
+  let hear: () => void = () => undefined
+  next.hears = new Promise((resolve) => {
+    hear = resolve
+  })
+  const taken = next.leads.adopt(ONE, lead, { pid: 2, startTime: 1 })
+  await desk.clock.advance(40)
+  expect(next.leads.whyNotRenewed('one')).toBe(
+    'taken over from the agent before 40 ms ago, whose deadline the fence still had',
+  )
+  hear()
+  await taken
+  expect(next.leads.whyNotRenewed('one')).toBe('last renewed 40 ms ago')
 })

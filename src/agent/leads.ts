@@ -17,6 +17,7 @@ import type { NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
 import type { LeadRecord, ServiceRecord, Vacancy } from '../core/records.ts'
 import type { HeldLease } from '../core/view.ts'
 import { hasCode, UnderstudyError } from '../errors.ts'
+import { formatDuration } from '../lib/duration.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import type { LeaseId } from '../stores/store.ts'
 import type { World } from './agent-ports.ts'
@@ -28,6 +29,8 @@ interface Held {
   readonly adopted: boolean
   readonly on: NodeLease
   identity: ProcessIdentity | null
+  /** When this agent took it over from the one before, until the fence has a deadline of this agent's. */
+  takenOverAt: number | null
 }
 
 export class Leads {
@@ -89,7 +92,7 @@ export class Leads {
         on.renewNow() // another node was faster, or the lease has ended in the store: then it is lost now and not later
         return false
       }
-      this.#hold(service.name, { term, on, identity: null, adopted: false })
+      this.#hold(service.name, { term, on, identity: null, adopted: false, takenOverAt: null })
       return true
     } finally {
       done()
@@ -109,7 +112,7 @@ export class Leads {
       const found = (await this.#world.store.read(key)).entries.get(key)?.value as LeadRecord | undefined
       if (found?.lease !== lead.lease || found.term !== lead.term) throw lost(service.name, lead.term)
       if (this.#held.has(service.name) || this.#closed) return
-      this.#hold(service.name, { term: lead.term, on, identity, adopted: true })
+      this.#hold(service.name, { term: lead.term, on, identity, adopted: true, takenOverAt: this.#world.clock.mono() })
     } finally {
       done()
     }
@@ -118,7 +121,11 @@ export class Leads {
 
   /** Why the lease of this lead is not longer than it is; undefined when no lead is held. */
   whyNotRenewed(service: ServiceName): string | undefined {
-    return this.#held.get(service)?.on.whyNotRenewed
+    const held = this.#held.get(service)
+    if (!held || held.takenOverAt === null) return held?.on.whyNotRenewed
+    // The last renewal was this agent's, and the deadline was the agent's before: the one does not explain the other.
+    const agoMs = this.#world.clock.mono() - held.takenOverAt
+    return `taken over from the agent before ${formatDuration(agoMs)} ago, whose deadline the fence still had`
   }
 
   /** Puts a process under the fence for as long as the lease lasts. Rejects when that is not certain. */
@@ -245,7 +252,9 @@ export class Leads {
   /** Tells the fence the moment that holds now. A fence that does not answer keeps the earlier one: the safe side. */
   async #guard(service: ServiceName): Promise<void> {
     const held = this.#held.get(service)
-    if (held?.identity) await this.#world.fence.arm(service, held.identity, held.on.killAt)
+    if (!held?.identity) return
+    await this.#world.fence.arm(service, held.identity, held.on.killAt)
+    held.takenOverAt = null
   }
 
   #over(lease: NodeLease): void {

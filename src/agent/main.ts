@@ -27,6 +27,7 @@ import { Companions } from './companions.ts'
 import { EarlierRecords } from './earlier-records.ts'
 import { EndpointSecrets } from './endpoint-secrets.ts'
 import { connectFence, type Fence } from './fence-client.ts'
+import { firstRenewalsEnd } from './first-renewal.ts'
 import { holdGuard } from './last-guard.ts'
 import { LateStore } from './late-store.ts'
 import { Agent } from './loop.ts'
@@ -82,6 +83,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const given = { cluster, self: node, run, world, startsAtOnce: startsAtOnce(cluster) }
   const agent: Agent = new Agent({ ...given, onExit: () => ended.end(0) })
   stops.push('told faults', onFault(faultsTo(agentSays('failed'))))
+  companions.start() // before all that takes time: without a fence no lease is worth anything
+  stops.push('companions', () => companions.close())
 
   const surface = new AgentSurface({ agent, store, cluster, run, pids: world.pids, door })
   const api = await serveApi({ surface, host: spec.address, port: cluster.apiPort, token })
@@ -92,11 +95,10 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const secrets = new EndpointSecrets({ services: cluster.services, node: spec, nodeDir, clock, secretFor, door, tell })
   stops.push('secrets', () => secrets.stop())
 
-  companions.start()
-  stops.push('companions', () => companions.close())
   await Promise.all([secrets.start(), ...[...drivers].map(([service, driver]) => adopt(service, driver, tell))])
   await answering(fence) // a single writer is not started without it, so starting without it only makes noise
   past.recallInto(agent.journal)
+  await firstRenewalsEnd()
   agent.start()
   stops.push('loop', () => agent.stop())
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-import { killWhatIsDue } from '../agent/first-act.ts'
+import { killWhatIsDue, renewWhatRuns } from '../agent/first-act.ts'
 
 const args = process.argv.slice(2)
 killWhatIsDue(args)
-// Loaded only now: what is due does not wait for it.
+await renewWhatRuns(args)
+// Loaded only now: neither what is due nor a lease that runs out waits for it.
 const [{ systemIo }, { run }, { flushOutput }] = await Promise.all([
   import('./io.ts'),
   import('./program.ts'),

@@ -106,8 +106,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'adopted-without-the-fence',
     file: 'agent/leads.ts',
-    from: '{ term: lead.term, on, identity, adopted: true }',
-    to: '{ term: lead.term, on, identity: null, adopted: true }',
+    from: '{ term: lead.term, on, identity, adopted: true, takenOverAt: this.#world.clock.mono() }',
+    to: '{ term: lead.term, on, identity: null, adopted: true, takenOverAt: null }',
     means: 'the fence knows it from the agent before',
     breaks: 'service comes back',
   },
