@@ -1,8 +1,8 @@
 import type { SessionOptions } from '../core/replicated/session-counts.ts'
 
-/** What a front door that speaks a service's own protocol must know and nobody else may. */
+/** Secrets of a balancer that speaks a service's own protocol. */
 export interface DoorNeeds {
-  /** How it logs in for itself. */
+  /** The login of the balancer itself. */
   readonly login: { readonly user: string; readonly password: string; readonly database: string }
   /** With which certificate it speaks TLS to clients: the node's own one, none, or two PEM files. */
   readonly tls: 'own' | 'none' | { readonly cert: string; readonly key: string }

@@ -31,7 +31,7 @@ const DOORS: Readonly<Record<string, (service: ServiceSpec, secretFor: DriverPar
   postgres: postgresDoorNeeds,
 }
 
-/** What the front doors of a service must be told in confidence; undefined for kinds whose doors need nothing. */
+/** The secrets of a service's balancers; undefined for kinds that need none. */
 export function doorNeedsOf(service: ServiceSpec, secretFor: DriverParts['secretFor']): DoorNeeds | undefined {
   return Object.hasOwn(DOORS, service.kind) ? DOORS[service.kind]?.(service, secretFor) : undefined
 }

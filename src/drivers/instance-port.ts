@@ -1,10 +1,10 @@
 /**
- * Which port an instance gets. Chosen ports come from 20000-29999: below the range from which the kernel takes the near
- * end of outgoing connections (32768 upwards by default), so no client's socket can be in the way. A hash of who it is
- * says where to begin, so that an instance mostly has the same port at every start without anyone keeping a list.
+ * Which port an instance gets. Chosen ports come from 20000-29999: below the range from which the kernel takes the
+ * local port of outgoing connections (32768 upwards by default), so no client's socket can be in the way. A hash of its
+ * identity says where to begin, so that an instance mostly has the same port at every start without a list of ports.
  *
- * Whether a port is free is found out by listening on it for a moment. Somebody may take it between that moment and the
- * program's own listen, or while the program is down; then the program ends, and the next start finds another one.
+ * Whether a port is free is found out by listening on it for a moment. Another program may take it between that moment
+ * and the instance's own listen, or while the instance is down; then it ends, and the next start finds another port.
  */
 import { createServer } from 'node:net'
 import { UnderstudyError } from '../errors.ts'
@@ -29,7 +29,7 @@ export async function choosePort(address: string, preferred: number | null, firs
   throw new UnderstudyError('UND_PORT_TAKEN', `every port from ${LOWEST} to 29999 on ${address} is taken`)
 }
 
-/** Rejects when somebody else listens there. */
+/** Rejects when another program listens there. */
 export async function requirePort(address: string, port: number): Promise<number> {
   if (await isFree(address, port)) return port
   throw new UnderstudyError(

@@ -1,7 +1,8 @@
 /**
- * What every driver of copies keeps, as named cases: run on real PostgreSQL servers and on the simulator's model, so that what
- * the simulator proves about the model is proven about something that behaves like the real thing. They know nothing of a
- * test runner: run each with a fresh world and let it throw. Three members, `a`, `b` and `c`, none with any data at first.
+ * What every driver of replicas keeps, as named cases: run on real PostgreSQL servers and on the simulator's model, so
+ * that what the simulator proves about the model is proven about something that behaves like the real thing. They know
+ * no test runner: run each with a fresh world and let it throw. Three nodes, `a`, `b` and `c`, without any data at
+ * first.
  */
 import { LIVING_ON_CASES } from './living-on.ts'
 import type { ReplicaCase } from './replica-world.ts'

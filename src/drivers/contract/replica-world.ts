@@ -1,4 +1,4 @@
-/** What the cases about copies stand on: the world that an adapter brings, and the words that they are written in. */
+/** The basis of the cases about replicas: the world that an adapter provides, and the words that they are written in. */
 import type { InstanceReport, NodeName, Term } from '../../core/model.ts'
 import { comparePositions } from '../../core/replicated/quorum.ts'
 import type { QuorumConfig, ReplicaReport } from '../../core/replicated/quorum-config.ts'
@@ -6,16 +6,16 @@ import { UnderstudyError } from '../../errors.ts'
 import { assert } from '../../lib/assert.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../replica-driver.ts'
 
-/** Three places for a copy each, and the hands to do to them what happens in real life. */
+/** Three places for a replica each, and the faults that can be injected there. */
 export interface ReplicaWorld {
   /** The driver of this node, adopted. */
   driver(node: NodeName): ReplicaDriver
   address(node: NodeName): PrimaryAddress
   /** The agent of a node dies and a new one comes: what runs goes on running. */
   newAgent(node: NodeName): Promise<void>
-  /** Begins a write at the server of `node`, as somebody who is let in before everybody else. */
+  /** Begins a write at the server of `node`, as a user that is admitted before clients are. */
   write(node: NodeName): Promise<Write>
-  /** Is this write in the copy of `node`? */
+  /** Is this write in the data of `node`? */
   holds(node: NodeName, write: Write): Promise<boolean>
   /** `end`: the server ends by itself. `freeze`: it is alive and deaf. `pause`: its replay is. */
   harm(node: NodeName, how: 'end' | 'freeze' | 'pause'): Promise<void>
@@ -37,7 +37,7 @@ export interface ReplicaCase {
 export const NODES = ['a', 'b', 'c'] as const
 /** Long enough for anything that comes without being waited for. */
 const A_WHILE_MS = 400
-/** Each of them waits for as long as the driver does: some are set to less than a second, and a copy takes longer. */
+/** Each of them waits for as long as the driver does: some deadlines are less than a second, and a clone takes longer. */
 const LEADS_WITHIN_TRIES = 60
 
 export function quorum(term: Term, primary: NodeName, change: Partial<QuorumConfig> = {}): QuorumConfig {
@@ -45,7 +45,7 @@ export function quorum(term: Term, primary: NodeName, change: Partial<QuorumConf
   return { term, primary, standbys, k: 1, id: `quorum-${term}-${primary}`, ...change }
 }
 
-/** `a` leads in term 1, the others follow and count, the rule is durable. */
+/** `a` is primary in term 1, the others follow and count, the quorum row is durable. */
 export async function begin(world: ReplicaWorld): Promise<void> {
   await world.driver('a').create(quorum(1, 'a'))
   for (const node of ['b', 'c']) await world.driver(node).follow(quorum(1, 'a'), world.address('a'))
@@ -53,7 +53,7 @@ export async function begin(world: ReplicaWorld): Promise<void> {
   await until(world, 'a', 'durable', ({ quorumDurable }) => quorumDurable)
 }
 
-/** What the core does without `a`: fence both, let the furthest lead and the other one follow. */
+/** What the core does without `a`: recruit both, promote the furthest, and let the other one follow. */
 export async function failOver(world: ReplicaWorld, term: Term): Promise<void> {
   await Promise.all([world.driver('b').recruit(term), world.driver('c').recruit(term)])
   const [best = 'b', other = 'c'] = furthestOf(world, ['b', 'c'])
@@ -65,8 +65,8 @@ export async function failOver(world: ReplicaWorld, term: Term): Promise<void> {
 }
 
 /**
- * What agents do when a quorum has not got the mark in time, which a slow machine or a long copy is enough for: they say it again.
- * Any other refusal is one, and so is a quorum that never comes.
+ * What agents do when a quorum has not confirmed the quorum row in time, as on a slow machine or during a long clone:
+ * they repeat the verb. Any other refusal is one, and so is a quorum that never confirms.
  */
 export async function leadDurably(driver: ReplicaDriver, next: QuorumConfig): Promise<void> {
   for (let left = LEADS_WITHIN_TRIES; ; left -= 1) {
@@ -164,7 +164,7 @@ export async function refused(act: () => Promise<void>): Promise<void> {
   assert(false, 'it was to be refused')
 }
 
-/** Whoever waited for it would have been told by now. */
+/** By now every waiting write would have been acknowledged. */
 export async function notAcknowledged(world: ReplicaWorld, write: Write): Promise<void> {
   await pass(world)
   assert(!write.acknowledged, `write ${write.id} is not acknowledged`)

@@ -1,4 +1,4 @@
-/** One primary after another: the first copy, those that follow, the fence, and who may lead then. */
+/** One primary after another: the first replica, those that follow, recruiting, and which one may be promoted then. */
 import { comparePositions, sameConfig } from '../../core/replicated/quorum.ts'
 import { assert } from '../../lib/assert.ts'
 import {
@@ -98,7 +98,7 @@ export const TAKE_OVER_CASES: readonly ReplicaCase[] = [
       await acknowledged(world, write)
       await Promise.all([world.driver('b').recruit(2), world.driver('c').recruit(2)])
       const late = await world.write('a')
-      await notAcknowledged(world, late) // a receiver that nobody ended would have confirmed it
+      await notAcknowledged(world, late) // a receiver that was not ended would have confirmed it
       const [best = 'b'] = furthestOf(world, ['b', 'c'])
       await untilHeld(world, best, write)
     },

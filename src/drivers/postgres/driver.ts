@@ -1,10 +1,11 @@
 /**
  * The driver behind `postgres()`: one PostgreSQL server on one node.
  *
- * START HERE, then recruit-server.ts (the heart), promote-server.ts, follow.ts, synchronous-standbys.ts and durable-record.ts (what must not be forgotten). This file
- * holds the verbs together. They come one at a time; a fence, an end or a demotion does not wait for a copy that is under way
- * but calls it off. Each verb leads from any state to the one that it names, because an agent that died half way says it
- * again, and none is ever begun by the driver itself.
+ * START HERE, then recruit-server.ts (the heart), promote-server.ts, follow.ts, synchronous-standbys.ts and
+ * durable-record.ts (what must not be forgotten). This file holds the verbs together. They come one at a time;
+ * recruiting, an end or a demotion does not wait for a clone that is under way but calls it off. Each verb leads from
+ * any state to the one that it names, because an agent that died half way repeats it, and the driver itself never
+ * begins one.
  */
 
 import type { InstanceReport, Term } from '../../core/model.ts'
@@ -76,7 +77,7 @@ class PostgresDriver implements ReplicaDriver {
     })
   }
 
-  /** As a standby it receives from nobody until `follow`; as a primary it goes on with the rule that it led under. */
+  /** As a standby it does not receive until `follow`; as a primary it goes on with the quorum that it had. */
   start({ role, term, beforeRun }: StartRequest): Promise<void> {
     return this.#verb(`start ${role} ${term}`, async ({ replica, marker }, signal) => {
       const { leading, pledged } = replica.record
@@ -111,7 +112,7 @@ class PostgresDriver implements ReplicaDriver {
   recruit(term: Term): Promise<void> {
     return this.#urgent(`recruit ${term}`, async ({ replica, marker }) => {
       const { recruited } = this.#course
-      // One without data is fenced when nothing runs: a server may go on for a minute after its files were removed.
+      // One without data is recruited when nothing runs: a server may go on for a minute after its files were removed.
       const isAsItShouldBe = recruited === null ? !replica.runs : replica.runs
       if (recruited !== undefined && replica.record.pledged === term && isAsItShouldBe) return
       this.#course.recruited = undefined
@@ -150,7 +151,7 @@ class PostgresDriver implements ReplicaDriver {
       return demote(replica, term, { ...this.#parts, stopping, ending: () => marker.stop() }, signal)
     })
     return done.catch((error: unknown) => {
-      // It leads on, and whoever asked says why: nothing is wrong with it.
+      // It stays primary, and the error says why: nothing is wrong with it.
       if (this.#replica?.runs) this.#course.note = note
       throw error
     })

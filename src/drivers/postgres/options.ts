@@ -1,6 +1,6 @@
 /**
- * What `postgres()` compiles to: every default filled in, plain JSON. The config room builds the schema that people write
- * against and compiles into this type; the driver reads nothing else.
+ * What `postgres()` compiles to: every default filled in, plain JSON. The config room builds the schema of the config
+ * and compiles into this type; the driver reads nothing else.
  */
 import type { Traits } from '../../core/model.ts'
 import type { SessionOptions } from '../../core/replicated/session-counts.ts'
@@ -9,19 +9,22 @@ import type { SessionOptions } from '../../core/replicated/session-counts.ts'
 export type PostgresOptions = {
   /** The folder with `postgres` and `initdb`, or `npm` for the packaged ones; null: found by itself (binaries.ts). */
   readonly bin: string | null
-  /** Whom it runs as when the agent is root (PostgreSQL refuses root); null: `postgres` if there is one, else `nobody`. */
+  /**
+   * The account that it runs as when the agent is root (PostgreSQL refuses root); null: `postgres` if there is one,
+   * else `nobody`.
+   */
   readonly user: string | null
-  /** The server's own port, behind the door; null: a free one of 20000-29999, kept while no other program listens there. */
+  /** The server's own port, behind the balancer; null: a free one of 20000-29999, kept while no other program listens there. */
   readonly port: number | null
   /** The data folder, `{node}` in it for the node's name; null: `instances/<service>/data` in the node's state folder. */
   readonly data: string | null
-  /** The first copy is a database that is there already, in `data`: taken over, and not made. */
+  /** The first replica is an existing database in `data`: adopted, not created. */
   readonly adopt: boolean
   /** Settings of postgresql.conf. Those that safety depends on are refused: server-settings.ts lists them, each with its reason. */
   readonly settings: Readonly<Record<string, string | number | boolean>>
-  /** Lines of pg_hba.conf, before the last one (everybody with a password). */
+  /** Lines of pg_hba.conf, before the last one (all users with a password). */
   readonly hba: readonly string[]
-  /** The certificate of the front doors: the node's own one, none, or the files (absolute paths on each node). */
+  /** The certificate of the balancers: the node's own one, none, or the files (absolute paths on each node). */
   readonly tls: TlsChoice
   /** How its balancers move sessions of which something is not known. */
   readonly sessions: SessionOptions
@@ -32,7 +35,7 @@ export type PostgresOptions = {
 
 export type TlsChoice = 'own' | 'none' | { readonly cert: string; readonly key: string }
 
-/** Only used once, when the first copy is made out of nothing. */
+/** Only used once, when the first replica is created out of nothing. */
 export type BootstrapOptions = {
   /** A database to make, owned by `owner`. Null: none but `postgres`. */
   readonly database: string | null
@@ -41,8 +44,8 @@ export type BootstrapOptions = {
   readonly encoding: string
   readonly locale: string
   /**
-   * Megabytes of one log segment. Default 4. A promotion copies and syncs the segment that the log ended in, so a small one
-   * makes promotion faster; a very small one (1) makes many files under a heavy write load.
+   * Megabytes of one WAL segment. Default 4. A promotion copies and syncs the segment that the WAL ended in, so a small
+   * one makes promotion faster; a very small one (1) makes many files under a heavy write load.
    */
   readonly walSegmentMb: number
 }
@@ -52,11 +55,11 @@ export type PostgresTiming = {
   readonly watchEveryMs: number
   /** What one administrative statement may take. Default 2000. */
   readonly statementMs: number
-  /** What a fence may take until it is reported as failed. Default 3000. */
+  /** What recruiting may take until it is reported as failed. Default 3000. */
   readonly fenceMs: number
   /** What a promotion may take, replay included. Default 60000. */
   readonly promoteMs: number
-  /** How long `lead` and `changeRule` wait for the quorum to have the rule row. Default 10000; it goes on being tried. */
+  /** How long `promoteReplica` and `changeQuorum` wait for the quorum row. Default 10000; the row goes on being tried. */
   readonly markMs: number
   /** What a start may take until it answers: crash recovery and replay included. Default 300000. */
   readonly startMs: number
@@ -68,18 +71,18 @@ export type PostgresTiming = {
   readonly walTimeoutMs: number
   /** How long a receiver may try to connect. Default 2000; below 2 seconds libpq rounds up. */
   readonly connectMs: number
-  /** A copy whose source has begun to send and then says nothing for so long is begun anew. Default 60000. */
+  /** A clone whose source has begun to send and then sends nothing for so long is begun anew. Default 60000. */
   readonly copySilentMs: number
 }
 
 export type PostgresLimits = {
-  /** Log kept for members without a slot in use. Default 512. */
+  /** WAL kept for replicas without a slot in use. Default 512. */
   readonly walKeepMb: number
-  /** The most log that the slot of a dead standby may hold back. Default 8192. */
+  /** The most WAL that the slot of a dead standby may hold back. Default 8192. */
   readonly slotKeepMb: number
   /** Less free space than this on the data's disk is unhealthy. Default 128. */
   readonly freeSpaceMb: number
-  /** How many times what a diverged copy had to give up is kept. Default 3. */
+  /** How many times what a diverged replica had to give up is kept. Default 3. */
   readonly discardedKept: number
   /** The most that is kept of one divergence. Default 1024. */
   readonly discardedMb: number
@@ -133,7 +136,7 @@ export const POSTGRES_DEFAULTS = {
 
 /**
  * No single writer in the core's sense: that trait means a lease, and a primary that a quorum of its standbys can fence
- * needs none. It is dead to the world when they stop receiving, whatever it believes itself.
+ * needs none. It can acknowledge nothing when they stop receiving, whatever it believes itself.
  */
 export function postgresTraits(): Traits {
   return { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true }

@@ -1,4 +1,4 @@
-/** From the driver's parts to a member: whom it runs as, its folders, its record, its binaries and its port, in this order. */
+/** From the driver's parts to a replica: its account, folders, record, binaries and port, in this order. */
 import type { NodeSpec, ServiceSpec } from '../../core/model.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { choosePort, firstPort, requirePort } from '../instance-port.ts'
@@ -24,13 +24,13 @@ export interface PostgresDriverParts {
   secretFor(purpose: string): string
   /** How late this agent's event loop was in about the last second: misses taken meanwhile prove nothing. */
   loopLagMs(): number
-  /** Have all front doors heard that this node's server is about to end? */
+  /** Have all balancers heard that this node's server is about to end? */
   doorsHeard(): boolean
   /** Have they logged in at who is to lead next all sessions that they can? */
   doorsWentAhead(): boolean
 }
 
-/** What the secret is for that members show each other, and whoever makes a backup. */
+/** The purpose of the secret with which replicas, and backups, log in. */
 export function replicationPurpose(service: string): string {
   return `replication of ${service}`
 }

@@ -56,18 +56,18 @@ export interface ReplicaParts {
   readonly address: string
   /** The server's, to begin with. */
   readonly port: number
-  /** The same one while nobody else listens there, or another. Rejects with UND_PORT_TAKEN when the config fixes it. */
+  /** The same one while no other program listens there, or another. Rejects with UND_PORT_TAKEN when the config fixes it. */
   findPort(before: number): Promise<number>
   readonly clock: Clock
   readonly options: PostgresOptions
   readonly folder: Folder
   readonly record: RecordFile
   readonly binaries: Binaries
-  /** What members show each other when they copy and stream: a secret of the cluster, the same on every node. */
+  /** With which replicas log in to clone and stream: a secret of the cluster, the same on every node. */
   readonly replicationPassword: string
-  /** With which the front doors log in for themselves: balancer-role.ts. */
+  /** With which the balancers log in themselves: balancer-role.ts. */
   readonly doorPassword: string
-  /** Tells people what a long piece of work is doing. */
+  /** Reports what a long piece of work is doing. */
   readonly tell: (note: string) => void
 }
 
@@ -83,18 +83,18 @@ export class Replica {
   port: number
   /** For the verbs. */
   readonly session: Session
-  /** For looking: a look that hangs must not hold up a fence. */
+  /** For observing: an observation that hangs must not hold up recruiting. */
   readonly watcher: Session
   /** For when the server is full. */
   readonly spare: SpareConnection
   postmaster: Postmaster | undefined
-  /** The newest rule whose row is known to be on its quorum, since the server last started. */
+  /** The newest quorum whose row is known to be durable, since the server last started. */
   durable: QuorumConfig | null = null
-  /** Nobody can confirm a write (refuse-writes.ts): new transactions only read. */
+  /** No standby can confirm a write (refuse-writes.ts): new transactions only read. */
   writesWait = false
   /** Who received from it when it was last looked at; null: not looked at yet. */
   streaming: readonly NodeName[] | null = null
-  /** It is about to end leading: whoever is in may finish, and nobody comes in any more. */
+  /** It is about to end as primary: present sessions may finish, and no new ones are accepted. */
   draining = false
   /** What the primary that it is about to follow runs with: it needs at least as much if it is started before it follows. */
   ofPrimary: Capacity = {}
@@ -104,7 +104,7 @@ export class Replica {
   repairs: readonly string[] = []
   /** Starts and runs in a row that failed before the server was ever healthy, and for which damage may be the reason. */
   badRuns = 0
-  /** A copy was made because of `badRuns`, and has not been healthy yet: another one would not help. */
+  /** A clone was made because of `badRuns`, and has not been healthy yet: another one would not help. */
   copiedAnew = false
   /** The server that runs has answered, and was found healthy; and it spoke of damage to its files. */
   readonly run = { answered: false, healthy: false, damaged: false }
@@ -139,12 +139,12 @@ export class Replica {
     return this.postmaster !== undefined && !this.postmaster.isGone
   }
 
-  /** A rule of the term that it leads in is on its quorum: what people write from now on is confirmed by that. */
+  /** A quorum row of its term is durable: the writes of clients from now on are confirmed by that quorum. */
   get quorumDurable(): boolean {
     return this.durable !== null && this.durable.term === this.record.leading?.term
   }
 
-  /** Whether people may come in: hba.ts says when not. */
+  /** Whether clients may log in: hba.ts says when not. */
   get entry(): Entry {
     const { leading, suspect, quarantinedUntil } = this.record
     const isUnsure = (leading !== null && !this.quorumDurable) || suspect || quarantinedUntil !== null
@@ -186,9 +186,9 @@ export class Replica {
   }
 
   /**
-   * Somebody set with ALTER SYSTEM what only the cluster may set: out of the file again, and out of force. The server does it,
-   * because it alone can lock that file against the next ALTER SYSTEM, which would be lost without a word. Where it does not,
-   * it is done by hand: what acknowledgements rest on matters more.
+   * ALTER SYSTEM was used for what only the cluster may set: it is taken out of the file, and out of force. The server
+   * does it, because it alone can lock that file against the next ALTER SYSTEM, which would otherwise be lost silently.
+   * Where it does not, the agent does it: what acknowledgements depend on matters more.
    */
   async takeBack(): Promise<void> {
     const { folder, tell } = this.parts
@@ -237,7 +237,7 @@ export class Replica {
     if (folder.content() !== 'data') throw new UnderstudyError('UND_REFUSED', `there is no database in ${folder.data}`)
     if (this.record.torn)
       throw new UnderstudyError('UND_REFUSED', 'its data is of two histories, or was shared: it has to be copied anew')
-    // Whoever leads nothing must not come up as a primary, whatever it was when it ended.
+    // A replica that is not primary must not come up as one, whatever it was when it ended.
     if (this.record.leading === null) makeStandby(folder)
     if (this.record.leading === null) removeSlotsOfNoUse(folder.data, decodes(this.parts.options.settings))
     this.streaming = null
@@ -293,7 +293,7 @@ export class Replica {
     }
   }
 
-  /** False when nobody else listens there: it ended for another reason. */
+  /** False when no other program listens there: it ended for another reason. */
   async #leavesItsPort(): Promise<boolean> {
     const { record, address, tell, findPort } = this.parts
     const before = this.port
@@ -349,8 +349,8 @@ export class Replica {
   }
 
   /**
-   * Ends the server and resolves when nothing is left. `fast` lets the standbys have everything first; `immediate` does not
-   * wait for anybody. Whoever does not obey in time is killed.
+   * Ends the server and resolves when nothing is left. `fast` lets the standbys have everything first; `immediate`
+   * waits for nothing. What does not end in time is killed.
    */
   async end(how: 'fast' | 'immediate' | 'kill', withinMs: number, why: string): Promise<void> {
     const { postmaster } = this

@@ -1,12 +1,13 @@
 /**
- * Checks one running instance again and again and tells each change of the verdict.
+ * Checks one running instance again and again and reports each change of the verdict.
  *
- * Until the first success a check follows 50 ms after the one before, so that a fast start is seen fast; the eagerness
- * ends with the time a start may take, so that what never gets well is not asked twenty times a second for ever.
+ * Until the first success a check follows 50 ms after the one before, so that a fast start is seen fast; that ends with
+ * the time a start may take, so that an instance that never becomes healthy is not checked twenty times a second for
+ * ever.
  *
  * Without any check there is nothing to ask. Such an instance is called healthy when it has run for 100 ms: that says
- * that it runs, and no more. 100 ms is about what an interpreter needs to find that a file is missing (Node: some 60 ms),
- * so a program that cannot start is mostly not called healthy first.
+ * that it runs, and no more. 100 ms is about what an interpreter needs to find that a file is missing (Node: some 60
+ * ms), so a program that cannot start is mostly not called healthy first.
  */
 import { reportFault } from '../../lib/background.ts'
 import type { Cancel, Clock } from '../../lib/clock.ts'
@@ -16,7 +17,7 @@ import { type HealthState, judge } from './health.ts'
 import type { Check } from './health-check.ts'
 
 const EAGER_EVERY_MS = 50
-/** A well instance is asked this much more rarely: the front doors ask it too, and theirs is the answer that is routed by. */
+/** A healthy instance is checked this much more rarely: the balancers check it too, and route by their own answer. */
 const CALM_TIMES = 2
 export const HEALTHY_AFTER_RUNNING_MS = 100
 

@@ -1,10 +1,10 @@
 /**
- * From what people write to what the gate executes.
+ * From the command line in the config to what the gate executes.
  *
- * The trap: `sh -c 'node server.js'` leaves a shell in front of the program on many systems (dash does), and then the pid
- * that we watch, signal and freeze-check is the shell's. So a line that is one plain command gets an `exec` in front and
- * the shell becomes the program. Longer lines (`a && b`, pipes, loops) keep their shell; who minds writes `exec` before
- * the last command.
+ * The trap: `sh -c 'node server.js'` leaves a shell in front of the program on many systems (dash does), and then the
+ * pid that we watch, signal and freeze-check is the shell's. So a line that is one plain command gets an `exec` in
+ * front and the shell becomes the program. Longer lines (`a && b`, pipes, loops) keep their shell; to avoid that, write
+ * `exec` before the last command.
  */
 import type { Run } from './options.ts'
 

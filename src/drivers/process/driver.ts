@@ -1,12 +1,13 @@
 /**
  * The driver behind `http()` and `command()`: one process, with everything that it starts, on one node.
  *
- * START HERE, then spawn.ts (nothing runs before it is known and fenced), instance.ts (stopped means that nothing is left)
- * and health.ts. This file holds the verbs together: each may come twice, in any state, and from an agent that knows
- * nothing of the one that died before it. What must outlive an agent is in the instance file (instance-record.ts).
+ * START HERE, then spawn.ts (nothing runs before it is known and fenced), instance.ts (stopped means that nothing is
+ * left) and health.ts. This file holds the verbs together: each may come twice, in any state, and from an agent that
+ * knows nothing of the one that died before it. What must outlive an agent is in the instance file
+ * (instance-record.ts).
  *
- * An end counts as a failure unless we asked a well instance to end. Failures lengthen the wait before the next start
- * (../restart-backoff.ts); the driver only says how long it is and never starts anything by itself.
+ * An end counts as a failure unless we asked a healthy instance to end. Failures lengthen the back-off before the next
+ * start (../restart-backoff.ts); the driver only reports how long it is and never starts anything by itself.
  */
 
 import type { InstanceReport, NodeSpec, ServiceSpec, Term } from '../../core/model.ts'
@@ -50,7 +51,7 @@ export function createProcessDriver(parts: ProcessDriverParts): Driver {
 
 /** Why we end an instance ourselves; the first reason stands. */
 interface Farewell {
-  /** It was well: its end is no failure. */
+  /** It was healthy: its end is no failure. */
   readonly planned: boolean
   readonly note: string
 }
@@ -126,7 +127,7 @@ class ProcessDriver implements Driver {
     if (record.term > term) throw refusal(`it has term ${record.term} already, which is higher than ${term}`)
     if (record.role === 'primary' && record.term === term && record.told) return
     this.#place.writeTerm(term)
-    // Written before it is told: whoever finds it after our death must take it for what it may have become.
+    // Written before it is told: the next agent must take it for what it may have become.
     this.#books.change({ role: 'primary', term, told: false })
     try {
       await tellPromotion({
@@ -138,7 +139,7 @@ class ProcessDriver implements Driver {
         term,
       })
     } catch (error) {
-      // Refused for certain: it is what it was. When nobody knows, it counts as told already.
+      // Refused for certain: it is what it was. When that is not known, it counts as told already.
       const { role, term: oldTerm, told } = record
       if (isRefusal(error) && this.#instance === instance) this.#books.change({ role, term: oldTerm, told })
       throw error
@@ -159,7 +160,7 @@ class ProcessDriver implements Driver {
     if (this.#starting) {
       this.#farewell ??= { planned: true, note: why || 'called off before it ran' }
       this.#instance?.kill()
-      await this.#starting.done.catch(() => {}) // whoever called start() hears of it
+      await this.#starting.done.catch(() => {}) // start() rejects with it
     }
     if (!this.#instance) return
     this.#beginEnd(why)
@@ -265,7 +266,7 @@ class ProcessDriver implements Driver {
     }
   }
 
-  /** We are about to end it. Was it well until now? */
+  /** We are about to end it. Was it healthy until now? */
   #beginEnd(why = ''): void {
     if (this.#standing.state !== 'running') return
     const { health, stateForMs, note } = this.#standing.report()

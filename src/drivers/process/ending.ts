@@ -1,4 +1,4 @@
-/** How an instance ended, as a sentence for people. */
+/** How an instance ended, as a sentence. */
 import { formatDuration } from '../../lib/duration.ts'
 import { commandName } from './command-line.ts'
 import { interpreterProblem } from './not-runnable.ts'

@@ -1,11 +1,11 @@
 /**
  * From single checks to a verdict. No clock, no network.
  *
- *   unknown ──ok──▶ healthy ──2 misses in a row──▶ unhealthy ──ok──▶ healthy
+ *     unknown ──ok──▶ healthy ──2 misses in a row──▶ unhealthy ──ok──▶ healthy
  *
- * Before the first success a miss means nothing: a program that is still starting refuses connections, and how long it may
- * take is for the core to judge (`startWithinMs`). The note says what the last miss was, so that an instance that never
- * gets well is explained. Two misses and not one, because a single one is as often ours as its own.
+ * Before the first success a miss means nothing: a program that is still starting refuses connections, and how long it
+ * may take is for the core to judge (`startWithinMs`). The note says what the last miss was, so that an instance that
+ * never becomes healthy is explained. Two misses and not one, because a single one is as often ours as its own.
  */
 export type Verdict = 'unknown' | 'healthy' | 'unhealthy'
 
@@ -29,8 +29,8 @@ const TRUSTED_LAG_MS = 100
 export const HEALTH_AT_START: HealthState = { verdict: 'unknown', misses: 0, note: '' }
 
 /**
- * What an adopted instance begins with. One that was well when an earlier agent watched it keeps that verdict until two
- * checks say otherwise, so that the restart of an agent takes nothing out of service.
+ * The verdict on an adopted instance. One that was healthy when an earlier agent watched it keeps that verdict until
+ * two checks say otherwise, so that the restart of an agent takes nothing out of service.
  */
 export function healthAfterAdoption(wasHealthy: boolean): HealthState {
   return wasHealthy ? { verdict: 'healthy', misses: 0, note: '' } : HEALTH_AT_START
@@ -38,7 +38,7 @@ export function healthAfterAdoption(wasHealthy: boolean): HealthState {
 
 export function judge(state: HealthState, check: CheckResult, loopLagMs: number): HealthState {
   if (check.ok) return { verdict: 'healthy', misses: 0, note: '' }
-  // Counts for nothing yet, whoever was late; but it may be all that there is to say of one that never gets well.
+  // Does not count yet, whichever side was late; but it explains an instance that never becomes healthy.
   if (state.verdict === 'unknown') return { verdict: 'unknown', misses: 0, note: `not healthy yet: ${check.note}` }
   if (loopLagMs > TRUSTED_LAG_MS) return state
   const misses = state.misses + 1

@@ -1,8 +1,8 @@
 /**
- * Rotation of a log that a server writes into itself (PostgreSQL's), by copying it and emptying it: whoever holds it open
- * for appending goes on at the new end. The bulk is copied off the agent's loop. What arrived meanwhile is copied in the same
- * breath as the truncation, up to a bound: a server that printed more than that in the meantime loses the oldest of it,
- * because the agent's loop must not wait for it.
+ * Rotation of a log file that a server writes itself (PostgreSQL's), by copying and truncating it: a process that holds
+ * it open for appending goes on at the new end. The bulk is copied off the agent's loop. What arrived meanwhile is
+ * copied together with the truncation, up to a bound: a server that printed more than that in the meantime loses the
+ * oldest of it, because the agent's loop must not wait for it.
  *
  * Instances of `http()` and `command()` have a log writer instead (log-writer.ts).
  */
@@ -22,7 +22,7 @@ export async function rotateLog(path: string, logBytes: number, logFiles: number
   for (let age = logFiles - 1; age >= 1; age -= 1) {
     await rename(`${path}.${age}`, `${path}.${age + 1}`).catch(ignoreAbsent)
   }
-  // The bulk is copied without stopping anybody; what arrived meanwhile is copied in the same breath as the truncation.
+  // The bulk is copied without stopping the server; what arrived meanwhile is copied together with the truncation.
   await copyFile(path, `${path}.1`)
   moveTail(path, `${path}.1`)
   await rm(`${path}.${logFiles + 1}`, { force: true }) // left over from a larger `logFiles`

@@ -1,9 +1,9 @@
 /**
- * The instance file: what a later agent must know to take over a process that it did not start. It is written before the
- * program runs, so there is no moment at which something of ours runs that nobody could find again.
+ * The instance file: what a later agent must know to take over a process that it did not start. It is written before
+ * the program runs, so everything of ours that runs can be found again.
  *
- * It says what was true when it was written, in one boot of the machine. Whoever reads it verifies pid and start time
- * before believing the rest.
+ * It says what was true when it was written, in one boot of the machine. A reader verifies pid and start time before it
+ * believes the rest.
  */
 import type { Role, Term } from '../../core/model.ts'
 import { bootId } from '../../lib/boot.ts'
@@ -66,7 +66,7 @@ function isRecord(value: unknown): value is InstanceRecord {
   )
 }
 
-/** Never 0 or 1: signalling the group 0 would be our own, and −1 everybody. */
+/** Never 0 or 1: signalling the group 0 would be our own, and −1 every process. */
 function isPid(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) > 1
 }

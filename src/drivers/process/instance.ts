@@ -86,7 +86,7 @@ export class Instance {
   /** Kills the whole group at once. SIGKILL also ends what is stopped. */
   kill(): void {
     this.#inGrace = false
-    // Once it is gone its number may belong to somebody else.
+    // Once it is gone its number may belong to another process.
     if (!this.#isGone) signalOurs(this.identity.pid, 'SIGKILL')
   }
 
@@ -117,7 +117,7 @@ function signalOurs(group: number, name: NodeJS.Signals): void {
   try {
     signalGroup(group, name)
   } catch {
-    // What is left changed its user and is not ours to signal. It counts as present, so nobody takes it for dead.
+    // What is left changed its user and is not ours to signal. It counts as present, so it is not taken for dead.
   }
 }
 

@@ -75,7 +75,7 @@ export interface LogPlace {
 export interface OpenLog {
   /** A descriptor to give to a child, until `begin` or `close`. */
   readonly file: number
-  /** Starts the writer: to be called when the child has its copy and the program may run. Never throws. */
+  /** Starts the writer: to be called when the child has its descriptor and the program may run. Never throws. */
   begin(): void
   /** For an instance that never ran. May come again, and after `begin`. */
   close(): void

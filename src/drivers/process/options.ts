@@ -1,9 +1,9 @@
 /**
- * What `http()` and `command()` compile to: every default filled in, plain JSON. The config room builds the schema that
- * people write against and compiles into this type; the driver reads nothing else.
+ * What `http()` and `command()` compile to: every default filled in, plain JSON. The config room builds the schema of
+ * the config and compiles into this type; the driver reads nothing else.
  *
- * Both kinds are one driver. They differ in what the config compiles (an `http` service has a path to ask) and in nothing
- * that happens here.
+ * Both kinds are one driver. They differ in what the config compiles (an `http` service has a path to check) and in
+ * nothing that happens here.
  */
 import type { Redundancy, Traits } from '../../core/model.ts'
 import type { HttpQuestion } from '../../lib/http-question.ts'

@@ -1,9 +1,9 @@
 /**
- * Telling a running standby that it is the primary now. Its new term is in the term file before it hears anything, so that
- * a program woken by a signal can read it there.
+ * Telling a running standby that it is the primary now. Its new term is in the term file before it is told, so that a
+ * program woken by a signal can read it there.
  *
  * An HTTP hook may fail in two ways that must not be confused: it was not told (refused, or answered with anything but
- * 2xx), or nobody knows (no answer). In the second case it may already act as primary.
+ * 2xx), or that is not known (no answer). In the second case it may already act as primary.
  */
 import type { Term } from '../../core/model.ts'
 import { UnderstudyError } from '../../errors.ts'
@@ -31,7 +31,7 @@ export async function tellPromotion(request: PromoteRequest): Promise<void> {
   const { hook, identity, term } = request
   if (hook === null) return
   if ('signal' in hook) {
-    // Only the leader: unlike SIGTERM, a signal of the user's own choice kills whoever does not expect it.
+    // Only the leader: unlike SIGTERM, a signal of the user's own choice kills a process that does not expect it.
     if (!signal(identity, hook.signal)) throw refusal('the standby ended before it was told')
     return
   }

@@ -1,7 +1,8 @@
 /**
- * A database that somebody else made, and may be running: taken over as the first copy (option `adopt`). It is ended in order
- * and started again, once: the sockets, who may come in and the hints that a rewind needs can only be set at a start. Its own
- * postgresql.conf and the lines of its pg_hba.conf stay in force, ours come after the former and before the latter.
+ * An existing database, possibly running, that becomes the first replica (option `adopt`). It is ended in order and
+ * started again, once: the sockets, the accepted connections and the hints that a rewind needs can only be set at a
+ * start. Its own postgresql.conf and the lines of its pg_hba.conf stay in force; ours come after the former and before
+ * the latter.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +15,7 @@ import { findPostmaster } from '../server/postmaster.ts'
 /** How long its clients' last statements may take to be rolled back. */
 const END_MS = 60_000
 
-/** Data that no member of this cluster has ever led or followed with. */
+/** Data that no replica of this cluster has ever used. */
 export function isForeign({ parts }: Replica): boolean {
   const { pledged, leading } = parts.record.now
   return parts.options.adopt && pledged === 0 && leading === null && parts.folder.content() === 'data'

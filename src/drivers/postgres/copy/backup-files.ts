@@ -26,7 +26,7 @@ export interface BackupRecord {
   /** When it was begun (ISO 8601): everything that was acknowledged before is in it. */
   readonly takenAt: string
   readonly from: { readonly node: string; readonly role: 'primary' | 'standby' }
-  /** PostgreSQL's major version: the copy needs the same one. */
+  /** PostgreSQL's major version: a replica made of it needs the same one. */
   readonly version: number
   readonly systemId: string
   readonly timeline: number
@@ -124,7 +124,7 @@ interface PostgresManifest {
   }[]
 }
 
-/** What the server says that it sent. The log is not in its list. */
+/** What the server says that it sent. The WAL is not in its list. */
 function againstManifest(data: string, listed: ReadonlyMap<string, string>): string[] {
   let manifest: PostgresManifest | undefined
   try {

@@ -1,6 +1,6 @@
 /**
- * Copies a whole server (server-copy.ts). It becomes the data folder by one rename when it is complete and on the disk; until
- * then it is beside it, worthless, and removed by whoever comes next.
+ * Clones a whole server (server-copy.ts). The clone becomes the data folder by one rename when it is complete and on
+ * the disk; until then it is beside it, worthless, and removed by the next attempt.
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -24,11 +24,11 @@ import {
 
 export interface CloneResult {
   readonly bytes: number
-  /** Where the copy ends: before this it is not consistent. */
+  /** Where the clone ends: before this position it is not consistent. */
   readonly untilLog: bigint
 }
 
-/** Leaves the copy in `folder.fresh`; `adoptClone` makes it the data folder. */
+/** Leaves the clone in `folder.fresh`; `adoptClone` makes it the data folder. */
 export async function clone(replica: Replica, from: PrimaryAddress, signal: AbortSignal): Promise<CloneResult> {
   const { folder, options, binaries, tell } = replica.parts
   await removeLeftovers(folder)
@@ -63,7 +63,7 @@ export async function clone(replica: Replica, from: PrimaryAddress, signal: Abor
   }
 }
 
-/** The copy takes the place of what was there, as a standby that receives from nobody yet. `keepsOld`: what was there is set aside. */
+/** The clone replaces what was there, as a standby that does not receive yet. `keepsOld`: what was there is set aside. */
 export async function adoptClone(replica: Replica, keepsOld = false): Promise<void> {
   const { folder } = replica.parts
   includeOurs(folder, folder.fresh)
@@ -73,10 +73,10 @@ export async function adoptClone(replica: Replica, keepsOld = false): Promise<vo
   renameSync(folder.fresh, folder.data)
   adoptLocations(folder)
   makeStandby(folder)
-  removeFile(folder.restorePath) // whatever the first copy was made of is in this one
+  removeFile(folder.restorePath) // this one includes what the first replica was made of
 }
 
-/** Copies that were not finished or have been replaced, wherever their parts lie. */
+/** Clones that were not finished or have been replaced, wherever their parts are. */
 export async function removeLeftovers(folder: Folder): Promise<void> {
   await folder.removeLeftovers()
   await removeTablespaceLeftovers(folder)

@@ -1,6 +1,7 @@
 /**
- * The archives of one copy, unpacked one after the other as they come: one for each tablespace outside the data folder, then the data
- * folder itself. From version 16 on a tablespace in place has an archive of its own, too; before, it is in that of the data folder.
+ * The archives of one base backup, unpacked one after the other as they come: one for each tablespace outside the data
+ * folder, then the data folder itself. From version 16 on a tablespace in place has an archive of its own, too; before,
+ * it is in that of the data folder.
  */
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'

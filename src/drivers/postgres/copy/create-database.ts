@@ -1,6 +1,6 @@
 /**
- * The first copy, out of nothing (initdb) or out of a backup (restore-backup.ts): made beside the data folder, one rename, and then the
- * things that all copies share.
+ * The first replica, out of nothing (initdb) or out of a backup (restore-backup.ts): made beside the data folder, one
+ * rename, and then what all replicas share.
  */
 import { mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,7 +19,7 @@ import { synchronousStandbyNames } from '../verbs/synchronous-standbys.ts'
 import { isForeign, takeOver } from './adopt-database.ts'
 import { forgetOrder, type RestoreOrder, restoreInto, restoreOrder } from './restore-backup.ts'
 
-/** Everything but the mark: members that are to be cloned from it cannot acknowledge yet. */
+/** Everything but the quorum row: standbys that are yet to be cloned from it cannot acknowledge. */
 export async function create(replica: Replica, quorum: QuorumConfig, signal: AbortSignal): Promise<void> {
   const { record, folder, node, options } = replica.parts
   folder.refuseForeign()
@@ -57,7 +57,7 @@ async function fromNothing(replica: Replica, quorum: QuorumConfig, again: boolea
   await replica.start()
 }
 
-/** The order is kept until it leads: until then the data here is the backup's, and not to be refused as somebody's. */
+/** The order is kept until it is primary: until then the data here is the backup's, and not to be refused as foreign data. */
 async function fromBackup(
   replica: Replica,
   quorum: QuorumConfig,
@@ -83,7 +83,7 @@ async function initialise(replica: Replica): Promise<void> {
   folder.own(folder.fresh)
   await initdb(replica, [
     ...['--pgdata', folder.fresh, '--username', SUPERUSER, '--encoding', encoding, '--locale', locale],
-    // Nobody comes in over the network before a password was set: the superuser has none.
+    // No network logins before a password was set: the superuser has none.
     ...['--auth-local', 'trust', '--auth-host', 'scram-sha-256', '--data-checksums', '--no-sync'],
     `--wal-segsize=${walSegmentMb}`,
   ])

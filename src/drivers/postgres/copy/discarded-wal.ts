@@ -1,6 +1,6 @@
 /**
- * What a diverged copy has to give up before it may follow again: kept in a folder, and named in a sentence. Nobody was
- * told that any of it is safe, but somebody may want to know what it was: the log from the fork on, and, as far as they can
+ * What a diverged replica has to give up before it may follow again: kept in a folder, and named in a sentence. None of
+ * it was acknowledged, but an operator may want to know what it was: the WAL from the fork on, and, as far as they can
  * still be read, the rows that were written after it.
  */
 import { execFile } from 'node:child_process'
@@ -28,7 +28,7 @@ export interface Divergence {
   readonly nextXid: string | null
 }
 
-/** In total. What is kept is for a human to read later, and the member's return waits for it. */
+/** In total. It is kept for a human to read later, and the replica's return waits for it. */
 const KEEP_WITHIN_MS = 60_000
 
 /** What one divergence may still cost: time for all of it together, and bytes for segments, rows and the list together. */
@@ -66,8 +66,8 @@ export class KeepBudget {
 }
 
 /**
- * Call while the server still runs as a standby that receives from nobody. Returns the sentence. Many bytes are moved by other
- * threads and by PostgreSQL's own programs, the agent only waits for them; the signal ends it between two of them.
+ * Call while the server still runs as a standby that does not receive. Returns the sentence. Other threads and
+ * PostgreSQL's own programs move the bytes, the agent only waits for them; the signal ends it between two of them.
  */
 export async function keepDiscarded(replica: Replica, divergence: Divergence, signal: AbortSignal): Promise<string> {
   const { folder, clock, options, tell } = replica.parts
@@ -127,7 +127,7 @@ async function copySegments(replica: Replica, keeping: Keeping): Promise<number>
   return copied
 }
 
-/** A readable list of what the log holds, where there is a tool for it: written by the tool, cut to what there is room for. */
+/** A readable list of what the WAL holds, where there is a tool for it: written by the tool, up to the size allowed. */
 async function dumpLog(replica: Replica, { mine, fork, place, budget, signal }: Keeping): Promise<void> {
   const { binaries } = replica.parts
   if (binaries.waldump === null) return
@@ -141,13 +141,13 @@ async function dumpLog(replica: Replica, { mine, fork, place, budget, signal }: 
     PATH: process.env.PATH ?? '/usr/bin:/bin',
     MOST: String(Math.min(MOST_LIST, budget.leftBytes)),
   }
-  // Exit code 1 is usual: the log simply ends. What was printed until then is what there is.
+  // Exit code 1 is usual: the WAL simply ends. What was printed until then is kept.
   await run('/bin/sh', ['-c', `${command} > "$LIST"`, binaries.waldump, '-p', place, ...range], {
     env: { ...env, LIST: path },
     timeout: budget.leftMs,
     signal,
     killSignal: 'SIGKILL',
-  }).catch(() => {}) // a list that is cut short is still one
+  }).catch(() => {}) // a truncated list is still useful
   signal.throwIfAborted()
   if (existsSync(path) && !budget.take(statSync(path).size)) await truncate(path, 0)
 }
@@ -160,7 +160,7 @@ select n.nspname as schema, c.relname as name from pg_class c join pg_namespace 
 where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname not in ('pg_catalog', 'information_schema', 'understudy')
 order by 1, 2`
 
-/** A cast to JSON that people made for a type of theirs would be called, as a superuser. Objects of the server have lower numbers. */
+/** A user-defined cast to JSON would be called, as a superuser. Objects of the server have lower numbers. */
 const HAS_CASTS_OF_PEOPLE = `
 select exists (select 1 from pg_cast where casttarget = 'json'::regtype and castfunc >= 16384) as it`
 
@@ -196,7 +196,7 @@ async function keepRowsOf(
     options: OWN_NAMES_ONLY,
     statement_timeout: Math.ceil(budget.leftMs),
   })
-  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  client.on('error', () => {}) // the error reaches the caller there
   const query = async (text: string, values: unknown[] = []) =>
     (await within(clock, budget.leftMs, 'the rows', client.query(text, values))).rows as Record<string, unknown>[]
   const stop = () => destroy(client)

@@ -1,10 +1,10 @@
 /**
- * The first copy out of a backup instead of out of nothing. That it is to be so stands in a file beside the member's record,
- * on every node that may make the first copy, before any of them runs; and it stays until the copy leads, or the member has
- * its data from another one. So a crash at any moment cannot end in an empty database.
+ * The first replica out of a backup instead of out of nothing. The order to do so is a file beside the replica's
+ * record, on every node that may create the first replica, before any of them runs; and it stays until the replica is
+ * primary, or has cloned its data from another one. So a crash at any moment cannot end in an empty database.
  *
- * The copy comes up as a standby that receives from nobody, replays the log that came with it, and is promoted: it gets a
- * timeline of its own, and what the cluster that it was taken from does afterwards is of another branch.
+ * The replica comes up as a standby that does not receive, replays the WAL that came with the backup, and is promoted:
+ * it gets a timeline of its own, and what the cluster that the backup is of does afterwards is on another branch.
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,8 +26,8 @@ export interface RestoreOrder {
 }
 
 /**
- * What is to be made of this member's first copy; null: nothing but an empty database. Throws UND_STATE_UNREADABLE when there
- * is an order that cannot be used: an empty database must not be made in place of the backup.
+ * What this node's first replica is to be made of; null: an empty database. Throws UND_STATE_UNREADABLE when there is
+ * an order that cannot be used: an empty database must not be made in place of the backup.
  */
 export function restoreOrder(folder: Folder): RestoreOrder | null {
   const order = readJson(folder.restorePath)
@@ -43,7 +43,7 @@ export function giveOrder(folder: Folder, order: RestoreOrder): void {
   writeFileAtomic(folder.restorePath, `${JSON.stringify(order, null, 2)}\n`)
 }
 
-/** It has been done, here or on another member. */
+/** It has been done, on this node or on another. */
 export function forgetOrder(folder: Folder): void {
   removeFile(folder.restorePath)
 }

@@ -1,11 +1,11 @@
 /**
- * Takes back what a member has of its own, by pg_rewind: the pages that differ from the primary's, instead of a whole copy. The
- * divergence was proven before (follow.ts); its own judgement is not asked, because it looks at the primary's last checkpoint,
- * which may be of the old timeline (trap 21).
+ * Takes back what a replica has of its own, by pg_rewind: the pages that differ from the primary's, instead of a whole
+ * clone. The divergence was proven before (follow.ts); its own judgement is not used, because it looks at the primary's
+ * last checkpoint, which may be of the old timeline (trap 21).
  *
- * From its beginning to its end the data is of two histories. A rewind that does not come to its end leaves that for ever, and
- * only a copy helps then: so what is more urgent does not end it at once, but lets it finish when it can within moments. When its
- * source was lost or frozen it cannot.
+ * From its beginning to its end the data is of two histories. An unfinished rewind leaves that for ever, and only a
+ * clone helps then: so a more urgent verb does not end it at once, but lets it finish when it can within moments. When
+ * its source was lost or frozen it cannot.
  */
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import type { Cancel } from '../../../lib/clock.ts'
@@ -19,13 +19,13 @@ import { serverEnvironment } from '../server/postmaster.ts'
 import { factsOf, type PrimaryFacts, tablespacesOf } from '../verbs/remote-primary.ts'
 import { canRewindTo, tablespacesIn } from './tablespaces.ts'
 
-/** What it gets to finish when a fence or an end waits for it. */
+/** What it gets to finish when recruiting or an end waits for it. */
 const FINISH_MS = 3_000
 
 /** A node that vanished says nothing, not even that it is gone: found out within 20 s instead of the kernel's 2 hours. */
 const IMPATIENT = 'connect_timeout=5 keepalives_idle=10 keepalives_interval=2 keepalives_count=5 tcp_user_timeout=20000'
 
-/** False when it cannot be done or did nothing: then only a copy is sound. */
+/** False when it cannot be done or did nothing: then only a clone is sound. */
 export async function rewind(
   replica: Replica,
   quorum: QuorumConfig,
@@ -44,7 +44,7 @@ export async function rewind(
     async () => (await factsOf(replica, quorum, primary, signal)).checkpointTimeline === facts.timeline,
   )
   await replica.end('fast', 60_000, 'ended to be rewound')
-  signal.throwIfAborted() // from here on it is half a member
+  signal.throwIfAborted() // from here on its data is of two histories
   tell(`rewinding to where ${primary.node} went another way`)
   record.change({ torn: true })
   if (!(await runRewind(replica, binaries.rewind, primary, signal))) return false

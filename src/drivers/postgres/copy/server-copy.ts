@@ -1,6 +1,7 @@
 /**
- * BASE_BACKUP over the replication protocol: a whole server as one archive for each tablespace and one for the rest, unpacked as
- * they come. The WAL that was written meanwhile is part of it, so the result can stand without its source.
+ * BASE_BACKUP over the replication protocol: a whole server as one archive for each tablespace and one for the rest,
+ * unpacked as they come. The WAL that was written meanwhile is part of it, so the result is complete without its
+ * source.
  *
  * From version 15 on the server sends one stream of typed messages; 13 and 14 send bare archives, and PostgreSQL's own
  * manifest as one more stream after them.
@@ -85,7 +86,7 @@ async function receive(
   reader.listen((client as unknown as { connection: RawConnection }).connection)
   try {
     const copied = copiedFrom(from.node, client.query(backupCommand(version, manifest)))
-    copied.catch(() => {}) // it may break after the copy was given up
+    copied.catch(() => {}) // it may break after the base backup was given up
     const results = await Promise.race([copied, unpacking.failed, silence.tooLong])
     await unpacking.finish()
     if (manifest) {

@@ -1,14 +1,15 @@
 /**
- * Tablespaces of a copy: where the files of each go, and what may be removed of them.
+ * Tablespaces of a clone: where the files of each go, and what may be removed of them.
  *
- * PostgreSQL reaches a tablespace by pg_tblspc/<oid> in the data folder: a symbolic link to its location, or the folder itself
- * (`location ''`, in place). The location stands in the WAL, so it is the same path on every node. Hence:
+ * PostgreSQL reaches a tablespace by pg_tblspc/<oid> in the data folder: a symbolic link to its location, or the folder
+ * itself (`location ''`, in place). The location stands in the WAL, so it is the same path on every node. Hence:
  *
- *   on several machines   the same path on each, where the operator has made that folder
- *   on one machine        in place: two servers that share a folder destroy each other's data
+ *     on several machines   the same path on each, where the operator has made that folder
+ *     on one machine        in place: two servers that share a folder destroy each other's data
  *
- * What is in place is a part of the data folder: it is renamed, checked and removed with it. Of a location only the folder of
- * this server's version in it is ours, and only where this member wrote down that it is (<base>/tablespaces.json).
+ * What is in place is a part of the data folder: it is renamed, checked and removed with it. Of a location only the
+ * folder of this server's version in it is ours, and only where this replica wrote down that it is
+ * (<base>/tablespaces.json).
  */
 import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -28,7 +29,7 @@ export interface Tablespace {
 }
 
 export interface PlacedTablespace extends Tablespace {
-  /** The location that the copy links to; null: in place. */
+  /** The location that the clone links to; null: in place. */
   readonly linkTo: string | null
 }
 
@@ -40,7 +41,7 @@ export function placeTablespaces(list: readonly Tablespace[], onOneMachine: bool
   return list.map((one) => ({ ...one, linkTo: isAbsolute(one.location) && !onOneMachine ? one.location : null }))
 }
 
-/** Can a rewind bring this copy to what the primary has? It makes links to the primary's locations, and no folders. */
+/** Can a rewind bring this replica to what the primary has? It makes links to the primary's locations, and no folders. */
 export function canRewindTo(theirs: readonly Tablespace[], here: readonly Tablespace[]): boolean {
   return theirs.every(({ oid, location }) => {
     const own = here.find((one) => one.oid === oid)
@@ -77,7 +78,7 @@ export function linkedLocations(dataDir: string): string[] {
   return locationsOf(tablespacesIn(dataDir)).filter((path) => existsSync(path))
 }
 
-/** Locations that this member has filled, or in which it made tablespaces as a primary. None where that cannot be read. */
+/** Locations that this replica has filled, or in which it made tablespaces as a primary. None where that cannot be read. */
 export function ownLocations(folder: Folder): readonly string[] {
   try {
     const read = readJson(folder.tablespacesPath)
@@ -139,7 +140,7 @@ export function refuseUnusable(placed: readonly PlacedTablespace[], folder: Fold
   }
 }
 
-/** Written down first, so that what a copy left half done is known to be ours. */
+/** Written down first, so that what an unfinished clone left is known to be ours. */
 export function prepareLocations(placed: readonly PlacedTablespace[], folder: Folder): void {
   keepOwn(folder, [...ownLocations(folder), ...placed.flatMap(({ linkTo }) => linkTo ?? [])])
   for (const path of linkedPlaces(placed)) mkdirSync(path, { recursive: true, mode: 0o700 })
@@ -165,7 +166,7 @@ export function adoptLocations(folder: Folder): void {
   )
 }
 
-/** What a copy has not brought to its end, or has replaced. */
+/** What an unfinished or replaced clone left. */
 export async function removeTablespaceLeftovers(folder: Folder): Promise<void> {
   for (const path of ownLocations(folder)) {
     for (const name of [FRESH, OLD]) await rm(join(path, name), { recursive: true, force: true })

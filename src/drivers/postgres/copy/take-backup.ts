@@ -36,9 +36,9 @@ export interface BackupRequest {
   readonly cluster: string
   readonly service: string
   readonly source: PrimaryAddress & { readonly role: 'primary' | 'standby' }
-  /** Who says how far a standby has to be; null: nobody leads, and the standby has what there is. */
+  /** The primary, which says how far a standby has to be; null: there is none, and the standby has what there is. */
   readonly primary: PrimaryAddress | null
-  /** That of the members (replica-setup.ts). */
+  /** The replication password (replica-setup.ts). */
   readonly password: string
   /** Must not be there, or be empty. */
   readonly folder: string

@@ -54,7 +54,7 @@ export function unpackInto(target: string, told: Told = {}, { prefix = '', link 
       fail(error)
     })
   })
-  done.catch(() => {}) // whoever waits for it hears of it; nobody may have come that far
+  done.catch(() => {}) // the error reaches the caller, if it waits already
   extract.on('entry', (header, body, next) => {
     body.on('error', () => {}) // said once for the whole archive
     try {
@@ -109,7 +109,7 @@ function refused(why: string): UnderstudyError {
 
 type Body = AsyncIterable<unknown>
 
-/** Each write is awaited and done by another thread: a disk that stalls holds up the copy, and never the loop. */
+/** Each write is awaited and done by another thread: a disk that stalls holds up the clone, and never the loop. */
 async function write(path: string, body: Body, hash: Hash | null): Promise<number> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const file = await open(path, 'w', 0o600)

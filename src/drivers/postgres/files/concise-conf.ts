@@ -1,7 +1,8 @@
 /**
- * The postgresql.conf of a new database, without the 800 lines of comments that initdb puts into it. Each process of a server
- * reads the file anew after each reload, and every change of primary has several: a millisecond of each of fifty sessions, just
- * when all of them want to go on. Only for what we made ourselves; a file of somebody else's stays as it is.
+ * The postgresql.conf of a new database, without the 800 lines of comments that initdb puts into it. Each process of a
+ * server reads the file anew after each reload, and every change of primary has several: a millisecond of each of fifty
+ * sessions, just when all of them want to go on. Only for databases that we created; the file of an adopted one stays
+ * as it is.
  */
 const HEAD = `# What initdb found out about this machine. Settings of your own belong into the cluster's config, postgres({ settings: { … } }), which all
 # replicas share. Every setting with its comment: postgresql.conf.sample in the share folder of this version.

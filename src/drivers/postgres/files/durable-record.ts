@@ -1,12 +1,12 @@
 /**
- * What a member must not forget, in one small file that is on the disk before anything is done or said because of it:
- * what it has promised, whom it may receive from, what it leads, and under which terms it got what it has.
+ * What a replica must not forget, in one small file that is on the disk before anything is done or reported because of
+ * it: its pledge, the primary that it may receive from, the quorum under which it is primary, and the terms of its WAL.
  *
- * A member that has pledged term t helps nobody of a lower term. `following` is empty from the pledge on, so an agent or a
- * server that is restarted in the middle of a failover comes up receiving from nobody (failover.md, trap 7).
+ * A replica that has pledged term t accepts nothing from a lower term. `following` is empty from the pledge on, so an
+ * agent or a server that is restarted in the middle of a failover comes up without a receiver (failover.md, trap 7).
  *
- * Only a member that has no such file has promised nothing. A record that cannot be used keeps the member out, with the path
- * and the reason, until an operator decides: read as blank, it would be overwritten, and with it the pledge.
+ * Only a replica without such a file has pledged nothing. A record that cannot be used keeps the replica out, with the
+ * path and the reason, until an operator decides: read as blank, it would be overwritten, and with it the pledge.
  */
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { readJson, unreadable, writeFileAtomic } from '../../../lib/files.ts'
@@ -16,18 +16,21 @@ import { type Branch, isBranch } from '../server/wal-position.ts'
 export interface DurableRecord {
   readonly pledged: number
   readonly port: number | null
-  /** Whom it may receive from; null: nobody. */
+  /** The primary that it may receive from; null: none. */
   readonly following: Following | null
   /** What it leads under or was on its way to lead under; null: it leads nothing. */
   readonly leading: QuorumConfig | null
   readonly lineage: readonly Branch[]
-  /** It led until it was fenced, so it may hold what nobody acknowledged: nobody may read from it before that is settled. */
+  /**
+   * It was primary until it was fenced, so it may hold unacknowledged writes: no client may read from it before that is
+   * settled.
+   */
   readonly suspect: boolean
-  /** Rewound or cloned, and not to be counted before it has this much of the log; null: it counts. */
+  /** Rewound or cloned, and not to be counted before it has this much of the WAL; null: it counts. */
   readonly quarantinedUntil: string | null
   /**
-   * No server may run on the data, and only a copy helps: a rewind began and has not ended, so the pages are of two histories; or
-   * another server wrote to a tablespace of it.
+   * No server may run on the data, and only a clone helps: a rewind began and has not ended, so the pages are of two
+   * histories; or another server wrote to a tablespace of it.
    */
   readonly torn: boolean
   /** About the last divergence: what was given up and where it is kept. */
@@ -124,7 +127,7 @@ const FIELDS: Readonly<Record<Field, (it: unknown) => boolean>> = {
   discarded: orNull(isText),
 }
 
-/** May it receive from anybody? */
+/** May it receive from a primary? */
 export function mayReceive(record: DurableRecord): boolean {
   return record.following !== null && record.following.quorum.term >= record.pledged
 }

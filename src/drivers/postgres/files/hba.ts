@@ -1,10 +1,11 @@
 /**
- * pg_hba.conf in two states, and with log for others only while this replica leads: a standby that was told to follow it at another
- * time would get what is of another promotion than it wrote down (trap 20).
+ * pg_hba.conf in two states, and with WAL for others only while this replica is primary: a standby that was told to
+ * follow it at another time would get WAL of another promotion than it wrote down (trap 20).
  *
- * Open: whoever has a password. Closed: only our own session, the other members and the doors. It is closed
- * while this replica holds, or may hold, what nobody has acknowledged: after the restart of a primary that crashed (trap 9),
- * before the rule of a promotion is durable, on a former primary until it is known whether it diverged, and while one ends.
+ * Open: every client with a password. Closed: only our own session, the other replicas and the balancers. It is closed
+ * while this replica holds, or may hold, unacknowledged writes: after the restart of a primary that crashed (trap 9),
+ * before the quorum row of a promotion is durable, on a former primary until it is known whether it diverged, and while
+ * one ends.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,12 +20,12 @@ export function hbaText(entry: Entry, leads: boolean, options: Pick<PostgresOpti
     '# Written by Understudy at every change: edits are lost. Lines of yours go into the config (hba).',
     // The socket lies in a folder that only the server's account can enter.
     `local all ${SUPERUSER} trust`,
-    // Members prove themselves with the password that the fence takes away from a receiver: never trust here.
+    // Replicas log in with the password that recruiting takes away from a receiver: never trust here.
     `host replication ${REPLICATION_ROLE} all ${leads ? 'scram-sha-256' : 'reject'}`,
-    // What they ask, and copies: a backup is best taken from a standby.
+    // What they ask, and base backups: a backup is best taken from a standby.
     `host ${DATABASE} ${REPLICATION_ROLE} all scram-sha-256`,
     `host all ${REPLICATION_ROLE} all reject`,
-    // What a door may ask here is the same on every copy, so it may ask at any time.
+    // What a balancer may ask here is the same on every replica, so it may ask at any time.
     `host ${DATABASE} ${DOOR_ROLE} all scram-sha-256`,
     `host all,replication ${DOOR_ROLE} all reject`,
     ...(entry === 'open' ? [...options.hba, 'host all all all scram-sha-256'] : []),

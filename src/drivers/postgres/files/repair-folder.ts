@@ -1,10 +1,11 @@
 /**
- * What keeps a server from starting although its data is whole, and can be put right without a guess: rights, the file with
- * the version, folders that are empty by nature, and lines in setting files that the server cannot read. An unreadable line is
- * worse than a failed start: a server that runs heeds nothing of a file with one, so neither a fence nor a rule would reach it.
+ * What keeps a server from starting although its data is whole, and can be put right without a guess: rights, the file
+ * with the version, folders that are empty by nature, and lines in setting files that the server cannot read. An
+ * unreadable line is worse than a failed start: a running server ignores every change in a file with one, so neither
+ * recruiting nor a new quorum would reach it.
  *
- * Each repair is idempotent, touches no data, and is told in a sentence. What it cannot put right is for a copy (follow.ts), and
- * where there is nobody to copy from, for an operator: data is never removed here.
+ * Each repair is idempotent, touches no data, and is reported in a sentence. What it cannot put right needs a clone
+ * (follow.ts) or, where there is no source, an operator: data is never removed here.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,19 +1,19 @@
 /**
- * What lies where on one node, and who owns it.
+ * What lies where on one node, and which account owns it.
  *
- *     <base>/replica.json   what this replica has promised and whom it follows (durable-record.ts): the agent's, not the server's
+ *     <base>/replica.json   what this replica has pledged and which primary it follows (durable-record.ts): the agent's file
  *     <base>/data/         PostgreSQL's own folder; appears by one rename when it is complete
- *     <base>/data.understudy-new/   a copy or a first database on its way there: worthless after a crash, and removed
- *     <base>/data.understudy-old/   what a copy took the place of, until it is removed
- *     <base>/data.understudy-set-aside/   a former primary's damaged data: it may hold writes that no other copy has (repair-folder.ts)
- *     <base>/restore.json   the backup that the first copy is to be made of (restore-backup.ts)
+ *     <base>/data.understudy-new/   an unfinished clone or first database: worthless after a crash, and removed
+ *     <base>/data.understudy-old/   what a clone replaced, until it is removed
+ *     <base>/data.understudy-set-aside/   a former primary's damaged data: it may hold writes that no other replica has (repair-folder.ts)
+ *     <base>/restore.json   the backup that the first replica is to be made of (restore-backup.ts)
  *     <base>/slots.json    which logical slots of users may be used after a promotion (logical-slots.ts)
  *     <base>/tablespaces.json   outside the data folder, what of this replica lies there (tablespaces.ts)
- *     <base>/key           the password that a receiver needs. No key, no stream: the heart of the fence (recruit-server.ts)
- *     <base>/discarded/    what diverged copies had to give up, youngest last
+ *     <base>/key           the password that a receiver needs. No key, no stream: the heart of recruiting (recruit-server.ts)
+ *     <base>/discarded/    what diverged replicas had to give up, youngest last
  *
- * Beside <base>, which is instances/<service>: instances/<service>.json says who the postmaster is; logs/<service>.log is
- * what it says.
+ * Beside <base>, which is instances/<service>: instances/<service>.json identifies the postmaster; logs/<service>.log
+ * is its output.
  *
  * The agent may be root while the server never is: whatever the server reads is given to its account.
  */
@@ -52,18 +52,18 @@ export class Folder {
   get fresh(): string {
     return `${this.data}.understudy-new`
   }
-  /** A former primary's data that could not be read any more, kept when a copy took its place: the newest one only. */
+  /** A former primary's unreadable data, kept when a clone replaced it: the newest one only. */
   get setAside(): string {
     return `${this.data}.understudy-set-aside`
   }
-  /** What a copy takes the place of, until it is removed. */
+  /** What a clone replaces, until it is removed. */
   get old(): string {
     return `${this.data}.understudy-old`
   }
   get recordPath(): string {
     return join(this.base, 'replica.json')
   }
-  /** That the first copy is to be made of a backup (restore-backup.ts). */
+  /** The order to make the first replica of a backup (restore-backup.ts). */
   get restorePath(): string {
     return join(this.base, 'restore.json')
   }
@@ -81,7 +81,7 @@ export class Folder {
   get logPath(): string {
     return join(this.#nodeDir, 'logs', `${this.#service}.log`)
   }
-  /** Who the postmaster is: whoever ends a whole node at once finds it here. */
+  /** Identifies the postmaster, for commands that end a whole node. */
   get identityPath(): string {
     return join(this.#nodeDir, 'instances', `${this.#service}.json`)
   }
@@ -127,7 +127,7 @@ export class Folder {
     return [...mended, ...own.filter((path) => this.#makeOwn(path))]
   }
 
-  /** A folder that the account owns: nobody else writes to it. True when that was not so. */
+  /** A folder that the account owns and no other may write to. True when that was not so. */
   #makeOwn(path: string): boolean {
     const { mode, uid } = statSync(path)
     const isOwned = this.account === null || uid === this.account.uid
@@ -138,7 +138,7 @@ export class Folder {
     return true
   }
 
-  /** Where the server's Unix socket is: a folder that nobody else can enter, which is all the proof that a session needs. */
+  /** The folder of the server's Unix socket: no other account can enter it, which is all the proof that a session needs. */
   get sockets(): string {
     // A name as long as the longest that the server will give to a socket there.
     return dirname(socketPath(join(this.base, 'run'), '.s.PGSQL.65535.lock', this.account?.uid))
@@ -174,7 +174,7 @@ export class Folder {
     )
   }
 
-  /** Copies that nobody finished or needs any more. Not at one stroke: they may be large, and an agent has other work. */
+  /** Unfinished and replaced clones. Not all at once: they may be large, and an agent has other work. */
   async removeLeftovers(): Promise<void> {
     for (const path of [this.fresh, this.old]) await rm(path, { recursive: true, force: true })
   }

@@ -74,7 +74,7 @@ test('closed lets in our session and the replicas, and no one else; replicas alw
   expect(closed).not.toMatch(/^host all all/m)
   expect(closed).toMatch(/replication understudy_replica all scram-sha-256/)
   const open = hbaText('open', false, { hba: ['host all all 10.0.0.0/8 trust'] })
-  // The members' lines come before users' lines: a `trust` of theirs cannot let a receiver in without its key.
+  // The replicas' lines come before users' lines: a `trust` of theirs cannot let a receiver in without its key.
   expect(open.indexOf('understudy_replica all reject')).toBeLessThan(open.indexOf('10.0.0.0'))
 })
 

@@ -1,11 +1,11 @@
 /**
- * The file understudy.conf in the data folder, included at the end of postgresql.conf. Users' settings come first in it and
- * ours last, so ours win. Each of ours has a reason; the config refuses users' values for them (`refusedSettings`).
+ * The file understudy.conf in the data folder, included at the end of postgresql.conf. Users' settings come first in it
+ * and ours last, so ours win. Each of ours has a reason; the config refuses users' values for them (`refusedSettings`).
  *
- * postgresql.auto.conf (ALTER SYSTEM) is read after all of this. What never changes is said on the command line as well, where
- * no file can overrule it while the server runs: Patroni does the same with what must be equal everywhere. The rest is taken
- * out of postgresql.auto.conf at each start and soon after somebody put it there (`takeBack`), and the fence and the lead
- * check with SHOW what is really in force.
+ * postgresql.auto.conf (ALTER SYSTEM) is read after all of this. Settings that never change are on the command line as
+ * well, where no file can overrule them while the server runs: Patroni does the same with what must be equal
+ * everywhere. The rest is taken out of postgresql.auto.conf at each start and soon after it was put there (`takeBack`),
+ * and recruiting and promoting check with SHOW what is really in force.
  */
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,11 +26,11 @@ export interface Situation {
   readonly options: PostgresOptions
   /** What it leads under; null: it leads nothing. */
   readonly leading: QuorumConfig | null
-  /** The promotions of its history; the last one made it a primary, and stays when the rule changes. */
+  /** The promotions of its history; the last one made it a primary, and stays when the quorum changes. */
   readonly lineage: readonly Branch[]
-  /** Empty: it receives from nobody. */
+  /** Empty: it does not receive. */
   readonly conninfo: string
-  /** It leads, and nobody can confirm a write. */
+  /** It is primary, and no standby can confirm a write. */
   readonly writesWait: boolean
   /** Its server knows tablespaces in place. */
   readonly inPlace: boolean
@@ -88,7 +88,7 @@ export function refusedSettings(settings: PostgresOptions['settings']): readonly
   })
 }
 
-/** For good, and on every member: losing one of these while the server runs would lose what is acknowledged, or a failover. */
+/** For good, and on every replica: losing one of these while the server runs would lose acknowledged writes, or a failover. */
 const FIXED: Readonly<Record<string, Value>> = {
   hot_standby: true,
   fsync: true,
@@ -117,7 +117,7 @@ export function settingsText(situation: Situation): string {
     port: situation.port,
     cluster_name: node,
     ...FIXED,
-    // The members of the rule that this one leads under; a standby has no say and no members.
+    // The standbys of the quorum of this primary; a standby has none.
     synchronous_standby_names: leading ? synchronousStandbyNames(leading) : '',
     primary_conninfo: situation.conninfo,
     primary_slot_name: situation.conninfo === '' ? '' : slotName(node),
@@ -130,7 +130,8 @@ export function settingsText(situation: Situation): string {
     unix_socket_permissions: '0700',
     ...(situation.inPlace ? { allow_in_place_tablespaces: true } : {}),
     ...slotSettings(situation),
-    // Whoever follows asks for these before it receives, and remembers which promotions what it receives is of (traps 19, 20).
+    // A follower asks for these before it receives, and remembers which promotions what it receives is of (traps 19,
+    // 20).
     'understudy.term': leading?.term ?? 0,
     'understudy.promotion': leading ? (situation.lineage.at(-1)?.id ?? '') : '',
     'understudy.lineage': leading ? JSON.stringify(situation.lineage) : '',
@@ -153,7 +154,7 @@ export function settingsText(situation: Situation): string {
   ].join('\n')
 }
 
-/** Our sessions, the spare one, and one each for a mark and a checkpoint: as many as PostgreSQL's own 3 for an operator besides. */
+/** Our sessions, the spare one, and one each for a quorum row and a checkpoint, besides PostgreSQL's own 3 for an operator. */
 const RESERVED = 6
 /** A server for fewer clients than this keeps PostgreSQL's own 3: the rest must be enough for its clients. */
 const SMALL = 30
@@ -185,15 +186,16 @@ function bare(value: Value): string {
 }
 
 /**
- * The file that a receiver takes its password from: it fits one primary and no other. A receiver that was decided on before a
- * fence, and starts when the member follows the next primary already, still goes to the old one, and is not let in there.
+ * The file that a receiver takes its password from: it fits one primary and no other. A receiver that was decided on
+ * before the replica was recruited, and starts when it follows the next primary already, still goes to the old one, and
+ * is refused there.
  */
 export function keyText(to: { readonly host: string; readonly port: number }, password: string): string {
   const escaped = (text: string) => text.replaceAll('\\', '\\\\').replaceAll(':', '\\:')
   return `${escaped(to.host)}:${to.port}:*:${REPLICATION_ROLE}:${escaped(password)}\n`
 }
 
-/** How a receiver reaches its primary. The password is not in it but in a file that the fence takes away (recruit-server.ts). */
+/** How a receiver reaches its primary. The password is not in it but in a file that recruiting removes (recruit-server.ts). */
 export function conninfo(
   to: { readonly host: string; readonly port: number },
   node: NodeName,
@@ -210,7 +212,7 @@ export function conninfo(
     passfile: keyPath,
     // What a quorum is counted by: the node's name, never shared (trap 6).
     application_name: node,
-    // A receiver that is about to connect holds up a fence for this long (trap 4).
+    // A receiver that is about to connect holds up recruiting for this long (trap 4).
     connect_timeout: Math.max(2, Math.ceil(timing.connectMs / 1_000)),
     tcp_user_timeout: timing.walTimeoutMs,
     // For the sender's end of it: a sender that is told to end first says so to its receiver, without any deadline, and a
@@ -251,7 +253,7 @@ export function includeOurs(folder: Folder, dataDir: string): void {
   takeBack(folder, dataDir)
 }
 
-/** Names of ours that somebody set with ALTER SYSTEM. */
+/** Names of ours that were set with ALTER SYSTEM. */
 export function alteredSettings(dataDir: string): readonly string[] {
   return linesOf(autoConf(dataDir)).map(nameIn).filter(isOurs)
 }

@@ -1,6 +1,7 @@
 /**
- * Our own connections. The administrative one stays open, so that a fence does not begin with a handshake, and is opened
- * again when it broke. Every statement has a deadline on our side: a frozen server accepts a connection and answers nothing.
+ * Our own connections. The administrative one stays open, so that recruiting does not begin with a handshake, and is
+ * opened again when it broke. Every statement has a deadline on our side: a frozen server accepts a connection and
+ * answers nothing.
  */
 import pg from 'pg'
 import { UnderstudyError } from '../../../errors.ts'
@@ -40,7 +41,7 @@ export class Session {
   /** One statement; UND_TIMED_OUT after the deadline, and then the connection is given up. */
   query(text: string, values: readonly unknown[] = [], withinMs = this.#parts.statementMs): Promise<Row[]> {
     const answer = this.#last.then(() => this.#query(text, values, withinMs))
-    this.#last = answer.catch(() => {}) // whoever asked hears of it
+    this.#last = answer.catch(() => {}) // the error reaches the caller
     return answer
   }
 
@@ -110,9 +111,9 @@ export class Session {
 }
 
 /**
- * The server's own functions and operators and nobody else's: before PostgreSQL 15 everybody may create some in `public`, and one
- * that fits a call better would be run as us (CVE-2018-1058). As an option of the connection it is in force from its first
- * statement on, whatever was set for the role or the database.
+ * The server's own functions and operators only: before PostgreSQL 15 every user may create some in `public`, and one
+ * that fits a call better would be run as us (CVE-2018-1058). As an option of the connection it is in force from its
+ * first statement on, whatever was set for the role or the database.
  */
 export const OWN_NAMES_ONLY = '-c search_path=pg_catalog'
 
@@ -124,14 +125,14 @@ export function localClient({ socketDir, port }: OwnSocket, database = DATABASE)
     user: SUPERUSER,
     database,
     application_name: 'understudy',
-    // Ours write also while people only read (refuse-writes.ts): a mark and a pulse are what ends that.
+    // Ours write also while clients only read (refuse-writes.ts): a quorum row and a pulse are what ends that.
     options: `${OWN_NAMES_ONLY} -c default_transaction_read_only=off`,
   })
-  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  client.on('error', () => {}) // the error reaches the caller there
   return client
 }
 
-/** Another member, as the replication role: speaks SQL and the replication commands. */
+/** Another replica, as the replication role: speaks SQL and the replication commands. */
 export function remoteClient(to: PrimaryAddress, password: string): pg.Client {
   const client = new pg.Client({
     host: to.host,
@@ -147,7 +148,7 @@ export function remoteClient(to: PrimaryAddress, password: string): pg.Client {
     keepAliveInitialDelayMillis: 10_000,
     ...({ replication: 'database' } as object),
   })
-  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  client.on('error', () => {}) // the error reaches the caller there
   return client
 }
 
@@ -161,7 +162,7 @@ export function isServerError(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && error.severity !== 'FATAL'
 }
 
-/** The value of `promise`, or UND_TIMED_OUT after `withinMs`. The promise goes on; its end is no longer anybody's concern. */
+/** The value of `promise`, or UND_TIMED_OUT after `withinMs`. The promise goes on; its outcome is ignored. */
 export function within<T>(clock: Clock, withinMs: number, what: string, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const cancel = clock.after(withinMs, () => {

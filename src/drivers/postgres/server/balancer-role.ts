@@ -1,10 +1,11 @@
 /**
- * The login of the front doors. A door that moves a session to another primary logs in there as the same user, and for that it
- * needs to know once what the server keeps of that user's password (lib/scram.ts). So there is a role of the doors that may
- * call one function, and nothing else; a verifier lets nobody log in by itself, but is still nobody else's business.
+ * The login of the balancers. A balancer that moves a session to another primary logs in there as the same user, and
+ * for that it needs to know once what the server keeps of that user's password (lib/scram.ts). So there is a role of
+ * the balancers that may call one function, and nothing else; a verifier is not enough to log in, but is still a
+ * secret.
  *
- * Looked after whenever the row of a rule has become durable: after the first copy was made, after each promotion, and when an
- * agent finds a primary that was made by an older version. What is right already is not written again.
+ * Checked whenever a quorum row has become durable: after the first replica was created, after each promotion, and when
+ * an agent finds a primary that was made by an older version. What is right already is not written again.
  */
 import type { ServiceName, ServiceSpec } from '../../../core/model.ts'
 import { sleep } from '../../../lib/clock.ts'
@@ -16,7 +17,7 @@ import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from '../role-names.
 import { destroy, localClient, within } from './admin-session.ts'
 import { ident } from './catalog.ts'
 
-/** Roles of Understudy's own are nobody's to move. */
+/** Sessions of Understudy's own roles are never moved. */
 const FUNCTION = `
 create or replace function understudy.verifier(name text) returns text
 language sql stable security definer set search_path = pg_catalog, pg_temp as $body$
@@ -50,7 +51,10 @@ export function doorNeeds({ name, options }: ServiceSpec, secretFor: (purpose: s
 const TRIES = 5
 const BETWEEN_TRIES_MS = 1_000
 
-/** Until it is there, doors serve but move no sessions. Gives up when this member leads no more, or after some tries. */
+/**
+ * Until it is there, balancers serve but move no sessions. Gives up when this replica is no longer primary, or after
+ * some tries.
+ */
 export async function keepDoorLogin(replica: Replica): Promise<void> {
   for (let tries = 1; replica.runs && replica.quorumDurable; tries += 1) {
     try {

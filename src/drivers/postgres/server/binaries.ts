@@ -1,7 +1,7 @@
 /**
- * Finds PostgreSQL: the folder that the config names, else one of the system (Debian's folders, then PATH), else the npm
- * package, so that a database runs with nothing installed. The package holds only initdb, pg_ctl and postgres: without
- * pg_rewind a diverged copy is cloned again.
+ * Finds PostgreSQL: the folder that the config names, else one of the system (Debian's folders, then PATH), else the
+ * npm package, so that a database runs with nothing installed. The package holds only initdb, pg_ctl and postgres:
+ * without pg_rewind a diverged replica is cloned again.
  */
 import { execFile } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'

@@ -1,9 +1,9 @@
 /**
- * What we keep in the database itself: one row for each rule that was in force, and a pulse.
+ * What we keep in the database itself: one row for each quorum that was in force, and a pulse.
  *
- * The row of a rule is an ordinary transaction, so it returns when the quorum of its moment has it, and with it everything
- * that was written before: the log is one line. That makes one insert the proof of two things: after a promotion that the
- * new quorum works, and after a crash that nothing is visible any more that the quorum does not have.
+ * The quorum row is an ordinary transaction, so it returns when the quorum of its moment has it, and with it everything
+ * that was written before: the WAL is one sequence. That makes one insert the proof of two things: after a promotion
+ * that the new quorum works, and after a crash that nothing is visible any more that the quorum does not have.
  */
 import type pg from 'pg'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
@@ -31,7 +31,7 @@ create table if not exists understudy.pulse (one boolean primary key default tru
 insert into understudy.pulse values (true, 0) on conflict do nothing;
 `
 
-/** What pg_rewind and the other members need; a superuser is not needed for it. */
+/** What pg_rewind and the other replicas need; a superuser is not needed for it. */
 const GRANTS = `
 grant usage on schema understudy to ${REPLICATION_ROLE};
 grant select on all tables in schema understudy to ${REPLICATION_ROLE};
@@ -43,8 +43,9 @@ grant execute on function pg_catalog.pg_control_checkpoint() to ${REPLICATION_RO
 `
 
 /**
- * Idempotent, and for term 1 alone. Waits for no quorum: members cannot come before their role is there, and nobody else is
- * in yet. Rows of any other promotion came with the data from the cluster that it was of, and say nothing about this one.
+ * Idempotent, and for term 1 alone. Waits for no quorum: standbys cannot connect before their role is there, and no
+ * client is admitted yet. Rows of any other promotion came with the data from the cluster that it was of, and say
+ * nothing about this one.
  */
 export async function prepareCatalog(
   session: Session,
@@ -63,7 +64,7 @@ export async function prepareCatalog(
 
 async function prepare(session: Session, replicationPassword: string, bootstrap: BootstrapOptions) {
   await session.query(SCHEMA)
-  // As a verifier: a server that is set to md5 would otherwise keep a password that no member can log in with.
+  // As a verifier: a server that is set to md5 would otherwise keep a password with which no replica can log in.
   await ensureRole(session, REPLICATION_ROLE, 'login replication', null)
   // One that came with the data has the password of another cluster.
   const verifier = literal(verifierOf(replicationPassword))
@@ -98,9 +99,10 @@ select $1, $2, $3, $4, $5, $6, ('x' || substr(pg_walfile_name(pg_current_wal_lsn
        pg_current_wal_lsn(), pg_snapshot_xmax(pg_current_snapshot())`
 
 /**
- * Writes the row, and returns the position that its quorum must have. That the statement came back proves nothing: it does so as
- * well when its wait was cancelled (trap 8), and in servers before the minor versions of May 2025 when it came so soon after
- * the start that nobody waits yet (trap 11). `client` is a connection of its own: it may wait for long.
+ * Writes the row, and returns the position that its quorum must have. That the statement came back proves nothing: it
+ * does so as well when its wait was cancelled (trap 8), and in servers before the minor versions of May 2025 when it
+ * came so soon after the start that no write waits yet (trap 11). `client` is a connection of its own: it may wait for
+ * long.
  */
 export async function insertQuorumRow(client: pg.Client, quorum: QuorumConfig, promotion: string): Promise<string> {
   await client.query(INSERT_QUORUM_ROW, [quorum.term, promotion, quorum.id, quorum.primary, quorum.standbys, quorum.k])
@@ -108,7 +110,7 @@ export async function insertQuorumRow(client: pg.Client, quorum: QuorumConfig, p
   return String((rows[0] as Row).it)
 }
 
-/** Have `k` members of the rule all that there is up to `log`, on their disks? */
+/** Have `k` of the standbys all WAL up to `log`, on their disks? */
 export async function isOnQuorum(client: pg.Client, { standbys, k }: QuorumConfig, log: string): Promise<boolean> {
   const { rows } = await client.query(
     `select count(distinct application_name)::int as it from pg_stat_replication
@@ -118,7 +120,7 @@ export async function isOnQuorum(client: pg.Client, { standbys, k }: QuorumConfi
   return Number((rows[0] as Row).it) >= k
 }
 
-/** The newest rule that this copy holds and has replayed. */
+/** The newest quorum config that this replica has replayed. */
 export function quorumFromRow(row: Row): QuorumConfig | null {
   if (typeof row.quorum_id !== 'string') return null
   return {

@@ -12,7 +12,7 @@ export interface FailedRun {
   readonly error?: unknown
   /** How its process ended; '' when that is not known. */
   readonly how: string
-  /** What this server wrote to its log. */
+  /** What this server wrote to its log file. */
   readonly said: readonly string[]
 }
 
@@ -26,8 +26,9 @@ export function mayBeDamage({ error, how, said }: FailedRun): boolean {
 }
 
 /**
- * An answer of the server that says that files of it are missing or damaged: classes 58 (system error) and XX (internal error,
- * corrupted data). Shared memory that was removed (58P01 as well) and a library that is not installed are none of its files.
+ * An answer of the server that says that files of it are missing or damaged: classes 58 (system error) and XX (internal
+ * error, corrupted data). Shared memory that was removed (58P01 as well) and a library that is not installed are none
+ * of its files.
  */
 export function speaksOfDamage(error: unknown): boolean {
   const { code, file, message } = (error ?? {}) as Partial<Record<'code' | 'file' | 'message', unknown>>
@@ -38,7 +39,10 @@ export function speaksOfDamage(error: unknown): boolean {
 /** Of PostgreSQL's source, as an error names it in every language: shared memory, semaphores and libraries. */
 const OTHER_SOURCES = /^(dsm|dsm_impl|dsm_registry|ipci?|sysv_shmem|sysv_sema|posix_sema|dfmgr)\.c$/
 
-/** In the log's language, which is English unless an adopted database says otherwise: then each failed start counts. */
+/**
+ * In the language of the log file, which is English unless an adopted database says otherwise: then each failed start
+ * counts.
+ */
 const OF_THE_MACHINE = [
   /shared memory|semaphores/,
   /out of memory|Cannot allocate memory|Resource temporarily unavailable/,

@@ -13,9 +13,9 @@ export interface ServerLook {
   readonly position: Position
   readonly replayLagBytes: number
   readonly streaming: ReplicaReport['streaming']
-  /** Its receiver is connected and gets log. */
+  /** Its receiver is connected and gets WAL. */
   readonly receives: boolean
-  /** The newest rule in this copy. */
+  /** The newest quorum config in its data. */
   readonly quorum: QuorumConfig | null
   /** Why it could not be promoted as it is. */
   readonly unfit: Unfit | null
@@ -70,7 +70,7 @@ export function replicaReport(
   return {
     pledged,
     recruited: recruited !== undefined,
-    // After a fence the position of that moment counts: nothing can have been added to it.
+    // Once recruited the position of that moment counts: nothing can have been added to it.
     position: recruited !== undefined ? recruited : (sight?.position ?? (isForeign(replica) ? SOMEBODYS : null)),
     replayLagBytes: sight?.replayLagBytes ?? 0,
     // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.
@@ -85,7 +85,7 @@ export function replicaReport(
   }
 }
 
-/** Has a rewound or cloned copy caught up, so that it counts again (trap 17)? */
+/** Has a rewound or cloned replica caught up, so that it counts again (trap 17)? */
 export function hasCaughtUp(replica: Replica, sight: ServerLook): boolean {
   const { quarantinedUntil } = replica.record
   if (quarantinedUntil === null || !sight.receives) return false

@@ -1,4 +1,4 @@
-/** The packaged PostgreSQL runs as somebody who may not enter the folder that it was installed into. */
+/** The packaged PostgreSQL runs as an account that may not enter the folder that it was installed into. */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'

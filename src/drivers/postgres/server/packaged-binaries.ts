@@ -1,10 +1,10 @@
 /**
  * PostgreSQL as the npm package brings it, made fit to run. Two things are missing where install scripts are off:
  *
- * - Its shared libraries need symlinks that the install script would make. The package's folder may be read-only, so they are
- *   made in a folder of our own, which LD_LIBRARY_PATH points to.
- * - When the agent is root, the server runs as somebody else, who cannot enter a package that lies in root's own home.
- *   Then its files are linked, or copied where that cannot be, to where he can.
+ * - Its shared libraries need symlinks that the install script would make. The package's folder may be read-only, so
+ *   they are made in a folder of our own, which LD_LIBRARY_PATH points to.
+ * - When the agent is root, the server runs as another account, which cannot enter a package in root's own home. Then
+ *   its files are linked, or copied where that is impossible, to a folder that the account can enter.
  */
 import { constants, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises'

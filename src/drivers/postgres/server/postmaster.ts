@@ -37,7 +37,7 @@ export class Postmaster {
   readonly #clock: Clock
   #cancelLook: Stop = () => {}
 
-  /** Where its log began: what stands before that was said by an earlier one. 0 when an earlier agent started it. */
+  /** Where its output begins in the log file: what is before that is of an earlier one. 0 when an earlier agent started it. */
   readonly logFrom: number
 
   constructor(identity: ProcessIdentity, child: ChildProcess | null, clock: Clock, logFrom = 0) {
@@ -86,7 +86,7 @@ export class Postmaster {
   }
 }
 
-/** Starts it; resolves as soon as it runs. What it says goes to the log file. `more`: further arguments of the command line. */
+/** Starts it; resolves as soon as it runs. Its output goes to the log file. `more`: further arguments of the command line. */
 export async function launch(
   folder: Folder,
   binaries: Binaries,
@@ -95,7 +95,8 @@ export async function launch(
 ): Promise<Postmaster> {
   await killRemains(folder.data, clock)
   folder.openTheWay()
-  // Nothing stands in the data folder: whoever has the number in these files now is somebody else, or a corpse not yet reaped.
+  // Nothing runs in the data folder: a process with the number in these files is another one, or a corpse not yet
+  // reaped.
   removeFile(join(folder.data, 'postmaster.pid'))
   for (const name of socketLocks(folder)) removeFile(join(folder.sockets, name))
   const log = openSync(folder.logPath, 'a', 0o600)
@@ -201,7 +202,7 @@ export function killServer(postmaster: ProcessIdentity): void {
   for (const process of [...children, postmaster]) signal(process, 'SIGKILL')
 }
 
-/** Whoever only stands in the folder (a shell) is no part of the server. */
+/** A process that merely has the folder as its working directory (a shell) is no part of the server. */
 function isServer(pid: number): boolean {
   return /^(postgres|postmaster|pg_rewind)$/.test(commandOf(pid))
 }
@@ -236,7 +237,7 @@ function readProc(pid: number, file: string): string {
   }
 }
 
-/** So much of the log file's end is looked at: a log may be large, and the agent has other work. */
+/** How much of the log file's end is read: the file may be large, and the agent has other work. */
 const LAST_WORDS_BYTES = 65_536
 
 /** What the server wrote to its log file last, or since the file had `from` bytes. */
@@ -253,14 +254,14 @@ export function endOfLog(folder: Folder, from = 0): string[] {
       closeSync(file)
     }
   } catch {
-    return [] // no log yet: it never said anything
+    return [] // no log file yet: it never printed anything
   }
 }
 
 /**
- * The last line of the server's log that says why it could not go on. `from`: where the log of this server begins, so that an
- * earlier one's words are not taken for its own. What it says before it has read its config comes without a level
- * (`postgres: could not access directory …`), and the advice after that is not the reason.
+ * The last line of the server's log file that says why it could not go on. `from`: where the output of this server
+ * begins, so that an earlier one's lines are not taken for its own. What it prints before it has read its config comes
+ * without a level (`postgres: could not access directory …`), and the advice after that is not the reason.
  */
 export function lastWords(folder: Folder, from = 0): string {
   const lines = endOfLog(folder, from)

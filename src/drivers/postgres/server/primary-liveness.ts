@@ -1,10 +1,11 @@
 /**
- * Does the server that this standby receives from still live? Its agent may be dead while it serves on, and then it should go
- * on leading; its host may be cut off in silence, and then nobody should wait for a time-out of the stream.
+ * Does the server that this standby receives from still live? Its agent may be dead while it serves on, and then it
+ * should stay primary; its host may be disconnected silently, and then no failover should wait for a time-out of the
+ * stream.
  *
- * While anything is written the stream says it. A primary where nothing is written sends nothing for half of
- * wal_receiver_timeout, so it is hailed: a connection that asks for TLS and hangs up after the answer, which takes a new
- * process of a postmaster that is alive. A TCP connection alone would prove nothing: a frozen one accepts it.
+ * While anything is written the stream shows it. An idle primary sends nothing for half of wal_receiver_timeout, so it
+ * is probed: a connection that asks for TLS and closes after the answer, which takes a new process of a postmaster that
+ * is alive. A TCP connection alone would prove nothing: a frozen one accepts it.
  */
 import { connect } from 'node:net'
 import type { Clock } from '../../../lib/clock.ts'

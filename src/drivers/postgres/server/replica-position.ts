@@ -1,4 +1,4 @@
-/** How far this copy is and what it is doing, asked of the server in one statement. */
+/** How far this replica is and what it is doing, asked of the server in one statement. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Position } from '../../../core/replicated/quorum-config.ts'
@@ -56,7 +56,7 @@ export async function logState(session: Session): Promise<LogState> {
   }
 }
 
-/** The timeline is read from the names of the log files: the server itself only tells the one of its last checkpoint. */
+/** The timeline is read from the names of the WAL files: the server itself only tells the one of its last checkpoint. */
 export function positionIn(replica: Replica, state: LogState): Position {
   const wal = join(replica.parts.folder.data, 'pg_wal')
   const named = timelineOfLog(readdirSync(wal), state.log, state.segmentBytes) ?? 1

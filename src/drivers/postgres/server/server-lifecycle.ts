@@ -1,6 +1,6 @@
 /**
- * How it goes with the server, as it is told to the core: since when it is in which state, how often it ended by itself, and
- * what there is to say about it. Whoever listens is told of each change at once.
+ * The state of the server as it is reported to the core: since when it is in which state, how often it ended by itself,
+ * and what is to be said about it. Listeners are told of each change at once.
  */
 import type { InstanceReport } from '../../../core/model.ts'
 import type { Position } from '../../../core/replicated/quorum-config.ts'
@@ -20,10 +20,10 @@ export class ServerLifecycle {
   #stateSince: number
   #endedAt = 0
   #state: InstanceReport['state'] = 'stopped'
-  /** Ends in a row that nobody asked for. */
+  /** Unexpected ends in a row. */
   failures = 0
   note = ''
-  /** Undefined: not fenced. Null: fenced, and nothing is known of any data. */
+  /** Undefined: not recruited. Null: recruited, without any data. */
   recruited: Position | null | undefined
 
   constructor(service: string, clock: Clock) {
@@ -68,7 +68,7 @@ export class ServerLifecycle {
     this.tell()
   }
 
-  /** `byItself`: nobody asked for it. */
+  /** `byItself`: not ended on request. */
   stopped(note: string, byItself: boolean): void {
     if (this.#state === 'stopped') return
     this.note = note

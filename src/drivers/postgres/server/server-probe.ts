@@ -1,11 +1,11 @@
 /**
  * Does it do its work? On a primary: a committed write through a fresh connection, which takes everything that a client
- * takes: a new process, the disk, the quorum. On a standby: a read. A server whose disk is full panics and restarts in a
- * loop while every check of its process says that it lives (trap 24), so free space is looked at, too.
+ * takes: a new process, the disk, the quorum. On a standby: a read. A server whose disk is full panics and restarts in
+ * a loop while every check of its process says that it lives (trap 24), so free space is checked, too.
  *
- * A probe that hangs in the wait for its quorum is left to hang, and no other is sent after it: cancelling it would make a
- * write visible that nobody acknowledged, and many of them would use up the connections. What comes of it late counts when it
- * is looked at next: a server whose commits take longer than a probe may is slow, and not ill.
+ * A probe that hangs in the wait for its quorum is left to hang, and no other is sent after it: cancelling it would
+ * make an unacknowledged write visible, and many of them would use up the connections. A late result counts at the next
+ * look: a server whose commits take longer than a probe may is slow, and not unhealthy.
  */
 import { linkedLocations } from '../copy/tablespaces.ts'
 import type { Replica } from '../replica.ts'
@@ -14,15 +14,15 @@ import { speaksOfDamage } from './failed-start.ts'
 
 export interface Verdict {
   readonly healthy: boolean
-  /** Why not; when it is, what people should know all the same, mostly nothing. */
+  /** Why not; when it is healthy, what an operator should know all the same, mostly nothing. */
   readonly note: string
   /** The server itself says that files of it are missing or damaged. */
   readonly damaged?: true
-  /** It replays its log before it lets anybody in: at work, and neither well nor ill. */
+  /** It replays its WAL before it admits any client: at work, and neither healthy nor unhealthy. */
   readonly starting?: true
 }
 
-/** Whoever may write without waiting for a standby, because a role or a database says so (trap 12). */
+/** Roles that may write without waiting for a standby, because a role or a database says so (trap 12). */
 const ASKED_FOR_LESS = `
 select coalesce(string_agg(coalesce(role.rolname, base.datname, 'all roles'), ', ' order by 1), '') as who
 from (select coalesce(setrole, 0) as role, coalesce(setdatabase, 0) as base from pg_db_role_setting
@@ -31,7 +31,7 @@ left join pg_roles as role on role.oid = set.role left join pg_database as base 
 
 export class Probe {
   readonly #replica: Replica
-  /** Under way, or done well since the last look. */
+  /** Under way, or succeeded since the last look. */
   #work: Promise<string> | undefined
 
   constructor(replica: Replica) {

@@ -17,7 +17,7 @@ import { Probe, type Verdict } from './server-probe.ts'
 const MISSES = 2
 /** Between two times that a standby listens for a sign of life of its primary. */
 const LISTEN_EVERY_MS = 100
-/** How often the size of the log file is looked at, and whether the server could get to its files if it had to start now. */
+/** How often the size of the log file is checked, and whether the server could get to its files if it had to start now. */
 const HOUSEKEEPING_EVERY_MS = 5_000
 /** A look or a probe that failed while our own loop was this late proves nothing. */
 const OWN_LAG_MS = 100
@@ -27,7 +27,7 @@ export interface WatchParts {
   readonly probeEveryMs: number
   readonly probeTimeoutMs: number
   loopLagMs(): number
-  /** After each look, so that a copy that has caught up can be let out of quarantine. */
+  /** After each look, so that a replica that has caught up can be let out of quarantine. */
   onSight(sight: ServerLook): void
   changed(): void
   /** Does work that restarts a standby, in turn with the verbs. */
@@ -63,7 +63,7 @@ export class Watch {
     return this.#parts.replica.parts.clock
   }
 
-  /** Of the server that this one receives from; undefined when it receives from nobody. */
+  /** Of the server that this one receives from; undefined when it receives from none. */
   get heardAgoMs(): number | undefined {
     return this.#ear.heardAgoMs
   }
@@ -90,7 +90,7 @@ export class Watch {
     for (const cancel of this.#cancels.splice(0)) cancel()
   }
 
-  /** Said by whoever knows better than the next probe: a start, an end. */
+  /** Set by a verb that knows better than the next probe: a start, an end. */
   feel(health: InstanceReport['health'], note: string): void {
     if (health === this.health && note === this.note) return
     if (health !== this.health) this.healthSince = this.#clock.mono()
@@ -151,8 +151,8 @@ export class Watch {
     if (!replica.runs || this.hung || this.#probing !== probing) return
     if (!verdict.healthy && loopLagMs() > OWN_LAG_MS) return
     if (verdict.damaged) replica.run.damaged = true
-    // Until its first good answer it replays what it needs to be whole, however long that takes: whoever ended it for that
-    // would make it begin again, and so for ever. The same for a standby that has much to replay later.
+    // Until its first good answer it replays what it needs to be consistent, however long that takes: ending it for
+    // that would make it begin again, and so for ever. The same for a standby that has much to replay later.
     const mayWait = this.health === 'unknown' || replica.record.leading === null
     if (verdict.starting && mayWait) return this.feel('unknown', verdict.note)
     this.#misses = verdict.healthy ? 0 : this.#misses + 1

@@ -1,6 +1,6 @@
 /**
- * Ends the wait for somebody who sends and sends and then says nothing more: one who is frozen keeps the connection, so nothing
- * breaks, and whoever waits for it would wait for ever, although somebody else could be asked.
+ * Ends the wait for a sender that falls silent: a frozen one keeps the connection, so nothing breaks, and the receiver
+ * would wait for ever, although another source could be asked.
  */
 import { UnderstudyError } from '../../../errors.ts'
 import type { Cancel, Clock } from '../../../lib/clock.ts'
@@ -25,7 +25,7 @@ export class SilenceDeadline {
     this.tooLong = new Promise((_, reject) => {
       this.#giveUp = reject
     })
-    this.tooLong.catch(() => {}) // whoever races it hears of it
+    this.tooLong.catch(() => {}) // the error reaches the caller that races it
     this.#untilMs = clock.mono() + firstMs
     this.#look()
   }

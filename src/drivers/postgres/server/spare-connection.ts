@@ -1,7 +1,7 @@
 /**
- * A full server is not a dead one. When every connection is taken, those reserved for superusers as well, PostgreSQL refuses
- * each new one with 53300, also ours: a probe that needs a fresh one would take a server for dead that serves a hundred clients.
- * So one connection is kept open from the first good probe on, and is used when no other can be had.
+ * A full server is not a dead one. When every connection is taken, those reserved for superusers as well, PostgreSQL
+ * refuses each new one with 53300, also ours: a probe that needs a fresh one would call a server dead that serves a
+ * hundred clients. So one connection is kept open from the first good probe on, and is used when no other can be had.
  */
 import type pg from 'pg'
 import type { Clock } from '../../../lib/clock.ts'

@@ -1,12 +1,13 @@
 /**
- * When does a copy really stream, and what may keep it from that?
+ * When does a standby really stream, and what may keep it from that?
  *
- * A receiver is called streaming before the primary has taken it. One that has not got the log any more, or no slot, says so a
- * moment later; the standby tries again ten times a second, for ever. So it is looked at twice.
+ * A receiver is called streaming before the primary has accepted it. A primary that has not got the WAL any more, or no
+ * slot, says so a moment later; the standby tries again ten times a second, for ever. So it is checked twice.
  *
- * A standby replays all that it has before it receives from another primary, and before it goes over to the timeline of a
- * promotion. A query of somebody can hold replay up for 30 s (max_standby_streaming_delay). When the primary changes, everybody's
- * writes wait for the confirmation of such a copy, so what holds it up is ended; at any other time PostgreSQL's own rule holds.
+ * A standby replays all that it has before it receives from another primary, and before it goes over to the timeline of
+ * a promotion. A client's query can hold replay up for 30 s (max_standby_streaming_delay). When the primary changes,
+ * all writes wait for the confirmation of such a standby, so what holds it up is ended; at any other time PostgreSQL's
+ * own setting holds.
  */
 import { sleep } from '../../../lib/clock.ts'
 import { until } from '../../../lib/until.ts'
@@ -17,7 +18,10 @@ import { renewSlot } from '../verbs/remote-primary.ts'
 
 /** A receiver that the primary does not take ends within some milliseconds. */
 const STEADY_MS = 150
-/** The primary makes slots for the members of its rule; who is none yet, and waits for longer than this, asks for its own. */
+/**
+ * The primary makes slots for its synchronous standbys; one that is none yet, and waits for longer than this, asks for
+ * its own.
+ */
 const SLOT_AFTER_MS = 500
 /** What holds replay up for less than this is about to be over. */
 const HELD_UP_MS = 50

@@ -1,24 +1,25 @@
 /**
- * How far a copy is: bytes of log (PostgreSQL's LSN as a number), the timeline, and the term.
+ * How far a replica is: bytes of WAL (PostgreSQL's LSN as a number), the timeline, and the term.
  *
- * Two traps live here. A longer log on an old branch must lose, so the term comes before the length. And the term cannot be
- * read from the rows of a copy alone: a standby may have received the first bytes of a term and not replayed them yet, and
- * would then call itself older than it is. So each member writes down, durably and before it takes the first byte, under
- * which terms what it is about to receive was written (`Branch`): the primary tells. A branch is entered when the log's timeline
- * moves past `after`. That is Raft's "term of the last entry"; the term in which it is received says nothing, because a copy
- * that was away receives what is older first. Timeline ids alone would not do: two promotions can both make timeline 2.
+ * Two traps live here. More WAL on an old branch must lose, so the term comes before the length. And the term cannot be
+ * read from the rows of a replica alone: a standby may have received the first bytes of a term and not replayed them
+ * yet, and would then call itself older than it is. So each replica writes down, durably and before it takes the first
+ * byte, under which terms what it is about to receive was written (`Branch`): the primary tells. A branch is entered
+ * when the WAL's timeline moves past `after`. That is Raft's "term of the last entry"; the term in which it is received
+ * says nothing, because a replica that was away receives what is older first. Timeline ids alone would not do: two
+ * promotions can both make timeline 2.
  */
 import type { Position } from '../../../core/replicated/quorum-config.ts'
 
 export interface Branch {
   readonly term: number
-  /** The promotion that began it: Rule.id. */
+  /** The promotion that began it: QuorumConfig.id. */
   readonly id: string
-  /** The timeline that the log was on before; everything on a higher one belongs to this branch. 0: everything does. */
+  /** The timeline that the WAL was on before; everything on a higher one belongs to this branch. 0: everything does. */
   readonly after: number
 }
 
-/** One is added at each promotion, and nobody comes back from further away without a copy. */
+/** One is added at each promotion, and a replica from further back needs a clone. */
 export const BRANCHES_KEPT = 64
 
 /** As it stands in the settings of a primary; undefined when that is no lineage. */
@@ -56,7 +57,7 @@ export function furthest(received: string | null, replayed: string | null): bigi
   return logs.length === 0 ? null : logs.reduce((a, b) => (a > b ? a : b))
 }
 
-/** The newest branch that a log on `timeline` has entered. */
+/** The newest branch that WAL on `timeline` has entered. */
 export function branchOf(lineage: readonly Branch[], timeline: number): Branch | undefined {
   return lineage.findLast((branch) => branch.after < timeline)
 }
@@ -80,8 +81,8 @@ export function parseHistory(text: string): readonly Fork[] {
 }
 
 /**
- * Where a log left the history that ends on `timeline`: null when it did not. Equal is not diverged: a standby that stopped
- * exactly at the fork has nothing of its own.
+ * Where a WAL left the history that ends on `timeline`: null when it did not. Equal is not diverged: a standby that
+ * stopped exactly at the fork has nothing of its own.
  */
 export function forkPoint(
   mine: { readonly timeline: number; readonly log: bigint },
@@ -104,8 +105,9 @@ export function parseWalName(name: string, segmentBytes: bigint): { timeline: nu
 }
 
 /**
- * The timeline of the last byte before `log`, from the names in pg_wal: a receiver that goes over to a new timeline writes
- * the segment of the fork anew under the new number. Segments made ahead carry higher segment numbers and do not count.
+ * The timeline of the last byte before `log`, from the names in pg_wal: a receiver that goes over to a new timeline
+ * writes the segment of the fork anew under the new number. Segments made ahead carry higher segment numbers and do not
+ * count.
  */
 export function timelineOfLog(names: readonly string[], log: bigint, segmentBytes: bigint): number | undefined {
   const segment = (log === 0n ? 0n : log - 1n) / segmentBytes
@@ -117,8 +119,9 @@ export function timelineOfLog(names: readonly string[], log: bigint, segmentByte
 }
 
 /**
- * A segment under a new number begins with a copy of what was before the fork. A log that has not passed the fork is still
- * on the old timeline, whatever its file is called: calling it newer would let a copy that lacks acknowledged writes win.
+ * A segment under a new number begins with a copy of what was before the fork. A WAL that has not passed the fork is
+ * still on the old timeline, whatever its file is called: calling it newer would let a replica that lacks acknowledged
+ * writes win.
  */
 export function belowForks(
   timeline: number,

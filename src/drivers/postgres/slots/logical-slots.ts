@@ -1,18 +1,20 @@
 /**
- * What a member does about the logical replication slots of users, decided from one look at the primary and at itself. Pure.
+ * What a replica does about the logical replication slots of users, decided from one look at the primary and at itself.
+ * Pure.
  *
- * A slot is a place in the WAL and the oldest rows of the catalog that decoding from there needs. PostgreSQL keeps it in a file of
- * the primary alone. From version 17 on a standby synchronises slots that are made with `failover = true` by itself. Before,
- * the way is Patroni's: the state file is copied into the standby once, and the slot is advanced there to where the consumer has
- * confirmed on the primary (slot-carrier.ts).
+ * A slot is a place in the WAL and the oldest rows of the catalog that decoding from there needs. PostgreSQL keeps it
+ * in a file of the primary alone. From version 17 on a standby synchronises slots that are made with `failover = true`
+ * by itself. Before, the way is Patroni's: the state file is copied into the standby once, and the slot is advanced
+ * there to where the consumer has confirmed on the primary (slot-carrier.ts).
  *
- * What must always be true: a slot that is there after a promotion gives its consumer every change from what it confirmed. So a
- * copied slot counts only when the rows that it needs are known to be kept:
+ * What must always be true: a slot that is there after a promotion gives its consumer every change from what it
+ * confirmed. So a copied slot counts only when the rows that it needs are known to be kept:
  *
- *   1. the primary holds rows back for this standby (hot_standby_feedback), from no later than this slot needs;
- *   2. this slot has come to where the primary's own slot held rows back when 1. was first seen: older rows may be gone;
- *   3. the snapshot that decoding begins with is on this disk. PostgreSQL writes one where a slot may begin, and keeps it beside the
- *      slots, outside the WAL. Without it decoding looks for a consistent point of its own, and skips what comes before it.
+ *     1. the primary holds rows back for this standby (hot_standby_feedback), from no later than this slot needs;
+ *     2. this slot has come to where the primary's own slot held rows back when 1. was first seen: older rows may be gone;
+ *     3. the snapshot that decoding begins with is on this disk. PostgreSQL writes one where a slot may begin, and keeps it
+ *        beside the slots, outside the WAL. Without it decoding looks for a consistent point of its own, and skips what
+ *        comes before it.
  *
  * A slot for which that is not known is dropped before a promotion: its consumer gets an error, never a gap.
  */
@@ -63,11 +65,11 @@ export function slotFromRow(row: Row): LogicalSlot {
   }
 }
 
-/** What a member remembers about slots, on its disk: slot-files.ts. */
+/** What a replica remembers about slots, on its disk: slot-files.ts. */
 export interface SlotMemory {
-  /** Slots of users that came from a primary, or were here while this member led. Others on a standby are none of ours. */
+  /** Slots of users that came from a primary, or were here while this replica was primary. Others on a standby are not ours. */
   readonly ours: readonly string[]
-  /** Of these, those that may be used after a promotion of this member. */
+  /** Of these, those that may be used after a promotion of this replica. */
   readonly ready: readonly string[]
 }
 
@@ -223,7 +225,7 @@ export function slotsNotCarried(slots: readonly LogicalSlot[], version: number, 
   })
 }
 
-/** Slots that must not come through a promotion: where this member would go on from is not known to be right. */
+/** Slots that must not survive a promotion: where this replica would go on from is not known to be right. */
 export function unsafeSlots(here: readonly LogicalSlot[], version: number, { ours, ready }: SlotMemory): string[] {
   const isOurs = ({ name, failover }: LogicalSlot) => version < 16 || failover || ours.includes(name)
   return here.filter((slot) => !slot.synced && isOurs(slot) && !ready.includes(slot.name)).map(({ name }) => name)

@@ -1,4 +1,4 @@
-/** Replication slots as they lie on the disk of a member, and what it remembers about them (<base>/slots.json). */
+/** Replication slots on the disk of a replica, and what it remembers about them (<base>/slots.json). */
 import {
   closeSync,
   existsSync,

@@ -36,7 +36,7 @@ export async function endConsumers(replica: Replica): Promise<void> {
   )
 }
 
-/** Segments that are left out: the rest of the one that recovery ended in, and one that is whole. */
+/** Segments that are left out: what remains of the one that recovery ended in, and a whole one. */
 const LEAP_SEGMENTS = 2
 
 /**

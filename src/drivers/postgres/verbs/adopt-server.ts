@@ -8,12 +8,12 @@ import { findPostmaster, killRemains, otherOwner } from '../server/postmaster.ts
 import type { QuorumRows } from './quorum-row.ts'
 import { settledPosition, stopReceiving } from './recruit-server.ts'
 
-/** The position when it was fenced and still is; undefined when it is not. */
+/** The position when it was recruited and still is; undefined when it is not. */
 export async function adopt(replica: Replica, marker: QuorumRows): Promise<Position | undefined> {
   const { folder, clock, record, node } = replica.parts
   if (otherOwner(folder, node) !== null) return undefined // each verb refuses, and says why
   await removeLeftovers(folder)
-  if (isForeign(replica)) return undefined // somebody's database, to be taken over by `create`: until then it is left alone
+  if (isForeign(replica)) return undefined // an existing database, to be adopted by `create`: until then it is left alone
   const postmaster = findPostmaster(folder, clock)
   if (!postmaster) {
     await killRemains(folder.data, clock)
@@ -24,7 +24,7 @@ export async function adopt(replica: Replica, marker: QuorumRows): Promise<Posit
   if (postmaster.isFrozen || mayReceive(record.now)) return undefined
   await replica.untilItAnswers()
   if (leading !== null) {
-    // A rule whose row was durable is marked again: nothing else says that it still is.
+    // A durable quorum row is written again: nothing else says that its quorum still works.
     if (!(await replica.inRecovery())) marker.begin(leading)
     return undefined
   }

@@ -1,4 +1,4 @@
-/** Changes the rule of a primary that leads already, in the steps of synchronous-standbys.ts. */
+/** Changes the quorum of a primary, in the steps of synchronous-standbys.ts. */
 import { sameConfig } from '../../../core/replicated/quorum.ts'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
@@ -9,7 +9,7 @@ import { parseLsn } from '../server/wal-position.ts'
 import { ensureSlots } from './promote-server.ts'
 import { stepsBetween, synchronousStandbyNames } from './synchronous-standbys.ts'
 
-/** `mark` writes the row of the rule that it is given, and resolves when its quorum has it. */
+/** `mark` writes the quorum row of the config that it is given, and resolves when its quorum has it. */
 export async function changeQuorum(
   replica: Replica,
   to: QuorumConfig,
@@ -42,8 +42,9 @@ export async function changeQuorum(
 }
 
 /**
- * The row waits for the rule before it, and those who are to confirm that may be gone for good. Then the setting comes first
- * here too: every rule of this way is on the cluster's record before the server hears of it, and a fence beats all of them.
+ * The row waits for the config before it, and the standbys that are to confirm it may be gone for good. Then the
+ * setting comes first here too: every config on the way is on the cluster's record before the server learns of it, and
+ * a recruitment beats all of them.
  */
 async function inTime(marked: Promise<void>): Promise<boolean> {
   try {
@@ -55,7 +56,7 @@ async function inTime(marked: Promise<void>): Promise<boolean> {
   }
 }
 
-/** A member counts only when it has everything up to the moment at which it came in (trap 17). */
+/** A standby counts only when it has everything up to the moment at which it came in (trap 17). */
 async function untilTheyCaughtUp(replica: Replica, names: readonly string[]): Promise<void> {
   if (names.length === 0) return
   const { clock, options } = replica.parts

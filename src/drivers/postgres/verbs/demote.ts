@@ -1,12 +1,12 @@
 /**
- * Ends leading on purpose. What can be done while people still work comes first: a checkpoint, because a shutdown has to write all
- * that is dirty, and the logins of the doors' sessions at who is to lead next, because those are what people would wait for most;
- * then sessions are let go (drain-sessions.ts), which may fail and then nothing has happened; then the pledge, after which there is no
- * way back; then the end.
+ * Ends a primary on purpose. What can be done while clients still work comes first: a checkpoint, because a shutdown
+ * has to write all that is dirty, and the logins of the balancers' sessions at the successor, because these two take
+ * longest; then sessions leave (drain-sessions.ts), which may fail and then nothing has happened; then the pledge,
+ * after which there is no way back; then the end.
  *
- * A clean shutdown lets the standbys have everything, the shutdown record included, so that the former primary has nothing of
- * its own afterwards and follows without a rewind. When standbys do not take it in time, the server is ended anyway: what was
- * acknowledged is on the quorum, and the rest was promised to nobody.
+ * A clean shutdown lets the standbys have everything, the shutdown record included, so that the former primary has
+ * nothing of its own afterwards and follows without a rewind. When standbys do not take it in time, the server is ended
+ * anyway: what was acknowledged is on the quorum, and the rest never was.
  */
 import type { Term } from '../../../core/model.ts'
 import { UnderstudyError } from '../../../errors.ts'
@@ -16,15 +16,15 @@ import { endConsumers } from '../slots/user-slots.ts'
 import { drain, untilOpenEnds } from './drain-sessions.ts'
 import { pledge } from './recruit-server.ts'
 
-/** A door that has not told by now has too much to do, or nobody that it could tell. */
+/** A balancer that has not reported by now has too much to do, or cannot reach this agent. */
 const AHEAD_WITHIN_MS = 1_500
 
 export interface Steps {
-  /** Have the front doors logged in at the next primary all that they can? */
+  /** Have the balancers logged in at the successor all sessions that they can? */
   doorsWentAhead(): boolean
   /** From here on nothing new should come. */
   stopping(): void
-  /** Have all front doors heard of it? */
+  /** Have all balancers heard of it? */
   doorsHeard(): boolean
   /** From here on there is no way back. */
   ending(): void

@@ -1,20 +1,21 @@
 /**
  * Lets transactions end before a primary ends on purpose. Everything here can be taken back.
  *
- * First the transactions that are open are waited for, while clients work on (`untilOpenEnds`). Then the front doors are told
- * that it stops: they hold what is new, take what is idle off this server, and let go on what is in a transaction. So three kinds
- * of sessions are seen in `drain`, and each is waited for differently:
+ * First it waits for the transactions that are open, while clients work on (`untilOpenEnds`). Then the balancers are
+ * told that the primary stops: they hold what is new, move idle sessions away from this server, and go on with what is
+ * in a transaction. So `drain` sees three kinds of sessions, and waits for each differently:
  *
- *   in a transaction since before the doors heard  until it ends; when it does not in time, the handover is called off
- *   idle                                            as long as they grow fewer: doors are still taking theirs away
- *   in a younger transaction                        not at all: nothing holds whoever has come past the doors, so the next
- *                                                   transaction of theirs follows this one, and waiting would never end
+ *     in a transaction since before the balancers heard  until it ends; when it does not in time, the switchover is called off
+ *     idle                                               as long as they grow fewer: balancers are still moving theirs away
+ *     in a younger transaction                           not at all: it came past the balancers, so the next one of that client
+ *                                                        follows, and waiting would never end
  *
- * Each door says when it has heard; on a busy machine that takes longer than any constant, and whoever came through a door
- * that had not heard would be cut in the middle of a transaction.
+ * Each balancer says when it has heard; on a busy machine that takes longer than any constant, and a client of a
+ * balancer that had not heard would be disconnected in the middle of a transaction.
  *
- * Nobody new is let in when it takes longer than a moment. Not at once: a door that has not heard yet would be refused with an
- * error that its client sees, while a server that is shutting down refuses with one that doors take for what it is (57P03).
+ * No new session is accepted when it takes longer than a moment. Not at once: the client of a balancer that has not
+ * heard yet would get the error of the refusal, while the refusal of a server that is shutting down is recognised by
+ * balancers (57P03).
  */
 import { UnderstudyError } from '../../../errors.ts'
 import { sleep } from '../../../lib/clock.ts'
@@ -23,14 +24,14 @@ import { DOOR_ROLE } from '../role-names.ts'
 import type { Row } from '../server/admin-session.ts'
 
 const LOOK_EVERY_MS = 5
-/** A door that has not said by now that it has heard is on a node that does not talk to us, and serves nobody here for long. */
+/** A balancer that has not answered by now is on a node that cannot reach us, and will not serve clients here for long. */
 const DOORS_HEAR_MS = 1_000
-/** What a door had passed on when it heard has begun here by then. */
+/** What a balancer had passed on when it heard has begun here by then. */
 const ON_ITS_WAY_MS = 100
-/** Doors have taken away all that they can when the sessions have not grown fewer for so long. */
+/** Balancers have moved away all that they can when the sessions have not grown fewer for so long. */
 const QUIET_MS = 100
 
-/** Those of the doors themselves and our own are nobody's. */
+/** Sessions of the balancers themselves and our own do not count. */
 const SESSIONS = `
 select pid, usename as who, application_name as program, state, state like 'idle in%' as idle_inside,
   coalesce(state, 'begins') not in ('idle', 'disabled') as busy,
@@ -51,8 +52,9 @@ export async function drain(replica: Replica, doorsHeard: () => boolean, signal:
 }
 
 /**
- * Waits for the transactions that are open now, while all sessions work on. Most handovers that are called off are called off
- * for one of these, and then no session has had to leave. Rejects with UND_TIMED_OUT when one does not end in time.
+ * Waits for the transactions that are open now, while all sessions work on. Most switchovers that are called off are
+ * called off for one of these, and then no session has had to leave. Rejects with UND_TIMED_OUT when one does not end
+ * in time.
  */
 export async function untilOpenEnds(replica: Replica, signal: AbortSignal): Promise<void> {
   const { clock, options } = replica.parts

@@ -1,11 +1,11 @@
 /**
- * Makes this member a standby of the primary of a rule, by the cheapest way that is true: a reload when its log is a part of
- * the primary's, a rewind when it has something of its own, a copy when nothing else is sound.
+ * Makes this replica a standby of the primary of a quorum, by the cheapest way that is correct: a reload when its WAL
+ * is a part of the primary's, a rewind when it has something of its own, a clone when nothing else is sound.
  *
- * It asks the primary first and receives later. Timeline numbers alone do not tell whether two logs are of one history: two
- * promotions from timeline 1 both make a timeline 2, and pg_rewind then finds nothing to do and keeps rows that nobody
- * acknowledged (trap 20). So each member remembers the promotion that it received from, and the primary has a row for each
- * promotion of its history; a promotion that is not among them never became durable.
+ * It asks the primary first and receives later. Timeline numbers alone do not tell whether two WALs are of one history:
+ * two promotions from timeline 1 both make a timeline 2, and pg_rewind then finds nothing to do and keeps
+ * unacknowledged rows (trap 20). So each replica remembers the promotion that it received from, and the primary has a
+ * row for each promotion of its history; a promotion that is not among them never became durable.
  */
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
@@ -56,7 +56,7 @@ export async function follow(
   await ensureSlots(replica, [quorum.primary, ...quorum.standbys])
 }
 
-/** What the primary says; asked while the server here comes to rest, because both are a part of every failover. */
+/** The primary's answer; asked while the server here stops receiving, because both are a part of every failover. */
 async function factsWhileStill(
   replica: Replica,
   quorum: QuorumConfig,
@@ -68,8 +68,8 @@ async function factsWhileStill(
   const [facts, still] = await Promise.allSettled([asked, standStill(replica, signal)])
   if (facts.status === 'rejected') throw facts.reason
   if (still.status === 'rejected') throw still.reason
-  // Whose log is a part of it may connect now, and goes over to the new timeline with the promotion: its first confirmation is
-  // what everybody waits for. Anything else is decided by what the promotion made of it.
+  // A replica whose WAL is a part of it may connect now, and goes over to the new timeline with the promotion: the
+  // first commits wait for its confirmation. Anything else depends on what the promotion made of it.
   if (facts.value.isPromoted || (await isPartOf(replica, facts.value))) return facts.value
   return factsOf(replica, quorum, primary, signal)
 }
@@ -80,7 +80,7 @@ async function isPartOf(replica: Replica, facts: PrimaryFacts): Promise<boolean>
   return !lacksLog(state, facts) && (await divergenceFrom(replica, state, facts)) === null
 }
 
-/** Whatever is here runs, and receives from nobody. */
+/** The server here runs, and does not receive. */
 async function standStill(replica: Replica, signal: AbortSignal): Promise<void> {
   if (!isWhole(replica)) {
     if (replica.runs) await replica.end('immediate', 500, 'its data is gone')
@@ -90,7 +90,7 @@ async function standStill(replica: Replica, signal: AbortSignal): Promise<void> 
   else await replica.start(signal)
 }
 
-/** A server that never gets healthy on its data is not tried for ever: what is there is replaced by a copy, once. */
+/** A server that never gets healthy on its data is not restarted for ever: its data is replaced by a clone, once. */
 const TRIES = 3
 
 function isWhole({ parts, badRuns, copiedAnew }: Replica): boolean {
@@ -200,7 +200,7 @@ async function copyAll(
   const isTried = replica.badRuns >= TRIES
   const tries = `its server did not get healthy in ${TRIES} tries (${lastWords(folder)})`
   if (isTried) replica.parts.tell(`${tries}: copying from ${primary.node}`)
-  await renewSlot(replica, primary) // what is written during the copy is held back for it
+  await renewSlot(replica, primary) // what is written during the clone is held back for it
   const { untilLog } = await clone(replica, primary, signal)
   if (replica.runs) await replica.end('immediate', 500, 'replaced by a clone')
   // The record first: data without it would not know what it is. Until the data is there what lies there is no use: it was

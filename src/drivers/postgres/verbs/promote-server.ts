@@ -1,9 +1,9 @@
 /**
- * Makes this member the primary of a rule: the rule in force first, then promotion, then the durable mark.
+ * Makes this replica the primary of a quorum: the setting in force first, then promotion, then the durable quorum row.
  *
- * The rule is set and verified while the server is still in recovery, so there is no moment at which it could acknowledge
- * with less. Until the mark is durable people are kept out; the mark's return proves that the quorum works and that it has
- * everything before the mark, which after a crash includes what nobody had acknowledged (trap 9). The same path serves a
+ * The setting is verified while the server is still in recovery, so there is no moment at which it could acknowledge
+ * with less. Until the row is durable no client is admitted; its return proves that the quorum works and that it has
+ * everything before the row, which after a crash includes what was never acknowledged (trap 9). The same path serves a
  * promotion, its repetition after a crash half way, and the restart of a primary in place.
  */
 import type pg from 'pg'
@@ -25,7 +25,7 @@ import { synchronousStandbyNames } from './synchronous-standbys.ts'
 /** Mostly it is there at the first look; each look is a part of a failover. */
 const ON_QUORUM_EVERY_MS = 3
 
-/** Resolves when the mark is on its quorum; `marking` goes on when that takes longer than it may. */
+/** Resolves when the quorum row is durable; `mark` goes on when that takes longer than it may. */
 export async function promoteReplica(
   replica: Replica,
   quorum: QuorumConfig,
@@ -38,11 +38,12 @@ export async function promoteReplica(
   await replica.untilItAnswers(signal)
   if (await replica.inRecovery()) await promote(replica, quorum, signal)
   else {
-    // Before the minor versions of May 2025 nobody waits until the checkpointer has begun: one that answers has (trap 11).
+    // Before the minor versions of May 2025 no write waits until the checkpointer has begun: one that answers has (trap
+    // 11).
     if (starts) await checkpoint(replica)
     await replica.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(quorum))
   }
-  // Whoever made the first copy may have died before it was ready.
+  // The agent that created the first replica may have died before it was ready.
   const { replicationPassword, options } = replica.parts
   const promotion = replica.record.lineage.at(-1)?.id ?? quorum.id
   if (quorum.term === 1) await prepareCatalog(replica.session, promotion, replicationPassword, options.bootstrap)
@@ -82,7 +83,7 @@ export async function promote(replica: Replica, quorum: QuorumConfig, signal: Ab
   const patience = { clock, everyMs: 3, withinMs: options.timing.promoteMs, what: 'the end of recovery', signal }
   await until(patience, async () => {
     if (!(await replica.inRecovery())) return true
-    // A query of somebody on this standby may be what replay waits for (measured: more than 8 s).
+    // A client's query on this standby may be what replay waits for (measured: more than 8 s).
     if (clock.mono() - told > 40) {
       told = clock.mono()
       await endOpenTransactions(replica)
@@ -94,7 +95,7 @@ export async function promote(replica: Replica, quorum: QuorumConfig, signal: Ab
 
 const EXISTS_ALREADY = '42710'
 
-/** Slots for everybody who may follow: without use they hold nothing back; `wal_keep_size` bridges until they are used. */
+/** Slots for every node that may follow: without use they hold nothing back; `wal_keep_size` bridges until they are used. */
 export async function ensureSlots(replica: Replica, nodes: readonly string[]): Promise<void> {
   const names = nodes.filter((node) => node !== replica.parts.node).map(slotName)
   const missing = await replica.session.query(
@@ -106,13 +107,13 @@ export async function ensureSlots(replica: Replica, nodes: readonly string[]): P
     try {
       await replica.session.query('select pg_create_physical_replication_slot($1)', [name])
     } catch (error) {
-      // Its member was quicker: whoever is about to follow asks for its own.
+      // The follower was quicker: one that is about to follow asks for its own.
       if ((error as { code?: unknown }).code !== EXISTS_ALREADY) throw error
     }
   }
 }
 
-/** Slots from the time when this member led hold log back for nobody. */
+/** Slots from the time when this replica was primary hold WAL back for no standby. */
 export async function releaseSlots(replica: Replica): Promise<void> {
   await replica.session.query(
     `select pg_drop_replication_slot(slot_name) from pg_replication_slots
@@ -124,9 +125,9 @@ export async function releaseSlots(replica: Replica): Promise<void> {
 const ON_QUORUM_AT_MOST_EVERY_MS = 100
 
 /**
- * Writes the row of the rule, and resolves when its quorum has been seen to have it: without a deadline, because a wait that is given up
- * would leave the row visible and not acknowledged. Rejects when the server ends, and with the signal's reason when another
- * row took the place of this one: then it asks nothing more.
+ * Writes the quorum row, and resolves when its quorum has been seen to have it: without a deadline, because a wait that
+ * is given up would leave the row visible and not acknowledged. Rejects when the server ends, and with the signal's
+ * reason when another row took the place of this one: then it asks nothing more.
  */
 export async function writeMark(
   replica: Replica,
@@ -142,7 +143,8 @@ export async function writeMark(
     const { clock } = replica.parts
     const since = clock.mono()
     const log = await insertQuorumRow(client, quorum, replica.record.lineage.at(-1)?.id ?? quorum.id)
-    // While a rule changes its row may come before its setting: then those of the setting must have it as well.
+    // While a quorum changes its row may come before its setting: then the standbys of the setting must have it as
+    // well.
     const isSeen = async () =>
       (await isOnQuorum(client, replica.record.leading ?? quorum, log)) && (await isOnQuorum(client, quorum, log))
     while (!(await isSeen())) {
@@ -156,7 +158,7 @@ export async function writeMark(
   }
 }
 
-/** A connection for a mark. It may be opened while the promotion is under way: a new process takes its time. */
+/** A connection for a quorum row. It may be opened while the promotion is under way: a new process takes its time. */
 export function openForMark(replica: Replica): Promise<pg.Client> {
   return replica.spare.connect(replica.parts.options.timing.statementMs)
 }

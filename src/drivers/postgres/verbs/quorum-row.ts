@@ -1,7 +1,7 @@
 /**
- * Writes the rows of rules, and opens the entry when the row of the rule in force is on its quorum. A row may wait for long
- * (members that have to be copied first), and a wait must not be given up: so it is a piece of work of its own, which a verb
- * may wait for or not, and which is tried again when its connection broke.
+ * Writes the quorum rows, and admits clients when the row of the config in force is durable. A row may wait for long
+ * (for standbys that have to be cloned first), and a wait must not be given up: so it is a piece of work of its own,
+ * which a verb may wait for or not, and which is tried again when its connection broke.
  */
 import type pg from 'pg'
 import { sameConfig } from '../../../core/replicated/quorum.ts'
@@ -27,19 +27,19 @@ export class QuorumRows {
     this.#open = open
   }
 
-  /** Opens the connection for the next mark ahead. */
+  /** Opens the connection for the next row ahead. */
   prepare(): void {
     this.#ready ??= this.#open(this.#replica)
-    this.#ready.catch(() => {}) // the mark hears of it, and tries again
+    this.#ready.catch(() => {}) // the row gets the error, and tries again
   }
 
-  /** Begins to write the row of `rule`, unless that is under way already. */
+  /** Begins to write the row of `quorum`, unless that is under way already. */
   begin(quorum: QuorumConfig): void {
     if (this.#work && sameConfig(this.#work.quorum, quorum)) return
     this.#work?.controller.abort(superseded(quorum))
     const work = { quorum, controller: new AbortController(), done: Promise.resolve() }
     work.done = this.#write(work)
-    work.done.catch(() => {}) // whoever waits hears of it
+    work.done.catch(() => {}) // the error reaches the verb that waits
     this.#work = work
   }
 
@@ -80,7 +80,7 @@ export class QuorumRows {
     this.#work = undefined
     this.#replica.durable = quorum
     this.#replica.writesWait = false // its quorum has just confirmed one
-    this.#replica.reload() // people may come in
+    this.#replica.reload() // clients may log in
     this.#marked()
   }
 }
@@ -95,7 +95,7 @@ interface Work {
   readonly controller: AbortController
 }
 
-/** The later row comes after the earlier one in the WAL: whoever has it has both. */
+/** The later row comes after the earlier one in the WAL: a standby that has it has both. */
 function superseded({ term }: QuorumConfig): UnderstudyError {
   return new UnderstudyError('UND_REFUSED', `a later row of term ${term} takes the place of this one`)
 }

@@ -1,18 +1,19 @@
 /**
- * Makes sure that this member will never again acknowledge anything for an older primary, and only then says how far it is.
+ * Makes sure that this replica will never again acknowledge anything for an older primary, and only then reads its
+ * position.
  *
  * Why it is done in this order:
  *
- *   1. the pledge, on the disk: whoever is restarted from here on comes up receiving from nobody;
- *   2. the key: a receiver reads its password from a file when it connects. Without the file, whatever is started from now
- *      on, by whom and with which settings whatsoever, cannot stream. That closes a gap that watching cannot: a server
- *      that was about to start a receiver when it was told not to. The next file opens the next primary only (`keyText`);
- *   3. conninfo empty and reload: a healthy server ends its receiver by itself;
- *   4. SIGTERM to the receivers that are there: a server whose replay is busy, paused or blocked does not (trap 1, measured).
- *      By the process's own number, because pg_terminate_backend does not work on receivers (trap 2);
- *   5. nothing left, seen twice by the kernel's list of children and once by the server: a receiver writes down what it has
- *      as its last act, so the position is read after it is gone (trap 3);
- *   6. paused replay goes on: it would cost a promotion one second.
+ *     1. the pledge, on the disk: a server or agent that is restarted from here on comes up without a receiver;
+ *     2. the key: a receiver reads its password from a file when it connects. Without the file no receiver that is started
+ *        from now on, with which settings whatsoever, can stream. That closes a gap that watching cannot: a server that
+ *        was about to start a receiver when it was told not to. The next file fits the next primary only (`keyText`);
+ *     3. conninfo empty and reload: a healthy server ends its receiver by itself;
+ *     4. SIGTERM to the receivers that are there: a server whose replay is busy, paused or blocked does not (trap 1,
+ *        measured). By process number, because pg_terminate_backend does not work on receivers (trap 2);
+ *     5. nothing left, seen twice in the kernel's list of children and once by the server: a receiver writes down what it
+ *        has as its last act, so the position is read after it is gone (trap 3);
+ *     6. paused replay goes on: it would cost a promotion one second.
  */
 import type { Term } from '../../../core/model.ts'
 import type { Position } from '../../../core/replicated/quorum-config.ts'
@@ -42,7 +43,7 @@ export async function recruit(replica: Replica, term: Term): Promise<Position | 
   return settledPosition(replica)
 }
 
-/** A disk that takes no pledge must not keep an old primary: whoever leads does not have to remember anything to end. */
+/** A disk that takes no pledge must not keep an old primary: a primary needs no pledge to end. */
 async function pledgeOrEnd(replica: Replica, term: Term): Promise<boolean> {
   try {
     return pledge(replica, term)
@@ -75,7 +76,7 @@ export async function stopReceiving(replica: Replica): Promise<void> {
   const { postmaster } = replica
   if (!postmaster) return
   replica.takeKey()
-  // What somebody put into postgresql.auto.conf comes after ours, and would be in force for good.
+  // What ALTER SYSTEM put into postgresql.auto.conf comes after ours, and would be in force for good.
   includeOurs(replica.parts.folder, replica.parts.folder.data)
   replica.reload()
   // A promotion waits for it, and it waits for an answer of the old primary, which may never come.
@@ -98,7 +99,7 @@ async function unlessStarting({ parts }: Replica, error: unknown): Promise<false
   return false
 }
 
-/** The fence still stands: what is looked at again before a promotion. */
+/** It is still recruited: checked again before a promotion. */
 export async function receivesNothing(replica: Replica): Promise<boolean> {
   if (!replica.postmaster || receiversOf(replica.postmaster.identity).length > 0) return false
   return serverAgrees(replica)
@@ -112,7 +113,7 @@ async function serverAgrees(replica: Replica): Promise<boolean> {
   return row.conninfo === '' && row.restore === '' && row.receivers === 0
 }
 
-/** Step 6, and the position when it can be trusted: a copy that was restarted first replays all that it has (trap 18). */
+/** Step 6, and the position when it can be trusted: a replica that was restarted first replays all that it has (trap 18). */
 export async function settledPosition(replica: Replica): Promise<Position> {
   return positionIn(replica, await settled(replica))
 }
@@ -138,7 +139,7 @@ async function goOnReplaying(replica: Replica): Promise<void> {
   await replica.start()
 }
 
-/** Queries of people on a standby may block replay for as long as max_standby_streaming_delay: they are ended. */
+/** Clients' queries on a standby may block replay for as long as max_standby_streaming_delay: they are ended. */
 export async function endOpenTransactions(replica: Replica): Promise<void> {
   await replica.session.query(
     `select pg_terminate_backend(pid) from pg_stat_activity

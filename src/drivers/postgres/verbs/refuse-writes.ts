@@ -1,9 +1,9 @@
 /**
- * Is anybody there to confirm writes? A primary whose quorum is gone would let each write wait for ever. Reads are fine, so
- * new transactions are made read-only: clients hear 25006 at once, and know as much as they would at a standby. What waits
- * already goes on waiting: it is acknowledged when the quorum is back, and nothing of it may be given up before (trap 8).
+ * Can writes be confirmed? A primary whose quorum is gone would let each write wait for ever. Reads are fine, so new
+ * transactions are made read-only: clients get 25006 at once, as at a standby. What waits already goes on waiting: it
+ * is acknowledged when the quorum is back, and nothing of it may be given up before (trap 8).
  *
- * It is a courtesy and no fence: a session may ask for a transaction that writes, and then that one waits.
+ * This is a courtesy and no fence: a session may ask for a transaction that writes, and then that one waits.
  */
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import type { Replica } from '../replica.ts'
@@ -19,8 +19,8 @@ export class WriteRefusal {
   }
 
   /**
-   * Tells the server when it has changed. Before its rule is durable nobody is let in, so nobody needs the courtesy; and the
-   * row that makes it durable has just been confirmed, whatever was seen before.
+   * Tells the server when it has changed. Before its quorum row is durable no client is admitted, so none needs the
+   * courtesy; and the row that makes it durable has just been confirmed, whatever was seen before.
    */
   see(replica: Replica, sight: ServerLook): void {
     const quorum = replica.quorumDurable ? replica.record.leading : null
@@ -30,7 +30,7 @@ export class WriteRefusal {
     replica.reload()
   }
 
-  /** Can a write be confirmed, or may it soon again? `rule`: what is led under; null: nothing. */
+  /** Can a write be confirmed, or may it soon again? `quorum`: of this primary; null: it is none. */
   canBeHad(quorum: QuorumConfig | null, sight: Pick<ServerLook, 'streaming'>, now: number): boolean {
     const streaming = quorum ? sight.streaming.filter(({ node }) => quorum.standbys.includes(node)).length : 0
     if (quorum === null || streaming >= quorum.k) {

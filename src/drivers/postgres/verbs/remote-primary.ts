@@ -1,4 +1,4 @@
-/** What a member asks the primary that it is about to follow: is it the one, and what is its history? */
+/** What a replica asks the primary that it is about to follow: is it the one, and what is its history? */
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import { until } from '../../../lib/until.ts'
@@ -11,7 +11,7 @@ import { CAPACITY_JSON, type Capacity, parseCapacity } from '../server/standby-c
 import { type Branch, type Fork, parseHistory, parseLineage, parseLsn } from '../server/wal-position.ts'
 
 export interface PrimaryFacts {
-  /** False: it is about to be promoted, and what it says is of the log that it will go on from. */
+  /** False: it is about to be promoted, and what it says is of the WAL that it will continue. */
   readonly isPromoted: boolean
   readonly systemId: string
   /** Its major version. */
@@ -24,11 +24,11 @@ export interface PrimaryFacts {
   readonly promotion: string
   /** Under which promotions what it has was written, and what it will write. */
   readonly lineage: readonly Branch[]
-  /** Every promotion in its own history: whoever followed another one has something that it does not have. */
+  /** Every promotion in its own history: a replica that followed another one has something that it does not have. */
   readonly promotions: readonly string[]
   /** The timeline of its last checkpoint: a rewind looks at that (trap 21). */
   readonly checkpointTimeline: number
-  /** The last sixteen digits of the name of its oldest log file; null when that is not known. */
+  /** The last sixteen digits of the name of its oldest WAL file; null when that is not known. */
   readonly oldestLog: string | null
   /** What a standby of it needs at least as much of. */
   readonly capacity: Capacity
@@ -50,8 +50,8 @@ select current_setting('server_version_num')::int / 10000 as version,
   (select coalesce(string_agg(distinct promotion, ','), '') from understudy.quorum_rows) as promotions`
 
 /**
- * Waits until it is the primary of `rule`'s term, for as long as a promotion may take; with `about-to-lead` only until its rule is
- * in force. From then on it receives nothing, so its log stays as it is until it is promoted.
+ * Waits until it is the primary of the term, for as long as a promotion may take; with `about-to-lead` only until its
+ * quorum is in force. From then on it receives nothing, so its WAL stays as it is until it is promoted.
  */
 export async function factsOf(
   replica: Replica,
@@ -68,7 +68,7 @@ export async function factsOf(
     try {
       return await ask(replica, quorum, primary, signal, when)
     } catch (error) {
-      signal.throwIfAborted() // a fence waits for this: it must not have to wait for the patience above
+      signal.throwIfAborted() // recruiting waits for this: it must not have to wait for the patience above
       if (error instanceof UnderstudyError && error.code === 'UND_REFUSED') throw error // waiting makes it no better
       last = error
       return null
@@ -169,8 +169,8 @@ export async function nextXidOf(
 }
 
 /**
- * Makes sure of this member's slot on the primary. One that lost what it held back, because that was more than a slot may hold
- * (trap 23), can never be used again.
+ * Makes sure of this replica's slot on the primary. One that lost what it held back, because that was more than a slot
+ * may hold (trap 23), can never be used again.
  */
 export async function renewSlot(replica: Replica, primary: PrimaryAddress): Promise<void> {
   const { clock, options, node } = replica.parts

@@ -49,10 +49,11 @@ describe('a rule', () => {
       fc.property(anyQuorum, anyQuorum, (from, to) => {
         let before = from
         for (const { quorum: after, first } of stepsBetween(from, to)) {
-          // While both rules may be in somebody's hands, the setting is the one that is in force at that moment.
+          // While both configs may be in use, the setting is the one that is in force at that moment.
           const setting = first === 'setting' ? after : before
           for (const known of [before, after]) {
-            // Alone it acknowledges what nobody else has: no fence of standbys helps, so nobody is elected (core/replicated/quorum.ts).
+            // Alone it acknowledges what no other has: recruiting standbys does not help, so none is elected
+            // (core/replicated/quorum.ts).
             if (setting.k === 0) continue
             for (const acknowledging of subsets(setting.standbys).filter((set) => set.length === setting.k)) {
               for (const recruited of subsets(known.standbys).filter((set) => set.length === recruitsNeeded(known))) {

@@ -1,20 +1,20 @@
 /**
- * A rule as PostgreSQL understands it, and the way from one rule to the next.
+ * A `QuorumConfig` as PostgreSQL understands it, and the way from one to the next.
  *
- * While a rule changes, somebody may fence by the old one and somebody else by the new one, so every acknowledgement on the
- * way must be safe under both. PostgreSQL cannot say "this quorum and that one", so a change goes in steps of one member or
- * one count, for which a single setting satisfies both sides:
+ * While a quorum changes, one node may recruit by the old config and another by the new one, so every acknowledgement
+ * on the way must be safe under both. PostgreSQL cannot say "this quorum and that one", so a change goes in steps of
+ * one standby or one count, for which a single setting satisfies both sides:
  *
- *     a member comes in     the row first, then the setting     k of the old members are k of the new ones
- *     a member goes out     the setting first, then the row     k of the remaining are k of the old ones
+ *     a standby comes in    the row first, then the setting     k of the old standbys are k of the new ones
+ *     a standby goes out    the setting first, then the row     k of the remaining are k of the old ones
  *     k grows               the setting first, then the row     k + 1 are also k
  *     k shrinks             the row first, then the setting     and never because a standby merely seems dead (trap 10)
- *     k shrinks to none     the setting first, then the row     nobody is left who could confirm the row: it would wait for
- *                                                               ever. The record has the new rule before the server
- *                                                               hears of it, and only its own primary beats it
+ *     k shrinks to none     the setting first, then the row     no standby is left that could confirm the row: it would wait
+ *                                                               for ever. The record has the new config before the server
+ *                                                               learns of it, and only its own primary beats it
  *
- * The orders are those of Patroni's quorum commit (patroni/quorum.py). The row is durable under the setting of its moment,
- * so whoever fences enough members for the older rule finds the newer one on at least one of them.
+ * The orders are those of Patroni's quorum commit (patroni/quorum.py). The row is durable under the setting of its
+ * moment, so a node that recruits enough standbys for the older config finds the newer one on at least one of them.
  */
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import { assert } from '../../../lib/assert.ts'
@@ -23,7 +23,7 @@ import { assert } from '../../../lib/assert.ts'
 export function synchronousStandbyNames({ standbys, k }: Pick<QuorumConfig, 'standbys' | 'k'>): string {
   if (k === 0 || standbys.length === 0) return ''
   for (const name of standbys) {
-    // `*` means everybody, even between quotes: the arithmetic would be void (trap 6).
+    // `*` means every standby, even between quotes: the arithmetic would be void (trap 6).
     assert(name !== '*' && name !== '', `a replica cannot be called "${name}"`)
   }
   return `ANY ${k} (${standbys.map((name) => `"${name.replaceAll('"', '""')}"`).join(', ')})`
@@ -34,7 +34,7 @@ export interface QuorumStep {
   readonly first: 'setting' | 'row'
 }
 
-/** The steps from one rule of a primary to another one of the same term; empty when nothing changes. */
+/** The steps from one config of a primary to another one of the same term; empty when nothing changes. */
 export function stepsBetween(from: QuorumConfig, to: QuorumConfig): readonly QuorumStep[] {
   assert(from.primary === to.primary && from.term === to.term, 'only a promotion changes primary and term')
   assert(to.k >= 0 && to.k <= to.standbys.length, `k = ${to.k} of ${to.standbys.length} standbys cannot be had`)
@@ -46,7 +46,7 @@ export function stepsBetween(from: QuorumConfig, to: QuorumConfig): readonly Quo
     standbys = [...standbys, name]
     take('row')
   }
-  // k grows while all are in, and shrinks before any goes: there is never a rule with k > n on the way.
+  // k grows while all are in, and shrinks before any goes: there is never a config with k > n on the way.
   while (k < to.k) {
     k += 1
     take('setting')
