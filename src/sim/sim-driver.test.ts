@@ -1,5 +1,6 @@
 /** The simulator's driver keeps the contract that the driver of real processes keeps (test/real/process-contract.test.ts). */
 import { describe, expect, it } from 'vitest'
+import { during, passUntil, throughGate } from '../../test/support/virtual-time.ts'
 import { type DriverSubject, driverContract } from '../drivers/contract/driver-contract.ts'
 import { seededRandom } from '../lib/random.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
@@ -28,39 +29,20 @@ class Place implements DriverSubject {
     this.processes = new Processes({ node: 'a', clock: this.clock, random: this.#random, watcher })
   }
 
-  /** Lets time pass until `work` is over. */
-  async during(work: Promise<void>): Promise<void> {
-    let isOver = false
-    const end = () => {
-      isOver = true
-    }
-    work.then(end, end)
-    await this.clock.runUntil(60_000, () => isOver)
-    await work
+  during(work: Promise<void>): Promise<void> {
+    return during(this.clock, work, 60_000)
   }
 
   open(): SimDriver {
     if (!WORKER) throw new Error('no service')
     const gate = new Gate(this.clock)
-    const clock = {
-      mono: () => this.clock.mono(),
-      wall: () => this.clock.wall(),
-      after: (ms: number, fn: () => void) => gate.after(ms, fn),
-    }
+    const clock = throughGate(this.clock, gate)
     const { processes } = this
     return new SimDriver({ service: WORKER, processes, books: this.#books, gate, clock, random: this.#random })
   }
 
   passUntil(done: () => boolean): Promise<boolean> {
-    const endsAt = this.clock.mono() + WITHIN_MS
-    return new Promise((resolve) => {
-      const look = () => {
-        if (done()) resolve(true)
-        else if (this.clock.mono() >= endsAt) resolve(false)
-        else this.clock.after(2, look)
-      }
-      look()
-    })
+    return passUntil(this.clock, done, WITHIN_MS)
   }
 
   endByItself = (pid: number) => this.#withProcess(pid, (process) => this.processes.fail(process, 'ended with code 1'))

@@ -5,7 +5,7 @@ import type { NodePhase } from '../../local/local-node.ts'
 import type { Io } from '../io.ts'
 import { clip } from './columns.ts'
 import { eventLines } from './print-events.ts'
-import { instanceLines, missingLines, nodeLines, serviceLines, summaryLine } from './print-status.ts'
+import { boardLines, summaryLine } from './print-status.ts'
 
 export interface Picture {
   readonly spec: ClusterSpec
@@ -42,19 +42,7 @@ function clusterLines(io: Io, picture: Picture, status: Status): string[] {
   const waiting = [...phases].filter(([, { phase }]) => phase === 'waiting').map(([name]) => name)
   const dying =
     waiting.length === 0 ? [] : [io.paint.yellow(`the agent of ${waiting.join(', ')} died and is started again`)]
-  const missing = missingLines(io, status.services)
-  return [
-    summaryLine(io, status),
-    ...stale,
-    ...dying,
-    '',
-    ...nodeLines(io, status.nodes),
-    '',
-    ...serviceLines(io, status.services),
-    '',
-    ...instanceLines(io, status.services),
-    ...(missing.length === 0 ? [] : ['', ...missing]),
-  ]
+  return [summaryLine(io, status), ...stale, ...dying, ...boardLines(io, status)]
 }
 
 function bootLines({ paint }: Io, { spec, phases }: Picture): string[] {

@@ -9,15 +9,22 @@ export function statusLines(io: Io, status: Status): string[] {
   const next = nextSteps(status)
   return [
     summaryLine(io, status),
-    '',
-    ...nodeLines(io, status.nodes),
-    '',
-    ...serviceLines(io, status.services),
-    '',
-    ...instanceLines(io, status.services),
-    ...section(missingLines(io, status.services)),
+    ...boardLines(io, status),
     ...section(doorLines(io, status)),
     ...section(next.map((line) => clip(io, line))),
+  ]
+}
+
+/** Nodes, services, instances, and what is missing: a section each, with an empty line before it. */
+export function boardLines(io: Io, { nodes, services }: Status): string[] {
+  return [
+    '',
+    ...nodeLines(io, nodes),
+    '',
+    ...serviceLines(io, services),
+    '',
+    ...instanceLines(io, services),
+    ...section(missingLines(io, services)),
   ]
 }
 
@@ -84,7 +91,7 @@ function reasonText(missing: ServiceStatus['redundancyState']['missing']): strin
 const MISSING_COLUMNS: readonly Column[] = [{ title: 'MISSING' }, { title: 'OF' }, { title: 'NODE' }, { title: 'WHY' }]
 
 /** Everything that the config asks for and is not there; nothing when nothing is missing. */
-export function missingLines(io: Io, services: readonly ServiceStatus[]): string[] {
+function missingLines(io: Io, services: readonly ServiceStatus[]): string[] {
   const rows = services.flatMap(({ name, redundancyState: { missing } }) =>
     missing.map(({ what, node, why }) => [what, name, node ?? '', why]),
   )
@@ -108,7 +115,7 @@ const NODE_COLUMNS: readonly Column[] = [
   { title: 'FENCE', align: 'right' },
 ]
 
-export function nodeLines(io: Io, nodes: readonly NodeStatus[]): string[] {
+function nodeLines(io: Io, nodes: readonly NodeStatus[]): string[] {
   const pid = (value: number | null) => (value === null ? '-' : String(value))
   const rows = nodes.map((node) => [
     node.name,
@@ -139,7 +146,7 @@ const SERVICE_COLUMNS: readonly Column[] = [
   { title: 'WHY' },
 ]
 
-export function serviceLines(io: Io, services: readonly ServiceStatus[]): string[] {
+function serviceLines(io: Io, services: readonly ServiceStatus[]): string[] {
   const rows = services.map(
     ({ name, healthy, readOnly, redundancyState, primary, redundancy, term, why, expectedRto }) => [
       name,
@@ -181,7 +188,7 @@ const INSTANCE_COLUMNS: readonly Column[] = [
   { title: 'NOTE' },
 ]
 
-export function instanceLines(io: Io, services: readonly ServiceStatus[]): string[] {
+function instanceLines(io: Io, services: readonly ServiceStatus[]): string[] {
   const rows = services.flatMap(({ name, instances }) =>
     instances.length === 0
       ? [[name, '', '', io.paint.yellow('none'), '', '', '', '']]

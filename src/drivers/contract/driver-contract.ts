@@ -265,7 +265,8 @@ async function until(
   assert(came, `it becomes ${what}: ${JSON.stringify(driver.observe())}`)
 }
 
-async function refused(act: () => Promise<void>): Promise<void> {
+/** Rejects unless `act` is refused with an operating error. */
+export async function refused(act: () => Promise<void>): Promise<void> {
   try {
     await act()
   } catch (error) {

@@ -2,6 +2,7 @@
 import type { InstanceReport } from '../../core/model.ts'
 import { sameConfig } from '../../core/replicated/quorum.ts'
 import { assert } from '../../lib/assert.ts'
+import { refused } from './driver-contract.ts'
 import {
   acknowledged,
   begin,
@@ -13,7 +14,6 @@ import {
   notAcknowledged,
   quorum,
   type ReplicaCase,
-  refused,
   until,
   untilHeld,
   untilReport,

@@ -154,16 +154,6 @@ export async function untilHeld(world: ReplicaWorld, node: NodeName, write: Writ
   assert(false, `write ${write.id} comes to ${node}`)
 }
 
-export async function refused(act: () => Promise<void>): Promise<void> {
-  try {
-    await act()
-  } catch (error) {
-    assert(error instanceof Error && error.name === 'UnderstudyError', `an operating error, not ${String(error)}`)
-    return
-  }
-  assert(false, 'it was to be refused')
-}
-
 /** By now every waiting write would have been acknowledged. */
 export async function notAcknowledged(world: ReplicaWorld, write: Write): Promise<void> {
   await pass(world)

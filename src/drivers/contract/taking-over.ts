@@ -1,6 +1,7 @@
 /** One primary after another: the first replica, those that follow, recruiting, and which one may be promoted then. */
 import { comparePositions, sameConfig } from '../../core/replicated/quorum.ts'
 import { assert } from '../../lib/assert.ts'
+import { refused } from './driver-contract.ts'
 import {
   acknowledged,
   begin,
@@ -15,7 +16,6 @@ import {
   pass,
   quorum,
   type ReplicaCase,
-  refused,
   until,
   untilHeld,
   untilReport,

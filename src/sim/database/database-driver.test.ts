@@ -1,5 +1,6 @@
 /** The model of a database keeps the contract that PostgreSQL keeps (test/real/postgres-contract.test.ts). */
 import { describe, it } from 'vitest'
+import { during, passUntil, throughGate } from '../../../test/support/virtual-time.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import { REPLICA_CONTRACT, type ReplicaWorld, type Write } from '../../drivers/contract/replica-contract.ts'
 import { seededRandom } from '../../lib/random.ts'
@@ -44,15 +45,8 @@ class ModelWorld implements ReplicaWorld {
     for (const node of NODES) await this.newAgent(node)
   }
 
-  /** Lets time pass until `work` is over. */
-  async during(work: Promise<void>): Promise<void> {
-    let over = false
-    const end = () => {
-      over = true
-    }
-    work.then(end, end)
-    await this.#clock.runUntil(10 * 60_000, () => over)
-    await work
+  during(work: Promise<void>): Promise<void> {
+    return during(this.#clock, work, 10 * 60_000)
   }
 
   driver(node: string): DatabaseDriver {
@@ -69,11 +63,7 @@ class ModelWorld implements ReplicaWorld {
     this.#agents.get(node)?.gate.kill()
     this.#agents.get(node)?.driver.letGo()
     const gate = new Gate(this.#clock)
-    const clock = {
-      mono: () => this.#clock.mono(),
-      wall: () => this.#clock.wall(),
-      after: (ms: number, fn: () => void) => gate.after(ms, fn),
-    }
+    const clock = throughGate(this.#clock, gate)
     const [service] = madeUpCluster(
       NODES.map((name) => ({ name, zone: name })),
       [{ name: 'db', kind: 'database', redundancy: 'active-passive', instances: 3, standby: 'warm' }],
@@ -111,15 +101,7 @@ class ModelWorld implements ReplicaWorld {
   }
 
   passUntil(done: () => boolean, withinMs = WITHIN_MS): Promise<boolean> {
-    const end = this.#clock.mono() + withinMs
-    return new Promise((resolve) => {
-      const look = () => {
-        if (done()) resolve(true)
-        else if (this.#clock.mono() >= end) resolve(false)
-        else this.#clock.after(2, look)
-      }
-      look()
-    })
+    return passUntil(this.#clock, done, withinMs)
   }
 
   #server(node: string): DatabaseServer {

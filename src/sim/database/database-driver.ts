@@ -2,17 +2,19 @@
  * The driver of a made-up database: keeps the contract of the port as the driver of PostgreSQL does, on database-server.ts. What it
  * knows comes from looks that are some milliseconds old; what must outlive the agent is in the record on the node's disk.
  */
+
 import { isAsBefore } from '../../agent/report-news.ts'
 import type { InstanceReport, Term } from '../../core/model.ts'
 import { sameConfig } from '../../core/replicated/quorum.ts'
 import type { Position, QuorumConfig, ReplicaReport } from '../../core/replicated/quorum-config.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
+import { refusal } from '../../drivers/driver-refusal.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica-driver.ts'
 import { restartWaitMs } from '../../drivers/restart-backoff.ts'
 import type { Stop } from '../../lib/stop.ts'
 import { mayReceive } from './disk.ts'
 import type { DatabaseDriverParts } from './driver-parts.ts'
-import { refusal, Verb } from './driver-verbs.ts'
+import { Verb } from './driver-verbs.ts'
 import { follow } from './follow-primary.ts'
 import { changeQuorum, create, promoteReplica, startStandby } from './promote-replica.ts'
 import { QuorumRows } from './quorum-rows.ts'

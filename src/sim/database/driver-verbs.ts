@@ -1,6 +1,7 @@
 /** What the verbs of the made-up driver share: waiting, starting, ending and asking a server that is somewhere else. */
 import type { NodeName } from '../../core/model.ts'
 import type { Position } from '../../core/replicated/quorum-config.ts'
+import { refusal } from '../../drivers/driver-refusal.ts'
 import { UnderstudyError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
@@ -141,8 +142,4 @@ export class Verb {
   async settledPosition(): Promise<Position | null> {
     return positionAt(this.disk.log, await this.settledLength())
   }
-}
-
-export function refusal(message: string): UnderstudyError {
-  return new UnderstudyError('UND_REFUSED', message)
 }

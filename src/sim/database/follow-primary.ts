@@ -2,11 +2,13 @@
  * How a made-up copy comes under a primary. It asks the primary before it receives anything: timelines have numbers and
  * numbers repeat (trap 20), so what counts is whether the promotion that wrote its last entry is one that the primary knows.
  */
+
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
+import { refusal } from '../../drivers/driver-refusal.ts'
 import type { DatabaseServer } from './database-server.ts'
 import type { Disk } from './disk.ts'
 import { mayReceive } from './disk.ts'
-import { refusal, START_WITHIN_MS, type Verb } from './driver-verbs.ts'
+import { START_WITHIN_MS, type Verb } from './driver-verbs.ts'
 import { leadsStill, pledge } from './recruit-replica.ts'
 import { endOfPromotion, endOfTimeline, shared } from './wal-model.ts'
 

@@ -1,7 +1,9 @@
 /** Leading by the made-up driver: the rule in force first, then promotion, then the mark, and only then are people let in. */
+
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
+import { refusal } from '../../drivers/driver-refusal.ts'
 import { mayReceive } from './disk.ts'
-import { refusal, type Verb } from './driver-verbs.ts'
+import type { Verb } from './driver-verbs.ts'
 
 const PROMOTE_WITHIN_MS = 20_000
 

@@ -1,8 +1,10 @@
 /** The made-up driver's fence, in the order of the real one: pledge, receive nothing, make sure of it, then the position. */
+
 import type { Term } from '../../core/model.ts'
 import type { Position } from '../../core/replicated/quorum-config.ts'
+import { refusal } from '../../drivers/driver-refusal.ts'
 import { mayReceive } from './disk.ts'
-import { refusal, type Verb } from './driver-verbs.ts'
+import type { Verb } from './driver-verbs.ts'
 
 export async function recruit(verb: Verb, term: Term): Promise<Position | null> {
   const led = pledge(verb, term)
