@@ -28,6 +28,13 @@ describe('an expectation is judged by what happened after the line before it', (
     expect(text).not.toMatch(/> kill db.primary[\s\S]*served by \w+ after 0 ms/)
   })
 
+  it('a step that is waited for and does not come fails the scenario', async () => {
+    const elected = await tellScenario(`${DATABASE}\nkill db.primary\nwait for elect`)
+    expect(elected.failures).toEqual([])
+    const { failures } = await tellScenario(`${DATABASE}\nwait for elect within 2s`)
+    expect(failures).toEqual(['no agent did a step of elect within 2.0 s'])
+  })
+
   it('a process that is being killed is no target for another fault', async () => {
     const worker = `${TRIO}\nservice worker command active-passive 2 warm\nstart\nexpect worker served within 5s`
     const { failures } = await tellScenario(`${worker}\nkill worker.primary\nkill worker.primary`)
@@ -54,6 +61,7 @@ describe('what a scenario does not know is refused, not met', () => {
     ['the end of a cable', `${start}\ncut a z`, /no node “z”/],
     ['a condition', `${start}\nstore awya`, /store awya/],
     ['a word too many', `${start}\nkill a for god`, /for god/],
+    ['a rule', `${start}\nwait for election`, /no rule: election/],
     ['a kind', `${TRIO}\nservice db databse 3`, /databse/],
     ['a number', `${TRIO}\nservice db database three`, /three/],
     ['a direction of time', `${start}\nclock a sideways 1h`, /sideways/],

@@ -17,7 +17,7 @@
  *     transaction db.primary                  a client begins one and does not end it before `fix`
  *     clock a back 1h | ahead 1h     slow-kills a     (its kernel takes long to end what is killed)
  *     switchover worker [to b]   drain a   undrain a   resize db 5 [block | run-alone]   stop
- *     wait 500ms
+ *     wait 500ms     wait for elect [within 2s]     (until an agent has done a step of that rule)
  *     expect worker served [by b] within 300ms     expect worker not served     expect one writer
  *     expect worker served for 5s             at every moment of it
  *     expect settled within 20s               every service has what its config asks for
@@ -25,6 +25,7 @@
  *     expect a empty within 5s     expect quiet for 5s
  *     status
  */
+import { RULES } from '../../core/rule-names.ts'
 import { parseDuration } from '../../lib/duration.ts'
 import type { MadeUpNode, MadeUpService } from '../made-up-cluster.ts'
 
@@ -74,6 +75,7 @@ export type Command = { readonly text: string } & (
       readonly degrade?: 'block' | 'run-alone'
     }
   | { readonly do: 'wait' | 'expect quiet'; readonly forMs: number }
+  | { readonly do: 'wait for'; readonly rule: string; readonly withinMs: number }
   | { readonly do: 'expect settled'; readonly withinMs: number }
   | { readonly do: 'expect stays served'; readonly service: string; readonly forMs: number }
   | { readonly do: 'expect served'; readonly service: string; readonly by: string | null; readonly withinMs: number }
@@ -154,7 +156,17 @@ const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   'broken-stream': parseTargeted('broken-stream'),
   'half-open-stream': parseTargeted('half-open-stream'),
   transaction: parseTargeted('transaction'),
-  wait: ([time, ...rest]) => (rest.length === 0 ? { do: 'wait', forMs: parseTime(time) } : null),
+  wait: (rest) => parseWait(rest.join(' ')),
+}
+
+const WAITS_FOR_MS = 10_000
+
+/** `500ms`, `for elect`, `for elect within 2s` */
+function parseWait(said: string): Parsed {
+  const [, rule, within] = /^for (\S+)(?: within (\S+))?$/.exec(said) ?? []
+  if (rule === undefined) return said.includes(' ') ? null : { do: 'wait', forMs: parseTime(said) }
+  if (!(rule in RULES)) throw new Error(`no rule: ${rule}`)
+  return { do: 'wait for', rule, withinMs: within === undefined ? WAITS_FOR_MS : parseTime(within) }
 }
 
 /** `worker served [by b] within 300ms`, `worker not served`, `one writer`, `quiet for 5s`. */

@@ -89,6 +89,9 @@ class Runner {
       case 'wait':
         await world.clock.advance(command.forMs)
         break
+      case 'wait for':
+        await this.#waitFor(world, command.rule, command.withinMs)
+        break
       case 'status':
         this.#lines.push('', ...tableOf(world), '')
         break
@@ -122,6 +125,14 @@ class Runner {
       default:
         await this.#askOrExpect(command, world)
     }
+  }
+
+  /** The next fault comes at a moment of what agents do, however long it took them to get there. */
+  async #waitFor(world: World, rule: string, withinMs: number): Promise<void> {
+    const count = () => world.rules.get(`${rule} done`) ?? 0
+    const before = count()
+    await world.clock.runUntil(world.nowMs + withinMs, () => count() > before)
+    if (count() === before) this.#fail(`no agent did a step of ${rule} within ${formatDuration(withinMs)}`)
   }
 
   /** What an operator asks of the cluster, and what is expected of it. */
