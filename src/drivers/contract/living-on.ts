@@ -81,15 +81,18 @@ export const LIVING_ON_CASES: readonly ReplicaCase[] = [
     },
   },
   {
-    name: 'follow: a standby whose server had ended runs and says how far it is, though its primary never answers',
+    name: 'follow: a standby whose server had ended runs and can be recruited, though its primary never answers',
     async run(world) {
       await begin(world)
       await world.driver('b').stop({ settleMs: 0, graceMs: 2_000 })
       await world.harm('a', 'end')
       await untilReport(world, 'a', 'stopped', ({ state }) => state === 'stopped')
-      await refused(() => world.driver('b').follow(quorum(1, 'a'), world.address('a')))
+      const followed = refused(() => world.driver('b').follow(quorum(1, 'a'), world.address('a')))
       await untilReport(world, 'b', 'running', ({ state }) => state === 'running')
       await until(world, 'b', 'sure of its position', ({ position }) => position !== null)
+      await world.driver('b').recruit(2)
+      await followed
+      expectCopy(world, 'b', { recruited: true, pledged: 2 })
     },
   },
   {
