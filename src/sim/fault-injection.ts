@@ -69,6 +69,7 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'pause agent':
     case 'kill node':
     case 'kill fence':
+    case 'kill agent and fence':
     case 'jump clock':
     case 'slow kills':
     case 'dying link':
@@ -103,7 +104,7 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
   }
 }
 
-type NodeFaultKind = 'kill agent' | 'freeze agent' | 'pause agent' | 'kill node' | 'kill fence'
+type NodeFaultKind = 'kill agent' | 'freeze agent' | 'pause agent' | 'kill node' | 'kill fence' | 'kill agent and fence'
 type NodeFault = Extract<
   Fault,
   { kind: NodeFaultKind | 'jump clock' | 'slow kills' | 'dying link' | 'fill disk' | 'cut off' }
@@ -123,8 +124,12 @@ function hitNode(world: World, fault: NodeFault): (() => void) | undefined {
       world.killNode(node)
       return () => world.bootNode(node)
     case 'kill fence':
-      world.node(node).fence.restartAfter(100)
+      world.node(node).fence.die()
       return undefined
+    case 'kill agent and fence':
+      world.killAgent(node, true)
+      world.node(node).fence.die()
+      return () => world.startAgent(node)
     case 'jump clock':
       world.node(node).clock.jumpWall(fault.byMs)
       return undefined

@@ -46,7 +46,7 @@ export type Fault = { readonly atMs: number; readonly forMs: number } & (
       readonly service: ServiceName
     }
   | {
-      readonly kind: 'kill agent' | 'freeze agent' | 'pause agent' | 'kill node' | 'kill fence'
+      readonly kind: 'kill agent' | 'freeze agent' | 'pause agent' | 'kill node' | 'kill fence' | 'kill agent and fence'
       readonly node: NodeName
     }
   | { readonly kind: 'drain'; readonly node: NodeName }
@@ -76,6 +76,7 @@ export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind | Strange
   'pause agent': 4,
   'kill node': 8,
   'kill fence': 2,
+  'kill agent and fence': 4,
   drain: 4,
   'slow kills': 3,
   'dying link': 5,
@@ -159,9 +160,10 @@ function pickWeighted(kinds: readonly FaultKind[], weights: Weights, random: Ran
 const FENCE_BACK_MS = 2_500
 
 function disarms(fence: Fault, agent: Fault): boolean {
-  if (fence.kind !== 'kill fence' || (agent.kind !== 'freeze agent' && agent.kind !== 'pause agent')) return false
-  if (fence.node !== agent.node) return false
-  return agent.atMs < fence.atMs + FENCE_BACK_MS && fence.atMs < agent.atMs + agent.forMs + FENCE_BACK_MS
+  if (agent.kind !== 'freeze agent' && agent.kind !== 'pause agent') return false
+  if ((fence.kind !== 'kill fence' && fence.kind !== 'kill agent and fence') || fence.node !== agent.node) return false
+  const deadForMs = fence.kind === 'kill fence' ? 0 : fence.forMs
+  return agent.atMs < fence.atMs + deadForMs + FENCE_BACK_MS && fence.atMs < agent.atMs + agent.forMs + FENCE_BACK_MS
 }
 
 export function describeFault(fault: Fault): string {
@@ -197,6 +199,7 @@ const NODE_WIDE = new Set<FaultKind>([
   'freeze agent',
   'kill node',
   'kill fence',
+  'kill agent and fence',
   'drain',
   'slow kills',
   'dying link',

@@ -28,6 +28,7 @@ const ON_ONE_NODE: readonly FaultKind[] = [
   'freeze process',
   'kill agent',
   'freeze agent',
+  'kill agent and fence',
   'kill node',
   'cut off',
   'unwell',

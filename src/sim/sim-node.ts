@@ -165,6 +165,7 @@ export class SimNode {
       door: { open: [], counters: [] },
     })
     this.#running = { gate, agent, surface, store: handle, mesh, drivers: drivers.map(([, driver]) => driver) }
+    this.fence.agentStarted()
     const start = () => Promise.all(drivers.map(([, driver]) => driver.adopt())).then(() => agent.start())
     gate.after(ADOPT_MS * (0.5 + random()), () => inBackground(start(), 'the start of an agent'))
   }
@@ -176,6 +177,7 @@ export class SimNode {
     running?.gate.kill()
     running?.store.letGo()
     for (const driver of running?.drivers ?? []) driver.letGo()
+    this.fence.agentDied()
   }
 
   freezeAgent(): void {
@@ -249,6 +251,7 @@ export class SimNode {
       processes: this.processes,
       random,
       gate: () => power,
+      agentLives: () => this.#running !== null,
     })
   }
 }

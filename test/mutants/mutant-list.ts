@@ -96,6 +96,14 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'one writer',
   },
   {
+    name: 'no-last-guard',
+    file: 'sim/fence-model.ts',
+    from: "this.#kill(identity, 'last guard')",
+    to: 'return',
+    means: 'agent and fence do not die together',
+    breaks: 'one writer',
+  },
+  {
     name: 'adopted-without-renewing',
     file: 'agent/leads.ts',
     from: 'await this.#world.store.renew(id)\n',

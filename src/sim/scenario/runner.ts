@@ -207,7 +207,7 @@ class Runner {
       return processes.thaw(process)
     }
     const node = world.node(target.node)
-    if (target.what === 'fence') return node.fence.restartAfter(100)
+    if (target.what === 'fence') return node.fence.die()
     if (target.what === 'agent') {
       if (how === 'kill') return world.killAgent(target.node, forGood)
       if (how === 'restart') return world.startAgent(target.node)
