@@ -1,7 +1,7 @@
 /**
- * What a door needs to know that nobody else may: its own login to a database, and the key of its certificate. The agent
- * tells it over the control socket; it is kept in memory and never written down, unlike the routing table. So a door that was
- * started again without an agent serves on, but can neither speak TLS nor move sessions until the agent is back.
+ * The secrets of a balancer: its own login to a database, and the key of its certificate. The agent sends them over the
+ * control socket; they are kept in memory and never written down, unlike the routing table. So a balancer that was
+ * restarted without an agent serves on, but can neither speak TLS nor move sessions until the agent is back.
  */
 import type { ServiceName } from '../core/model.ts'
 import type { SessionOptions } from '../core/replicated/session-counts.ts'

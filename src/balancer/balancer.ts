@@ -1,7 +1,7 @@
 /**
- * The whole door: the routes of the current table, each with its listener, and the one tick that moves everything that
- * depends on time. A new table is taken whole. Routes that are in both tables keep their listener, their targets and their
- * connections; a change of one target never touches what is open on another.
+ * The whole balancer: the routes of the current table, each with its listener, and the one tick that moves everything
+ * that depends on time. A new table is taken as a whole. Routes that are in both tables keep their listener, their
+ * targets and their connections; a change of one target never touches what is open on another.
  */
 
 import type { SessionTally } from '../core/replicated/session-counts.ts'
@@ -32,11 +32,11 @@ export interface DoorEvents {
   onAhead(places: readonly string[]): void
 }
 
-/** How often the door looks at its clock while requests are open: fine enough for waits of 100 ms. */
+/** How often the clock is checked while requests are open: fine enough for waits of 100 ms. */
 export const TICK_MS = 50
-/** And while nobody is there. Half of the usual time between two probes, so that many are asked at one waking. */
+/** And while none is. Half of the usual time between two probes, so that many are sent at one waking. */
 export const QUIET_TICK_MS = 125
-/** How long open requests may take to end when the door is drained. */
+/** How long open requests may take to end when the balancer is drained. */
 export const DRAIN_MS = 10_000
 
 const SERVERS = { http: httpServer, tcp: tcpServer, postgres: postgresServer } as const
@@ -128,7 +128,7 @@ export class Balancer {
     }
   }
 
-  /** Accepts nothing more; resolves when everything open has ended, or was cut after ten seconds. */
+  /** Accepts nothing more; resolves when everything open has ended, or was closed after ten seconds. */
   async drain(): Promise<void> {
     this.#draining = true
     for (const [key, open] of this.#open) this.#end(key, open)

@@ -13,7 +13,7 @@ import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
 import { isUndecoded, NotUnderstood } from '../lib/not-understood.ts'
 import { decodeFromBalancer, type FromBalancer } from './balancer-messages.ts'
 
-/** What the door of a PostgreSQL service needs for its own login and for TLS. Kept in memory, never on the disk. */
+/** What the balancer of a PostgreSQL service needs for its own login and for TLS. Kept in memory, never on the disk. */
 export interface DoorSecret {
   readonly service: ServiceName
   /** May log in and call `understudy.verifier(name)`, and nothing else. */

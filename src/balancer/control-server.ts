@@ -1,7 +1,7 @@
 /**
- * The balancer's end of the control socket. Several agents may be connected for a moment, when one replaces another; all
- * are told everything, and the newest table wins whoever sends it. What arrives is checked: a confused agent must not be
- * able to bring down the door.
+ * The balancer's end of the control socket. Several agents may be connected for a moment, when one replaces another;
+ * all are told everything, and the newest table wins whichever agent sends it. What arrives is checked: a confused
+ * agent must not be able to bring down the balancer.
  */
 import { rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
@@ -16,7 +16,7 @@ export interface Orders {
   /** The content of a `secrets` message, unchecked. */
   onSecrets(secrets: unknown): void
   onDrainAndExit(): void
-  /** Somebody connected: tell it what there is. */
+  /** An agent connected: tell it the present state. */
   onConnected(): void
   /** A sentence about an order that this version does not know; once for each kind. */
   onNotUnderstood?(why: string): void

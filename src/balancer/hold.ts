@@ -1,7 +1,7 @@
 /**
- * Requests that nobody can take at the moment wait here instead of failing, their bodies unread: a moment later an
- * instance may be up or a new primary known. The waiting is bounded three ways: in time (the route's `holdMs`), in number
- * (for the whole node), and on release: held requests go in growing batches, not as one wave onto the one
+ * Requests that no target can take at the moment wait here instead of failing, their bodies unread: a moment later an
+ * instance may be up or a new primary known. The waiting is bounded three ways: in time (the route's `holdMs`), in
+ * number (for the whole node), and on release: held requests go in growing batches, not as one wave onto the one
  * instance that has just come back.
  */
 

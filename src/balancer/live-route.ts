@@ -1,9 +1,11 @@
 /**
- * One route, alive: its targets, who is held, what is counted. It chooses; whoever brings the request does the rest.
+ * One route, alive: its targets, what is held, what is counted. It chooses; the caller that brings the request does
+ * everything else.
  *
- * Whatever may be chosen must pass the table first (state, term) and the door's own belief second (pick.ts). For a route
- * to the primary the highest term ever seen is remembered: a target of a lower term is a former primary, and whatever
- * is sent there may be lost, so nothing goes there again and what is there is cut, even when no newer primary is known.
+ * Whatever may be chosen must pass the table first (state, term) and the balancer's own verdict second (pick.ts). For a
+ * route to the primary the highest term ever seen is remembered: a target of a lower term is a former primary, and
+ * whatever is sent there may be lost, so nothing goes there again and what is there is closed, even when no newer
+ * primary is known.
  */
 import { type EndpointLimits, limitsFor } from '../core/endpoint-limits.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
@@ -19,7 +21,7 @@ import { pick, rankOf } from './pick.ts'
 import type { Cancels } from './postgres/cancel-keys.ts'
 import { LiveTarget } from './target.ts'
 
-/** What all routes of one door share. */
+/** What all routes of one balancer share. */
 export interface BalancerShared {
   readonly clock: Clock
   readonly random: Random
@@ -115,7 +117,7 @@ export class LiveRoute {
     if (fresh || this.hold.size > 0) this.hold.release()
   }
 
-  /** The best target for a request that has not tried `tried`; the caller must then `join` it, or somebody else will. */
+  /** The best target for a request that has not tried `tried`; the caller must then `join` it, or another request will. */
   choose(tried: ReadonlySet<LiveTarget>, mayBeRepeated: boolean): LiveTarget | undefined {
     return pick(this.#eligible(tried), mayBeRepeated, this.house.random)
   }

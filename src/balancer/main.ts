@@ -1,9 +1,9 @@
 /**
  * The balancer's process: one on every node, apart from the agent, so that neither's troubles are the other's.
  *
- *   node dist/balancer/main.js --socket PATH --saved PATH
+ *     node dist/balancer/main.js --socket PATH --saved PATH
  *
- * Boot order: the saved table first, so that clients are served before anybody tells us anything; then the control socket.
+ * Boot order: the saved table first, so that clients are served before an agent connects; then the control socket.
  * SIGTERM, SIGINT or `drain-and-exit`: accept nothing more, let what is open end (10 s at most), exit 0.
  */
 import { parseArgs } from 'node:util'
@@ -48,7 +48,7 @@ async function main(): Promise<void> {
     hello()
   }
 
-  // A full disk must not stop the door: it has the table in memory, and the agent has it too.
+  // A full disk must not stop the balancer: it has the table in memory, and the agent has it too.
   const saver = new Saver(savedPath, (error) => log(`the table could not be saved: ${text(error)}`))
   const saved = savedTable(savedPath)
   if (saved) {
@@ -122,7 +122,7 @@ function text(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message).replaceAll('\n', ' | ') : String(error)
 }
 
-/** One request's trouble must not be everybody's; a broken invariant must, because nothing can be trusted after it. */
+/** An error in one request must not end the others; a broken invariant must, because nothing can be trusted after it. */
 function survive(what: string, error: unknown): void {
   log(error instanceof Error ? faultLine(what, error) : `a fault in ${what}: ${String(error)}`)
   if (error instanceof AssertionError) process.exit(70)

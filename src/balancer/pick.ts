@@ -2,18 +2,18 @@
  * Which target gets this request? Pure: what is known of the targets and a source of chance in, a target out.
  *
  * Among equals: the least loaded. With more than three targets, the less loaded of two drawn at random ("the power of
- * two choices", Mitzenmacher 2001), which keeps doors that cannot see each other from all choosing the same one. With two
- * or three targets two draws see nearly all of them anyway, so all are looked at.
+ * two choices", Mitzenmacher 2001), which keeps balancers that cannot see each other from all choosing the same one.
+ * With two or three targets two draws see nearly all of them anyway, so all are compared.
  *
  * Failing open. Load balancers that give up on a target for good turn a wrong suspicion into an outage; those that
- * never give up send requests into a void. So targets stand in ranks, and a worse rank is used only when the better ones
- * are empty:
+ * never give up send requests into a void. So targets stand in ranks, and a worse rank is used only when the better
+ * ones are empty:
  *
- *   1. healthy
- *   2. suspect: missed one probe, refused once, or says itself that it is unwell. It may well answer.
- *   3. dead for its silence: hung, or cut off, or merely slower than we have patience for. Only for requests that may be
- *      sent again, because this one's fate may never be known; the one that was heard from last goes first.
- *   -. dead for its refusals: never. Nobody listens there, and the request can be held until somebody does.
+ *     1. healthy
+ *     2. suspect: missed one probe, refused once, or reports itself unhealthy. It may answer all the same.
+ *     3. dead for its silence: hung, or disconnected, or merely slower than we have patience for. Only for requests that may
+ *        be sent again, because this one's fate may never be known; the one that was heard from last goes first.
+ *     -. dead for its refusals: never. No program listens there, and the request can be held until one does.
  */
 import type { Random } from '../lib/random.ts'
 import type { Belief } from './verdict.ts'

@@ -1,7 +1,7 @@
 /**
- * What a balancer knows when nobody tells it anything: the last table it accepted, and the highest term it ever saw of
- * each service. It is written right after a table is taken into use and never waited for: a slow disk must not stop the
- * door. Killed in between, a balancer comes back with the table before, until its agent connects.
+ * What a balancer knows without an agent: the last table it accepted, and the highest term it ever saw of each service.
+ * It is written right after a table is taken into use and never waited for: a slow disk must not stop the balancer.
+ * Killed in between, a balancer comes back with the table before, until its agent connects.
  */
 
 import { mkdir, open, rename } from 'node:fs/promises'
@@ -58,8 +58,8 @@ async function writeWhole(path: string, content: string): Promise<void> {
 }
 
 /**
- * Undefined when there is no file. Throws UND_STATE_UNREADABLE when there is one that cannot be used; the balancer then says so
- * and waits for its agent, whose first table takes the file's place: it is a copy of what the agent knows better.
+ * Undefined when there is no file. Throws UND_STATE_UNREADABLE when there is one that cannot be used; the balancer then
+ * says so and waits for its agent, whose first table replaces the file: the agent knows better anyway.
  */
 export function readSaved(path: string): Saved | undefined {
   const value = readJson(path)

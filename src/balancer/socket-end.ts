@@ -23,8 +23,9 @@ export function cutSocket(socket: Socket): void {
 const NOTHING = new Uint8Array(0)
 
 /**
- * Ends our side when all that was written has reached the kernel. `end()` alone would leave a moment in which bytes wait behind
- * a pending end: a socket that is cut then can be closed by a FIN only, and its peer would take half a message for a whole one.
+ * Ends our side when all that was written has reached the kernel. `end()` alone would leave a moment in which bytes
+ * wait behind a pending end: a socket that is closed then can be closed by a FIN only, and its peer would take half a
+ * message for a whole one.
  */
 export function endFlushed(socket: Socket): void {
   if (socket.writableEnded || socket.destroyed) return

@@ -187,7 +187,7 @@ async function socketPair(): Promise<[Socket, Socket]> {
   ])
   server.close()
   for (const socket of [far, near]) {
-    socket.on('error', () => {}) // cut on purpose
+    socket.on('error', () => {}) // closed on purpose
     closers.push(() => socket.destroy())
   }
   return [far, near]

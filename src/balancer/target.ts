@@ -1,10 +1,10 @@
 /**
- * One target as this door knows it, alive: what it believes of it, its connections, and everything that hangs on it.
+ * One target as this balancer knows it, alive: the verdict on it, its connections, and everything that depends on it.
  *
- * The beliefs are made in verdict.ts; here is when questions are asked. At their turn (`probe.everyMs`), at once after a
- * failure, and whenever a request has waited for more than 100 ms: clients notice a hung instance first, so their waiting
- * is the earliest sign. At most two questions are open at one time, and two that were prompted by waiting are at least
- * 100 ms apart, so that slow but healthy instances are not flooded.
+ * The verdicts are made in verdict.ts; here is when probes are sent. At their turn (`probe.everyMs`), at once after a
+ * failure, and whenever a request has waited for more than 100 ms: clients notice a hung instance first, so their
+ * waiting is the earliest sign. At most two probes are open at one time, and two that were prompted by waiting are at
+ * least 100 ms apart, so that slow but healthy instances are not flooded.
  */
 import type { EndpointLimits } from '../core/endpoint-limits.ts'
 import type { Route, Target } from '../core/routing-table.ts'
@@ -27,7 +27,7 @@ export interface Hanging {
   onHung(): void
   /** The process is gone, or must not be used any more: leave now. */
   onLost(): void
-  /** It takes nothing new, and something may have changed since this was told last: whoever can be moved may go. */
+  /** It takes nothing new, and something may have changed since this was told last: sessions that can be moved may leave. */
   onDraining?(): void
   /** The table does not name it any more, which need not mean that it is gone. Without this, it is as if it were lost. */
   onRemoved?(): void
@@ -42,7 +42,7 @@ export interface TargetEvents {
   onUsable(target: LiveTarget): void
 }
 
-/** A request that is unanswered for this long makes the door ask. */
+/** A request that is unanswered for this long makes the balancer probe. */
 export const WAITING_IS_LONG_MS = 100
 const ASK_APART_MS = 100
 /** A question is asked at the tick next to its time rather than a whole tick later. */
@@ -89,7 +89,7 @@ export class LiveTarget implements Candidate {
     const now = this.#clock.mono()
     this.#belief = firstBelief(now)
     this.lifeMs = now
-    // Doors and targets ask at different moments, so that an instance is not asked by all of them at once.
+    // Balancers probe at different moments, so that an instance is not asked by all of them at once.
     this.#nextAskMs = now + surroundings.phase * probeSpec.everyMs
     this.pool = new Pool(() => this.#clock.mono())
   }
@@ -182,7 +182,7 @@ export class LiveTarget implements Candidate {
     for (const hanging of [...this.#hanging]) hanging.onDraining?.()
   }
 
-  /** The table does not name it any more: no more questions, and whoever hangs here decides what that means. */
+  /** The table does not name it any more: no more probes, and its requests and sessions decide what that means. */
   remove(): void {
     this.#forgetQuestions()
     this.pool.flush()

@@ -1,38 +1,39 @@
 /**
- * What this door believes of one target.
+ * What this balancer believes of one target.
  *
  * The idea: a process that was stopped, or that spins for ever, still completes TCP handshakes (the kernel does), still
  * keeps its connections open, and answers nothing. So only an answer is proof of life, and only a question asked over a
  * fresh connection is a fair one. One unanswered question makes a target `suspect`: it gets no new work while another
- * target is healthy. A second one, asked after the first had failed, makes it `dead`: what hangs on it may be moved.
+ * target is healthy. A second one, asked after the first had failed, makes it `dead`: its sessions may be moved.
  *
  * What keeps this from harming the living:
  * - A miss does not count when the target answered any client since the question was asked: it is busy, not hung.
- * - A miss does not count when our own event loop stood still meanwhile: then we are the ones who did not listen, or the
- *   whole machine stood still. But only twice in a row: on a machine that is always short of time, instances hang as well.
+ * - A miss does not count when our own event loop stood still meanwhile: then we are the ones who did not listen, or
+ *   the whole machine stood still. But only twice in a row: on a machine that is always short of time, instances hang
+ *   as well.
  * - An instance that answers its health check with an error is alive. It is suspect for as long as it says so and never
- *   dead: nothing that it is working on is cut.
+ *   dead: nothing that it is working on is closed.
  * - The patience grows with the target's own pace: eight times its smoothed answer time, within bounds.
  *
  * Refusals are another matter: a refused connection is the kernel's word that no program listens. Two in a row are
  * conclusive, and they take no waiting at all.
  *
- * The trap: verdicts are local. A target may be dead for this door and healthy for the next one; that is why a verdict
- * moves requests but never decides who is primary.
+ * The trap: verdicts are local. A target may be dead for this balancer and healthy for the next one; that is why a
+ * verdict moves requests but never decides which instance is primary.
  *
- * No clock and no socket in here: the same evidence always leads to the same belief.
+ * No clock and no socket in here: the same evidence always leads to the same verdict.
  */
 import { assertNever } from '../lib/assert.ts'
 
 export type Verdict = 'healthy' | 'suspect' | 'dead'
 
-/** What a verdict other than healthy rests on. */
+/** The reason of a verdict other than healthy. */
 export type Cause = 'none' | 'silent' | 'refused' | 'unwell'
 
 export interface Belief {
   readonly verdict: Verdict
   readonly cause: Cause
-  /** A sentence for people; empty while healthy. */
+  /** A sentence; empty while healthy. */
   readonly why: string
   /** Monotonic time at which verdict or cause last changed. */
   readonly sinceMs: number
@@ -49,7 +50,7 @@ export interface Belief {
 const EXCUSES_MAX = 2
 
 export type Evidence =
-  /** A probe was answered well. */
+  /** A probe was answered with success. */
   | { readonly kind: 'answered'; readonly tookMs: number }
   /** A probe was answered, but not well. `said`: its answer, for a sentence. */
   | { readonly kind: 'unwell'; readonly said: string }
@@ -162,7 +163,7 @@ function refused(belief: Belief, nowMs: number): Weighed {
   return { belief: change(known, 'suspect', 'refused', 'refused a connection', nowMs), askAgain: true }
 }
 
-/** Who answers a client after having been given up for silent is not dead; a probe must confirm that it is well. */
+/** A target that answers a client after it was given up for silent is not dead; a probe must confirm that it is healthy. */
 function served(belief: Belief, sentMs: number, nowMs: number): Weighed {
   if (belief.verdict !== 'dead' || belief.cause !== 'silent') return { belief, askAgain: false }
   const why = `answers again a request that waited ${Math.round(nowMs - sentMs)} ms`

@@ -9,7 +9,7 @@ import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import type { Random } from '../lib/random.ts'
 import { STORE } from './store-handle.ts'
 
-/** What only copies of data can suffer from (database/). */
+/** What only replicas can suffer from (database/). */
 export type CopyFaultKind = (typeof OF_COPIES)[number]
 
 const OF_COPIES = [
@@ -30,7 +30,7 @@ const OF_COPIES = [
   'half-open stream',
 ] as const
 
-/** Who comes to a copy and wants what was not meant for him (database/foreign-clients.ts). */
+/** Clients that want from a replica what it must not give (database/foreign-clients.ts). */
 export type StrangerKind = (typeof OF_STRANGERS)[number]
 
 const OF_STRANGERS = ['impostor', 'hasty writer', 'standby reader', 'stale reader'] as const

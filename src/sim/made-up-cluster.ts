@@ -39,7 +39,7 @@ export function madeUpCluster(nodes: readonly MadeUpNode[], services: readonly M
   }
 }
 
-/** No kind of config makes one: a made-up database is a process service with copies. */
+/** No kind of config makes one: a simulated database is a process service with replicas. */
 function asDatabase(service: ServiceSpec, { instances, k, degrade = 'block' }: MadeUpService): ServiceSpec {
   const [primary] = service.endpoints
   const endpoints = primary

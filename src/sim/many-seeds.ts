@@ -94,7 +94,7 @@ function inThread(
   }).finally(() => worker.terminate())
 }
 
-/** What these seeds did not reach: rules that nobody told, and role changes that nobody went through. */
+/** What these seeds did not reach: rules that were never reported, and role changes that never happened. */
 export function unreached(sum: Summary, rules: readonly string[]): string[] {
   const told = new Set(Object.keys(sum.rules).map((row) => row.slice(0, row.lastIndexOf(' '))))
   const changes = ROLE_CHANGES.map(nameOfChange)

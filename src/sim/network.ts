@@ -1,7 +1,7 @@
 /**
- * The made-up network between hosts (nodes and the store). Each direction of each link is cut or not, on its own; a
+ * The simulated network between hosts (nodes and the store). Each direction of each link is cut or not, on its own; a
  * message that is on its way when its direction is cut is lost as well. Delay, loss, doubling and overtaking are drawn
- * from the seed, so the weather of one seed is always the same.
+ * from the seed, so the conditions of one seed are always the same.
  */
 import type { Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
@@ -63,7 +63,7 @@ export class Network {
     for (const listener of this.#listeners) listener(from, to)
   }
 
-  /** Makes one direction of a link slow; 0 makes it well. */
+  /** Makes one direction of a link slow; 0 makes it normal. */
   lag(from: string, to: string, ms: number): void {
     this.#link(from, to).lagMs = ms
   }

@@ -34,7 +34,7 @@ export class NodeClock {
     return Math.floor(this.#world.wall() + this.#wallOffMs)
   }
 
-  /** Somebody sets the wall clock, by so much. */
+  /** The wall clock is set, by so much. */
   jumpWall(byMs: number): void {
     this.#wallOffMs += byMs
   }

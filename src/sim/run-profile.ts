@@ -1,10 +1,9 @@
 /**
- * Most seeds break whatever they like, and only what always holds is asked of them. Some are gentler, and more is promised
- * there:
+ * Most seeds break anything, and only what always holds is asked of them. Some are gentler, and more is promised there:
  *
  * - `unfelt`: agents and fences are killed, clocks are set. Nothing that runs may end by it.
- * - `one node`: everything that breaks is on one node, the store is well. A service with a primary is never without one for
- *   longer than `OUTAGE_MS`, whatever goes on there.
+ * - `one node`: everything that breaks is on one node, the store is healthy. A service with a primary is never without
+ *   one for longer than `OUTAGE_MS`, whatever goes on there.
  */
 
 import type { ClusterSpec } from '../core/model.ts'
@@ -59,7 +58,7 @@ export function drawFor(manner: RunProfile, cluster: ClusterSpec, schedule: Sche
   return kept
 }
 
-/** Watches a world for what its manner promises beyond the rest. Returns what ends the watch. */
+/** Watches a world for what its profile promises in addition. Returns what ends the watch. */
 export function watchManner(manner: RunProfile, world: World, broken: (sentence: string) => void): () => void {
   if (manner === 'unfelt') return watchUnfelt(world, broken)
   return manner === 'one node' ? watchOutages(world, broken) : () => undefined

@@ -138,7 +138,7 @@ function verdictOf(seed: number, world: World, faults: readonly Fault[], settled
   }
 }
 
-/** Changes of primary: leads that were granted, and for databases terms in which people were let in. */
+/** Changes of primary: leads that were granted, and for databases terms in which clients were admitted. */
 function termsWon(world: World): number {
   return world.truth.grants.length + [...world.ledgers.values()].reduce((sum, { openings }) => sum + openings, 0)
 }

@@ -5,8 +5,8 @@ import { type Portion, runPortion } from './many-seeds.ts'
 
 const { cluster } = workerData as { readonly cluster?: ClusterSpec }
 
-// Refusals and timeouts are made up by the dozen in each seed, and nobody reads where they come from; `--seed` alone, which
-// runs in no thread, still tells.
+// Refusals and timeouts occur by the dozen in each seed, and their stacks are not read; `--seed` alone, which runs in
+// no thread, still tells.
 Error.stackTraceLimit = 0
 
 parentPort?.on('message', (portion: Portion) => {

@@ -42,7 +42,7 @@ function unsettledCopies(
   drained: ReadonlySet<string>,
 ): string[] {
   const usable = world.cluster.nodes.filter((node) => !drained.has(node.name)).length
-  // With `block` a drained node keeps its copy as long as it is the second one.
+  // With `block` a drained node keeps its replica as long as it is the second one.
   const least = replication?.degrade === 'block' ? Math.min(2, instances) : 1
   const wanted = Math.max(least, Math.min(instances, usable))
   const record = world.store.read().entries.get(`service/${name}`)?.value as ServiceRecord | undefined
@@ -52,7 +52,7 @@ function unsettledCopies(
   const found: string[] = []
   const ledger = world.ledgerOf(name)
   if (serves(world, name) !== quorum.primary) found.push(`${quorum.primary} acknowledges no writes to ${name}`)
-  // Where nobody wrote down how many, half of those that there are will do until all that were asked for are in.
+  // Where the config says no number, half of those that there are will do until all that were asked for are in.
   const { k = 0, sync } = replication ?? {}
   const most = Math.min(k, wanted - 1)
   const fewest = sync === undefined ? Math.min(most, defaultK(wanted)) : most
@@ -82,7 +82,7 @@ function unsettledOf(world: World, service: ServiceSpec, drained: ReadonlySet<st
   if (ill) found.push(`${name} on ${ill.node} is not healthy`)
   const usable = world.cluster.nodes.filter((node) => !drained.has(node.name)).length
   const wanted = wantedCount(service, usable)
-  // Every node is drained: nobody wants it to run, and what serves stays, because there is no better place for it.
+  // Every node is drained: it should run nowhere, and what serves stays, because there is no better place for it.
   if (usable === 0) return found
   const stranded = running.find(({ node }) => drained.has(node))
   if (stranded) found.push(`${name} still runs on ${stranded.node}, which is drained`)

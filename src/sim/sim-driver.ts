@@ -52,7 +52,7 @@ export class SimDriver implements Driver {
   #hung = false
   #note = ''
   #process: Process | null = null
-  /** Set when the end was asked for by us: was it well until then? */
+  /** Set when the end was asked for by us: was it healthy until then? */
   #farewell: { readonly planned: boolean } | null = null
   #whenGone: (() => void)[] = []
   #unwatch: Stop = () => undefined

@@ -1,6 +1,6 @@
 /**
- * One made-up server: clocks, processes, a disk for the drivers' books, a fence, a balancer that keeps its last table, and
- * the REAL agent, which can be killed, frozen and started again while all the rest goes on.
+ * One simulated server: clocks, processes, a disk for the drivers' books, a fence, a balancer that keeps its last
+ * table, and the REAL agent, which can be killed, frozen and restarted while all else goes on.
  */
 
 import type { Mesh, Message } from '../agent/agent-ports.ts'

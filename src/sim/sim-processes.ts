@@ -50,7 +50,7 @@ export interface Process {
   /** Its leader has ended and others of its group run on: they may still write, and must be killed. */
   headless: boolean
   openedAt: number
-  /** How it ended, for people. */
+  /** How it ended, as a sentence. */
   ending: string
 }
 

@@ -27,7 +27,7 @@ export interface WorldOptions {
   readonly weather?: Weather
   /** By how much the clocks of nodes differ in rate, at most: 0.001 is a tenth of a percent. */
   readonly drift?: number
-  /** How soon a dead agent is started again by whoever watches it; null: never. */
+  /** How soon a dead agent is restarted by its supervisor; null: never. */
   readonly agentBackAfterMs?: number | null
   /** Views are frozen, so that a finder that changes one throws. Default false: it changes no history and makes each seed a sixth slower. */
   readonly freezes?: boolean
@@ -57,7 +57,7 @@ export class World {
   /** Steps that agents did, by rule; what liveness and coverage are judged by. */
   readonly rules = new Map<string, number>()
   readonly roleChanges = new Map<string, number>()
-  /** Faults that happened, whoever brought them about, by kind. */
+  /** Faults that happened, whatever brought them about, by kind. */
   readonly faults = new Map<string, number>()
   readonly digest = new Digest()
   readonly #processListeners: ((process: Process, what: Parameters<Truth['processChanged']>[1]) => void)[] = []
@@ -123,7 +123,7 @@ export class World {
     for (const node of this.nodes.values()) this.startAgent(node.name)
   }
 
-  /** Somebody asks for the end of the whole cluster; agents that end stay ended until the next start. */
+  /** The operator asks for the end of the whole cluster; agents that end stay ended until the next start. */
   wantStopped(): void {
     this.#isStopped = true
   }

@@ -4,7 +4,7 @@ import type { Fault } from './fault-schedule.ts'
 export interface Verdict {
   readonly seed: number
   readonly hash: string
-  /** Broken promises, as sentences with their moment. Empty: all is well. */
+  /** Broken promises, as sentences with their moment. Empty: none. */
   readonly broken: readonly string[]
   /** As they were drawn ahead: what shrinking leaves out. */
   readonly faults: readonly Fault[]
@@ -30,7 +30,7 @@ export interface Summary {
   readonly slowestToSettleMs: number
   /** Seeds and what they broke. */
   readonly broken: readonly { readonly seed: number; readonly sentence: string }[]
-  /** How often each kind of fault was injected, and each rule was told. */
+  /** How often each kind of fault was injected, and each rule was reported. */
   readonly faults: Readonly<Record<string, number>>
   /** What is not promised, and how often it came to that. */
   readonly unpromised: Readonly<Record<string, number>>

@@ -1,6 +1,6 @@
 /**
- * What is so, whatever anybody believes: which processes run, and what the store granted to whom. Invariants are checked
- * here, at every change that could break one, and what is broken is kept as sentences.
+ * What is true, whatever an agent believes: which processes run, and what the store granted to which node. Invariants
+ * are checked here, at every change that could break one, and what is broken is kept as sentences.
  */
 import { oneRunForTerm, oneWriter, type Seen, termsAreGranted, termsGrow } from '../core/invariants.ts'
 import type { ClusterSpec, InstanceReport, NodeName, ServiceName, Term } from '../core/model.ts'
@@ -81,7 +81,7 @@ export class Truth {
     return this.#tables.get(node)?.table
   }
 
-  /** Where the door of a node leads to the primary of a service, by the newest table, and whose that is. */
+  /** Where the balancer of a node routes for the primary of a service, by the newest table, and whose that is. */
   routeOf(node: NodeName, service: ServiceName): { readonly route: Route; readonly agentPid: number } | undefined {
     const { table, agentPid = 0 } = this.#tables.get(node) ?? {}
     const route = table?.routes.find((one) => one.service === service && one.purpose === 'primary')

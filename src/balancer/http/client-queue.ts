@@ -23,7 +23,7 @@ export interface Turn {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   start(): void
-  /** The rest of it cannot be understood; said before or after `start`. */
+  /** What remains of it cannot be understood; said before or after `start`. */
   spoil(detail: string): void
 }
 

@@ -1,9 +1,10 @@
 /**
  * The connections to one target. Free ones are reused last in, first out, so that the others grow old and are closed.
  *
- * Reuse has one race that cannot be won: the instance may close an idle connection just as we write to it. It is avoided,
- * not repaired: a free connection is closed after four seconds (Node's servers close theirs after five), or a second before
- * the moment the instance announced; and whoever may not be retried asks for one that was in use within the last second.
+ * Reuse has one race that cannot be won: the instance may close an idle connection just as we write to it. It is
+ * avoided, not repaired: a free connection is closed after four seconds (Node's servers close theirs after five), or a
+ * second before the moment the instance announced; and a request that may not be retried asks for one that was in use
+ * within the last second.
  */
 import type { Socket } from 'node:net'
 import { Connection, type ConnectionOwner, forTraffic } from './instance-connection.ts'

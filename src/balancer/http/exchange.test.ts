@@ -1,6 +1,6 @@
 /**
- * One exchange, and what becomes of it when something dies at each of its moments: instance, client, table, time. Client and
- * instance are made of memory, the clock is virtual, the rest (Node's parser included) is what runs.
+ * One exchange, and what becomes of it when something dies at each of its moments: instance, client, table, time.
+ * Client and instance are in memory, the clock is virtual, all else (Node's parser included) is the real code.
  */
 import { afterEach, describe, expect, test } from 'vitest'
 import { MemorySocket, openMemorySockets } from '../../../test/support/memory-socket.ts'

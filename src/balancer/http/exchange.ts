@@ -1,12 +1,12 @@
 /**
  * One request of one client, from its head to the end of its answer, over as many attempts as it takes.
  *
- * It is always in exactly one place: held, waiting for its turn to retry, in an attempt at a target, or over. What may
- * happen after a failure is decided in retry.ts; here it is done. Whatever ends it, it leaves every queue on the same one
- * way out.
+ * It is always in exactly one state: held, waiting for its turn to retry, in an attempt at a target, or over. What may
+ * happen after a failure is decided in retry.ts; here it is done. Whatever ends it, it leaves every queue on the same
+ * one way out.
  *
  * The point of no return is the first byte of the answer that goes to the client. Before it, the client knows nothing
- * of what happens behind the door. After it, the only honest way to report a failure is to cut the connection.
+ * of what happens behind the balancer. After it, the only honest way to report a failure is to close the connection.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -52,7 +52,7 @@ export interface Asked {
   readonly expectsContinue: boolean
   /** The protocol it wants to change to. */
   readonly upgrade: string | undefined
-  /** The instance agreed: the connection is no longer HTTP. Calls `over` when it is closed; returns how to cut it. */
+  /** The instance agreed: the connection is no longer HTTP. Calls `over` when it is closed; returns how to close it. */
   onUpgraded(head: ResponseHead, instance: Socket, rest: Buffer, over: () => void): () => void
 }
 
@@ -122,7 +122,7 @@ export class Exchange implements Held, AttemptEvents {
     if (!this.#cutTunnel) this.#finish()
   }
 
-  /** The rest of its body cannot be understood: the client's parser stopped there. */
+  /** What remains of its body cannot be understood: the client's parser stopped there. */
   spoil(detail: string): void {
     if (this.#over || this.#cutTunnel) return
     if (this.#answerBegun) return this.#cut()
@@ -362,7 +362,7 @@ export class Exchange implements Held, AttemptEvents {
     if (reason === 'instances-full') this.#entrance.counters.full += 1
     const { isComplete } = this.#outgoing.body
     this.#finish()
-    // The rest of the body would have to be read before the next request: rather close.
+    // What remains of the body would have to be read before the next request: rather close.
     if (!isComplete || this.#asked.upgrade !== undefined) {
       this.#response.shouldKeepAlive = false
     }

@@ -90,8 +90,9 @@ export interface RequestFacts {
 }
 
 /**
- * The head of a request as the instance gets it. `X-Forwarded-For` grows by the client's address. `X-Forwarded-Proto` and
- * `-Host` are kept when another proxy in front of this door has set them: it alone knows that the client spoke TLS.
+ * The head of a request as the instance gets it. `X-Forwarded-For` grows by the client's address. `X-Forwarded-Proto`
+ * and `-Host` are kept when another proxy in front of this balancer has set them: it alone knows that the client spoke
+ * TLS.
  */
 export function requestHead(facts: RequestFacts): string {
   const seen = { proto: false, host: false }

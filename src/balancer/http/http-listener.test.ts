@@ -1,4 +1,4 @@
-/** What HTTP promises has to hold through the door: bodies, framing, headers, and the rules for trying again. */
+/** What HTTP promises has to hold through the balancer: bodies, framing, headers, and the rules for retries. */
 import { createHash } from 'node:crypto'
 import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
@@ -175,7 +175,8 @@ describe('passing on', () => {
     const client = await rawClient(port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     client.socket.pause()
     await new Promise((resolve) => setTimeout(resolve, 500))
-    // What the kernel's buffers on this machine may take, and no more: a door without back-pressure reads all of it.
+    // What the kernel's buffers on this machine may take, and no more: a balancer without back-pressure reads all of
+    // it.
     expect(written).toBeLessThan(60_000_000)
   })
 
@@ -426,7 +427,7 @@ describe('health', () => {
   test('clients that wait make the door ask long before its turn', async () => {
     const frozen = await rawInstance('frozen', () => {})
     const well = await rawInstanceThat('well', () => 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell')
-    // At its turn it would be asked in a minute; the phase of the first question is drawn from that minute as well.
+    // At its turn it would be probed in a minute; the phase of the first probe is drawn from that minute as well.
     const probe = { path: '/probe', everyMs: 60_000, timeoutMs: 100 }
     const { port, verdicts } = await openDoor([frozen, well], { probe })
     const answers = await Promise.all(Array.from({ length: 4 }, () => ask(port)))

@@ -1,10 +1,11 @@
 /**
- * The HTTP side of a route: Node's own server, strict, in front of one Exchange per request, one at a time for each connection
- * (client-queue.ts).
+ * The HTTP side of a route: Node's own server, strict, in front of one Exchange per request, one at a time for each
+ * connection (client-queue.ts).
  *
- * Requests come from strangers, so they are read by Node's parser in its strict mode, and what it lets through although
- * servers read it differently is refused here as well (headers.ts). A refused request gets 400 and its connection is
- * closed: after one ambiguous message it is not known where the next one begins. Nothing of it reaches an instance.
+ * Requests come from untrusted clients, so they are read by Node's parser in its strict mode, and what it lets through
+ * although servers read it differently is refused here as well (headers.ts). A refused request gets 400 and its
+ * connection is closed: after one ambiguous message it is not known where the next one begins. Nothing of it reaches an
+ * instance.
  */
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Server as NetServer, Socket } from 'node:net'

@@ -8,7 +8,7 @@ afterEach(closeAll)
 async function serve(onBytes: (socket: Socket, bytes: string) => void): Promise<number> {
   const server = createServer((socket) => {
     closers.push(() => socket.destroy())
-    socket.on('error', () => {}) // the other end is cut on purpose
+    socket.on('error', () => {}) // the other end is closed on purpose
     socket.on('data', (chunk) => onBytes(socket, chunk.toString('latin1')))
   })
   closers.push(() => server.close())

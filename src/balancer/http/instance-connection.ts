@@ -138,7 +138,7 @@ export class Connection {
     if (!this.#owed) return
     this.#owed = false
     if (this.#socket.destroyed) return
-    // An answer that came before the whole request was sent leaves the rest of the request in the way.
+    // An answer that came before the whole request was sent leaves what remains of the request in the way.
     if (!this.#reusable || !this.#bodySent) {
       this.#socket.destroy()
       return
@@ -242,7 +242,7 @@ export function openSocket(
       over = true
       clearTimeout(timer)
       socket.removeAllListeners()
-      socket.on('error', () => {}) // cancelled: nobody wants to hear how it would have ended
+      socket.on('error', () => {}) // cancelled: its outcome no longer matters
       socket.destroy()
     },
   }

@@ -6,9 +6,9 @@
 import type { ServerResponse } from 'node:http'
 
 export const OWN_ANSWERS = {
-  /** Nobody could take it in time, and nobody saw it: it may be sent again. */
+  /** No target could take it in time, and no instance saw it: it may be sent again. */
   'no-instance': { status: 503, says: 'no instance could take this request; nothing was done', fate: 'not-done' },
-  /** More requests are waiting here than the door is willing to hold. */
+  /** More requests are waiting here than the balancer is willing to hold. */
   'too-many-held': { status: 503, says: 'too many requests are waiting already; nothing was done', fate: 'not-done' },
   /** It was passed on and the connection broke before an answer. */
   'unknown-fate': {

@@ -1,12 +1,13 @@
 /**
  * Reads the answers of an instance: bytes in, events out, no socket. HTTP/1.1 (RFC 9112), strictly.
  *
- * The door reads clients' requests with Node's own parser, because strangers write them. Answers come from the user's
- * instances, and the door must know more about them than Node's client tells: which connection, which byte. So they are
- * read here. What is ambiguous is refused, never guessed: two readings of where an answer ends are how one client gets
- * another's answer.
+ * The balancer reads clients' requests with Node's own parser, because they are untrusted. Answers come from the user's
+ * instances, and the balancer must know more about them than Node's client tells: which connection, which byte. So they
+ * are read here. What is ambiguous is refused, never guessed: two readings of where an answer ends are how one client
+ * gets another's answer.
  *
- * Interim answers (1xx) are passed on, except 101, which ends HTTP, and 100: the balancer answers `Expect: 100-continue` itself.
+ * Interim answers (1xx) are passed on, except 101, which ends HTTP, and 100: the balancer answers `Expect:
+ * 100-continue` itself.
  */
 import { asciiLower } from './headers.ts'
 

@@ -1,13 +1,15 @@
 /**
- * May this request be tried again? The one question on which a front door can do real harm, so it is answered in one
+ * May this request be tried again? The one question on which a balancer can do real harm, so it is answered in one
  * place, without any I/O.
  *
  * The rules, in the order of how little can go wrong:
- * - Nothing was sent (refused, no connection in time): the next target, whatever the method. Nobody saw the request.
- * - The first byte of the answer has been passed on: never. Two half answers are not one; the client must see the cut.
+ * - Nothing was sent (refused, no connection in time): the next target, whatever the method. No instance saw the
+ *   request.
+ * - The first byte of the answer has been passed on: never. Two half answers are not one; the client must see the
+ *   break.
  * - Something was sent and no answer came: only requests that mean the same when done twice (RFC 9110 §9.2.2), or that
- *   carry an Idempotency-Key, by which the application itself tells first from second. Anything else ends with the honest
- *   answer that its fate is unknown.
+ *   carry an Idempotency-Key, by which the application itself tells first from second. Anything else ends with the
+ *   honest answer that its fate is unknown.
  * - A body that was too long to keep cannot be sent twice.
  */
 import { assertNever } from '../../lib/assert.ts'

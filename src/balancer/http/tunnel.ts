@@ -8,13 +8,13 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../../lib/clock.ts'
 import { cutSocket, endFlushed } from '../socket-end.ts'
 
-/** Nothing moved in either direction for so long: both are cut. Null: never. */
+/** Nothing moved in either direction for so long: both are closed. Null: never. */
 export interface IdleLimit {
   readonly clock: Clock
   readonly ms: number | null
 }
 
-/** Both must be paused, or not yet read. Calls `over` once, when both are closed. Returns how to cut both at once. */
+/** Both must be paused, or not yet read. Calls `over` once, when both are closed. Returns how to close both at once. */
 export function join(a: Socket, b: Socket, over: () => void, idle?: IdleLimit): () => void {
   const cut = (): void => {
     cutSocket(a)

@@ -1,15 +1,16 @@
 /**
- * Who may be cancelled by which key. A client gets its key from the door, not from the server, because its server may change.
- * With it goes the number of the server's process, as without a door: pg_cancel_backend takes that, and a client knows its own
- * notifications by it. The lowest bits of the key say which node's door has the session (the place of the node among the cluster's),
- * so a request that comes to another door, which is what happens behind a list of hosts, is handed on there: once.
+ * Which session a cancel key belongs to. A client gets its key from the balancer, not from the server, because its
+ * server may change. With it goes the number of the server's process, as without a balancer: pg_cancel_backend takes
+ * that, and a client knows its own notifications by it. The lowest bits of the key say which node's balancer has the
+ * session (the place of the node among the cluster's), so a request that comes to another balancer, as behind a list of
+ * hosts, is forwarded there: once.
  */
 import { randomBytes } from 'node:crypto'
 import { openSocket } from '../http/instance-connection.ts'
 import { CONNECT_MS } from '../target.ts'
 import { cancelPacket } from './startup-packet.ts'
 
-/** A server closes the connection when it has passed the request on; nobody waits longer for it. */
+/** A server closes the connection when it has passed the request on; waiting longer than this has no use. */
 const CLOSED_WITHIN_MS = 5_000
 
 export interface Cancellable {
@@ -22,7 +23,7 @@ export interface ClientKey {
   readonly key: Buffer
 }
 
-/** Of the nodes' addresses, in the order that all doors share, and our own. */
+/** Of the nodes' addresses, in the order that all balancers share, and our own. */
 export interface Neighbours {
   readonly peers: readonly string[]
   readonly host: string
@@ -48,7 +49,7 @@ export class Cancels {
     this.#sessions.delete(placeOf(key))
   }
 
-  /** Calls back when nothing more will come of it; whether it did anything is nobody's business who does not have the key. */
+  /** Calls back when it is finished; whether it did anything is not told, because the asker may not own the key. */
   cancel(given: ClientKey, isHandedOn: boolean, { peers, host, port }: Neighbours, over: () => void): void {
     const session = this.#sessions.get(placeOf(given))
     const backend = session?.backend()

@@ -1,13 +1,13 @@
 /**
- * Finds the messages in a stream of bytes without copying the stream. Every message after the first packet of a PostgreSQL
- * connection is one byte of type, four bytes of length (which counts itself), and a body. What most of them say is nobody's
- * business here, so a chunk is relayed as it came; only the headers in it are looked at, and the bodies of the few kinds
- * that somebody asked to see.
+ * Finds the messages in a stream of bytes without copying the stream. Every message after the first packet of a
+ * PostgreSQL connection is one byte of type, four bytes of length (which counts itself), and a body. Most messages need
+ * not be understood here, so a chunk is relayed as it came; only the headers in it are read, and the bodies of the few
+ * wanted kinds.
  *
- * A kind that is wanted whole and does not end in its chunk is held back until its end has come, so that whoever looks at it
- * can still decide that it is not relayed. Because of that, what has been relayed always ends where a message of a wanted
- * kind ends, or inside of a message of another kind (`between` tells). Held back is at most `LOOK_MAX_BYTES`: of a longer
- * message only the beginning is shown.
+ * A kind that is wanted whole and does not end in its chunk is held back until its end has come, so that its reader can
+ * still decide that it is not relayed. Because of that, what has been relayed always ends where a message of a wanted
+ * kind ends, or inside of a message of another kind (`between` tells). Held back is at most `LOOK_MAX_BYTES`: of a
+ * longer message only the beginning is shown.
  */
 
 /** How much of a message is of interest. */

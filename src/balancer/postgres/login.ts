@@ -1,6 +1,6 @@
 /**
- * A login that the door does itself, as the user whose session it moves or as its own role: the startup packet has been sent,
- * what the server says comes in, what must be answered goes out. No socket in here.
+ * A login that the balancer does itself, as the user whose session it moves or as its own role: the startup packet has
+ * been sent, what the server says comes in, what must be answered goes out. No socket in here.
  */
 import { randomBytes } from 'node:crypto'
 import type { CutReason } from '../../core/replicated/session-counts.ts'

@@ -1,6 +1,6 @@
 /**
  * The bytes of messages, written and read. Text is kept as one character for each byte (latin1), whatever the client's
- * encoding is: the door hands it back as it came and never needs to know what it means.
+ * encoding is: the balancer returns it as it came and never needs to know what it means.
  */
 
 /** One message: type, length, body. */
@@ -63,7 +63,7 @@ export function textsAt(buffer: Buffer, start: number, end: number, most: number
   return texts
 }
 
-/** The columns of a DataRow in text format; undefined when the row is cut off or makes no sense. */
+/** The columns of a DataRow in text format; undefined when the row is truncated or makes no sense. */
 export function rowAt(buffer: Buffer, start: number, end: number): (string | null)[] | undefined {
   if (end - start < 2) return undefined
   const columns: (string | null)[] = []

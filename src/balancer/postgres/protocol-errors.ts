@@ -1,13 +1,14 @@
 /**
- * Errors and notices in the words of the protocol, and the door's own sentences. A client must be able to tell what to do
- * from the SQLSTATE alone, so the codes are those that drivers and pools already take for "this connection is gone":
+ * Errors and notices in the words of the protocol, and the balancer's own sentences. A client must be able to tell what
+ * to do from the SQLSTATE alone, so the codes are those that drivers and pools already take for "this connection is
+ * gone":
  *
- *   57P01  nothing was under way, or only a transaction that can no longer commit: repeat all of it on a new connection
- *   08007  a statement was under way and nobody can say whether it took effect: look before repeating
- *   57P03  no login is possible at the moment
- *   08P01  what came was not the protocol
+ *     57P01  nothing was under way, or only a transaction that can no longer commit: repeat all of it on a new connection
+ *     08007  a statement was under way and it is not known whether it took effect: check before repeating
+ *     57P03  no login is possible at the moment
+ *     08P01  what came was not the protocol
  *
- * The first words of the cuts, "terminating connection", are what libraries look for that read no codes.
+ * The first words of these errors, "terminating connection", are what libraries look for that read no codes.
  */
 import type { CutReason } from '../../core/replicated/session-counts.ts'
 import { message, textAt } from './messages.ts'
@@ -123,8 +124,8 @@ export function lacksSequence(fields: ReadonlyMap<string, string>): boolean {
 }
 
 /**
- * A login that was refused for a reason that passes: the server starts or ends, has no free connection for a moment, or its
- * pg_hba.conf is closed to people because it is not a proper primary yet, or no longer.
+ * A login that was refused for a reason that passes: the server starts or ends, has no free connection for a moment, or
+ * its pg_hba.conf is closed to clients because it is not a proper primary yet, or no longer.
  */
 export function mayPass(fields: ReadonlyMap<string, string>): 'soon' | 'perhaps' | 'never' {
   const code = fields.get('C') ?? ''

@@ -35,7 +35,7 @@ async function pair(): Promise<Pair> {
   return { opened, accepted, server }
 }
 
-/** Everything from one to the other, at the pace of the slower one, as the door does it. */
+/** Everything from one to the other, at the pace of the slower one, as the balancer does it. */
 function relay(from: Socket, to: Socket): void {
   from.on('data', (chunk) => {
     if (!send(to, chunk)) from.pause()

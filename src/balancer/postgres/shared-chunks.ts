@@ -1,15 +1,16 @@
 /**
- * A socket that lends its chunks instead of giving them away. Left to itself, Node reads every chunk into a new buffer of
- * 64 KiB, cuts that to size and passes it through a stream; for the few hundred bytes of a query that costs more than all that
- * the door does with them. A socket from here reads into one buffer again and again (`onread` of node:net).
+ * A socket that lends its chunks instead of giving them away. Left to itself, Node reads every chunk into a new buffer
+ * of 64 KiB, trims that to size and passes it through a stream; for the few hundred bytes of a query that costs more
+ * than all that the balancer does with them. A socket from here reads into one buffer again and again (`onread` of
+ * node:net).
  *
- * The rule: **what `data` hands out is the listener's until it returns.** Whoever keeps something of it makes a copy.
- * Whoever passes it on uses `send`: what the kernel does not take at once waits in the stream, as a view of that one
+ * The rule: **what `data` passes is the listener's until it returns.** A listener that keeps something of it makes a
+ * copy. To pass it on use `send`: what the kernel does not take at once waits in the stream, as a view of that one
  * buffer, and so the buffer is left to it and the next chunk is read into a new one.
  *
- * The trap: `onread` can be asked for when a connection is opened, not when one is accepted. So the handle of a socket is put
- * into a new one, which is no public interface of Node, though an old one. Where it is not found as expected the socket is
- * used as it is: the same events in the same order, only slower. shared-chunks.test.ts fails then, so that somebody hears of it.
+ * The trap: `onread` can be asked for when a connection is opened, not when one is accepted. So the handle of a socket
+ * is put into a new one, which is no public interface of Node, though an old one. Where it is not found as expected the
+ * socket is used as it is: the same events in the same order, only slower. shared-chunks.test.ts fails then.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net'
 
@@ -67,7 +68,7 @@ export function lending(socket: Socket): Socket {
   }
   inside._handle = null
   const lender = new Socket(options)
-  // The server counts the connections that it accepted, and whoever accepted this one may still hold on to that socket.
+  // The server counts the connections that it accepted, and its listener may still hold on to that socket.
   lender.once('close', () => socket.destroy())
   socket.once('close', () => lender.destroy())
   return lender

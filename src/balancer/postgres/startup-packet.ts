@@ -10,7 +10,7 @@ export const STARTUP_MAX_BYTES = 10_000
 const CANCEL = 80_877_102
 const SSL = 80_877_103
 const GSS = 80_877_104
-/** Ours: a cancel request that one door hands to another. It is never handed on a second time. */
+/** Ours: a cancel request that one balancer forwards to another. It is never forwarded a second time. */
 const CANCEL_HANDED_ON = 80_877_190
 /** The first byte of a TLS handshake; no length of a first packet begins so. */
 const TLS_HANDSHAKE = 0x16

@@ -1,7 +1,7 @@
 /**
- * Looks up, with the door's own login, what a server keeps of a user's password. The function that is asked is the only thing
- * that this login may use. An answer is remembered for a while; whoever finds that it does not fit (the password has been
- * changed) asks again.
+ * Looks up, with the balancer's own login, what a server keeps of a user's password. The function that is asked is the
+ * only thing that this login may use. An answer is remembered for a while; a session that finds that it does not fit
+ * (the password has been changed) asks again.
  */
 import type { Clock } from '../../lib/clock.ts'
 import { readVerifier, type Verifier } from '../../lib/scram.ts'
@@ -35,7 +35,7 @@ export class Verifiers {
     return found && this.#clock.mono() - found.atMs < REMEMBERED_MS ? found.verifier : undefined
   }
 
-  /** Undefined when there is none, or nobody to ask. Never rejects. */
+  /** Undefined when there is none, or no server to ask. Never rejects. */
   ask(user: string, place: Place, secret: DoorSecret): Promise<Verifier | undefined> {
     const asking = this.#asking.get(user) ?? this.#ask(user, place, secret)
     this.#asking.set(user, asking)

@@ -1,8 +1,8 @@
 /**
- * The TCP side of a route: each connection of a client is joined to one of an instance, byte for byte. The choice is made
- * once, when it is opened; while no instance can be reached, the client is held with its connection open and nothing of it
- * read. A connection cannot be moved, so a target that is lost takes its connections with it, cut on both sides: clients
- * then connect again at once instead of waiting for an answer that never comes.
+ * The TCP side of a route: each connection of a client is joined to one of an instance, byte for byte. The choice is
+ * made once, when it is opened; while no instance can be reached, the client is held with its connection open and
+ * nothing of it read. A connection cannot be moved, so a target that is lost takes its connections with it, closed on
+ * both sides: clients then connect again at once instead of waiting for an answer that never comes.
  */
 import { createServer, type Socket } from 'node:net'
 import type { Held } from '../hold.ts'
@@ -35,7 +35,7 @@ export function tcpServer(entrance: LiveRoute): FrontServer {
   }
 }
 
-/** One client's connection on its way through the door. */
+/** One client's connection on its way through the balancer. */
 class Passage implements Hanging, Held {
   readonly #entrance: LiveRoute
   readonly #client: Socket

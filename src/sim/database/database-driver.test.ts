@@ -18,7 +18,7 @@ import type { Entry } from './wal-model.ts'
 const NODES = ['a', 'b', 'c']
 const WITHIN_MS = 30_000
 
-/** The model's servers without agents, on a clock that runs for as long as somebody waits. */
+/** The model's servers without agents, on a clock that runs for as long as a test waits. */
 class ModelWorld implements ReplicaWorld {
   readonly #clock = new VirtualClock()
   readonly #random

@@ -160,7 +160,7 @@ export class DatabaseDriver implements ReplicaDriver {
     return this.#do('stopping', async (verb) => {
       if (verb.server.runs && verb.record.leading !== null) {
         this.#enter('stopping')
-        this.#look() // doors hold from here on
+        this.#look() // balancers hold from here on
         await drain(verb)
       }
       this.#marks.stop()

@@ -64,7 +64,7 @@ const SHAPES = [
   { nodes: 'abc', instances: 2, k: 1 },
   { nodes: 'ab', instances: 2, k: 1, degrade: 'run-alone' },
   { nodes: 'abcd', instances: 4 },
-  // Where a single copy may lead, nothing but the arithmetic of rules stands between it and a loss.
+  // Where a single replica may be promoted, only the arithmetic of quorums stands between it and a loss.
   { nodes: 'abc', instances: 3, k: 1, degrade: 'run-alone' },
   { nodes: 'abc', instances: 3, k: 2, degrade: 'run-alone' },
   { nodes: 'abc', instances: 3, k: 1, degrade: 'run-alone' },

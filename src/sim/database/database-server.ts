@@ -1,15 +1,17 @@
 /**
- * One made-up database server: the processes of one node, which go on whatever becomes of the agent. Exact where a failover
- * depends on it:
+ * One simulated database server: the processes of one node, which go on whatever becomes of the agent. Exact where a
+ * failover depends on it:
  *
- * - A reload is heeded by a process when it gets to it. Replay that is paused or blocked does not get to it, and then a
+ * - A process applies a reload when it gets to it. Replay that is paused or blocked does not get to it, and then a
  *   receiver goes on under settings that are no longer in the files (trap 1).
  * - A receiver that ends writes down what it has, without telling the primary (trap 3); after a start nothing counts as
  *   received until something was (trap 18).
  * - A commit waits for its quorum only in memory: cancelled, or after a restart, it is simply there (traps 8 and 9).
- * - A promotion replays everything first. Timelines are numbered from what is here, so two can have one number (trap 20).
+ * - A promotion replays everything first. Timelines are numbered from what is here, so two can have one number (trap
+ *   20).
  *
- * startup-process.ts brings log to a standby, receiver.ts is the receiving end, senders.ts the sending one; database-driver.ts moves all of it as an agent would.
+ * startup-process.ts brings WAL to a standby, receiver.ts is the receiving end, senders.ts the sending one;
+ * database-driver.ts moves all of it as an agent would.
  */
 import type { NodeName, ServiceName } from '../../core/model.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
@@ -52,14 +54,14 @@ export class DatabaseServer {
   receiver: Receiver | null = null
   process: Process | null = null
   inRecovery = true
-  /** The rule's setting as the running server has read it. */
+  /** The quorum setting as the running server has read it. */
   standbys: readonly NodeName[] = []
   k = 0
-  /** May people come in? Probes and marks come in another way. */
+  /** Are clients admitted? Probes and quorum rows use another way. */
   open = false
-  /** People are let finish what they have begun, and begin nothing: it is about to end in order. */
+  /** Clients may finish what they have begun, and begin nothing: it is about to end in order. */
   draining = false
-  /** Somebody has begun a transaction and does not end it. */
+  /** A client has begun a transaction and does not end it. */
   hasOpenTransaction = false
   /** The last checkpoint on the disk is of the timeline that it writes: until then a rewind looks at the old one (trap 21). */
   checkpointed = true
@@ -68,7 +70,7 @@ export class DatabaseServer {
   heedsArchive = false
   /** Received since the last start; null: nothing. */
   received: number | null = null
-  /** Until then nobody waits for a quorum (trap 11). */
+  /** Until then no commit waits for a quorum (trap 11). */
   #hastyUntil = 0
   gate: Gate
   #lostPower = false
@@ -179,14 +181,14 @@ export class DatabaseServer {
     this.gate.after(5 + 20 * this.parts.random() + extraMs, () => {
       this.checkpointed = true
       this.checkpoints += 1
-      this.#hastyUntil = 0 // whoever writes it is the one who tells the others for whom to wait
+      this.#hastyUntil = 0 // this process tells the others which standbys to wait for
       this.disk.checkpoint = this.disk.log.length
     })
   }
 
   /**
-   * Somebody writes. `done` is called when the quorum has it, and never when it does not come to that. `hastily`: they asked to
-   * be answered before any standby has it (trap 12).
+   * A client writes. `done` is called when the quorum has it, and never when that does not happen. `hastily`: the
+   * client asked to be answered before any standby has it (trap 12).
    */
   write(done: (entry: Entry) => void, hastily = false): void {
     this.gate.deliver(() => {
@@ -197,7 +199,7 @@ export class DatabaseServer {
     })
   }
 
-  /** The row of a rule, by whoever is let in before everybody else. */
+  /** The quorum row, written before clients are admitted. */
   mark(quorum: QuorumConfig, done: (how: Waited, entry: Entry) => void): void {
     this.gate.deliver(() => {
       if (this.inRecovery || !this.runs) return
@@ -206,7 +208,7 @@ export class DatabaseServer {
     })
   }
 
-  /** So much is written that no log is left but what copies lack that keep up (trap 23). */
+  /** So much is written that only WAL is left that standbys which keep up have too (trap 23). */
   loseLog(): void {
     if (!this.runs) return
     const { disk } = this

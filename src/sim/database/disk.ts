@@ -1,4 +1,4 @@
-/** What one node keeps of a database when nothing runs: the log, the server's settings, and its driver's record. */
+/** What one node keeps of a database when nothing runs: the WAL, the server's settings, and its driver's record. */
 import type { NodeName } from '../../core/model.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import type { Log } from './wal-model.ts'
@@ -7,9 +7,12 @@ export interface Disk {
   log: Log
   /** Replay begins here after a start. */
   checkpoint: number
-  /** The log before this entry was removed: whoever needs it has to be copied anew (trap 23). */
+  /** The WAL before this entry was removed: a standby that needs it has to be cloned again (trap 23). */
   keptFrom: number
-  /** For whom log is held back, on this node. Slots are not a part of the log: a promotion does not bring them along. */
+  /**
+   * The standbys for which this node holds WAL back. Slots are not a part of the WAL: a promotion does not bring them
+   * along.
+   */
   slots: Set<NodeName>
   /** Is there any data? */
   hasData: boolean
@@ -18,25 +21,25 @@ export interface Disk {
   /** Settings as they stand in the files: what runs may not have read them yet. */
   readonly settings: {
     receiveFrom: NodeName | null
-    /** A restore_command of somebody's: whose log lies in the archive that it reads (trap 5). */
+    /** A foreign restore_command: whose WAL lies in the archive that it reads (trap 5). */
     restoreFrom: readonly NodeName[]
     standbys: readonly NodeName[]
     k: number
   }
   record: DurableRecord
   full: boolean
-  /** By the world's truth: a copy that was rewound makes no sense before it has so much. */
+  /** By the world's truth: a rewound replica is inconsistent before it has so much. */
   soundFrom: number
-  /** It had so much once. From then on PostgreSQL itself answers nobody, after a restart, before it has so much again. */
+  /** It had so much once. From then on PostgreSQL itself refuses all clients, after a restart, before it has so much again. */
   wasSound: boolean
   /** What a receiver wrote is safe after so long, and lost with the power before that. */
   flushMs: number
-  /** Whose password a receiver has to connect with. Without it none can, whoever started it and with which settings. */
+  /** The node whose password a receiver has to connect with. Without it none can, with whatever settings it was started. */
   key: NodeName | null
   readonly ailments: Ailments
 }
 
-/** What is wrong with one copy for a while: each is a trap of promoting PostgreSQL (docs/safety.md). */
+/** What is wrong with one replica for a while: each is a trap of promoting PostgreSQL (docs/safety.md). */
 export interface Ailments {
   /** A receiver that is told to end takes seconds: it hangs in a connect, or waits for the disk (trap 4). */
   stuckReceiver: boolean
@@ -46,7 +49,7 @@ export interface Ailments {
   slowCheckpoint: boolean
   /** Rewinds fail (trap 22). */
   failingRewind: boolean
-  /** For a moment after its start a primary does not wait for anybody, and says that all is well (trap 11). */
+  /** For a moment after its start a primary does not wait for any standby, and acknowledges all the same (trap 11). */
   hastyStart: boolean
 }
 
@@ -66,7 +69,7 @@ export interface DurableRecord {
   readonly following: { readonly term: number; readonly node: NodeName } | null
   /** What it leads under, or was about to; null: it leads nothing. */
   readonly leading: QuorumConfig | null
-  /** It led until it was fenced, and may hold what nobody acknowledged. */
+  /** It was primary until it was fenced, and may hold unacknowledged writes. */
   readonly suspect: boolean
   /** Rewound or cloned: it counts when it has replayed so much. */
   readonly quarantinedUntil: number | null
@@ -96,8 +99,8 @@ export function mayReceive({ following, pledged }: DurableRecord): boolean {
 }
 
 /**
- * May people read what a standby shows? Not while it may hold what nobody acknowledged, and not before a rewound or copied one
- * makes sense: as pg_hba.conf of the real driver (drivers/postgres/files/hba.ts).
+ * May clients read what a standby shows? Not while it may hold unacknowledged writes, and not before a rewound or
+ * cloned one is consistent: as pg_hba.conf of the real driver (drivers/postgres/files/hba.ts).
  */
 export function letsReadersIn({ leading, suspect, quarantinedUntil }: DurableRecord): boolean {
   return leading === null && !suspect && quarantinedUntil === null

@@ -128,7 +128,7 @@ export class Verb {
     })
   }
 
-  /** A copy that was restarted first replays all that it has: until then it does not know how far it is (trap 18). */
+  /** A replica that was restarted first replays all that it has: until then it does not know its position (trap 18). */
   async settledLength(): Promise<number> {
     const { server } = this
     server.replay.resume()

@@ -1,6 +1,7 @@
 /**
- * How a made-up copy comes under a primary. It asks the primary before it receives anything: timelines have numbers and
- * numbers repeat (trap 20), so what counts is whether the promotion that wrote its last entry is one that the primary knows.
+ * How a simulated replica follows a primary. It asks the primary before it receives anything: timelines have numbers
+ * and numbers repeat (trap 20), so what counts is whether the promotion that wrote its last entry is one that the
+ * primary knows.
  */
 
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
@@ -65,13 +66,13 @@ function lacksLog(length: number, { disk }: Facts): boolean {
   return length < disk.keptFrom
 }
 
-/** One that lost what it held back can never be used again, and nobody makes one for who is no member yet. */
+/** One that lost what it held back can never be used again, and none is made for a node that is no standby yet. */
 function renewSlot(verb: Verb, quorum: QuorumConfig): Promise<unknown> {
   const { node } = verb.server.parts
   return verb.ask(quorum.primary, (server) => factsOf(server, quorum).disk.slots.add(node))
 }
 
-/** Afterwards the log here is a part of the primary's. */
+/** Afterwards the WAL here is a part of the primary's. */
 async function prepare(verb: Verb, quorum: QuorumConfig): Promise<void> {
   if (verb.disk.hasData) await standStill(verb)
   const primary = await verb.askPatiently(quorum.primary, START_WITHIN_MS, (server) => factsOf(server, quorum))
@@ -80,14 +81,14 @@ async function prepare(verb: Verb, quorum: QuorumConfig): Promise<void> {
   const divergence = divergenceOf(verb.disk, length, primary)
   if (divergence === null) return lacksLog(length, primary) ? clone(verb, quorum) : undefined
   verb.note({ suspect: true })
-  // It reads its own log back to where the two part.
+  // It reads its own WAL back to where the two part.
   const lacksOwn = shared(verb.disk.log, primary.disk.log) < verb.disk.keptFrom
   const fails = verb.disk.ailments.failingRewind || lacksOwn || verb.random() < REWINDS_FAIL
   if (divergence === 'rewind' && !fails) await rewind(verb, quorum)
   else await clone(verb, quorum)
 }
 
-/** It runs, whatever becomes of its primary, and receives from nobody. */
+/** It runs, whatever becomes of its primary, and does not receive. */
 async function standStill(verb: Verb): Promise<void> {
   if (verb.server.runs) await verb.stopReceiving()
   else await verb.launch()
@@ -104,7 +105,7 @@ function factsOf(server: DatabaseServer, quorum: QuorumConfig): Facts {
   return { disk: server.disk, checkpointed: server.checkpointed }
 }
 
-/** Null: what is here is a part of the primary's log. */
+/** Null: what is here is a part of the primary's WAL. */
 export function divergenceOf(own: Disk, length: number, { disk: theirs }: Facts): 'rewind' | 'clone' | null {
   const last = own.log[length - 1]
   if (!last) return null
@@ -138,7 +139,7 @@ async function rewind(verb: Verb, quorum: QuorumConfig): Promise<void> {
 }
 
 async function clone(verb: Verb, quorum: QuorumConfig): Promise<void> {
-  await renewSlot(verb, quorum) // what is written during the copy is held back for it
+  await renewSlot(verb, quorum) // what is written during the clone is held back for it
   const before = await verb.ask(quorum.primary, (server) => factsOf(server, quorum).disk.log.length)
   await verb.pass(CLONE_MS)
   const log = await verb.ask(quorum.primary, (server) => [...factsOf(server, quorum).disk.log])

@@ -1,15 +1,16 @@
 /**
- * People at a made-up database whom nobody planned for. Each asks again and again while it is there, and what it is given says
- * which promise holds for it:
+ * Clients of a simulated database that break its rules. Each repeats its request while it is there, and the answers
+ * show which promise holds for it:
  *
- * - an impostor streams under the name of a member and confirms all that it is sent, and keeps nothing (trap 6). It has an
- *   account of its own and not the members' password, so it must never be let in: the rule counts names;
- * - a hasty writer asks to be answered before any standby has its write (trap 12). What it is told is no promise: what becomes
- *   of it is counted, and nothing else depends on it;
- * - a reader of a standby sees what is not acknowledged yet and may vanish (trap 13), but never a copy that makes no sense;
- * - a stale reader sits beside one server and reads from it for as long as that says that it leads, and at the same time through
- *   the door of its node (trap 14). The server may show what is old; the door must not lead to it when its node has heard
- *   of a newer term.
+ * - an impostor streams under the name of a standby and confirms all that it is sent, and keeps nothing (trap 6). It
+ *   has an account of its own and not the replication password, so it must never be accepted: the quorum counts names;
+ * - a hasty writer asks to be answered before any standby has its write (trap 12). Its answer is no promise: what
+ *   becomes of the write is counted, and nothing else depends on it;
+ * - a reader of a standby sees what is not acknowledged yet and may vanish (trap 13), but never an inconsistent
+ *   replica;
+ * - a stale reader sits beside one server and reads from it for as long as that calls itself primary, and at the same
+ *   time through the balancer of its node (trap 14). The server may show what is old; the balancer must not route to it
+ *   when its node has heard of a newer term.
  */
 import type { NodeName, ServiceName } from '../../core/model.ts'
 import { recordOf } from '../../core/view.ts'
@@ -35,7 +36,7 @@ interface Place {
   readonly ledger: Ledger
 }
 
-/** Returns what makes it go; undefined when there is no such copy. */
+/** Returns what ends it; undefined when there is no such replica. */
 export function letIn(
   world: World,
   { kind, node, service }: { readonly kind: StrangerKind; readonly node: NodeName; readonly service: ServiceName },
@@ -148,7 +149,7 @@ function readPrimary({ ledger }: Place, server: DatabaseServer): void {
   ledger.read(server.parts.node, leading.term, server.disk.log)
 }
 
-/** Through the door of a node: to where its newest table leads. */
+/** Through the balancer of a node: to where its newest table routes. */
 class DoorReader {
   readonly #place: Place
   #wrongSince: number | undefined
@@ -163,7 +164,7 @@ class DoorReader {
     const target = route?.readOnly === null ? route.targets.find(({ state }) => state === 'serving') : undefined
     const server = target && world.node(target.node).databases.get(service)
     if (!target || !server) return this.#isRight()
-    // A new agent knows little: until it has heard everybody the door keeps the table of the one before.
+    // A new agent knows little: until it has heard all peers the balancer keeps the table of the one before.
     if (agentPid === world.node(node).agentPid) this.#compare(target.node, target.term)
     else this.#isRight()
     if (world.network.isOpen(node, target.node) && world.network.isOpen(target.node, node))

@@ -1,6 +1,6 @@
 /**
- * What was promised to clients, by the world's own truth: each write that was acknowledged, and each that could be seen when
- * people were let in. Whoever lets people in later, under whatever term, must have all of it.
+ * What was promised to clients, by the world's own truth: each write that was acknowledged, and each that could be seen
+ * when clients were admitted. A server that admits clients later, under whatever term, must have all of it.
  */
 import { nothingIsMissing, onlyTheNewestAcknowledges } from '../../core/invariants.ts'
 import type { NodeName, ServiceName, Term } from '../../core/model.ts'
@@ -9,7 +9,10 @@ import type { Entry } from './wal-model.ts'
 
 /** What becomes of the service, by the world's truth. */
 export interface Milestone {
-  /** `promoted`: it writes, and nobody has it yet. `opened`: people were let in. `rewound`: a copy was, and has not caught up. */
+  /**
+   * `promoted`: it writes, and no other server has it yet. `opened`: clients were admitted. `rewound`: a replica was,
+   * and has not caught up.
+   */
   readonly what: 'promoted' | 'opened' | 'rewound'
   readonly node: NodeName
 }
@@ -28,7 +31,7 @@ export class Ledger {
   longestGapMs = 0
   /** What is not promised, and how often it came to that. */
   readonly unpromised = { early: 0, 'early and lost': 0, 'stale reads': 0, 'seen and gone': 0 }
-  /** Told to somebody who had asked for less, or shown by a standby; not promised until now. */
+  /** Acknowledged to a client that had asked for less, or shown by a standby; not promised until now. */
   #early: Entry[] = []
   #seen: Entry[] = []
 
@@ -37,7 +40,7 @@ export class Ledger {
     this.#broken = broken
   }
 
-  /** In how many terms people were let in. */
+  /** In how many terms clients were admitted. */
   get openings(): number {
     return this.#opened.size
   }
@@ -54,15 +57,16 @@ export class Ledger {
     for (const listener of this.#listeners) listener(milestone)
   }
 
-  /** `own`: how much of its log its source does not have. A rewind is there to leave nothing of that. */
+  /** `own`: how much of its WAL its source does not have. A rewind must leave nothing of that. */
   rewound(node: NodeName, own: number): void {
     if (own > 0) this.#tell([`${this.#service} on ${node} was rewound and kept ${own} entries of its own`])
     this.#reached({ what: 'rewound', node })
   }
 
   acknowledge(node: NodeName, entry: Entry, log: readonly Entry[], nowMs: number, sentAtMs = nowMs): void {
-    // A confirmation that was on its way since before the fence may come in late: then the newest primary was chosen because
-    // it has this very write, which was promised when it let people in, and nothing is said twice.
+    // A confirmation that was on its way since before the recruitment may arrive late: then the newest primary was
+    // elected because it has this very write, which was promised when it admitted clients, and nothing is acknowledged
+    // twice.
     if (this.#promised[entry.index] !== entry)
       this.#tell(onlyTheNewestAcknowledges(this.#service, node, entry.term, this.#newest))
     if (this.last) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.last.atMs)
@@ -71,10 +75,10 @@ export class Ledger {
     this.#promise(node, log, entry.index + 1)
   }
 
-  /** People are let in: what they find is all that was promised, and from now on it is promised itself. */
+  /** Clients are admitted: what they find is all that was promised, and from now on it is promised itself. */
   open(node: NodeName, term: Term, log: readonly Entry[]): void {
-    // An agent that slept may let people in late, under a quorum that it had and has not any more. They read what is old,
-    // and nothing they write is ever acknowledged: that is all that a fence of the quorum promises.
+    // An agent that slept may admit clients late, under a quorum that it had and has no more. They read what is old,
+    // and nothing they write is ever acknowledged: fencing by a quorum promises no more than that.
     if (term < this.#newest) return
     const other = this.#opened.get(term)
     if (other !== undefined && other !== node)
@@ -87,7 +91,7 @@ export class Ledger {
     this.#reached({ what: 'opened', node })
   }
 
-  /** Acknowledged to somebody who did not want to wait: he was told so, and nobody else (trap 12). */
+  /** Acknowledged to a client that did not want to wait, and only to that client (trap 12). */
   early(entry: Entry): void {
     this.unpromised.early += 1
     this.#early.push(entry)
@@ -98,7 +102,7 @@ export class Ledger {
     if (entry && this.#seen.at(-1) !== entry && !this.#isPromised(entry)) this.#seen.push(entry)
   }
 
-  /** Somebody read from a primary. The newest one shows all that was ever promised; an older one may lack some (trap 14). */
+  /** A client read from a primary. The newest one shows all that was ever promised; an older one may lack some (trap 14). */
   read(node: NodeName, term: Term, log: readonly Entry[]): void {
     const last = this.#promised.at(-1)
     if (!last || log[last.index] === last) return
@@ -106,7 +110,7 @@ export class Ledger {
     else this.#tell(nothingIsMissing(this.#service, node, this.#promised, log))
   }
 
-  /** What was not promised and is not in the log that people are let in to will never be seen again. */
+  /** What was not promised and is not in the WAL to which clients are admitted will never be seen again. */
   #forgetLost(log: readonly Entry[]): void {
     const isOpen = (entry: Entry) => !this.#isPromised(entry)
     const isHere = (entry: Entry) => log[entry.index] === entry
@@ -121,7 +125,10 @@ export class Ledger {
     return this.#promised[entry.index] === entry
   }
 
-  /** A rewound copy has pages that are newer than its log: it must not lead before it has all of what they came from. */
+  /**
+   * A rewound replica has pages that are newer than its WAL: it must not be promoted before it has all of what they
+   * came from.
+   */
   promoted(node: NodeName, { log, soundFrom }: Pick<Disk, 'log' | 'soundFrom'>): void {
     if (log.length < soundFrom)
       this.#tell([
@@ -130,7 +137,7 @@ export class Ledger {
     this.#reached({ what: 'promoted', node })
   }
 
-  /** What a copy that should have everything lacks. */
+  /** What a replica that should have everything lacks. */
   missingOn(node: NodeName, log: readonly Entry[]): string[] {
     return nothingIsMissing(this.#service, node, this.#promised, log)
   }

@@ -1,4 +1,7 @@
-/** Leading by the made-up driver: the rule in force first, then promotion, then the mark, and only then are people let in. */
+/**
+ * Promotion by the simulated driver: the setting in force first, then promotion, then the quorum row, and only then are
+ * clients admitted.
+ */
 
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import { refusal } from '../../drivers/driver-refusal.ts'
@@ -7,7 +10,7 @@ import type { Verb } from './driver-verbs.ts'
 
 const PROMOTE_WITHIN_MS = 20_000
 
-/** Also a repetition after a crash half way, and a restart in place. The caller marks. */
+/** Also a repetition after a crash half way, and a restart in place. The caller writes the quorum row. */
 export async function promoteReplica(verb: Verb, quorum: QuorumConfig): Promise<void> {
   const { pledged, leading, quarantinedUntil } = verb.record
   const again = leading?.id === quorum.id
@@ -36,7 +39,7 @@ export async function promoteReplica(verb: Verb, quorum: QuorumConfig): Promise<
   })
 }
 
-/** Right after a start nobody waits for a quorum yet; when a checkpoint is done, everybody does (trap 11). */
+/** Right after a start no commit waits for a quorum yet; when a checkpoint is done, all do (trap 11). */
 async function untilTheyWait(verb: Verb): Promise<void> {
   const { server } = verb
   const before = server.checkpoints
@@ -51,7 +54,7 @@ export function setQuorum({ disk }: Verb, { standbys, k }: Pick<QuorumConfig, 's
   Object.assign(disk.settings, { standbys, k })
 }
 
-/** The first copy, out of nothing. */
+/** The first replica, out of nothing. */
 export async function create(verb: Verb, quorum: QuorumConfig): Promise<void> {
   const { disk, server } = verb
   if (verb.record.leading?.id === quorum.id && disk.hasData) return promoteReplica(verb, quorum)
@@ -66,7 +69,10 @@ export async function create(verb: Verb, quorum: QuorumConfig): Promise<void> {
   server.reload()
 }
 
-/** The setting first: what is acknowledged from here on is safe under the new rule. `mark` makes what came before so. */
+/**
+ * The setting first: what is acknowledged from here on is safe under the new quorum. The quorum row makes what came
+ * before so.
+ */
 export async function changeQuorum(verb: Verb, to: QuorumConfig): Promise<void> {
   const { leading, pledged } = verb.record
   if (leading?.term !== to.term || leading.id !== to.id) throw refusal(`it is not primary in term ${to.term}`)
@@ -79,7 +85,10 @@ export async function changeQuorum(verb: Verb, to: QuorumConfig): Promise<void> 
   await verb.pass(2)
 }
 
-/** The files are brought in line with the record first: a standby receives from whom it may, or from nobody. */
+/**
+ * The files are brought in line with the record first: a standby receives from the primary that it may follow, or from
+ * none.
+ */
 export async function startStandby(verb: Verb): Promise<void> {
   const { following } = verb.record
   if (!verb.disk.hasData) throw refusal('there is no data here')

@@ -1,5 +1,5 @@
 /**
- * The rows of rules. When the row of a rule is on its quorum, the rule is durable and people may come in: the row's return
+ * The quorum rows. When a row is on its quorum, the config is durable and clients may be admitted: the row's return
  * proves that the quorum works, and that it has everything before the row (trap 9).
  */
 import { sameConfig } from '../../core/replicated/quorum.ts'
@@ -21,7 +21,7 @@ export class QuorumRows {
   #marking: QuorumConfig | null = null
   /** A row that waited on a server that has ended since waits for ever. */
   #markedOn: Process | null = null
-  /** The newest rule whose row is on its quorum. */
+  /** The newest config whose row is on its quorum. */
   durable: QuorumConfig | null = null
 
   constructor(server: DatabaseServer, gate: Gate, changed: () => void) {
@@ -43,17 +43,17 @@ export class QuorumRows {
   #returned(quorum: QuorumConfig, process: Process | null, how: Waited, entry: Entry): void {
     const server = this.#server
     if (this.#marking !== quorum || server.process !== process || !process) return
-    // Whoever did not wait says the same as whoever did (trap 11): it counts when the members are seen to have it.
+    // A commit that did not wait returns like one that did (trap 11): it counts when the standbys are seen to have it.
     if (how === 'acknowledged' && server.senders.confirmations(quorum.standbys, entry.index) < quorum.k)
       return void this.#gate.after(SEEN_EVERY_MS, () => this.#returned(quorum, process, how, entry))
     this.#marking = null
-    if (how === 'cancelled') return this.begin(quorum) // the row is here, and nobody says that it is anywhere else
+    if (how === 'cancelled') return this.begin(quorum) // the row is here, and perhaps nowhere else
     this.durable = quorum
     this.#open(quorum)
     this.#changed()
   }
 
-  /** Begins, and goes on when that took too long: whoever waits is told, and asks again. */
+  /** Begins, and goes on when that took too long: the caller is told, and asks again. */
   async untilDurable(verb: Verb, quorum: QuorumConfig): Promise<void> {
     const isDone = () => sameConfig(this.durable, quorum) && this.#server.open
     if (isDone()) return
@@ -65,7 +65,7 @@ export class QuorumRows {
     this.#marking = null
   }
 
-  /** The server has ended: what it marked is for the next one to say. */
+  /** The server has ended: its row is for the next one to write. */
   forget(): void {
     this.durable = null
     this.#marking = null

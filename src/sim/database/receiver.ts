@@ -1,6 +1,6 @@
 /**
- * The receiving end of a stream: a process of its own beside the server. It takes its orders from whoever started it; what
- * stands in the files by now is not its business.
+ * The receiving end of a stream: a process of its own beside the server. It takes its orders from the process that
+ * started it; what stands in the files by now does not matter to it.
  */
 import type { NodeName } from '../../core/model.ts'
 import type { DatabaseServer } from './database-server.ts'
@@ -36,7 +36,7 @@ export class Receiver implements Stream {
     network.converse(node, from, () => {
       const primary = peer(from)
       if (primary?.refusesConnections) return network.converse(from, node, () => this.answered(false))
-      // One who hung up while nobody answered is not there any more when somebody does.
+      // One that closed before it was answered is not there any more when the answer comes.
       primary?.gate.deliver(() => !this.#hungUp && primary.senders.connect(node, this, request))
     })
     this.#watch()
@@ -55,7 +55,7 @@ export class Receiver implements Stream {
     })
   }
 
-  /** A part of the log, from `at` on. What it has already is left out; a gap is sent again from where it begins. */
+  /** A part of the WAL, from `at` on. What it has already is left out; a gap is sent again from where it begins. */
   take(at: number, entries: readonly Entry[]): void {
     if (!this.#alive) return this.#reset()
     this.#hear(() => {
@@ -113,7 +113,7 @@ export class Receiver implements Stream {
     this.#server.changed()
   }
 
-  /** Without power nothing is flushed, and nobody is told. */
+  /** Without power nothing is flushed, and no peer is told. */
   die(tells: boolean): void {
     this.#alive = false
     this.streaming = false

@@ -2,7 +2,7 @@
 import type { DatabaseServer } from './database-server.ts'
 
 const TICK_MS = 2
-/** Entries for each millisecond: about 130 MB/s of log were measured. */
+/** Entries for each millisecond: about 130 MB/s of WAL were measured. */
 const USUAL_RATE = 20
 const SLOW_RATE = 0.02
 
@@ -10,7 +10,7 @@ export class Replay {
   readonly #server: DatabaseServer
   #replayed = 0
   #since = 0
-  /** An operator paused it; a query of somebody blocks it. Both survive until they are ended. */
+  /** An operator paused it; a client's query blocks it. Both survive until they are ended. */
   paused = false
   blocked = false
   rate = USUAL_RATE
@@ -26,7 +26,7 @@ export class Replay {
     this.blocked = false
   }
 
-  /** Crash recovery of a primary: done before it answers anybody. */
+  /** Crash recovery of a primary: done before it answers any client. */
   finish(): void {
     this.#replayed = this.#server.disk.log.length
   }
@@ -73,7 +73,7 @@ export class Replay {
     this.blocked = false
   }
 
-  /** Between two pieces of log: what is busy, paused or blocked does not get to it. */
+  /** Between two pieces of WAL: what is busy, paused or blocked does not get to it. */
   whenIdle(then: () => void): void {
     this.#when(() => !this.paused && !this.blocked && this.replayed >= this.#server.disk.log.length, then)
   }

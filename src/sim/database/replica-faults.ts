@@ -1,4 +1,4 @@
-/** What can go wrong with one copy of a database, beside what can go wrong with any process. */
+/** What can go wrong with one replica of a database, beside what can go wrong with any process. */
 import type { NodeName, ServiceName } from '../../core/model.ts'
 import type { CopyFault } from '../scenario/language.ts'
 import type { World } from '../sim-world.ts'
@@ -53,7 +53,7 @@ export function isCopyFault(word: string): word is CopyFault {
   return word in HARMS
 }
 
-/** Returns what ends it, or undefined when it is over at once; null when there is no such copy. */
+/** Returns what ends it, or undefined when it is over at once; null when there is no such replica. */
 export function harmCopy(
   world: World,
   how: CopyFault,

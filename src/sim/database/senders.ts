@@ -1,28 +1,29 @@
 /**
- * The sending end: who streams from this server, what each of them has flushed, and which commits wait for that. A commit is
- * acknowledged when `k` of the named members have it; that is the whole of the synchronous rule, and it knows names only.
+ * The sending end: the streams from this server, what each has flushed, and which commits wait for that. A commit is
+ * acknowledged when `k` of the named standbys have it; that is all that synchronous replication does, and it knows
+ * names only.
  */
 import type { NodeName } from '../../core/model.ts'
 import type { DatabaseServer } from './database-server.ts'
 import { type Entry, endOfTimeline } from './wal-model.ts'
 
-/** The other end of a stream, whoever it is. */
+/** The other end of a stream. */
 export interface Stream {
   /** The primary takes it, or does not. */
   answered(taken: boolean): void
-  /** A part of the log, from `at` on. */
+  /** A part of the WAL, from `at` on. */
   take(at: number, entries: readonly Entry[]): void
   /** The connection broke. */
   lost(): void
 }
 
-/** With what somebody comes to stream. */
+/** With what a receiver asks for a stream. */
 export interface Request {
   /** What the quorum is counted by. */
   readonly name: NodeName
   readonly length: number
   readonly timeline: number
-  /** It shows the password of the members. */
+  /** It shows the replication password. */
   readonly hasPassword: boolean
 }
 
@@ -41,7 +42,7 @@ interface Waiting {
   readonly done: (how: Waited) => void
 }
 
-/** A wait that was cancelled returns as if all were well, with a warning that is easily overlooked (trap 8). */
+/** A wait that was cancelled returns as if it had succeeded, with a warning that is easily overlooked (trap 8). */
 export type Waited = 'acknowledged' | 'cancelled'
 
 const TICK_MS = 250
@@ -65,7 +66,7 @@ export class Senders {
     return [...this.#senders.values()].map(({ name, flushed }) => ({ node: name, lag: Math.max(0, length - flushed) }))
   }
 
-  /** How many streams under one of these names have the entry: streams are counted, and not members (trap 6). */
+  /** How many streams under one of these names have the entry: streams are counted, and not standbys (trap 6). */
   confirmations(standbys: readonly NodeName[], index: number): number {
     let count = 0
     for (const { name, flushed } of this.#senders.values()) if (flushed > index && standbys.includes(name)) count += 1
@@ -92,8 +93,8 @@ export class Senders {
   }
 
   /**
-   * Only who shows the members' password may stream at all, and under each name only one at a time: a slot can be used once.
-   * Without either, the names in the rule would be counted and stand for nobody (trap 6).
+   * Only a client with the replication password may stream at all, and under each name only one at a time: a slot can
+   * be used once. Without either, the names in the quorum would be counted and mean nothing (trap 6).
    */
   #admits({ name, hasPassword }: Request): boolean {
     if (!hasPassword) return false
@@ -101,7 +102,7 @@ export class Senders {
     return !isInUse && this.#server.disk.slots.has(name)
   }
 
-  /** By numbers alone: its timeline must end here where its log does, or later. Whose entries they are is not asked. */
+  /** By numbers alone: its timeline must end here where its WAL does, or later. Whose entries they are is not checked. */
   #has({ length, timeline }: Request): boolean {
     const { inRecovery, runs, disk } = this.#server
     const end = endOfTimeline(disk.log, timeline)
@@ -136,7 +137,7 @@ export class Senders {
     this.release()
   }
 
-  /** Acknowledges what may be, by the rule as it is now. */
+  /** Acknowledges what may be, by the quorum as it is now. */
   release(): void {
     if (this.#waiting.length === 0) return
     const { standbys, k } = this.#server
@@ -147,7 +148,7 @@ export class Senders {
     while (this.#waiting[0] && this.#waiting[0].index < safe) this.#waiting.shift()?.done('acknowledged')
   }
 
-  /** Somebody cancels the waits: the commits are there, and nobody was told that they are safe (trap 8). */
+  /** A client cancels the waits: the commits are there, and were never acknowledged as safe (trap 8). */
   cancelWaits(): void {
     for (const { done } of this.#waiting.splice(0)) done('cancelled')
   }
@@ -157,7 +158,7 @@ export class Senders {
     return [...this.#senders.values()].every(({ flushed }) => flushed >= length)
   }
 
-  /** `tells`: the kernel closes the connections; without power nobody hears anything. */
+  /** `tells`: the kernel closes the connections; without power no peer is told. */
   end(tells: boolean): void {
     for (const [stream, { name }] of this.#senders) if (tells) this.#reach(name, () => stream.lost())
     this.#senders.clear()
@@ -166,8 +167,8 @@ export class Senders {
   }
 
   /**
-   * More is written than slots may hold back: whoever lacks much of the log before `length` loses its stream and its slot, and so
-   * does whoever is away (trap 23). Returns from where on the others need it.
+   * More is written than slots may hold back: a standby that lacks much of the WAL before `length` loses its stream and
+   * its slot, and so does one that is away (trap 23). Returns from where on the others need it.
    */
   letGoBehind(length: number): number {
     const { slots } = this.#server.disk

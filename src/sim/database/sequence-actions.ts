@@ -9,7 +9,7 @@ import type { World } from '../sim-world.ts'
 import type { DatabaseServer } from './database-server.ts'
 import type { Milestone } from './ledger.ts'
 
-/** What a sequence waits for. `changing`: a change of the rule is on the record, and the server has not heard of it yet. */
+/** What a sequence waits for. `changing`: a change of the quorum is on the record, and the server has not heard of it yet. */
 type Step = 'won' | 'elected' | 'changing' | Milestone['what']
 
 const STEPS: readonly (readonly [Step, RegExp])[] = [
@@ -45,7 +45,7 @@ export class SequenceActions {
     return this.world.cluster.nodes.map(({ name }) => name)
   }
 
-  /** The newest rule on the record. */
+  /** The newest config on the record. */
   get quorum(): QuorumConfig | undefined {
     const record = this.world.store.read().entries.get(`service/${this.service}`)?.value as ServiceRecord | undefined
     return record?.replica?.quorumConfigs.at(-1)

@@ -1,8 +1,9 @@
 /**
- * Misfortunes that come one after the other, each at a step of the protocol: what one fault alone, or several at random
- * moments, hardly ever bring about. All of them happen to real clusters: what killed the first primary kills its successor,
- * the racks of a room lose their power one by one, the source of a rewind dies before the copy is whole. Each is the only
- * made-up disaster in which some check of the protocol is of any use (test/mutants/database-mutants.ts names the checks).
+ * Faults that come one after the other, each at a step of the protocol: what one fault alone, or several at random
+ * moments, hardly ever bring about. All of them happen to real clusters: what killed the first primary kills its
+ * successor, the racks of a room lose their power one by one, the source of a rewind dies before the clone is whole.
+ * Each is the only simulated disaster in which some check of the protocol is of any use
+ * (test/mutants/database-mutants.ts names the checks).
  */
 import type { NodeName } from '../../core/model.ts'
 import type { Random } from '../../lib/random.ts'
@@ -12,9 +13,9 @@ import { SEQUENCE_MS, SequenceActions } from './sequence-actions.ts'
 const BEGINS_AFTER_MS = 900
 const BEGINS_WITHIN_MS = 2_000
 /**
- * What killed the first primary kills its successor as soon as that lets people in, while a copy that the new rule can do
- * without is far away: what that one knows of the others is how things were before. Where the disk is full, the successor
- * cannot even be started to say how far it was.
+ * What killed the first primary kills its successor as soon as that admits clients, while a replica that the new quorum
+ * can do without is far away: what that one knows of the others is out of date. Where the disk is full, the successor
+ * cannot even be started to report its position.
  */
 function successorDies(site: SequenceActions): void {
   const { random } = site
@@ -54,8 +55,8 @@ function halfDies(site: SequenceActions): void {
 }
 
 /**
- * A primary that was cut off is rewound under a successor that nobody else hears a word from, and that one dies before the
- * rewound copy has all that its pages came from.
+ * A primary that was disconnected is rewound under a successor that no other node hears, and that one dies before the
+ * rewound replica has all that its pages came from.
  */
 function sourceDies(site: SequenceActions): void {
   const { random } = site
@@ -138,7 +139,7 @@ function wakesUnderTheFence(site: SequenceActions): void {
   site.next('won', () => site.after(30 * random(), () => site.wake(old)))
 }
 
-/** An archive that everybody reads has the log of a primary that goes on writing although nobody confirms anything (trap 5). */
+/** A shared archive has the WAL of a primary that goes on writing although no standby confirms anything (trap 5). */
 function archiveOfTheOld(site: SequenceActions): void {
   const { random } = site
   const old = site.quorum?.primary
@@ -174,7 +175,7 @@ function archiveOfTheLost(site: SequenceActions): void {
   })
 }
 
-/** What a copy lacks is removed while it is away, from whoever leads by then as well (trap 23). */
+/** What a replica lacks is removed while it is away, from the next primary as well (trap 23). */
 function logIsGone(site: SequenceActions): void {
   const { random } = site
   const first = site.quorum?.primary
@@ -191,8 +192,8 @@ function logIsGone(site: SequenceActions): void {
 }
 
 /**
- * A primary that nobody hears dies and is started again in its place, and does not wait for anybody while it starts. What it
- * holds and nobody confirmed must not be shown (trap 11).
+ * A silent primary dies and is restarted in place, and does not wait for any standby while it starts. What it holds and
+ * no standby confirmed must not be shown (trap 11).
  */
 function startsHastily(site: SequenceActions): void {
   const { random } = site
@@ -205,8 +206,8 @@ function startsHastily(site: SequenceActions): void {
 }
 
 /**
- * All standbys but one hang, and that one comes again while its old connection still stands; or somebody streams under the
- * names of those that hang. And then the primary is lost (trap 6).
+ * All standbys but one hang, and that one comes again while its old connection still stands; or a foreign client
+ * streams under the names of those that hang. And then the primary is lost (trap 6).
  */
 function nameIsTaken(site: SequenceActions): void {
   const { random } = site

@@ -1,4 +1,4 @@
-/** What a look at the server shows: old by the time that anybody decides by it. */
+/** What a look at the server shows: old by the time of the decision. */
 import type { Position, ReplicaReport } from '../../core/replicated/quorum-config.ts'
 import type { DatabaseServer } from './database-server.ts'
 import { positionAt } from './wal-model.ts'
@@ -11,7 +11,7 @@ export interface ServerLook {
   readonly receives: boolean
 }
 
-/** For people and decisions an entry is so many bytes. */
+/** In reports an entry is so many bytes. */
 export const ENTRY_BYTES = 1_000
 
 export function lookAt(server: DatabaseServer): ServerLook {

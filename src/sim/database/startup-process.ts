@@ -1,7 +1,7 @@
 /**
- * The startup process of a made-up standby, as far as it brings log: from an archive, where somebody made it read one, and by
- * asking for a receiver. Between the question and the start of the receiver settings may change, and only a startup process
- * that is not busy, paused or blocked takes back what it has asked for (trap 2).
+ * The startup process of a simulated standby, as far as it brings WAL: from an archive, where a restore_command reads
+ * one, and by asking for a receiver. Between the question and the start of the receiver settings may change, and only a
+ * startup process that is not busy, paused or blocked takes back what it has asked for (trap 2).
  */
 import type { NodeName } from '../../core/model.ts'
 import type { Gate } from '../gate.ts'
@@ -58,7 +58,10 @@ export class Startup {
     if (disk.settings.receiveFrom !== null) this.#ask(disk.settings.receiveFrom)
   }
 
-  /** Where no stream brings log, an archive may: whatever continues what is here, the oldest branch before any other (trap 5). */
+  /**
+   * Where no stream brings WAL, an archive may: whatever continues what is here, the oldest branch before any other
+   * (trap 5).
+   */
   #restore(): void {
     const { disk, parts, heedsArchive } = this.#server
     const { restoreFrom } = disk.settings

@@ -1,5 +1,5 @@
 /**
- * Faults that come at the worst moment: right after a step that changed something for everybody. A schedule drawn ahead
+ * Faults that come at the worst moment: right after a step that changed something for all nodes. A schedule drawn ahead
  * rarely hits the few milliseconds between two steps of a protocol; this does, in every second run.
  */
 import type { Random } from '../../lib/random.ts'

@@ -1,18 +1,19 @@
 /**
- * The log of a made-up database: entries in order, each written by one promotion. Copies share entries by identity, so that
- * two logs are of one history exactly as far as they hold the same objects; that is the world's truth. What servers and
- * drivers may go by is less: an index, a timeline number that is not unique, and what they wrote down themselves.
+ * The WAL of a simulated database: entries in order, each written by one promotion. Replicas share entries by identity,
+ * so that two WALs are of one history exactly as far as they hold the same objects; that is the world's truth. What
+ * servers and drivers may go by is less: an index, a timeline number that is not unique, and what they wrote down
+ * themselves.
  */
 import type { Position, QuorumConfig } from '../../core/replicated/quorum-config.ts'
 
 export interface Entry {
   readonly index: number
   readonly term: number
-  /** The promotion that wrote it: Rule.id. */
+  /** The promotion that wrote it: QuorumConfig.id. */
   readonly promotion: string
   readonly timeline: number
   readonly kind: 'begin' | 'write' | 'mark'
-  /** Of a mark: the row of the rule. */
+  /** Of a quorum row: its config. */
   readonly quorum?: QuorumConfig
 }
 
@@ -31,7 +32,7 @@ export function shared(a: readonly Entry[], b: readonly Entry[]): number {
   return length
 }
 
-/** Where a timeline ends in a log, by its number alone; undefined when the log never was on it. */
+/** Where a timeline ends in a WAL, by its number alone; undefined when the WAL never was on it. */
 export function endOfTimeline(log: readonly Entry[], timeline: number): number | undefined {
   return endOf(log, (entry) => entry.timeline === timeline)
 }
@@ -48,7 +49,10 @@ function endOf(log: readonly Entry[], is: (entry: Entry) => boolean): number | u
   return undefined
 }
 
-/** What one of the archived logs has after the last entry of `log`, where both are of one branch: that of the oldest term, whose files were there first. */
+/**
+ * What one of the archived WALs has after the last entry of `log`, where both are of one branch: that of the oldest
+ * term, whose files were there first.
+ */
 export function continuation(log: readonly Entry[], archived: readonly { readonly log: Log }[]): Entry[] {
   const { length } = log
   const longer = archived.filter((one) => one.log.length > length && one.log[length - 1] === log[length - 1])

@@ -1,13 +1,13 @@
 /**
- * A client's connection: what is written to it, what it sent while no server could take it, and its end. What it sent then is
- * kept as it came, bounded, and read by nobody until it is taken out.
+ * A client's connection: what is written to it, what it sent while no server could take it, and its end. What it sent
+ * then is kept as it came, bounded and unread until it is taken out.
  */
 import type { Socket } from 'node:net'
 import type { Cancel, Clock } from '../../../lib/clock.ts'
 import { cutSocket } from '../../socket-end.ts'
 import { lending, send } from '../shared-chunks.ts'
 
-/** Beyond it nothing more is read from the client until somebody takes what is here. */
+/** Beyond it nothing more is read from the client until what is here is taken out. */
 const KEPT_MAX_BYTES = 262_144
 /** A client that waits is told so after this time, once. */
 const NOTICE_AFTER_MS = 2_000

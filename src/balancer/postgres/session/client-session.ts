@@ -1,16 +1,16 @@
 /**
- * One client's way through the door, from its first byte to its last.
+ * One client's way through the balancer, from its first byte to its last.
  *
  *     opening    it says who it is (startup-phase.ts)
- *     seeking    no server has it: one is chosen, or it is held until one can be (server-search.ts)
- *     login      its login is relayed; the server alone decides who enters
+ *     seeking    it has no server: one is chosen, or it is held until one can be (server-search.ts)
+ *     login      its login is relayed; the server alone authenticates
  *     open       chunks are relayed; an idle session whose server is lost, or leaves, goes back to seeking and comes out
  *                open, on another server, with all that it had (pre-login.ts, server-login.ts, restore-state.ts)
  *     over
  *
  * The invariant: a byte of the client that was written to a server is never written to another one. What arrives while
- * no server has the session waits here, unread, and has been sent nowhere. So nothing is ever executed twice, and what is
- * told to the client about a statement that was under way is the truth: nobody knows.
+ * the session has no server waits here, unread, and has been sent nowhere. So nothing is ever executed twice, and what
+ * the client is told about a statement that was under way is true: its outcome is not known.
  */
 import type { Socket } from 'node:net'
 import type { CutReason } from '../../../core/replicated/session-counts.ts'
@@ -94,7 +94,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     return backend && spec && { host: spec.host, port: spec.port, pid: backend.pid, key: backend.key }
   }
 
-  /** The client is gone, or the door closes. */
+  /** The client is gone, or the balancer closes. */
   end(): void {
     if (this.#phase === 'over') return
     this.#absence.left()
@@ -141,7 +141,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     this.#arrival = undefined
     if (result.kind === 'not-yet') return this.#search.unsuitable()
     if (result.kind === 'refused') return this.#cut(result.reason)
-    // The server itself is well and ended this one session, so somebody wanted that: pg_terminate_backend.
+    // The server itself is healthy and ended this one session, so that was intended: pg_terminate_backend.
     if (this.#serverSide.farewell && this.#search.isStraightBack) {
       socket.end(TERMINATE)
       return this.#dismiss(this.#serverSide.farewell)

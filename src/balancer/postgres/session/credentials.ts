@@ -1,7 +1,7 @@
 /**
- * With what a session can be logged in again. Known at once for most logins; for SCRAM a server's verifier is needed too, which
- * is looked up behind the client's back while it already works, once for each user. Should the server be lost before it
- * answers, the next one is asked: it is a copy of the first, so it keeps the same.
+ * With what a session can be logged in again. Known at once for most logins; for SCRAM a server's verifier is needed
+ * too, which is looked up in the background while the client already works, once for each user. Should the server be
+ * lost before it answers, the next one is asked: it has the same data.
  */
 import type { CutReason } from '../../../core/replicated/session-counts.ts'
 import type { DoorSecret } from '../../control-protocol.ts'

@@ -91,7 +91,7 @@ const WRITES =
 /** These call nothing. What a COMMIT calls was put off by a statement before it. */
 const CALLS_NOTHING =
   /^\s*(?:begin|start\s+transaction|commit|end|rollback|abort|savepoint\s+\w+|release\s+(?:savepoint\s+)?\w+|show\s+\w+|discard\s+all|set\s+[\w.]+\s*(?:=|to)\s*[\w']*)\b[^;]*;?\s*$/i
-/** More names than anybody looks for in every statement, or asks for. */
+/** More names than can be looked for in every statement, or asked for. */
 const NAMES_MAX = 500
 
 export class Catalogue implements Hidden {

@@ -27,7 +27,7 @@ export function effectOfBody(language: string, body: string): Effect {
   )
 }
 
-/** What is between semicolons, cut where PL/pgSQL begins another statement. */
+/** What is between semicolons, split where PL/pgSQL begins another statement. */
 function partsOf(tokens: readonly Token[]): Token[][] {
   const parts: Token[][] = [[]]
   for (const [at, token] of tokens.entries()) {

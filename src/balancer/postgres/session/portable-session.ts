@@ -109,7 +109,7 @@ export class PortableSession {
     else this.state.learnNothing()
     if (this.state.isRelaxed) return
     this.state.hidden = this.database.hidden
-    // It was asked for what is known by name, and nobody knows which names there are.
+    // Only settings with known names can be asked for, and it is not known which names there are.
     if (!this.database.catalogue) this.state.pin ??= 'state-unknown'
   }
 
@@ -164,7 +164,7 @@ export class PortableSession {
   /** Logs in at the server on `socket`, which is at `place`, and makes the session there what it was. */
   arrive(socket: Socket, place: Place, done: Landed): { cancel(): void } {
     let arrival: { cancel(): void } | undefined = { cancel: () => socket.destroy() }
-    socket.on('error', () => {}) // it may break while nobody uses it yet; whoever does will see that
+    socket.on('error', () => {}) // it may break before it is used; its user will see that
     const landed = this.#credentials.learn(place).then((credential) => {
       if (!arrival) return
       const login = new Login(credential)

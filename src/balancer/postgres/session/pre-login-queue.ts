@@ -10,7 +10,7 @@ export class PreLoginQueue {
   readonly #entrance: LiveRoute
   readonly #passages: () => Iterable<ClientSession>
   #there: NodeName | undefined
-  /** Somebody may have gone ahead. */
+  /** A session may have logged in ahead. */
   #isOut = false
 
   constructor(entrance: LiveRoute, passages: () => Iterable<ClientSession>) {

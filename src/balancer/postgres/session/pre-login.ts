@@ -1,8 +1,8 @@
 /**
- * One session, logged in where it is to be moved while it still works where it is. When a primary hands over, all sessions move
- * at once, and a login costs a server about 10 ms of processor: a new process, its proof, its catalog. Done before anybody is
- * held, that is no part of the pause. Nothing is sent on it but the login, so that whatever becomes of the handover, it can be
- * thrown away.
+ * One session, logged in at the successor while it still works where it is. In a switchover all sessions move at once,
+ * and a login costs a server about 10 ms of processor: a new process, its proof, its catalog. Done before any session
+ * is held, that is no part of the pause. Nothing is sent on it but the login, so that it can be discarded whatever
+ * becomes of the switchover.
  */
 
 import type { Socket } from 'node:net'
@@ -51,7 +51,7 @@ export class PreLogin {
     )
   }
 
-  /** Gives it away, when it is at this place and alive. Nobody goes back: elsewhere it is thrown away. */
+  /** Gives it away, when it is at this place and alive. A session never goes back: elsewhere it is discarded. */
   take({ host, port }: Place): ServerLogin | undefined {
     const arrival = this.#place?.host === host && this.#place.port === port ? this.#arrival : undefined
     if (arrival) this.#arrival = undefined

@@ -51,7 +51,7 @@ export class RelayedLogin {
     this.#clientFirstBare = first.split(',').slice(2).join(',')
   }
 
-  /** What is known without asking anybody; undefined: the keys can be learned with the verifier. */
+  /** What is known without a request; undefined: the keys can be learned with the verifier. */
   credential(): Credential | undefined {
     switch (this.#method) {
       case 'trust':
@@ -79,7 +79,7 @@ export class RelayedLogin {
   }
 }
 
-/** The server's list of mechanisms without those that bind to a TLS connection: that one ends at the door. */
+/** The server's list of mechanisms without those that bind to a TLS connection: that one ends at the balancer. */
 export function withoutBinding(buffer: Buffer, start: number, end: number): Buffer | undefined {
   if (end - start < 4 || buffer.readInt32BE(start) !== AUTH.sasl) return undefined
   const offered = buffer.toString('latin1', start + 4, end).split('\0')

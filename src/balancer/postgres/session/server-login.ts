@@ -1,6 +1,6 @@
 /**
- * A connection on which the door speaks for itself: it logs in, sends a row of messages, and hands over what came of it. So
- * a session arrives at its next server; so a verifier is looked up. Between the login and the messages it may wait (pre-login.ts).
+ * A connection of the balancer's own: it logs in, sends a row of messages, and returns the result. So a session arrives
+ * at its next server; so a verifier is looked up. Between the login and the messages it may wait (pre-login.ts).
  */
 import type { Socket } from 'node:net'
 import type { CutReason } from '../../../core/replicated/session-counts.ts'
@@ -48,7 +48,7 @@ export class ServerLogin implements FrameSink {
   #failure: string | undefined
   #over = false
 
-  /** `ended`: the login is done, or nothing came of it before anybody said what to send. */
+  /** `ended`: the login is done, or failed before it was known what to send. */
   constructor(
     { socket, startup, clock }: { readonly socket: Socket; readonly startup: Buffer; readonly clock: Clock },
     login: Login,
@@ -82,7 +82,7 @@ export class ServerLogin implements FrameSink {
     return this
   }
 
-  /** Nobody wants to hear of it any more. */
+  /** It is not needed any more. */
   cancel(): void {
     if (this.#leave()) this.#socket.destroy()
   }
@@ -177,7 +177,7 @@ export class ServerLogin implements FrameSink {
     this.#over = true
     this.#cancelTimer()
     for (const event of ['data', 'end', 'error', 'close']) this.#socket.removeAllListeners(event)
-    this.#socket.on('error', () => {}) // whoever takes the socket over listens for its close
+    this.#socket.on('error', () => {}) // the next owner of the socket listens for its close
     return true
   }
 }

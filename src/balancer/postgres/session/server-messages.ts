@@ -1,7 +1,8 @@
 /**
- * What a server sends, as it is relayed to its client. Relayed as it came, with four exceptions: the server's key in the
- * login (the client gets one of the door's), what the server says when it ends an idle session (the door will look for
- * another one), the answer to the door's own question, and the hint to an error that says why writing is not possible.
+ * What a server sends, as it is relayed to its client. Relayed as it came, with four exceptions: the server's key in
+ * the login (the client gets one of the balancer's), what the server says when it ends an idle session (the balancer
+ * will look for another one), the answer to the balancer's own question, and the hint to an error that says why writing
+ * is not possible.
  */
 
 import { FrameReader, type FrameSink, interest, LOOK_MAX_BYTES, WHOLE } from '../frames.ts'
@@ -25,7 +26,7 @@ export interface ServerSideEvents {
   onIdle(): void
   /** The login was refused for a reason that may pass, and the client has heard nothing of it yet. */
   onLoginPutOff(bytes: Buffer, how: 'soon' | 'perhaps'): boolean
-  /** Why writing is not possible at the moment, for people; null when it should be. */
+  /** Why writing is not possible at the moment, as a sentence; null when it should be. */
   readOnlyBecause(): string | null
   /** A NotificationResponse; the number of the process that notified is at `at`, and may be replaced there. */
   onNotified(buffer: Buffer, at: number): void
@@ -68,7 +69,7 @@ export class ServerMessages implements FrameSink {
     return reader
   }
 
-  /** The answer to the door's own question is next; the session is idle. */
+  /** The answer to the balancer's own question is next; the session is idle. */
   expectAnswer(): void {
     this.#rows = []
     this.#askFailed = false

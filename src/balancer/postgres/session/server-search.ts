@@ -1,7 +1,7 @@
 /**
- * Finds a server for one client, again and again in the life of its connection: chooses a target, connects, tries the next
- * one when that fails, and is held while there is none. What was found stays joined to its target, so that whoever is here
- * hears when that is lost or leaves.
+ * Finds a server for one client, again and again in the life of its connection: chooses a target, connects, tries the
+ * next one when that fails, and is held while there is none. What was found stays joined to its target, so that the
+ * session is told when that is lost or leaves.
  */
 import type { Socket } from 'node:net'
 import type { Cancel } from '../../../lib/clock.ts'
@@ -12,7 +12,7 @@ import type { Hanging, LiveTarget } from '../../target.ts'
 import { CONNECT_MS, LAST_CONNECT_MS } from '../../target.ts'
 import type { Place } from '../verifiers.ts'
 
-/** A server that lets nobody in yet is tried again after so long, or as soon as the table changes. */
+/** A server that admits no client yet is tried again after so long, or as soon as the table changes. */
 const AGAIN_MS = 100
 
 const NOTHING_TRIED: ReadonlySet<LiveTarget> = new Set()
@@ -23,7 +23,7 @@ export interface SearchEvents {
   onReached(socket: Socket): void
   /** The target that is in use is gone, or must not be used any more. */
   onTargetLost(): void
-  /** It takes nothing new: whoever can, goes. */
+  /** It takes nothing new: sessions that can be moved leave. */
   onTargetLeaves(): void
   onUnfound(why: 'hold-expired' | 'hold-full'): void
 }

@@ -21,7 +21,7 @@ export class DatabaseKnowledge {
   #catalogue: Catalogue | undefined
   #askedAtMs: number | undefined
   #failedAtMs = Number.NEGATIVE_INFINITY
-  /** Another one was read, and nobody has looked yet whom that concerns. */
+  /** Another one was read, and it is not checked yet which sessions that concerns. */
   hasChanged = false
   /** It is another one by now. */
   #isOld = false

@@ -9,7 +9,7 @@ const FORGOTTEN_AFTER_MS = 30_000
 
 export class Tally {
   #lastMs = 0
-  /** Something was cut since the last look. */
+  /** A session was closed since the last look. */
   #fresh = false
   #term = 0
   #open = 0
@@ -18,7 +18,7 @@ export class Tally {
   #longestHoldMs = 0
   #cut: Partial<Record<CutReason, number>> = {}
 
-  /** Somebody was let in by a primary of this term: a change may come before the first look. */
+  /** A client was admitted by a primary of this term: a change may come before the first look. */
   entered(term: number): void {
     if (this.#term === 0) this.#term = term
   }

@@ -9,7 +9,7 @@ import { protocolViolation } from '../protocol-errors.ts'
 import { type FirstPacket, readFirstPacket, STARTUP_MAX_BYTES } from '../startup-packet.ts'
 
 export interface Opened {
-  /** The client's socket, or TLS on top of it. Nobody listens for its data yet. */
+  /** The client's socket, or TLS on top of it. Its data has no listener yet. */
   readonly client: Socket
   readonly packet: Extract<FirstPacket, { kind: 'startup' | 'cancel' }>
   /** The packet as it came, and what came behind it. */
@@ -53,7 +53,7 @@ export class StartupPhase {
         this.#answerSsl(packet.length)
         return
       case 'gss-request':
-        // Once: whoever asks again did not understand the answer.
+        // Once: a client that asks again did not understand the answer.
         if (this.#gssRefused || this.#seen.length > packet.length) return this.#end('invalid startup packet')
         this.#gssRefused = true
         this.#seen = Buffer.alloc(0)

@@ -1,8 +1,9 @@
 /**
- * What a session has, asked of its own server: exact, whatever statements, functions or savepoints brought it about. Asked
- * when the text of a statement leaves it open, and once more before a session leaves a server that hands over. The question is
- * one statement under a name of its own by the extended protocol, so that neither the client's unnamed statement nor its
- * transaction (there is none: the session is idle) is touched. Works on PostgreSQL 13 to 18, on a standby too.
+ * What a session has, asked of its own server: exact, whatever statements, functions or savepoints brought it about.
+ * Asked when the text of a statement leaves it open, and once more before a session leaves a primary that switches
+ * over. The question is one statement under a name of its own by the extended protocol, so that neither the client's
+ * unnamed statement nor its transaction (there is none: the session is idle) is touched. Works on PostgreSQL 13 to 18,
+ * on a standby too.
  */
 import type { CutReason } from '../../../core/replicated/session-counts.ts'
 import { askedAside, identifier, literal } from '../messages.ts'

@@ -117,8 +117,9 @@ function isSuspicious(text: string): boolean {
 }
 
 /**
- * The `SET` of every UPDATE is a suspicious word, and taking the statement apart costs more than all else that the door does
- * with it. Without a semicolon inside there is one statement, and its first word tells what the others are.
+ * The `SET` of every UPDATE is a suspicious word, and taking the statement apart costs more than all else that the
+ * balancer does with it. Without a semicolon inside there is one statement, and its first word tells what the others
+ * are.
  */
 function onlyWrites(text: string): boolean {
   if (!WRITES.test(text) || ANYWHERE.test(text)) return false
