@@ -4,6 +4,7 @@
  * another from being repaired; only starts wait for one another (start-pace.ts). Killing what must not run does not wait for anything.
  */
 import type { ServiceName } from './model.ts'
+import { CLUSTER_STOPPED } from './problems/cluster-stopped.ts'
 import type { Problem } from './problems/problem.ts'
 import type { Rule } from './rule-names.ts'
 import { mayWait, placesToStart } from './start-pace.ts'
@@ -30,12 +31,22 @@ export function choose(problems: readonly Problem[], view: View): Act[] {
   return acts
 }
 
+/**
+ * Steps that end the server, or are a write that is over in a moment. A recruitment is over soon, too, and may be what makes a stale primary
+ * harmless: that and an end would call each other off.
+ */
+const ENDS: ReadonlySet<Step['kind']> = new Set(['stop', 'kill', 'demote', 'record'])
+
 function isBlocked(view: View, service: ServiceName | null, rule: string, step: Step): boolean {
   const busy = service === null ? undefined : view.local.busy[service]
   if (busy === undefined) return false
   if (rule === 'two-writers') return busy.step === step.kind // under way, or in back-off after a failure
   const isReplicated = view.cluster.services.some(({ name, traits }) => name === service && traits.replicates)
   if (!isReplicated) return true
+  // Whatever is under way ends with the server, and may wait for a node that has ended already. In back-off after a
+  // failure there is no step, unless it may be called off at any time.
+  if (rule === CLUSTER_STOPPED)
+    return busy.step === null || ENDS.has(busy.step) || (busy.step === 'recruit' && !busy.resting)
   // A node that waits for a primary must be able to report that there is none any more; recruiting calls that wait off.
   if (step.kind === 'record') return busy.step !== 'follow'
   // A kill under way is over in a moment, and whatever calls it off would have to begin by killing: two urgent steps that

@@ -1,7 +1,20 @@
 import { describe, expect, it } from 'vitest'
-import { cluster, free, led, type MadeUp, peer, running, stopped, view, web, worker } from '../../test/made-up.ts'
+import {
+  cluster,
+  database,
+  free,
+  led,
+  type MadeUp,
+  peer,
+  running,
+  stopped,
+  view,
+  web,
+  worker,
+} from '../../test/made-up.ts'
 import { decide } from './decide.ts'
 import { place } from './placement.ts'
+import type { Step } from './step.ts'
 
 const WORKER = cluster([worker()])
 const WEB = cluster([web()])
@@ -202,6 +215,27 @@ describe('a single writer', () => {
     expect(next(running('worker', { role: 'primary', term: 3 }))).toMatchObject([{ kind: 'stop' }])
     expect(next(stopped('worker', { term: 3 }))).toMatchObject([{ kind: 'give-up-lead' }])
     expect(next(stopped('worker', { term: 3 }), free('worker', 'a', 3, 0))).toMatchObject([{ kind: 'exit' }])
+  })
+})
+
+describe('a database whose cluster is stopped', () => {
+  const next = (step: Step['kind'] | null, resting = false, instance = running('db', { role: 'standby' })) =>
+    decided({
+      cluster: cluster([database()]),
+      local: { instances: { db: instance }, stopping: true, busy: { db: { step, resting } } },
+    }).acts
+
+  it('ends at once, also while a step waits for a node that may have ended before', () => {
+    for (const step of ['follow', 'start', 'create', 'promote-replica', 'change-quorum'] as const) {
+      expect(next(step), step).toEqual([{ rule: 'cluster-stopped', kind: 'stop', service: 'db' }])
+      expect(next(step, false, running('db', { state: 'starting' })), step).toMatchObject([{ kind: 'stop' }])
+    }
+    for (const step of ['follow', 'recruit'] as const) expect(next(step, true)).toMatchObject([{ kind: 'stop' }])
+  })
+
+  it('lets an end that is under way come to its end, and rests after one that failed', () => {
+    for (const step of ['stop', 'kill', 'demote', 'record', 'recruit'] as const) expect(next(step), step).toEqual([])
+    expect(next(null, true)).toEqual([])
   })
 })
 
