@@ -194,6 +194,24 @@ export function isFull(error: unknown): boolean {
   return codeOf(error) === TOO_MANY_CONNECTIONS
 }
 
+/** It is there already. */
+const DUPLICATE_OBJECT = '42710'
+/** It is gone already. */
+const UNDEFINED_OBJECT = '42704'
+const OBJECT_IN_USE = '55006'
+
+/**
+ * Makes or drops a replication slot. The primary and the standby that a slot is for both see to it, at the same time: that the other one was
+ * quicker, or that the slot has come into use, is no failure.
+ */
+export async function unlessOvertaken(slotChange: Promise<unknown>): Promise<void> {
+  try {
+    await slotChange
+  } catch (error) {
+    if (![DUPLICATE_OBJECT, UNDEFINED_OBJECT, OBJECT_IN_USE].includes(codeOf(error))) throw error
+  }
+}
+
 function codeOf(error: unknown): string {
   return String((error as { code?: unknown } | null)?.code ?? '')
 }

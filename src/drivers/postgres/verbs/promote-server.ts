@@ -14,7 +14,7 @@ import { until } from '../../../lib/until.ts'
 import { mayReceive } from '../files/durable-record.ts'
 import { slotName } from '../files/server-settings.ts'
 import type { Replica } from '../replica.ts'
-import { destroy, within } from '../server/admin-session.ts'
+import { destroy, unlessOvertaken, within } from '../server/admin-session.ts'
 import { insertQuorumRow, isOnQuorum, prepareCatalog } from '../server/catalog.ts'
 import { positionIn } from '../server/replica-position.ts'
 import { BRANCHES_KEPT } from '../server/wal-position.ts'
@@ -93,8 +93,6 @@ export async function promote(replica: Replica, quorum: QuorumConfig, signal: Ab
   await leapForConsumers(replica)
 }
 
-const EXISTS_ALREADY = '42710'
-
 /** Slots for every node that may follow: without use they hold nothing back; `wal_keep_size` bridges until they are used. */
 export async function ensureSlots(replica: Replica, nodes: readonly string[]): Promise<void> {
   const names = nodes.filter((node) => node !== replica.parts.node).map(slotName)
@@ -104,21 +102,18 @@ export async function ensureSlots(replica: Replica, nodes: readonly string[]): P
     [names],
   )
   for (const { name } of missing) {
-    try {
-      await replica.session.query('select pg_create_physical_replication_slot($1)', [name])
-    } catch (error) {
-      // The follower was quicker: one that is about to follow asks for its own.
-      if ((error as { code?: unknown }).code !== EXISTS_ALREADY) throw error
-    }
+    await unlessOvertaken(replica.session.query('select pg_create_physical_replication_slot($1)', [name]))
   }
 }
 
 /** Slots from the time when this replica was primary hold WAL back for no standby. */
 export async function releaseSlots(replica: Replica): Promise<void> {
-  await replica.session.query(
-    `select pg_drop_replication_slot(slot_name) from pg_replication_slots
+  const unused = await replica.session.query(
+    `select slot_name as name from pg_replication_slots
      where slot_type = 'physical' and not active and restart_lsn is not null and slot_name like 'understudy\\_%'`,
   )
+  for (const { name } of unused)
+    await unlessOvertaken(replica.session.query('select pg_drop_replication_slot($1)', [name]))
 }
 
 /** A wait that has lasted for long is looked at less often: a twentieth of it, at most this. */

@@ -6,7 +6,7 @@ import type { PrimaryAddress } from '../../replica-driver.ts'
 import { TABLESPACES, type Tablespace } from '../copy/tablespaces.ts'
 import { slotName } from '../files/server-settings.ts'
 import type { Replica } from '../replica.ts'
-import { destroy, type Row, remoteClient, within } from '../server/admin-session.ts'
+import { destroy, type Row, remoteClient, unlessOvertaken, within } from '../server/admin-session.ts'
 import { CAPACITY_JSON, type Capacity, parseCapacity } from '../server/standby-capacity.ts'
 import { type Branch, type Fork, parseHistory, parseLineage, parseLsn } from '../server/wal-position.ts'
 
@@ -180,8 +180,13 @@ export async function renewSlot(replica: Replica, primary: PrimaryAddress): Prom
   try {
     await within(clock, options.timing.statementMs, 'the primary', client.connect())
     const its = `from pg_replication_slots where slot_name = '${name}'`
-    await ask(`select pg_drop_replication_slot(slot_name) ${its} and wal_status = 'lost' and not active`)
-    await ask(`select pg_create_physical_replication_slot('${name}', true) where not exists (select 1 ${its})`)
+    await unlessOvertaken(
+      ask(`select pg_drop_replication_slot(slot_name) ${its} and wal_status = 'lost' and not active`),
+    )
+    // Between the look and the making, in one statement too, the primary may make it for us.
+    await unlessOvertaken(
+      ask(`select pg_create_physical_replication_slot('${name}', true) where not exists (select 1 ${its})`),
+    )
   } finally {
     destroy(client)
   }
