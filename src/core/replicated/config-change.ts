@@ -18,6 +18,7 @@ import { instanceOn, localInstance, nodeState, type View } from '../view.ts'
 import { defaultK, sameConfig, stepTowards } from './quorum.ts'
 import { type QuorumConfig, standbysText } from './quorum-config.ts'
 import {
+  hasNoCopyYet,
   leadsIn,
   newestConfig,
   placedReplicas,
@@ -42,7 +43,7 @@ export const configChange = forEachReplicated((view, service) => {
   const isUnderWay = quorumConfigs.length > 1 && quorumConfigs.at(-2)?.term === quorum.term
   if (isUnderWay && !isStuck(view, service, quorum)) return goOn(view, service, record)
   const next = stepTowards(quorum, ...wanted(view, service, quorum))
-  if (!next) return isUnderWay ? goOn(view, service, record) : awaySentence(view, service, quorum)
+  if (!next) return isUnderWay ? goOn(view, service, record) : awaySentence(view, service, record)
   const what = `synchronous standbys of ${service.name}: ${standbysText(quorum)} → ${standbysText(next)}`
   const { revision, ...kept } = record
   const changed = { ...kept, replica: { ...record.replica, quorumConfigs: [...quorumConfigs, next] } }
@@ -116,8 +117,11 @@ function isGone(view: View, service: ServiceSpec, node: NodeName): boolean {
 }
 
 /** Nothing can be changed for the better; the event says why writes are blocked. */
-function awaySentence(view: View, service: ServiceSpec, quorum: QuorumConfig): Problem | undefined {
-  const away = quorum.standbys.filter((node) => isGone(view, service, node))
+function awaySentence(view: View, service: ServiceSpec, record: ReplicatedRecord): Problem | undefined {
+  const quorum = newestConfig(record)
+  // Before the first row there are no writes to block, and a standby that is copied for the first time is not lost.
+  const comes = (node: NodeName) => hasNoCopyYet(record) && nodeState(view, node) !== 'lost'
+  const away = quorum.standbys.filter((node) => isGone(view, service, node) && !comes(node))
   if (away.length === 0 || quorum.standbys.length - away.length >= quorum.k) return undefined
   const why = `writes to ${service.name} are blocked: ${away.join(', ')} ${away.length === 1 ? 'is' : 'are'} unreachable, and ${standbysText(quorum)} must confirm them`
   return { rule: 'standby-lost', service: service.name, evidence: 'inferred', why, steps: [] }

@@ -18,6 +18,7 @@ import { instanceOn, nodeState, type View } from '../view.ts'
 import { beatsAll, comparePositions, type Recruited } from './quorum.ts'
 import { standbysText } from './quorum-config.ts'
 import {
+  hasNoCopyYet,
   leadsIn,
   newestConfig,
   type ReplicatedRecord,
@@ -54,11 +55,6 @@ export function readOnlyOf(view: View, service: ServiceSpec): ReadOnly | undefin
     `${service.name} is read-only: quorum lost (up: ${left.join(', ') || 'none'}; down: ${away.join(', ') || 'none'}). ` +
     remedy(reads, anyOf, away)
   return { why, reads }
-}
-
-/** The first replica is being created: there is nothing to read anywhere. */
-function hasNoCopyYet({ replica }: ReplicatedRecord): boolean {
-  return replica.phase === 'promoting' && replica.quorumConfigs.length === 1 && replica.quorumConfigs[0]?.term === 1
 }
 
 function withoutStandbys(

@@ -22,6 +22,11 @@ function hasQuorumConfig(record: Revised<ServiceRecord>): record is ReplicatedRe
   return record.replica !== undefined && record.replica.quorumConfigs.length > 0
 }
 
+/** It is being made for the first time: nothing was served from it yet, and its standbys get their first copy. */
+export function hasNoCopyYet({ replica }: ReplicatedRecord): boolean {
+  return replica.phase === 'promoting' && replica.quorumConfigs.length === 1 && replica.quorumConfigs[0]?.term === 1
+}
+
 export function newestConfig({ replica: { quorumConfigs } }: { readonly replica: ReplicaRecord }): QuorumConfig {
   const newest = quorumConfigs.at(-1)
   if (!newest) throw new Error('a record with a replica part has a rule')

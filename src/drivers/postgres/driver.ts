@@ -221,7 +221,8 @@ class PostgresDriver implements ReplicaDriver {
       if (ground.replica.runs) {
         this.#course.enter('running')
         await ground.watch.lookNow()
-      } else if (this.#course.state !== 'stopped') this.#stopped(this.#course.note, true)
+        // What was called off by something more urgent did not fail.
+      } else if (this.#course.state !== 'stopped') this.#stopped(this.#course.note, !signal.aborted)
       this.#course.tell()
     }
   }
