@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type ApiServer, serveApi } from '../api/api-server.ts'
+import type { RedundancyState } from '../api/api-types.ts'
 import { FakeSurface } from '../api/fake-surface.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import { StateFolder } from '../local/cluster-folder.ts'
@@ -15,12 +16,13 @@ let folder: string
 let state: StateFolder
 let api: ApiServer
 let spec: ClusterSpec
+let surface: FakeSurface
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'understudy-detach-'))
   state = new StateFolder(join(folder, '.understudy'))
   state.create()
-  const surface = new FakeSurface()
+  surface = new FakeSurface()
   api = await serveApi({ surface, host: '127.0.0.1', port: 0, token: state.keepToken() })
   const { nodes, services } = surface.current
   const at = nodes.map((node) => ({ ...node, address: '127.0.0.1' }))
@@ -44,9 +46,8 @@ it('says on a pipe what is waited for', async () => {
   expect((await detached()).complaints).toMatch(/shop: waiting for the first agent to answer \(/)
 })
 
-async function detached() {
-  const io = fakeIo({ cwd: folder })
-  const code = await detach(io, { spec, file: 'x.ts', state, json: false, timeoutMs: 5_000 })
+async function detached(io = fakeIo({ cwd: folder }), timeoutMs = 5_000) {
+  const code = await detach(io, { spec, file: 'x.ts', state, json: false, timeoutMs })
   return { code, complaints: io.complained.join('\n'), text: io.text() }
 }
 
@@ -62,3 +63,33 @@ it('returns when it looks after the cluster and every service is healthy, and le
   background(`setTimeout(() => process.send?.('looks after it'), 300); setTimeout(() => process.exit(0), 3_000)`)
   expect(await detached()).toMatchObject({ code: 0, text: expect.stringContaining('every service is healthy') })
 })
+
+/** Of the first service, what its redundancy is. */
+function redundancyIs(given: Partial<RedundancyState>): void {
+  const [first, ...others] = surface.current.services
+  if (!first) throw new Error('there is a service')
+  const redundancyState = { ...first.redundancyState, ...given }
+  surface.current = { ...surface.current, services: [{ ...first, name: 'db', redundancyState }, ...others] }
+}
+
+it('says what is not redundant yet in the words of status, and only then', async () => {
+  background(`process.send?.('looks after it'); setTimeout(() => process.exit(0), 3_000)`)
+  expect((await detached()).text).not.toContain('yet')
+  const missing = [{ what: 'replica', node: 'c', why: 'copying from b: 12 of 31 MB' } as const]
+  redundancyIs({ state: 'degraded', summary: '2 of 3 replicas, one more loss stops writes', missing })
+  expect((await detached()).text).toContain(
+    'Not everything is there yet: degraded: db (2 of 3 replicas, one more loss stops writes; c: copying from b: 12 of 31 MB).',
+  )
+})
+
+it('does not call healthy what status calls unhealthy', async () => {
+  background(
+    `process.send?.('looks after it'); setInterval(() => require('fs').existsSync(__filename) || process.exit(0), 200)`,
+  )
+  redundancyIs({ state: 'unhealthy', summary: '0 of 3 replicas', oneMoreLoss: null })
+  const io = fakeIo({ cwd: folder })
+  const done = detached(io, 30_000)
+  await expect.poll(() => io.complained.join('\n'), { timeout: 20_000 }).toContain('shop: waiting for db')
+  redundancyIs({ state: 'redundant', summary: '3 of 3 replicas' })
+  expect((await done).text).toContain('every service is healthy')
+}, 60_000)

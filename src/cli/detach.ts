@@ -14,6 +14,7 @@ import { apiAddresses, type StateFolder } from '../local/cluster-folder.ts'
 import { printJson } from './commands/command.ts'
 import type { Io } from './io.ts'
 import { footerLines } from './print/frame.ts'
+import { headline, isWhole } from './print/print-status.ts'
 import { Screen } from './screen.ts'
 
 export interface DetachRequest {
@@ -118,7 +119,7 @@ async function statusOf(spec: ClusterSpec, state: StateFolder): Promise<Status |
 }
 
 function notUp(status: Status): Status['services'] {
-  return status.services.filter((service) => !isUp(status, service))
+  return status.services.filter((service) => !isUp(status, service) || service.redundancyState.state === 'unhealthy')
 }
 
 function doorsOf(status: Status, service: ServiceStatus): string {
@@ -136,6 +137,9 @@ function done(io: Io, screen: Screen, { spec, state, json }: DetachRequest, stat
   io.out(
     `${io.paint.bold(spec.name)} is up: every service is healthy. “understudy down” stops it; its log is ${state.upLog}`,
   )
+  // Redundant comes after healthy: clients are served while standbys are still being copied.
+  if (!isWhole(status))
+    io.out(`Not everything is there yet: ${headline(io, status)}. “understudy status” says when it is.`)
   for (const line of footerLines(io, spec).slice(0, -1)) io.out(line)
   return 0
 }

@@ -51,7 +51,7 @@ export function summaryLine(io: Io, status: Status): string {
  * The worst first, each with the reason: `unhealthy: web (a: ended with code 1); degraded: db (2 of 3 replicas, one more loss
  * stops writes; c: the disk is full)`.
  */
-function headline({ paint }: Io, { services }: Status): string {
+export function headline({ paint }: Io, { services }: Status): string {
   const unhealthy = services.filter(isUnhealthy)
   const degraded = services.filter((service) => !isUnhealthy(service) && service.redundancyState.state === 'degraded')
   const thin = services.filter(({ redundancyState: { state } }) => state === 'not-redundant').map(({ name }) => name)
@@ -98,11 +98,15 @@ function missingLines(io: Io, services: readonly ServiceStatus[]): string[] {
   return rows.length === 0 ? [] : tableLines(io, MISSING_COLUMNS, rows)
 }
 
+/** Is everything there that the config asks for? Of healthy services. */
+export function isWhole({ services }: Pick<Status, 'services'>): boolean {
+  return services.every(({ redundancyState: { state } }) => state !== 'degraded')
+}
+
 /** What `--exit-code` says: 0 all is as wished, 1 a service is unhealthy, 11 all serve and something is missing. */
 export function statusExitCode({ services, nodes, store }: Status): 0 | 1 | 11 {
   if (services.some(isUnhealthy)) return 1
-  const isWhole = services.every(({ redundancyState: { state } }) => state !== 'degraded')
-  return isWhole && nodes.every(({ alive }) => alive) && store.writable ? 0 : 11
+  return isWhole({ services }) && nodes.every(({ alive }) => alive) && store.writable ? 0 : 11
 }
 
 const NODE_COLUMNS: readonly Column[] = [
