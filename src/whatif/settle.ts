@@ -9,7 +9,7 @@
  */
 import { decide } from '../core/decide.ts'
 import { candidatesFor } from '../core/election.ts'
-import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
+import type { InstanceReport, NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
 import type { View } from '../core/view.ts'
 import type { Course, Done } from './course.ts'
 import { KNOWN_STEPS, perform } from './perform.ts'
@@ -71,16 +71,20 @@ function replicatedIn(
       if (!situation.instances.has(key)) continue
       const role = name === result.primary ? 'primary' : 'standby'
       const waitMs = role === 'primary' ? (result.pauseMs ?? noticeMs + startMs) : noticeMs + startMs
-      after(situation, waitMs, () => runs(situation, key, role))
+      // A probe is a write: where none is acknowledged the primary is unhealthy, and what needs it is not started.
+      const health = role === 'primary' && !result.writes ? 'unhealthy' : 'healthy'
+      after(situation, waitMs, () => runs(situation, key, { role, health }))
     }
   }
   return found
 }
 
-function runs(situation: Situation, key: string, role: 'primary' | 'standby'): void {
+function runs(situation: Situation, key: string, as: Pick<InstanceReport, 'role' | 'health'>): void {
   const now = situation.instances.get(key)
-  if (!now || (now.report.state === 'running' && now.report.role === role)) return
-  const report = { ...now.report, role, state: 'running', health: 'healthy', failures: 0 } as const
+  if (!now) return
+  const { state, role, health } = now.report
+  if (state === 'running' && role === as.role && health === as.health) return
+  const report = { ...now.report, ...as, state: 'running', failures: 0 } as const
   situation.instances.set(key, { report, sinceMs: situation.nowMs })
 }
 

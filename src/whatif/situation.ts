@@ -4,7 +4,7 @@
  * decided by core/decide.ts, on the views that views.ts makes of it.
  *
  * It is much less than the simulator: nothing is random, nothing is late, messages arrive. That is what makes it quick
- * enough for every pair of failures, and why test/whatif.test.ts holds its answers against the simulator's.
+ * enough for every pair of failures, and why test/whatif-sim.test.ts holds its answers against the simulator's.
  */
 
 import { killAt } from '../core/lease.ts'
