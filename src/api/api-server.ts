@@ -1,6 +1,6 @@
 /**
- * The road in: HTTP in front of a `Surface`. The token comes
- * before everything else, so that a stranger does not even learn which routes exist.
+ * HTTP in front of a `Surface`. The token comes before everything else, so that a client without it does not even learn
+ * which routes exist.
  *
  * It listens on the node's own address only. TLS is not spoken yet: on one machine nothing leaves the loopback.
  */
@@ -19,7 +19,7 @@ import type { Route } from './route-shape.ts'
 import { ROUTES } from './routes.ts'
 import type { Surface } from './surface.ts'
 
-/** A whole request must have arrived by then; nothing that people send here is large. */
+/** A whole request must have arrived by then; no body is large. */
 const REQUEST_WITHIN_MS = 10_000
 
 export interface ApiOptions {
@@ -36,7 +36,7 @@ export interface ApiOptions {
 
 export interface ApiServer {
   readonly port: number
-  /** For whoever takes upgrade requests on the same port: the agents' mesh. */
+  /** For upgrade requests on the same port: the agents' mesh. */
   readonly server: Server
   /** Ends open feeds, lets running calls finish for a moment, then cuts what is left. */
   close(): Promise<void>

@@ -41,8 +41,8 @@ export interface ServiceStatus {
   /** How many instances are wanted: the config's number, or what was asked for since. */
   readonly wanted: number
   /**
-   * Of a database that is led: `k` of `members`, its standbys, must have each write, and `wanted` of them when all that are
-   * wanted are there. Null otherwise.
+   * Of a database with a primary: `k` of `standbys` must have each write, and `wanted` of them when all that are wanted
+   * are there. Null otherwise.
    */
   readonly quorum: { readonly k: number; readonly standbys: readonly string[]; readonly wanted: number } | null
   /** The rule of the last thing that was done about this service; empty when nothing ever was. */
@@ -87,7 +87,7 @@ export interface ExpectedRto {
   readonly ifPrimaryDiesMs: number | null
   /** From the moment that its node falls silent. */
   readonly ifNodeIsLostMs: number | null
-  /** What it rests on, or why nobody could take over. */
+  /** The evidence, or why no node could take over. */
   readonly why: string
 }
 
@@ -148,13 +148,13 @@ export interface Receipt {
   readonly marks: readonly { readonly name: string; readonly atMs: number }[]
   /** From noticed to healthy again. */
   readonly backAfterMs: number
-  /** Who could have led instead, as it was known when somebody was chosen, and why the others were not. */
+  /** The other candidates, as known when one was chosen, and why they were not. */
   readonly candidates?: readonly { readonly node: string; readonly able: boolean; readonly why: string }[]
-  /** What became of the clients' sessions, where the doors speak the service's own protocol. */
+  /** What became of the clients' sessions, where the balancers speak the service's own protocol. */
   readonly sessions?: SessionsSummary
 }
 
-/** Over the doors of all nodes that said so in time. */
+/** Over the balancers of all nodes that reported in time. */
 export interface SessionsSummary {
   /** Waited for the new primary, for however short a time. */
   readonly held: number
@@ -163,7 +163,7 @@ export interface SessionsSummary {
   /** How many were cut, by reason: `in-transaction`, `in-statement`, `temporary-table`, `md5-login` and others. */
   readonly cut: Readonly<Record<string, number>>
   readonly longestHoldMs: number
-  /** Nodes whose doors had not said it two seconds after the service was back: theirs are not counted here. */
+  /** Nodes whose balancers had not reported two seconds after the service was back: theirs are not counted here. */
   readonly unheard: readonly string[]
 }
 

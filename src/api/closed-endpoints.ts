@@ -1,4 +1,4 @@
-/** Doors that should be open and are not: a service can be healthy while a client that knocks at one node is refused. */
+/** Endpoints that should be open and are not: a service can be healthy while a client that connects to one node is refused. */
 import type { EndpointStatus, ServiceStatus, Status } from './api-types.ts'
 
 /** Of one service, at living nodes. */
@@ -7,7 +7,7 @@ export function closedDoors({ nodes }: Status, { endpoints }: ServiceStatus): re
   return endpoints.filter(({ node, open }) => !open && living.has(node))
 }
 
-/** Healthy, and whoever knocks at a living node is let in. */
+/** Healthy, and a client that connects to a living node is accepted. */
 export function isUp(status: Status, service: ServiceStatus): boolean {
   return service.healthy && closedDoors(status, service).length === 0
 }

@@ -1,11 +1,11 @@
 /**
- * Where a reader of events is. Events are numbered by the agent that they happened to: `a-RUN-17` is the 17th of node a since
- * its agent started as RUN. Every agent hears them in an order of its own, so "the last event" is no place to resume
- * from at another agent: a reader's place is the highest number that it saw of each source, `a-RUN-17,b-RUN-4`. With
- * that any agent can go on where another one broke off, with nothing left out and nothing told twice.
+ * Where a reader of events is. Events are numbered by the agent that they happened to: `a-RUN-17` is the 17th of node a
+ * since its agent started as RUN. Every agent hears them in an order of its own, so "the last event" is no place to
+ * resume from at another agent: a reader's place is the highest number that it saw of each source, `a-RUN-17,b-RUN-4`.
+ * With that any agent can go on where another one broke off, with nothing left out and nothing told twice.
  *
  * A source that was restarted is a new one. Of those that fell silent only the latest are remembered: what is older is
- * no longer kept by anybody, so it cannot be told twice.
+ * no longer kept anywhere, so it cannot be told twice.
  */
 import type { EventRecord } from './api-types.ts'
 

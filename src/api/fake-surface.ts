@@ -39,7 +39,7 @@ export class FakeSurface implements Surface {
     return this.#listeners.size
   }
 
-  /** Something happened: kept, and told to whoever listens. */
+  /** Something happened: kept, and told to all listeners. */
   happen(id: string, fields: Partial<EventRecord> = {}): EventRecord {
     const event = fakeEvent(id, fields)
     this.kept.push(event)

@@ -1,6 +1,7 @@
 /**
- * The few bodies that people send, checked by hand and fully: what is missing, of the wrong type or not known at all is
- * told in one sentence. A field that we do not know is refused, not ignored: `{"sevice": "db"}` must never do something.
+ * The few bodies that clients send, checked by hand and fully: what is missing, of the wrong type or not known at all
+ * is told in one sentence. A field that we do not know is refused, not ignored: `{"sevice": "db"}` must never do
+ * something.
  */
 import { UnderstudyError } from '../errors.ts'
 import type { ResizeRequest, SwitchoverRequest } from './api-types.ts'

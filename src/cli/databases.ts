@@ -1,4 +1,4 @@
-/** What the commands about a PostgreSQL database have in common: which one, and the door that leads to it. */
+/** What the commands about a PostgreSQL database have in common: which one, and the endpoint that leads to it. */
 import type { EndpointStatus, ServiceStatus, Status } from '../client/index.ts'
 import type { PostgresOptions } from '../drivers/postgres/options.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -25,7 +25,7 @@ export function serviceIn(status: Status, name: string): ServiceStatus {
   throw new UnderstudyError('UND_UNKNOWN_SERVICE', `the cluster that runs has no service ${name}`)
 }
 
-/** A door that is open, the asked agent's own first. Throws UND_REFUSED when there is none. */
+/** An open endpoint, the asked agent's own first. Throws UND_REFUSED when there is none. */
 export function openDoor(status: Status, name: string, purpose: 'primary' | 'standby'): EndpointStatus {
   const service = serviceIn(status, name)
   const doors = service.endpoints.filter((door) => door.purpose === purpose)

@@ -1,4 +1,4 @@
-/** `up --detach`, with a made-up program in the background and a cluster from before that is well. */
+/** `up --detach`, with a made-up program in the background and a healthy cluster from before. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,6 +1,7 @@
 /**
- * `up --detach`: a second process of this program looks after the cluster in the background; this one waits until every
- * service is healthy, its doors are open, and says so. If that takes too long, it says what is not healthy; the cluster goes on trying.
+ * `up --detach`: a second process of this program supervises the cluster in the background; this one waits until every
+ * service is healthy and its endpoints are open, and says so. If that takes too long, it says what is not healthy; the
+ * cluster goes on trying.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
@@ -32,7 +33,7 @@ const CHANGES_SAID_MS = 1_000
 
 /** Said by the process behind when nothing can be refused any more. Before that, what is healthy is a cluster from before. */
 export function sayThatItLooksAfter(): void {
-  process.send?.('looks after it', () => {}) // whoever started it may be gone by now
+  process.send?.('looks after it', () => {}) // the process that started it may be gone by now
 }
 
 /** Resolves to the exit code. Rejects with UND_TIMED_OUT. */
@@ -77,7 +78,7 @@ function startBehind({ file, state }: DetachRequest): ChildProcess {
   const log = openSync(state.upLog, 'a', 0o600)
   const args = [...process.execArgv, process.argv[1] ?? '', 'up', file, '--state', state.path, '--plain']
   const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log, 'ipc'] })
-  closeSync(log) // the child has its own copy
+  closeSync(log) // the child has its own descriptor
   return child
 }
 

@@ -1,4 +1,4 @@
-/** Waits until a reader, however slow, has taken all that was printed: a process that exits before takes the rest with it. */
+/** Waits until a reader, however slow, has taken all that was printed: what is not read when a process exits is lost. */
 import type { Writable } from 'node:stream'
 
 /** Resolves when everything that was written has left this process, or never can: the reader closed its end. Never rejects. */

@@ -6,7 +6,7 @@ export type Palette = ReturnType<typeof createColors>
 export interface Io {
   out(text: string): void
   err(text: string): void
-  /** Is somebody looking? Then output may be coloured, cut to the width, and redrawn in place. */
+  /** Is it a terminal? Then output may be coloured, truncated to the width, and redrawn in place. */
   readonly tty: boolean
   readonly columns: number
   readonly rows: number

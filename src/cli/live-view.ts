@@ -1,6 +1,6 @@
 /**
  * What `up` shows while a cluster runs: a live picture on a terminal, a line for each event elsewhere. Both learn about
- * the cluster on the one road in, like everybody else; only what the agents themselves do comes from who looks after them.
+ * the cluster from the HTTP API; only what the agents' processes do comes from their supervisor.
  */
 
 import type { EventRecord, Status } from '../client/index.ts'
@@ -128,7 +128,7 @@ async function follow({ client }: LocalCluster, signal: AbortSignal, tell: (even
   try {
     for await (const event of client.follow({ signal, last: MOST_KEPT })) if (event.at >= since) tell(event)
   } catch (error) {
-    // Events are for people; a cluster whose events cannot be read still has to be looked after.
+    // Events are output; a cluster whose events cannot be read still has to be supervised.
     tell({
       id: '',
       at: new Date().toISOString(),

@@ -110,7 +110,7 @@ async function explain(io: Io, error: unknown, json: boolean): Promise<number> {
   return ERRORS[known.code].exit
 }
 
-/** A bug: the stack is what whoever mends it needs. */
+/** A bug: the stack is needed to mend it. */
 function textOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }

@@ -91,7 +91,7 @@ export class Nodes {
   }
 }
 
-/** Why there was no answer, and whether the request may have reached somebody. */
+/** Why there was no answer, and whether the request may have reached an agent. */
 interface Silence {
   readonly sent: boolean
   readonly why: string
@@ -106,7 +106,7 @@ function silence(error: unknown): Silence {
   return { sent: !NEVER_SENT.has(code), why: code || String(cause?.message ?? error) }
 }
 
-/** A web server of somebody else must not pass for an agent: our answers are JSON, text of ours, or events. */
+/** A foreign web server must not pass for an agent: our answers are JSON, text of ours, or events. */
 function isOurs(response: Response): boolean {
   const type = response.headers.get('content-type') ?? ''
   return /^(application\/json|text\/event-stream)/.test(type)

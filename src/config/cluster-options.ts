@@ -1,7 +1,7 @@
 /**
- * What people write about a cluster, as types. The first sentence of each comment and its `@default` are also in
- * docs/config.md and in the JSON schema; a test compares them. Options of services stand in
- * service-options.ts and postgres-options.ts.
+ * The options of a cluster, as types. The first sentence of each comment and its `@default` are also in docs/config.md
+ * and in the JSON schema; a test compares them. Options of services stand in service-options.ts and
+ * postgres-options.ts.
  */
 import type { Traits } from '../core/model.ts'
 import type { PresetName } from './presets.ts'

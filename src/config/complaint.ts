@@ -1,6 +1,6 @@
 /**
  * What is wrong with a config, as data. A complaint says where, what is wrong there, and what to write instead; all of
- * them are collected before anybody hears of one, so that a config is put right in one go.
+ * them are collected before any is shown, so that a config is put right in one go.
  */
 import { UnderstudyError } from '../errors.ts'
 

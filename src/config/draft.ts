@@ -1,7 +1,7 @@
 /**
- * A config as it was written, each part right by itself, no default filled in, not yet checked against the rest. Parts
- * that were wrong have been complained about and are left out; the names of all nodes and services are kept, so that
- * naming one whose options are wrong is not called a second mistake.
+ * A config as it was written, each part right by itself, no default filled in, not yet checked against the other parts.
+ * Parts that were wrong have been complained about and are left out; the names of all nodes and services are kept, so
+ * that naming one whose options are wrong is not called a second mistake.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { NodeOptions, TimingOptions } from './cluster-options.ts'

@@ -42,7 +42,7 @@ export async function loadConfig(path = '.'): Promise<LoadedConfig> {
   const { raw } = extname(file) === '.json' ? readJsonConfig(file) : await runConfig(file)
   if (raw === undefined) refuse(file, 'exports nothing as default')
   if (raw instanceof Promise) {
-    raw.catch(() => {}) // nobody will ever wait for it, and a rejection that nobody takes would end the process
+    raw.catch(() => {}) // it is not awaited, and an unhandled rejection would end the process
     refuse(file, 'exports a promise, not the cluster that it promises')
   }
   if (typeof raw === 'function') refuse(file, 'exports a function, not a cluster')

@@ -8,7 +8,7 @@ import type { Draft } from './draft.ts'
 /** 127.0.0.1 to .10 are left to whatever else listens on this machine. */
 const FIRST = 11
 
-/** In order of writing: each node that has none gets the next that nobody wrote. */
+/** In order of writing: each node that has none gets the next one that is not written. */
 export function assignAddresses(draft: Draft): ReadonlyMap<string, string> {
   const taken = new Set([...draft.nodes.values()].flatMap(({ address }) => address ?? []))
   const addresses = new Map<string, string>()

@@ -50,7 +50,7 @@ function copyObject(value: object, at: readonly PropertyKey[], findings: Finding
   return result
 }
 
-/** `services.web.run`, not `services.web.options.run`: nobody who calls `http({ run })` writes `options`. */
+/** `services.web.run`, not `services.web.options.run`: a caller of `http({ run })` never writes `options`. */
 function asWritten(at: readonly PropertyKey[]): readonly PropertyKey[] {
   return at[0] === 'services' && at[2] === 'options' ? at.toSpliced(2, 1) : at
 }

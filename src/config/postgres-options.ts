@@ -1,4 +1,4 @@
-/** What people write about a PostgreSQL database, as types. See cluster-options.ts for how the comments are held to the docs. */
+/** The options of a PostgreSQL database, as types. See cluster-options.ts for how the comments are held to the docs. */
 import type { Size } from './cluster-options.ts'
 import type { ServiceOptions } from './service-options.ts'
 

@@ -1,4 +1,4 @@
-/** Complaints as people read them: one block each, paths in one column, what to write under what is wrong. */
+/** Complaints as printed: one block each, paths in one column, what to write under what is wrong. */
 import { basename } from 'node:path'
 import type { UnderstudyError } from '../errors.ts'
 import { type Complaint, InvalidConfig } from './complaint.ts'

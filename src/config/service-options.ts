@@ -1,4 +1,4 @@
-/** What people write about a service, as types. See cluster-options.ts for how the comments are held to the docs. */
+/** The options of a service, as types. See cluster-options.ts for how the comments are held to the docs. */
 import type { Redundancy } from '../core/model.ts'
 import type { Duration, ServiceTimingOptions, Size } from './cluster-options.ts'
 

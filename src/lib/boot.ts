@@ -1,6 +1,6 @@
 /**
- * Which run of the machine this is. Pids, start times and readings of the monotonic clock mean something within one boot
- * only, so whoever writes them down writes this beside them.
+ * Which run of the machine this is. Pids, start times and readings of the monotonic clock mean something within one
+ * boot only, so a file that holds them holds this as well.
  */
 import { readFileSync } from 'node:fs'
 

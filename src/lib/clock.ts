@@ -1,13 +1,13 @@
 /**
- * Time comes in as an argument. Two clocks, never mixed: `mono` decides (it cannot jump), `wall` is for people.
+ * Time comes in as an argument. Two clocks, never mixed: `mono` decides (it cannot jump), `wall` is for output.
  *
  * On Linux `mono` is CLOCK_MONOTONIC: one reading for every process of this machine since its boot. That is what lets
- * an agent hand an absolute deadline to its fence process, and the embedded store expire a lease of another process.
+ * an agent pass an absolute deadline to its fence process, and the embedded store expire a lease of another process.
  */
 export interface Clock {
   /** Milliseconds on the monotonic clock, fractions included. Comparable between processes of one machine and boot. */
   mono(): number
-  /** Milliseconds since 1970, for people and receipts only. */
+  /** Milliseconds since 1970, for output and receipts only. */
   wall(): number
   /** Runs `fn` once, `delayMs` from now or a little later. */
   after(delayMs: number, fn: () => void): Cancel

@@ -1,4 +1,4 @@
-/** One secret out of another, for one purpose: who has the first can make the second, and nobody can go back from it. */
+/** One secret out of another, for one purpose: the second follows from the first, and the first cannot be found from it. */
 import { createHmac } from 'node:crypto'
 
 export function derivedSecret(secret: string, purpose: string): string {

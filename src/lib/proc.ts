@@ -38,7 +38,7 @@ export function identify(pid: number): ProcessIdentity | undefined {
   return state && !isCorpse(state) ? { pid, startTime: state.startTime } : undefined
 }
 
-/** What exactly this process does, in one look; undefined when it is gone. A corpse that nobody reaped is gone. */
+/** What exactly this process does, in one look; undefined when it is gone. An unreaped corpse is gone. */
 export function livingState(identity: ProcessIdentity): ProcessState | undefined {
   const state = processState(identity.pid)
   return state && state.startTime === identity.startTime && !isCorpse(state) ? state : undefined
@@ -81,8 +81,8 @@ export function groupIsAlive(group: number): boolean {
 }
 
 /**
- * A process and everything that it started and that still has it as its parent, directly or not; it comes first, so that a
- * signal to all of them in this order finds nobody new when it has reached the last.
+ * A process and everything that it started and that still has it as its parent, directly or not; it comes first, so
+ * that a signal to all of them in this order leaves no new process when it has reached the last.
  */
 export function familyOf(leader: ProcessIdentity): ProcessIdentity[] {
   if (!isAlive(leader)) return []

@@ -1,10 +1,11 @@
 /**
  * SCRAM-SHA-256 (RFC 5802, RFC 7677): what a server keeps of a password, and the two halves that a balancer needs.
  *
- * A client proves that it knows its password by ClientProof = ClientKey XOR HMAC(StoredKey, AuthMessage). Whoever hears
- * the exchange and has the server's verifier (StoredKey, ServerKey) can take ClientKey out of the proof: that is how the door
- * learns, from a login that the server itself has judged, what it needs to log in to the next primary as the same user. The
- * verifier alone is not enough for that, nor is the exchange alone. (PgBouncer and Multigres pass logins through likewise.)
+ * A client proves that it knows its password by ClientProof = ClientKey XOR HMAC(StoredKey, AuthMessage). With the
+ * exchange and the server's verifier (StoredKey, ServerKey), ClientKey can be taken out of the proof: that is how the
+ * balancer learns, from a login that the server itself has judged, what it needs to log in to the next primary as the
+ * same user. The verifier alone is not enough for that, nor is the exchange alone. (PgBouncer and Multigres pass logins
+ * through likewise.)
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
 

@@ -1,4 +1,7 @@
-/** Sizes as people write them: `512MiB`, `1.5GiB`, `10MB`; a bare number is bytes. KiB is 1,024 bytes, kB is 1,000. */
+/**
+ * Sizes as written in configs and options: `512MiB`, `1.5GiB`, `10MB`; a bare number is bytes. KiB is 1,024 bytes, kB
+ * is 1,000.
+ */
 const UNITS: Readonly<Record<string, number>> = {
   b: 1,
   kb: 1e3,
@@ -18,7 +21,7 @@ export function parseSize(text: string | number): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
 
-/** For people: `640 B`, `12 KiB`, `1.5 MiB`. */
+/** For output: `640 B`, `12 KiB`, `1.5 MiB`. */
 export function formatSize(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   const step = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10))

@@ -1,9 +1,10 @@
 /**
  * Where a Unix socket of a folder goes. The kernel allows some 107 bytes for a socket's path; a state folder may be
- * deeper than that. Then the socket lives in the system's folder for temporary files, under a name made from the folder's.
+ * deeper than that. Then the socket lives in the system's folder for temporary files, under a name made from the
+ * folder's.
  *
- * Anybody can work that name out and be there first, and whoever owns a folder decides what answers in it: a fence that is
- * somebody else's could say that it has fenced. So the folder must be ours before a socket is looked for in it.
+ * Any user can work that name out and create it first, and the owner of a folder decides what answers in it: a foreign
+ * fence could say that it has fenced. So the folder must be ours before a socket is looked for in it.
  */
 import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, rmSync } from 'node:fs'

@@ -1,7 +1,7 @@
 /**
- * A process that was stopped by a signal (state T, or t under a debugger) does nothing until somebody lets it go on. It
- * counts as stopped for good when that was seen for 300 ms and at least three times in a row: three, because when whoever
- * looks was stopped too, two sightings far apart say nothing about the time between them.
+ * A process that was stopped by a signal (state T, or t under a debugger) does nothing until it is continued. It counts
+ * as stopped for good when that was seen for 300 ms and at least three times in a row: three, because when the observer
+ * was stopped too, two sightings far apart say nothing about the time between them.
  */
 import type { ProcessState } from './proc.ts'
 

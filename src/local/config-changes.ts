@@ -9,7 +9,7 @@ export interface ConfigChange {
   readonly to: unknown
 }
 
-/** So many are named; the rest is counted. */
+/** So many are named; the others are counted. */
 const MOST_NAMED = 5
 const LONGEST_VALUE = 40
 /** What holds secrets or is long is named and not shown. */

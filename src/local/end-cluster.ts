@@ -1,7 +1,7 @@
 /**
- * Ending a cluster from outside, whether or not somebody still looks after it. Two must not end the same thing at once,
- * one killing what the other starts again: so whoever runs `up` is first asked to let go (SIGUSR2), and then this process
- * does what Ctrl-C in its terminal would have done.
+ * Ending a cluster from outside, whether or not `up` still supervises it. Two processes must not end the same thing at
+ * once, one killing what the other starts again: so a running `up` is first asked to let go (SIGUSR2), and then this
+ * process does what Ctrl-C in its terminal would have done.
  */
 import { connect } from '../client/index.ts'
 import { type Clock, sleep, systemClock } from '../lib/clock.ts'

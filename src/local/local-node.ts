@@ -20,7 +20,7 @@ import { superviseLoop } from '../lib/supervised-loop.ts'
 import { NODE_FOLDER_MARK } from './marked-processes.ts'
 import { killProcesses, type NodeProcess, noteAgent } from './node-processes.ts'
 
-/** `down`: nobody wants an agent here. `waiting`: it died and is started again soon. `ended`: it was told to end, and did. */
+/** `down`: no agent is wanted here. `waiting`: it died and is restarted soon. `ended`: it was told to end, and did. */
 export type NodePhase = 'down' | 'running' | 'waiting' | 'ended'
 
 export interface LocalEvent {
@@ -43,7 +43,7 @@ export interface LocalNodeOptions {
 
 const LOOK_EVERY_MS = 30
 const RESTART = { firstMs: 200, mostMs: 5_000 }
-/** An agent that lived this long was well: what follows is a new trouble, not the old one. */
+/** An agent that lived this long was healthy: its next end is a new trouble, not the old one. */
 const STEADY_MS = 3_000
 const MOST_LOG_BYTES = 10 * 1024 * 1024
 
@@ -140,7 +140,7 @@ export class LocalNode {
     const log = openLog(this.#options.folder)
     const env = { ...process.env, [NODE_FOLDER_MARK]: this.#options.folder }
     const child: ChildProcess = spawn(program, args, { detached: true, stdio: ['ignore', log, log], env })
-    closeSync(log) // the child has its own copy
+    closeSync(log) // the child has its own descriptor
     child.unref()
     const agent = child.pid === undefined ? undefined : identify(child.pid)
     if (!agent) {

@@ -1,10 +1,10 @@
 /**
- * Processes of a cluster by a mark in their environment: the folder of their node. Agents get it from `up`, and everything that an
- * agent starts gets it from the agent. It finds what runs when the identity files are gone with the state folder; where there are files,
- * node-processes.ts finds the same with less work.
+ * Processes of a cluster by a variable in their environment: the folder of their node. Agents get it from `up`, and
+ * everything that an agent starts gets it from the agent. It finds what runs when the identity files are gone with the
+ * state folder; where there are files, node-processes.ts finds the same with less work.
  *
- * The mark is the whole path of one node's folder, so that processes of another cluster, and programs that merely name the folder on
- * their command line, are never taken for ours.
+ * The value is the whole path of one node's folder, so that processes of another cluster, and programs that merely name
+ * the folder on their command line, are never taken for ours.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'

@@ -23,7 +23,10 @@ export interface NodeProcess {
 /** What stands on every node, in the order in which it is ended: what starts other things comes first. */
 const COMPANY = ['agent', 'fence', 'balancer']
 
-/** Whoever starts an agent writes down at once who it is, as the agent does later: it can be ended from its first moment on. */
+/**
+ * The process that starts an agent writes down at once which it is, as the agent does later: it can be ended from its
+ * first moment on.
+ */
 export function noteAgent(nodeFolder: string, agent: ProcessIdentity): void {
   writeFileAtomic(join(nodeFolder, 'agent.json'), JSON.stringify(agent))
 }
@@ -49,7 +52,10 @@ export function findBalancer(nodeFolder: string): ProcessIdentity | undefined {
   return findIn(nodeFolder, 'balancer.json', 'balancer')[0]?.identity
 }
 
-/** Everything of a node that runs, the agent first. A group whose leader died counts as long as a member of ours lives. */
+/**
+ * Everything of a node that runs, the agent first. A group whose leader died counts as long as a process of ours lives
+ * in it.
+ */
 export function findProcesses(nodeFolder: string): NodeProcess[] {
   const instances = join(nodeFolder, 'instances')
   return [
@@ -62,7 +68,7 @@ export function findProcesses(nodeFolder: string): NodeProcess[] {
 export function signalProcess({ identity }: NodeProcess, name: NodeJS.Signals): void {
   const state = processState(identity.pid)
   if (state === undefined || state.startTime !== identity.startTime) {
-    // Only findProcesses hands out such an identity, and only after it saw a member of ours in the group.
+    // Only findProcesses hands out such an identity, and only after it saw a process of ours in the group.
     signalGroup(identity.pid, name)
   } else if (state.group === identity.pid) {
     signalGroup(identity.pid, name)
@@ -122,12 +128,12 @@ function findInstance(folder: string, file: string): NodeProcess[] {
 
 /**
  * Does anything that the service started still run in the group of its dead leader? The number of a group is not enough
- * to kill by: after a restart of the machine it can be anybody's. What we started carries its service's name in its
- * environment.
+ * to kill by: after a restart of the machine it can be that of any program. What we started carries its service's name
+ * in its environment.
  */
 function hasOrphans(leader: ProcessIdentity, service: string): boolean {
   const now = processState(leader.pid)
-  if (now !== undefined && now.startTime !== leader.startTime && now.letter !== 'Z') return false // the pid is somebody else's now
+  if (now !== undefined && now.startTime !== leader.startTime && now.letter !== 'Z') return false // the pid is of another process now
   return listFiles('/proc').some((name) => {
     if (!/^\d+$/.test(name)) return false
     const state = processState(Number(name))

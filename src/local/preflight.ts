@@ -1,6 +1,6 @@
 /**
- * Before anything is started: can this machine hold the cluster at all? Each door and each API address is listened on for
- * a moment, which is the only check that cannot be wrong. All complaints come at once.
+ * Before anything is started: can this machine hold the cluster at all? Each endpoint and each API address is listened
+ * on for a moment, which is the only check that cannot be wrong. All complaints come at once.
  *
  * What our own processes of this state folder hold is theirs to hold: a balancer and an agent that outlived an earlier
  * `up` are taken over, not complained about.

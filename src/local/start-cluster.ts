@@ -1,11 +1,11 @@
 /**
  * A whole cluster on one machine, each node a process tree of its own, so that a node can be lost as a server would be.
- * Whoever calls `startLocal` looks after the agents: that is all that `up` does. Killing it harms nothing that runs; the
+ * The caller of `startLocal` supervises the agents: that is all that `up` does. Killing it harms nothing that runs; the
  * next `up` takes over what it finds.
  *
- * Order: is the folder claimed (one `up` at a time)? → is something of it running, and with the same config? → can this machine
- * hold it? → claim, ask the same again, write down, start. Everything that can be refused is refused before anything is
- * changed, down to the mode of the folder: what runs there needs it as it is.
+ * Order: is the folder claimed (one `up` at a time)? → is something of it running, and with the same config? → can this
+ * machine hold it? → claim, ask the same again, write down, start. Everything that can be refused is refused before
+ * anything is changed, down to the mode of the folder: what runs there needs it as it is.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'

@@ -1,9 +1,9 @@
 /**
- * Ending a whole cluster on this machine. In order and with patience first: the agents are told through the API, stop their
- * services as those wish to be stopped, and leave. Whoever has not left in time is killed, and named.
+ * Ending a whole cluster on this machine. In order and with patience first: the agents are told through the API, stop
+ * their services as configured, and leave. What has not left in time is killed, and named.
  *
- * When no agent can be told, there is nobody to stop the services in order: then they get SIGTERM and their grace
- * from us. The agents go first, because a living one would start again what we end.
+ * When no agent can be told, none stops the services in order: then they get SIGTERM and their grace from us. The
+ * agents go first, because a living one would start again what we end.
  */
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'

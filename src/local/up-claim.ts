@@ -2,8 +2,8 @@
  * One `up` at a time on one state folder. The claim is a file with the identity of its holder, so a claim of a process
  * that is gone is worth nothing and is taken over; a pid that was given to another program does not fool it.
  *
- * The trap is two that take over a dead claim at the same moment. `link` creates a file only where there is none, so one
- * of them loses; and whoever moves a dead claim aside looks again at what it moved, and puts a living one back.
+ * The trap is two that take over a dead claim at the same moment. `link` creates a file only where there is none, so
+ * one of them loses; and the one that moves a dead claim aside checks again what it moved, and puts a living one back.
  */
 import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { UnderstudyError } from '../errors.ts'

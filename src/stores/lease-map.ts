@@ -3,9 +3,9 @@
  * store puts waiting and misbehaviour around it; the embedded store says the same in SQL. Read this file to know the
  * rules.
  *
- * The invariant: before anything else, every call ends the leases whose time has come (`#endLeases`), each end of a lease
- * with keys being one change. So nobody ever sees a key of an ended lease, and a `now` that only grows makes a map whose
- * revision only grows.
+ * The invariant: before anything else, every call ends the leases whose time has come (`#endLeases`), each end of a
+ * lease with keys being one change. So a key of an ended lease is never seen, and a `now` that only grows makes a map
+ * whose revision only grows.
  */
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import type { CheckedWrite } from './requests.ts'

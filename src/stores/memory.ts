@@ -1,9 +1,10 @@
 /**
- * The store without a disk: for tests, the simulator and whoever tests what they built on Understudy. One MemoryCluster
- * is what the agents agree in; each agent opens a handle of its own.
+ * The store without a disk: for tests, the simulator and tests of what is built on Understudy. One MemoryCluster is
+ * what the agents agree in; each agent opens a handle of its own.
  *
- * It can be made to misbehave, for one handle (that agent is cut off) or for all (the store is down). Nothing here reads
- * a clock or a random number of its own: under a virtual clock the same calls give the same answers in the same order.
+ * It can be made to misbehave, for one handle (that agent has no connection) or for all (the store is down). Nothing
+ * here reads a clock or a random number of its own: under a virtual clock the same calls give the same answers in the
+ * same order.
  */
 
 import { UnderstudyError } from '../errors.ts'
@@ -42,7 +43,7 @@ export class MemoryCluster {
     return store
   }
 
-  /** Makes every open handle misbehave; null makes all of them well. */
+  /** Makes every open handle misbehave; null makes all of them normal. */
   misbehave(fault: Fault | null): void {
     for (const store of this.#stores) store.misbehave(fault)
   }
@@ -55,7 +56,7 @@ export class MemoryCluster {
     this.#planEnd()
   }
 
-  /** Watchers hear of a lease's end although nobody calls. Without watchers there is nobody to tell and no timer. */
+  /** Watchers hear of a lease's end although no call is made. Without watchers there is no timer. */
   #planEnd(): void {
     this.#cancelEnd()
     const endsAt = this.#map.nextEnd()
@@ -87,7 +88,7 @@ export class MemoryStore implements Store {
     return this.#watches.size > 0
   }
 
-  /** Makes this handle misbehave from now on; null makes it well. Calls that are under way end as they began. */
+  /** Makes this handle misbehave from now on; null makes it normal. Calls that are under way end as they began. */
   misbehave(fault: Fault | null): void {
     this.#fault = fault
     this.wakeWatches()
@@ -126,7 +127,7 @@ export class MemoryStore implements Store {
       watch.stop()
       this.#watches.get(watch)?.()
       this.#watches.delete(watch)
-      if (!this.isWatched) this.#tellAll() // nobody is left to be told of a lease's end: no timer for it
+      if (!this.isWatched) this.#tellAll() // no watcher is left to be told of a lease's end: no timer for it
     }
   }
 

@@ -1,7 +1,7 @@
 /**
- * What may be asked of a store. Held at the door of every adapter, so that a request that one engine would take and
- * another would bend (a key with a zero byte, a value that is not JSON, a key written twice) fails on all of them, and in
- * the tests already. Such a request is a bug, never an operating error.
+ * What may be asked of a store. Checked by every adapter, so that a request that one engine would take and another
+ * would bend (a key with a zero byte, a value that is not JSON, a key written twice) fails on all of them, and in the
+ * tests already. Such a request is a bug, never an operating error.
  */
 import { assert } from '../lib/assert.ts'
 import type { Condition, Write } from './store.ts'

@@ -1,17 +1,18 @@
 /**
- * Where the cluster agrees. Seven verbs, the same meaning on every engine (stores/contract/store-contract.ts holds each adapter to it):
+ * Where the cluster agrees. Seven verbs, the same meaning on every engine (stores/contract/store-contract.ts holds each
+ * adapter to it):
  *
  * - All keys and values form one map with one `revision` that grows with every change.
  * - `swap` is the only way to change it: all conditions hold and all writes happen, or nothing happens.
  * - A key may be tied to a lease; it is gone at the moment the lease ends, however it ends. The end of a lease that has
- *   keys is a change like any other: the revision grows by it, and whoever watches is told.
+ *   keys is a change like any other: the revision grows by it, and watchers are told.
  *
- * A lease's holder counts from BEFORE it sent the request (core/lease.ts); the store counts from when it handled it.
- * So the holder always believes its lease to end before the store does, whatever the network did in between.
+ * A lease's holder counts from BEFORE it sent the request (core/lease.ts); the store counts from when it handled it. So
+ * the holder always believes its lease to end before the store does, whatever the network did in between.
  *
- * Errors, all UnderstudyError: UND_STORE_AWAY (certainly not done, try again), UND_STORE_UNKNOWN (a change that may have
- * happened: read before anything else), UND_STORE_DAMAGED, UND_STORE_READ_ONLY, UND_STORE_FULL (not done). A request that
- * no store could carry out (stores/requests.ts) is a bug of the caller and rejects with AssertionError.
+ * Errors, all UnderstudyError: UND_STORE_AWAY (certainly not done, try again), UND_STORE_UNKNOWN (a change that may
+ * have happened: read before anything else), UND_STORE_DAMAGED, UND_STORE_READ_ONLY, UND_STORE_FULL (not done). A
+ * request that no store could carry out (stores/requests.ts) is a bug of the caller and rejects with AssertionError.
  */
 import type { Stop } from '../lib/stop.ts'
 

@@ -1,7 +1,8 @@
 /**
- * Can an acknowledged write be lost? Only a service that replicates has an answer, and it is arithmetic (core/replicated/quorum.ts): a
- * write is acknowledged when the primary and k of its n standbys have it, and nobody takes over before n - k + 1 of those are
- * fenced. So a takeover loses nothing; what is left is whether every copy of a write was on machines that are gone for good.
+ * Can an acknowledged write be lost? Only a service that replicates has an answer, and it is arithmetic
+ * (core/replicated/quorum.ts): a write is acknowledged when the primary and k of its n standbys have it, and no replica
+ * takes over before n - k + 1 of those are recruited. So a failover loses nothing; what is left is whether every
+ * replica that has a write was on machines that are gone for good.
  */
 import type { ServiceSpec } from '../core/model.ts'
 import type { QuorumConfig } from '../core/replicated/quorum-config.ts'
@@ -17,7 +18,7 @@ export type Loss =
   /** The same with k of 0: the primary alone had what it acknowledged, and it is gone. */
   | 'possible'
 
-/** The rule in force before the failure: who leads, which nodes hold copies, and how many of them must have a write. */
+/** The quorum in force before the failure: the primary, the standbys, and how many of them must have a write. */
 export function ruleBefore(calm: Situation, service: ServiceSpec): QuorumConfig | undefined {
   return calm.records.get(service.name)?.replica?.quorumConfigs.at(-1)
 }
@@ -25,7 +26,7 @@ export function ruleBefore(calm: Situation, service: ServiceSpec): QuorumConfig 
 export function lossAfter(situation: Situation, service: ServiceSpec, after: Replicated | undefined): Loss {
   if (!service.traits.replicates) return 'n/a'
   const quorum = situation.calm ? ruleBefore(situation.calm, service) : undefined
-  // Whoever leads now is the old primary or had everything: nobody is elected otherwise.
+  // The present primary is the old one or had everything: no other can be elected.
   if (!quorum || !after || after.primary !== null || situation.hearing.lives(quorum.primary)) return 'none'
   if (quorum.k === 0) return 'possible'
   const holdersGone = quorum.standbys.filter((node) => !situation.hearing.lives(node)).length

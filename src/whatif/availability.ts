@@ -1,9 +1,9 @@
 /**
- * The share of time for which each service is served: over every set of nodes that may be down, whether the nodes that are
- * left serve it in the end (worked out by the core, not assumed), and on top of that the pauses on the way there.
+ * The share of time for which each service is served: over every set of nodes that may be down, whether the nodes that
+ * are left serve it in the end (worked out by the core, not assumed), and on top of that the pauses on the way there.
  *
- * Left out, and said in docs/whatif.md: programs that fail for the same reason everywhere, people, and two failures within
- * one pause.
+ * Left out, and said in docs/whatif.md: programs that fail for the same reason everywhere, human error, and two
+ * failures within one pause.
  */
 import type { ServiceName, ServiceSpec } from '../core/model.ts'
 import { type Effect, NOTHING, regionsOf, zonesOf } from './failure.ts'
@@ -19,7 +19,7 @@ export interface Availability {
   readonly share: number
   readonly nines: number
   readonly awayMsPerYear: number
-  /** Of that: nothing that is left can serve it; and pauses until somebody else did. */
+  /** Of that: nothing that is left can serve it; and pauses until another instance did. */
   readonly outageMsPerYear: number
   readonly pauseMsPerYear: number
   /** The same with one instance fewer and one more; null where that cannot be written. */

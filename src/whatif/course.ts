@@ -16,7 +16,7 @@ export interface Course {
   /** Since the failure: when it was first not served, and when it was last served again. Null: never. */
   awayAtMs: number | null
   backAtMs: number | null
-  /** Who could take over, best first, when the lead was taken; empty when nobody did. */
+  /** Which nodes could take over, best first, when the lead was taken; empty when none did. */
   order: readonly NodeName[]
   /** What the first takeover rested on. */
   evidence: 'none' | 'first-hand' | 'silence'

@@ -1,6 +1,7 @@
 /**
- * What can fail by itself, as data: each failure has a name that people type and what it does to the cluster. Failures
- * that happen together are the union of what they do, so one, two or seven of them are asked about in the same way.
+ * What can fail by itself, as data: each failure has a name, as typed by an operator, and an effect on the cluster.
+ * Failures that happen together are the union of their effects, so one, two or seven of them are asked about in the
+ * same way.
  */
 import type { ClusterSpec, NodeName, NodeSpec, ServiceName } from '../core/model.ts'
 

@@ -31,13 +31,13 @@ export interface ImaginedReplicas {
   record: Revised<ServiceRecord> & { readonly replica: ReplicaRecord }
   /** What the primary's server waits for. */
   inForce: QuorumConfig | null
-  /** Its row was on that quorum once: before that nobody may be let in, not even to read. */
+  /** Its row was on that quorum once: before that no client is admitted, not even to read. */
   durable: boolean
-  /** For how long whoever fell silent has been so: first condemned, later lost. */
+  /** For how long the silent nodes have been so: first condemned, later lost. */
   silentForMs: number
 }
 
-/** Longer than anything that is waited for: whoever is silent has been so for long. */
+/** Longer than anything that is waited for: silent nodes have been so for long. */
 const AGE_MS = 60_000
 const FAR = '1000'
 const FURTHER = '2000'
@@ -47,7 +47,7 @@ export function replicationFor(service: ServiceSpec): Replication {
   return service.replication ? replicationOf(service) : { k: defaultK(service.instances), degrade: 'block' }
 }
 
-/** The record of a calm cluster that `primary` leads, or whoever comes first; undefined when no node may have a copy. */
+/** The record of a calm cluster whose primary is `primary`, or the first; undefined when no node may have a replica. */
 export function calmRecord({ setting }: Situation, service: ServiceSpec): ImaginedReplicas['record'] | undefined {
   const wanted = setting.primaries[service.name]
   const known = setting.replicas?.[service.name] ?? []
@@ -124,7 +124,7 @@ export function startAgain({ byNode }: ImaginedReplicas): NodeName[] {
   return ended.map(([node]) => node)
 }
 
-/** Everybody whom `by` can hear pledges the term, and receives nothing any more. */
+/** Every replica that `by` can hear pledges the term, and receives nothing any more. */
 export function fenceAll({ byNode, situation }: ImaginedReplicas, by: NodeName, term: number): void {
   for (const [node, copy] of byNode) {
     if (copy.running && situation.hearing.hears(by, node))
@@ -132,7 +132,7 @@ export function fenceAll({ byNode, situation }: ImaginedReplicas, by: NodeName, 
   }
 }
 
-/** The chosen one leads, and whoever hears it follows. */
+/** The elected one is promoted, and every replica that hears it follows. */
 export function leadUnder(copies: ImaginedReplicas, quorum: QuorumConfig): void {
   const { byNode, situation } = copies
   for (const [node, copy] of byNode) {

@@ -90,7 +90,7 @@ export class Inquiry {
   }
 }
 
-/** Whoever is said to lead got the lead before anybody else could ask. */
+/** The given primary got the lead before any other node could ask. */
 function grantLeads(situation: Situation, services: readonly ServiceSpec[]): void {
   for (const service of services) {
     const { name, redundancy, traits } = service
@@ -107,7 +107,7 @@ function grantLeads(situation: Situation, services: readonly ServiceSpec[]): voi
   }
 }
 
-/** Its copies run and are equally far, and the first rule names all of them. */
+/** Its replicas run and are equally far, and the first quorum names all of them. */
 function grantCopies(situation: Situation, service: ServiceSpec): void {
   const record = calmRecord(situation, service)
   const [quorum] = record?.replica.quorumConfigs ?? []
@@ -116,7 +116,7 @@ function grantCopies(situation: Situation, service: ServiceSpec): void {
   for (const node of [quorum.primary, ...quorum.standbys]) {
     const role = node === quorum.primary ? ('primary' as const) : ('standby' as const)
     const report = { ...neverStarted(service.name), role, state: 'running', health: 'healthy', term: 1 } as const
-    // Whoever needs it waits for it, as at a first start.
+    // Services that need it wait for it, as at a first start.
     after(situation, situation.setting.assumed.startMs, () => {
       situation.instances.set(at(node, service.name), { report, sinceMs: situation.nowMs })
     })

@@ -1,6 +1,6 @@
 /**
- * Names of failures as people type them: `a` (a node, or else a zone or region of that name), `zone:north`, `region:eu`,
- * `link:north:south`, `a.web` (an instance), `a.balancer`, `store`, `a.store` (one member of it).
+ * Names of failures as an operator types them: `a` (a node, or else a zone or region of that name), `zone:north`,
+ * `region:eu`, `link:north:south`, `a.web` (an instance), `a.balancer`, `store`, `a.store` (one member of it).
  */
 import type { ClusterSpec, NodeSpec } from '../core/model.ts'
 import {

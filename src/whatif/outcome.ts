@@ -16,12 +16,12 @@ export interface Outcome {
   readonly served: boolean
   /** Where, in the end. */
   readonly by: readonly NodeName[]
-  /** Instances that are well in the end, standbys included; and how many are asked for. */
+  /** Instances that are healthy in the end, standbys included; and how many are asked for. */
   readonly copies: number
   readonly wanted: number
-  /** Who leads in the end; null when nobody does, or nobody ever does. */
+  /** The primary in the end; null when there is none, or never one. */
   readonly primary: NodeName | null
-  /** Who could take over, best first; empty when nobody had to. */
+  /** Which nodes could take over, best first; empty when none had to. */
   readonly order: readonly NodeName[]
   readonly evidence: Course['evidence']
   /** From the failure until it is served again, at most; 0 when it always was; null when it never is. */
@@ -30,11 +30,11 @@ export interface Outcome {
   /** It is served on for this long and then stops; null when it does not stop, or stops at once. */
   readonly stopsAfterMs: number | null
   readonly loss: Loss
-  /** Of a service that replicates and takes no writes: who answers reads; null when nobody does, or writes go on. */
+  /** Of a service that replicates and takes no writes: which node answers reads; null when none does, or writes go on. */
   readonly reads: NodeName | null
-  /** It takes writes with one copy and nobody to confirm them (`degrade: 'run-alone'`): the last replica is the only one. */
+  /** It takes writes without a standby to confirm them (`degrade: 'run-alone'`): the last replica is the only one. */
   readonly alone: boolean
-  /** Nodes whose front door leads to it in the end; null when it has no door. */
+  /** Nodes whose balancer routes to it in the end; null when it has no endpoint. */
   readonly doors: readonly NodeName[] | null
   readonly objective: 'none' | 'met' | 'missed'
   /** What is wrong, as a sentence; empty when nothing is. */
@@ -102,7 +102,7 @@ function pauseOf(
   return { pauseMs: Math.max(seen + silenceMs, doorMs), pauseFrom: 'receipts' }
 }
 
-/** A balancer that ended is back soon; that is felt only when no other door is open meanwhile. */
+/** A balancer that ended is back soon; that is felt only when no other is open meanwhile. */
 function doorPauseMs({ setting, hearing, effect }: Situation): number {
   const open = setting.cluster.nodes.filter(({ name }) => hearing.lives(name) && !effect.doors.includes(name))
   return effect.doors.length > 0 && open.length === 0 ? setting.assumed.doorBackMs : 0

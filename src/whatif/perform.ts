@@ -28,7 +28,7 @@ export function perform(situation: Situation, node: NodeName, step: Step): boole
   }
 }
 
-/** The steps above; the rest is named. */
+/** The steps above; all others are named. */
 export const KNOWN_STEPS: readonly string[] = ['start', 'promote', 'stop', 'kill', 'take-lead', 'give-up-lead']
 
 function start(situation: Situation, node: NodeName, { service, role, term }: Step & { kind: 'start' }): boolean {

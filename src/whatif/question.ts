@@ -8,7 +8,7 @@ export interface Setting {
   /** The members of the store, of which a majority must agree; null: one store on the one machine that holds all nodes. */
   readonly voters: readonly NodeName[] | null
   readonly assumed: Assumptions
-  /** Who leads before anything fails; whoever is not named is elected as at a first start. */
+  /** The primaries before anything fails; a service that is not named elects one as at a first start. */
   readonly primaries: Readonly<Record<ServiceName, NodeName>>
   /** Of databases: the nodes that hold replicas before anything fails, the primary's too; others are placed as at a first start. */
   readonly replicas?: Readonly<Record<ServiceName, readonly NodeName[]>>

@@ -1,7 +1,7 @@
 /**
- * How often things fail and how long they stay away. Nobody knows these for a cluster that does not run yet; they are stated
- * so that they can be disputed, and each can be replaced (`--mtbf-node 1y`). What follows from them is only as good as they
- * are: it compares plans with each other better than it foretells a year.
+ * How often things fail and how long they stay away. These are not known for a cluster that does not run yet; they are
+ * stated so that they can be disputed, and each can be replaced (`--mtbf-node 1y`). What follows from them is only as
+ * good as they are: it compares plans with each other better than it foretells a year.
  */
 export interface Rates {
   /** Mean time between failures, and mean time to repair, in milliseconds. */
@@ -19,8 +19,8 @@ const HOUR = 3_600_000
 const DAY = 24 * HOUR
 
 /**
- * "Dean": J. Dean's figures for a new cluster of Google's in its first year (Designs, Lessons and Advice from Building Large
- * Distributed Systems, LADIS 2009, and the talks of 2008 before it). The rest is judgement, on the bad side.
+ * "Dean": J. Dean's figures for a new cluster of Google's in its first year (Designs, Lessons and Advice from Building
+ * Large Distributed Systems, LADIS 2009, and the talks of 2008 before it). The others are judgement, on the bad side.
  */
 export const GUESSED: Rates = {
   mtbfNodeMs: 180 * DAY, // Dean: each machine crashes at least twice a year

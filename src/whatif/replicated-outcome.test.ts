@@ -7,7 +7,7 @@ import { WhatIf } from './whatif.ts'
 const traits = { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true }
 const NODES = ['a', 'b', 'c', 'd', 'e']
 
-/** What `effect` does to a database of so many copies that `a` leads. */
+/** What `effect` does to a database with so many replicas whose primary is on `a`. */
 function ask(
   instances: number,
   replication: Replication,
@@ -96,7 +96,7 @@ describe('two copies', () => {
 
   it('that may run alone do, and say that the last replica is the only one', () => {
     const taken = without(2, alone(1), 'a')
-    // A second copy is waited for, for a second.
+    // A second replica is waited for, for a second.
     expect(taken).toMatchObject({
       served: true,
       primary: 'b',

@@ -1,10 +1,11 @@
 /**
- * What becomes of a service that replicates, by the decisions that its agents take: who wins a term (`primaryFailed`), whom the
- * fenced elect (`elect`), how the primary keeps its rule in step (`ruleChange`), and whether writes stop (`readOnlyOf`). These are
- * pure, so they are asked one after the other on made-up views (imagined-replicas.ts); what servers do about it (fence, lead,
- * follow, change a rule) is taken to succeed. There is no lease in it: the copies are the fence.
+ * What becomes of a service that replicates, by the decisions that its agents take: which node wins a term
+ * (`primaryFailed`), which recruit is elected (`elect`), how the primary keeps its quorum in step (`configChange`), and
+ * whether writes stop (`readOnlyOf`). These are pure, so they are asked one after the other on made-up views
+ * (imagined-replicas.ts); what servers do about it (recruit, promote, follow, change a quorum) is taken to succeed.
+ * There is no lease in it: the replicas fence.
  *
- * Left out: a copy that would be made anew on a spare node, because nobody knows how long copying takes.
+ * Left out: a replica that would be cloned on a spare node, because it is not known how long cloning takes.
  */
 
 import type { NodeName, ServiceSpec } from '../core/model.ts'
@@ -34,9 +35,9 @@ export interface Replicated {
   /** Who leads in the end, whether or not its writes are confirmed. */
   readonly primary: NodeName | null
   readonly writes: boolean
-  /** Who answers reads while no write is acknowledged; null when nobody does, and when writes go on. */
+  /** Which node answers reads while no write is acknowledged; null when none does, and when writes go on. */
   readonly reads: NodeName | null
-  /** It goes on with one copy and nobody to confirm: the loss of that one is the loss of all that was written since. */
+  /** It goes on without a standby to confirm: the loss of this replica is the loss of all that was written since. */
   readonly alone: boolean
   readonly order: Course['order']
   readonly evidence: Course['evidence']
@@ -47,9 +48,9 @@ export interface Replicated {
   readonly done: readonly Done[]
 }
 
-/** A term that was won and led to nobody is tried again so often. */
+/** A term that was won without electing a primary is tried again so often. */
 const TERMS = 3
-/** More than any way from one rule to another has: three steps for each member and each count. */
+/** More than any way from one quorum to another has: three steps for each standby and each count. */
 const RULE_STEPS = 40
 
 /** Undefined where it never had a primary. */
@@ -79,7 +80,10 @@ interface Progress {
   readonly done: Done[]
 }
 
-/** Has the primary failed, and is there somebody who may and can follow it? False when nobody takes a term, or nobody is elected in it. */
+/**
+ * Has the primary failed, and is there a replica that may and can follow it? False when no node takes a term, or no
+ * replica is elected in it.
+ */
 function takeOver(progress: Progress, sinceMs: number): boolean {
   const { copies } = progress
   const { service, situation } = copies
@@ -109,7 +113,10 @@ function takeOver(progress: Progress, sinceMs: number): boolean {
   return true
 }
 
-/** The primary takes out who is gone and takes in who is back, as far as the copies that are left can confirm it. */
+/**
+ * The primary takes out standbys that are gone and takes in those that are back, as far as the ones that are left can
+ * confirm it.
+ */
 function changeQuorums(progress: Progress): void {
   const { copies } = progress
   const { hearing } = copies.situation

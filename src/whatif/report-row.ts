@@ -5,6 +5,6 @@ import type { Outcome } from './outcome.ts'
 export interface Row {
   readonly failures: readonly Failure[]
   readonly outcomes: readonly Outcome[]
-  /** Held against objectives: something is left that could go on, and it can fail without the rest. */
+  /** For objectives: something is left that could go on, and it can fail without everything else. */
   readonly judged: boolean
 }

@@ -28,7 +28,7 @@ export interface Settled {
   readonly isQuiet: boolean
 }
 
-/** More than any failure needs by far; whoever gets here is going round in a circle. */
+/** More than any failure needs by far; more would be an endless loop. */
 const MOMENTS = 300
 
 export function settle(situation: Situation): Settled {
@@ -40,8 +40,8 @@ export function settle(situation: Situation): Settled {
   const unknown = new Set<string>()
   const replicated = situation.calm ? replicatedIn(situation, services, done) : new Map<ServiceName, Replicated>()
   watch(situation, services, courses)
-  // Nobody has noticed anything yet at the moment of the failure. Silence takes longer still: until then every view is as
-  // it was, and the nodes have nothing left to do in those.
+  // No node has noticed anything yet at the moment of the failure. Silence takes longer still: until then every view is
+  // as it was, and the nodes have nothing left to do in those.
   if (situation.calm) situation.nowMs += situation.setting.assumed.noticeMs
   if (situation.calm && isSilenceOnly(situation)) jump(situation)
   for (let moment = 0; moment < MOMENTS; moment += 1) {
@@ -53,7 +53,7 @@ export function settle(situation: Situation): Settled {
   return { done, courses, replicated, unknown: [...unknown], isQuiet: false }
 }
 
-/** Decided at once, and seen by whoever needs it when it has come about. */
+/** Decided at once, and seen by the nodes that need it when it has come about. */
 function replicatedIn(
   situation: Situation,
   services: readonly ServiceSpec[],

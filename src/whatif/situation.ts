@@ -35,7 +35,7 @@ export interface Situation {
   readonly busy: Map<string, Step['kind']>
   /** Of a calm situation: what each node says, once it was asked for. */
   readonly lastReports: Map<NodeName, NodeReport>
-  /** Moments at which something happens or somebody should look again, in no order. */
+  /** Moments at which something happens or a node should look again, in no order. */
   readonly due: Due[]
 }
 
@@ -47,7 +47,7 @@ export interface Instance {
 export interface Due {
   readonly atMs: number
   readonly happen: () => void
-  /** A moment that nobody has to look at any more when it comes is left out. */
+  /** A moment that no node needs any more when it comes is left out. */
   readonly matters: () => boolean
 }
 
@@ -118,14 +118,14 @@ export function after(situation: Situation, ms: number, happen: () => void, matt
   situation.due.push({ atMs: situation.nowMs + ms, happen, matters })
 }
 
-/** A lead became free: everybody's turn to take it comes at a moment of its own. */
+/** A lead became free: every node's turn to take it comes at a moment of its own. */
 export function leadFreed(situation: Situation, service: ServiceName): void {
   const { cluster } = situation.setting
   situation.leads.delete(service)
   situation.freeSince.set(service, situation.nowMs)
   const isFree = () => !situation.leads.has(service)
   for (const index of cluster.nodes.keys()) {
-    // Whoever waits for its turn looks again with its next heartbeat, at the latest.
+    // A node that waits for its turn looks again with its next heartbeat, at the latest.
     const waitMs = index === 0 ? 0 : index * cluster.timing.staggerMs + cluster.timing.heartbeatMs
     after(situation, waitMs, () => undefined, isFree)
   }
@@ -158,7 +158,7 @@ function loseLeases(situation: Situation): void {
   }
 }
 
-/** Silence is noticed at once by nobody: somebody should look when it is suspicious, and when it has lasted. */
+/** Silence is not noticed at once: nodes look when it is suspicious, and when it has lasted. */
 function wakeForSilence(situation: Situation): void {
   const { hearing, effect } = situation
   if (effect.nodes.length + effect.cuts.length === 0) return

@@ -1,6 +1,6 @@
 /**
- * The picture that each node would have: the same `View` that an agent builds of a real cluster, so that the real core can
- * be asked what it would do. Whoever is silent keeps its last report; whoever is cut from the store keeps what it read last.
+ * The picture that each node would have: the same `View` that an agent builds of a real cluster, so that the real core
+ * can be asked what it would do. A silent node keeps its last report; one without the store keeps what it read last.
  */
 import type { ClusterSpec, InstanceReport, NodeName, NodeReport } from '../core/model.ts'
 import { type Busy, type HeldLease, neverStarted, type PeerFacts, type StoreFacts, type View } from '../core/view.ts'
@@ -41,7 +41,10 @@ export function viewsOf(situation: Situation): (node: NodeName) => View {
 
 const LEASED = new WeakMap<ClusterSpec, ClusterSpec>()
 
-/** What replicates is asked about by itself (replicated-outcome.ts); whoever needs it sees in the reports what became of it. */
+/**
+ * Services that replicate are asked about separately (replicated-outcome.ts); services that need them see the outcome
+ * in the reports.
+ */
 function withoutReplicated(cluster: ClusterSpec): ClusterSpec {
   const known = LEASED.get(cluster)
   if (known) return known

@@ -1,8 +1,9 @@
 /**
- * What would each failure do to this cluster? START HERE. The answers come from the same decisions that the agents take:
+ * What would each failure do to this cluster? START HERE. The answers come from the same decisions that the agents
+ * take:
  *
  *     failure.ts: everything that can fail ─▶ inquiry.ts: one service, one failure ─▶ settle.ts: core/decide.ts, until quiet
- *                                          ◀─ outcome.ts: who serves, for how long nobody did, what may be lost
+ *                                          ◀─ outcome.ts: what serves, for how long nothing did, what may be lost
  *     weaknesses/: the single points of failure, by name     availability.ts: what it comes to in a year
  *
  * Nothing here reads a clock or touches a machine: the same config gives the same report.

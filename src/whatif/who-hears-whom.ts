@@ -1,7 +1,7 @@
 /**
- * Who hears whom, and who reaches the store, once something has failed. Links are direct: nobody relays. What silence
- * leads to is judged by core/suspicion.ts, as in agent/peers.ts: a node is condemned when more than half of the observers
- * that somebody can hear, itself included, call it silent.
+ * Which nodes hear each other, and which reach the store, once something has failed. Links are direct: no node relays.
+ * What silence leads to is judged by core/suspicion.ts, as in agent/peers.ts: a node is condemned when more than half
+ * of the observers that a node can hear, itself included, call it silent.
  */
 import type { NodeName } from '../core/model.ts'
 import { isCondemned } from '../core/suspicion.ts'
@@ -13,7 +13,7 @@ export interface Hearing {
   lives(node: NodeName): boolean
   hears(a: NodeName, b: NodeName): boolean
   reachesStore(node: NodeName): boolean
-  /** Is there a store that anybody could reach? */
+  /** Is there a store that any node could reach? */
   readonly storeAnswers: boolean
   /** What `node` says of `peer` this long after the failure. */
   stateOf(node: NodeName, peer: NodeName, ageMs: number): PeerFacts['state']

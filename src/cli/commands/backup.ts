@@ -1,6 +1,6 @@
 /**
- * Copies a database into a folder while it runs, and tells whether such a folder is whole. What to copy from, the cluster says
- * (status); the data itself comes over PostgreSQL's own replication protocol, with the password of the members.
+ * Copies a database into a folder while it runs, and tells whether such a folder is whole. The source is found in the
+ * cluster's status; the data itself comes over PostgreSQL's own replication protocol, with the replication password.
  */
 import { resolve } from 'node:path'
 import type { BackupRecord } from '../../drivers/postgres/copy/backup-files.ts'

@@ -6,7 +6,7 @@ import type { Io } from '../io.ts'
 /** Adds a command to the program. */
 export type AddCommand = (program: Command, io: Io, exit: SetExit) => void
 
-/** Says how the process ends when it ends; 0 unless somebody says otherwise. */
+/** The exit code of the process; 0 unless set. */
 export type SetExit = (code: number) => void
 
 /** A command that is about a cluster of this machine: takes --state and --json, and shows an example in its help. */

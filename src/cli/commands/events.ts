@@ -27,7 +27,7 @@ async function show(io: Io, { client }: Session, { json, lines }: EventsOptions)
 }
 
 async function follow(io: Io, { client }: Session, { json, lines }: EventsOptions): Promise<void> {
-  // Somebody who asks for a cluster that does not run is told so at once; one that goes away later may come back.
+  // A cluster that does not run is reported at once; one that goes away later may come back.
   await client.status()
   let away = false
   const onAway = () => {

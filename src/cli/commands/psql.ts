@@ -1,6 +1,6 @@
 /**
- * Opens psql at a door of the database. The door leads to whoever is the primary (or to a standby), also after the next
- * failover: psql's own \\c comes in again by the same way.
+ * Opens psql at an endpoint of the database. The balancer routes to the primary (or to a standby), also after the next
+ * failover: psql's own \\c uses it again.
  */
 import { spawn } from 'node:child_process'
 import type { Status } from '../../client/index.ts'
@@ -64,8 +64,8 @@ export const addPsql: AddCommand = (program, io, exit) => {
 }
 
 /**
- * The server's own socket, which only its account and root can reach: nobody is asked for a password there. With --node nothing is
- * asked of any agent, so it works as well when none answers.
+ * The server's own socket, which only its account and root can reach: no password is asked for there. With --node no
+ * agent is asked, so it works as well when none answers.
  */
 async function socketOf(session: Session, { name, options }: Database, wanted: PsqlOptions): Promise<Place> {
   if (wanted.user !== undefined || wanted.standby)

@@ -1,6 +1,6 @@
 /**
- * Another number of instances while the cluster runs, and stays until that is so. What it takes shows meanwhile: a copy of a
- * database comes into the quorum when it has caught up, and goes out of it before it ends.
+ * Another number of instances while the cluster runs; waits until that is so. Progress is shown meanwhile: a replica
+ * joins the quorum when it has caught up, and leaves it before it ends.
  */
 import type { EventRecord, ServiceStatus } from '../../client/index.ts'
 import type { ClusterSpec } from '../../core/model.ts'

@@ -1,6 +1,6 @@
 /**
- * Makes a stopped cluster ready to begin with the data of a backup: `up` then makes the first copy of that, and the others
- * clone it. A restore makes a new cluster: where there is data, or a cluster that has led some, it is refused.
+ * Makes a stopped cluster ready to begin with the data of a backup: `up` then makes the first replica of that, and the
+ * others clone it. A restore makes a new cluster: where there is data, or a cluster that has used some, it is refused.
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -68,7 +68,7 @@ async function mustBeNew(state: StateFolder, spec: ClusterSpec, database: Databa
     throw no(`${database.name} has had a primary in the cluster of ${state.path}`)
 }
 
-/** By the store: somebody who has a copy may only be away. */
+/** By the store: a node that has a replica may only be away. */
 async function hasLed(state: StateFolder, name: string): Promise<boolean> {
   const { openStore, KEY } = await storeRoom()
   const store = await openStore({ kind: 'embedded', path: state.storeFile, clock: systemClock, random: Math.random })

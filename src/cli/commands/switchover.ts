@@ -1,6 +1,6 @@
 /**
- * Moves a primary and stays until it is done: an answer "accepted" helps nobody who is about to pull a plug. Done is when
- * there is a receipt; called off is when an event says so.
+ * Moves a primary and waits until it is done: an answer "accepted" is no help before pulling a plug. It is done when
+ * there is a receipt; it is called off when an event says so.
  */
 import type { EventRecord, Receipt } from '../../client/index.ts'
 import { UnderstudyError } from '../../errors.ts'

@@ -1,9 +1,9 @@
 /**
- * Starts a whole cluster on this machine and looks after its agents until it is told to end.
+ * Starts a whole cluster on this machine and supervises its agents until it is told to end.
  *
  * Signals: SIGINT and SIGTERM stop everything in order, a second one kills everything at once. SIGHUP (the terminal is
- * gone) changes nothing but that nobody is shown anything: services must not die of a lost connection. SIGUSR2 lets go:
- * `down` is taking over.
+ * gone) ends the output and nothing else: services must not die of a lost connection. SIGUSR2 lets go: `down` is taking
+ * over.
  */
 import type { ClusterSpec } from '../../core/model.ts'
 import { inBackground, reportUnhandledRejections } from '../../lib/background.ts'
@@ -56,7 +56,7 @@ async function readConfig(path: string | undefined) {
   return { spec, file, warnings: config.printWarnings(warnings) }
 }
 
-/** So many weaknesses are named before a start; `whatif` has the rest. */
+/** So many weaknesses are named before a start; `whatif` names all. */
 const MOST_WARNINGS = 3
 
 /** What one failure would be enough for. A start does not wait for long answers: large clusters are left to `whatif`. */

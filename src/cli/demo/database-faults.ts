@@ -1,4 +1,4 @@
-/** What the demo does to the database: its primary is killed, frozen, and asked to hand over. */
+/** The demo's faults of the database: its primary is killed, frozen, and switched over. */
 import type { Status } from '../../api/api-types.ts'
 import { familyOf, identify, type ProcessIdentity, signal } from '../../lib/proc.ts'
 import type { LocalCluster } from '../../local/start-cluster.ts'

@@ -10,7 +10,7 @@ import { databaseIsWhole, databaseLeads, type Injected, serviceOf, webIsWhole, w
 
 export interface Fault {
   readonly name: string
-  /** The service it is about; null: the whole node; undefined: it is no fault, and nobody has to notice it. */
+  /** The service it is about; null: the whole node; undefined: it is no fault, and need not be noticed. */
   readonly service: string | null | undefined
   /** Does it, and says to what. */
   inject(cluster: LocalCluster, before: Status): Promise<Injected>

@@ -1,8 +1,8 @@
 /**
- * The demo's customers: a steady load at every node's front door, from before the first fault until after the last. Some
- * look at the page (GET), some order (POST, each order with an id of its own, by which it may be sent twice and is taken
- * once). What matters is asked of it afterwards: between two moments, through the doors of nodes that lived, how many
- * requests were there, which failed, how slow was the slowest, and which orders were acknowledged?
+ * The demo's customers: a steady load at every node's balancer, from before the first fault until after the last. Some
+ * read the page (GET), some order (POST, each order with an id of its own, by which it may be sent twice and is taken
+ * once). It answers afterwards: between two moments, through the balancers of nodes that lived, how many requests were
+ * there, which failed, how slow was the slowest, and which orders were acknowledged?
  */
 import { inBackground } from '../../lib/background.ts'
 import { failed, type Load, type LoadPlan, type Shot, startLoad } from '../../lib/steady-load.ts'
@@ -18,7 +18,7 @@ export interface Door {
 
 export interface Tally {
   readonly requests: number
-  /** Pages that a living node's door did not answer with success: there must be none. */
+  /** Pages that a living node's balancer did not answer with success: there must be none. */
   readonly failedPages: number
   /** Orders that were not acknowledged: their customers do not know whether they were taken. */
   readonly failedOrders: number
@@ -45,7 +45,7 @@ export class Traffic {
     for (const door of doors) this.#open(door)
   }
 
-  /** No new customers at this door: its node is about to be gone. Those who are there are not waited for. */
+  /** No new customers at this node: it is about to be gone. Those who are there are not waited for. */
   leave(node: string): void {
     for (const stream of this.#streams) if (stream.node === node) inBackground(stream.load.stop(), 'ending a stream')
   }
@@ -60,7 +60,7 @@ export class Traffic {
     await Promise.all(this.#streams.map(({ load }) => load.stop()))
   }
 
-  /** Requests that were due between two moments (Date.now), without the door of `except`. */
+  /** Requests that were due between two moments (Date.now), without the balancer of `except`. */
   tally(from: number, until: number, except?: string): Tally {
     const shots = this.#streams
       .filter(({ node }) => node !== except)
@@ -79,7 +79,7 @@ export class Traffic {
     }
   }
 
-  /** The ids of all orders whose customers were told that they were taken, at whichever door. */
+  /** The ids of all orders that were acknowledged to customers, by whichever balancer. */
   acknowledgedOrders(): string[] {
     return this.#streams.flatMap(({ load, ids }) =>
       load.shots.filter((shot) => !isPage(shot) && !failed(shot)).map(({ index }) => ids.of(index)),

@@ -1,6 +1,6 @@
 /**
- * The orders of the demo's customers: each has an id that its customer chose, and whoever was told that an order is taken
- * must find it in the database at the end. The example brings the check itself, because it knows the way to its database.
+ * The orders of the demo's customers: each has an id that its customer chose, and every acknowledged order must be in
+ * the database at the end. The example brings the check itself, because it knows the way to its database.
  */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -28,7 +28,7 @@ export class OrderIds {
   }
 }
 
-/** Asks through the front door of `address`. Not ok when something is missing, when nothing was ordered, or when nobody answers. */
+/** Asks the balancer at `address`. Not ok when something is missing, when nothing was ordered, or without an answer. */
 export async function checkOrders(shop: string, address: string, acknowledged: readonly string[]): Promise<Check> {
   const file = join(shop, 'data', 'acknowledged-orders')
   writeFileSync(file, acknowledged.map((id) => `${id}\n`).join(''))

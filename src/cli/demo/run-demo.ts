@@ -1,8 +1,9 @@
 /**
  * `understudy demo`: three nodes on this machine keep the example shop open while its parts are killed, frozen and lost
  * one after the other, under a steady load. It shows what happens as it happens and ends with receipts. It fails, with
- * exit code 1, when a request that may be repeated failed through a living node's door, when an order that was acknowledged
- * is not in the database, or when two workers ever ran at once: by the log that the workers themselves sign.
+ * exit code 1, when a request that may be repeated failed through a living node's balancer, when an order that was
+ * acknowledged is not in the database, or when two workers ever ran at once: by the log that the workers themselves
+ * sign.
  */
 
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
@@ -57,7 +58,7 @@ export async function runDemo(options: {
 /** The example as a user would have it: its files, and the client of PostgreSQL that it needs beside them. */
 function copyShop(example: string, folder: string): string {
   const shop = join(folder, 'shop')
-  chmodSync(folder, 0o755) // PostgreSQL refuses to run as root: whoever it runs as has to get in
+  chmodSync(folder, 0o755) // PostgreSQL refuses to run as root: the account that it runs as has to enter the folder
   cpSync(example, shop, { recursive: true, filter: (path) => !/[/\\](data|\.understudy)$/.test(path) })
   mkdirSync(join(shop, 'node_modules'))
   mkdirSync(join(shop, 'data'))

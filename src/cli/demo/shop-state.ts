@@ -4,7 +4,7 @@ import type { Receipt, Status } from '../../api/api-types.ts'
 export interface Injected {
   readonly node: string
   readonly what: string
-  /** Doors of nodes that are down on purpose: what clients see there is not counted. */
+  /** Balancers of nodes that are down on purpose: what clients see there is not counted. */
   readonly doorDown?: string
   /** Has the cluster got over it? Asked again and again. */
   isOver(now: Status, receipts: readonly Receipt[]): boolean
@@ -16,7 +16,7 @@ export function serviceOf(status: Status, name: string): Status['services'][numb
   return service
 }
 
-/** As many healthy copies as were asked for (two), none of them the victim or on the lost node. */
+/** As many healthy instances as were asked for (two), none of them the victim or on the lost node. */
 export function webIsWhole(now: Status, victim: number, lostNode?: string): boolean {
   const well = serviceOf(now, 'web').instances.filter(
     ({ healthy, pid, node }) => healthy && pid !== victim && node !== lostNode,
@@ -29,13 +29,13 @@ export function workerLeads(now: Status, termBefore: number, lostNode?: string):
   return term > termBefore && healthy && primary !== lostNode
 }
 
-/** Somebody leads the database in a later term, and takes writes. */
+/** The database has a primary in a later term, and takes writes. */
 export function databaseLeads(now: Status, termBefore: number): boolean {
   const { term, healthy } = serviceOf(now, 'db')
   return term > termBefore && healthy
 }
 
-/** One leads, the others follow and count, and every copy is well. */
+/** There is a primary, the others follow and count, and every replica is healthy. */
 export function databaseIsWhole(now: Status, termBefore = 0): boolean {
   const well = serviceOf(now, 'db').instances.filter(({ healthy }) => healthy)
   const primaries = well.filter(({ role }) => role === 'primary')

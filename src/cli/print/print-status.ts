@@ -1,4 +1,4 @@
-/** A status as an operator wants it: is all well, if not what is not, where is everything, and what to type next. */
+/** A status as an operator wants it: is everything healthy, if not what is not, where is everything, and what to type next. */
 import type { EndpointStatus, InstanceStatus, NodeStatus, ServiceStatus, Status } from '../../client/index.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import { formatSize } from '../../lib/size.ts'
@@ -138,7 +138,7 @@ function nodeState({ paint }: Io, { state, drained }: NodeStatus): string {
   return color(state) + (drained ? paint.yellow(', drained') : '')
 }
 
-/** Only where a service has standbys with copies. */
+/** Only where a service has standbys with data. */
 const EXPECTED = 'RTO NOW'
 const SERVICE_COLUMNS: readonly Column[] = [
   { title: 'SERVICE' },
@@ -221,7 +221,7 @@ function instanceHealth({ paint }: Io, { state, healthy }: InstanceStatus): stri
   return state === 'running' || state === 'unknown' ? paint.red('unhealthy') : ''
 }
 
-/** A standby is always a little behind while somebody writes. */
+/** A standby is always a little behind while clients write. */
 const WORTH_TELLING_BYTES = 1_048_576
 
 function instanceNote({ note, failures, retryInMs, lagBytes = 0 }: InstanceStatus): string {
@@ -231,7 +231,7 @@ function instanceNote({ note, failures, retryInMs, lagBytes = 0 }: InstanceStatu
   return [note, behind, failed, again].filter(Boolean).join('; ')
 }
 
-/** Where clients go: one line for each service that has doors. */
+/** Where clients connect: one line for each service that has endpoints. */
 export function doorLines(io: Io, { services, nodes }: Pick<Status, 'services' | 'nodes'>): string[] {
   const heard = new Set(nodes.filter(({ alive }) => alive).map(({ name }) => name))
   const rows = services.flatMap(({ name, endpoints }) => {

@@ -18,7 +18,7 @@ export function stopLines(io: Io, { told, why, killed }: StopReport): string[] {
   return [...orderly, io.paint.yellow('Stopped. These did not end in time and were killed:'), ...killed.map(nameLine)]
 }
 
-/** Somebody asked for it. */
+/** It was asked for. */
 export function killedLines(io: Io, killed: readonly LeftProcess[]): string[] {
   return [io.paint.yellow('Killed at once, as you asked:'), ...killed.map(nameLine)]
 }

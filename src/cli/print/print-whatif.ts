@@ -1,4 +1,4 @@
-/** A report of imagined failures as people read it: what is felt first, what is not felt in one line. */
+/** A report of imagined failures: what is felt first, what is not felt in one line. */
 import { formatDuration } from '../../lib/duration.ts'
 import type { Failure } from '../../whatif/failure.ts'
 import type { Outcome } from '../../whatif/outcome.ts'
@@ -108,7 +108,7 @@ function grouped(io: Io, whatif: WhatIf, rows: readonly Row[], shown: Shown) {
   return [...groups.values()].map(({ failures, ...group }) => ({ ...group, label: alternatives(failures) }))
 }
 
-/** Copies that cannot be replaced until something is back. */
+/** Replicas that cannot be replaced until something is back. */
 function thinSentence({ outcomes }: Row): string {
   const thin = outcomes.filter(({ copies, wanted, primary }) => primary === null && copies < wanted)
   return thin.map(({ service, copies, wanted }) => `, ${service} with ${copies} of ${wanted}`).join('')
@@ -151,7 +151,7 @@ function labelOf(failures: readonly Failure[]): string {
   return failures.map(({ label }) => label).join(' and ')
 }
 
-/** Does anybody who uses it notice? */
+/** Does a client notice? */
 function isFelt({ inquiry }: WhatIf, { served, pauseMs, loss, order, primary, service }: Outcome): boolean {
   const moved = order.length > 0 && primary !== inquiry.primaryOf(service)
   return !served || (pauseMs ?? 1) > 0 || loss === 'possible' || loss === 'if-disks-are-gone' || moved

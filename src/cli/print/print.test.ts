@@ -1,4 +1,4 @@
-/** What people read, as they read it: a change of a word is a change of this file. */
+/** The output as an operator reads it: a change of a word is a change of this file. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FakeSurface, fakeEvent, fakeReceipt, fakeRedundancy, fakeStatus } from '../../api/fake-surface.ts'
 import type { ServiceStatus, Status } from '../../client/index.ts'

@@ -5,7 +5,7 @@ import type { Availability, FullReport } from '../../whatif/whatif.ts'
 import type { Io } from '../io.ts'
 import { clip, tableLines, wrapped } from './columns.ts'
 
-/** Sentences are broken here, also where nobody looks: a report is pasted into tickets. */
+/** The width at which sentences are broken, also without a terminal: a report is pasted into tickets. */
 export const TEXT_WIDTH = 100
 
 export function weaknessLines(io: Io, { weaknesses }: Pick<FullReport, 'weaknesses'>): string[] {

@@ -1,7 +1,7 @@
 /**
- * Who takes which port. On every node, at its one address, listen: the API, the front door of every service, and the
- * instances that have a port of their own. No two of them may want the same one. Ports that a driver chooses are its own
- * business: it takes free ones.
+ * What takes which port. On every node, at its one address, listen: the API, the endpoint of every service, and the
+ * instances that have a port of their own. No two of them may want the same one. A port that a driver chooses is not
+ * checked: it takes a free one.
  */
 import type { Findings } from '../complaint.ts'
 import type { Draft, DraftService } from '../draft.ts'

@@ -1,4 +1,4 @@
-/** `command()`: any other process: a worker without a door, or a server behind a front door that speaks TCP. */
+/** `command()`: any other process: a worker without an endpoint, or a server behind a TCP endpoint. */
 import { z } from 'zod'
 import { processTraits } from '../../drivers/process/options.ts'
 import * as v from '../schema/vocabulary.ts'

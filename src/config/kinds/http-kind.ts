@@ -1,4 +1,4 @@
-/** `http()`: a process that answers HTTP, behind a front door that speaks HTTP. */
+/** `http()`: a process that answers HTTP, behind an HTTP endpoint. */
 import { z } from 'zod'
 import { processTraits } from '../../drivers/process/options.ts'
 import * as v from '../schema/vocabulary.ts'

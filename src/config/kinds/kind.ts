@@ -28,7 +28,7 @@ export interface Kind<Options extends ServiceOptions = ServiceOptions> {
   readonly timing?: Partial<ServiceTiming>
   /** For a kind that leaves no choice; otherwise the option says it. */
   readonly redundancy?: Redundancy
-  /** For a kind whose standbys hold copies of the data. */
+  /** For a kind whose standbys hold the data. */
   replication?(options: Options): Replication
   /** The driver's own options, plain JSON. `folder` is where relative paths start. */
   compile(options: Options, folder: string): Readonly<Record<string, unknown>>

@@ -1,4 +1,4 @@
-/** `postgres()`: a PostgreSQL database whose standbys hold copies, behind a front door that leads to the primary. */
+/** `postgres()`: a PostgreSQL database with replicas, behind an endpoint that leads to the primary. */
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { defaultK } from '../../core/replicated/quorum.ts'
@@ -12,8 +12,8 @@ import type { Kind } from './kind.ts'
 import { postgresShape } from './postgres-shape.ts'
 
 /**
- * What replay gets through in about a second (core/replicated/expected-rto.ts), so readers are seldom further back than that; and far more
- * than standbys lack in everyday work, so nobody is left out for a hiccup.
+ * What replay gets through in about a second (core/replicated/expected-rto.ts), so readers are seldom further back than
+ * that; and far more than standbys lack in everyday work, so none is left out for a hiccup.
  */
 const MAX_LAG_BYTES = 16 * 1_048_576
 
@@ -27,7 +27,7 @@ export const postgresKind: Kind<PostgresOptions> = {
   schema,
   traits: () => postgresTraits(),
   redundancy: 'active-passive',
-  // Longer than for HTTP: nobody looks at a page that does not load, and a session that is cut costs more than one that waits.
+  // Longer than for HTTP: no page is waiting to load, and a session that is closed costs more than one that waits.
   timing: { holdMs: 20_000 },
   check(path, options, findings) {
     checkCopies(path, options, findings)

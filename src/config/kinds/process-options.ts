@@ -57,7 +57,7 @@ function checkStandby(path: string, options: Partial<ProcessServiceOptions>, fin
   }
 }
 
-/** One endpoint where `listen` says: for everybody, or for whoever leads. */
+/** One endpoint where `listen` says: to every instance, or to the primary. */
 export function processEndpoints(
   protocol: EndpointSpec['protocol'],
   options: { readonly listen?: number; readonly redundancy?: Redundancy; readonly endpoint?: EndpointOptions },

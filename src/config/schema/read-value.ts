@@ -1,6 +1,7 @@
 /**
- * Holds a value against a schema and speaks of every fault in our own words. What is wrong is left out of the result, so
- * that what is right can still be checked against the rest of the config: a typo in one option hides no other mistake.
+ * Holds a value against a schema and speaks of every fault in our own words. What is wrong is left out of the result,
+ * so that what is right can still be checked against the other parts of the config: a typo in one option hides no other
+ * mistake.
  */
 import { z } from 'zod'
 import { nearest } from '../../lib/nearest.ts'

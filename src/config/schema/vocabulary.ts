@@ -22,7 +22,7 @@ export interface Words {
 export interface OptionDoc {
   /** What it is. The docstring of the option's type has the same sentence; a test compares them. */
   readonly means: string
-  /** Its default as people read it; required options have none. */
+  /** Its default as printed; required options have none. */
   readonly default?: string
   /** Which way to turn it, and when. */
   readonly turn: string

@@ -7,7 +7,7 @@ import type { LeaseId, Snapshot, Store, Watcher } from '../store.ts'
 export interface StoreWorld {
   /** The clock that the store counts leases on. */
   readonly clock: Clock
-  /** One more handle on the same, at first empty, store. Whoever made the world closes them all afterwards. */
+  /** One more handle on the same, at first empty, store. The maker of the world closes them all afterwards. */
   open(): Promise<Store>
   /** Lets time pass: waits on a real clock, moves a virtual one. */
   pass(ms: number): Promise<void>

@@ -1,14 +1,14 @@
 /**
- * One SQLite file, shared by the agents of one machine. There is no server process: whoever has something to ask takes
- * the file's lock for a millisecond. Any of them may be killed at any moment; SQLite's journal undoes what was half
- * written the next time somebody looks.
+ * One SQLite file, shared by the agents of one machine. There is no server process: each request takes the file's lock
+ * for a millisecond. Any process may be killed at any moment; SQLite's journal undoes what was half written at the next
+ * access.
  *
  * The invariant of every verb: the clock is read while the file's lock is held, so that nothing can happen between
  * reading it and acting on it, and all processes' changes have one order in which the clock never goes back.
  *
- * A process that is stopped (SIGSTOP) within that millisecond keeps the lock: then nobody on the machine can agree on
- * anything until it goes on or is killed, and the others' calls reject with UND_STORE_AWAY within `waitMs`. No call blocks
- * this process's event loop for longer than the disk takes to write a few pages.
+ * A process that is stopped (SIGSTOP) within that millisecond keeps the lock: then no agent on the machine can agree on
+ * anything until it goes on or is killed, and the others' calls reject with UND_STORE_AWAY within `waitMs`. No call
+ * blocks this process's event loop for longer than the disk takes to write a few pages.
  */
 import { UnderstudyError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'

@@ -1,20 +1,20 @@
 /**
- * When a lease of another process ends. CLOCK_MONOTONIC is one clock for all processes of this machine, so a lease's end
- * is one number that every process compares with the same clock (lease-times.ts keeps it). The clock starts anew with the machine, so the
- * number is worth something together with the boot that it was written in: a lease of another boot has ended, for its
- * holder died with the machine.
+ * When a lease of another process ends. CLOCK_MONOTONIC is one clock for all processes of this machine, so a lease's
+ * end is one number that every process compares with the same clock (lease-times.ts keeps it). The clock starts anew
+ * with the machine, so the number is worth something together with the boot that it was written in: a lease of another
+ * boot has ended, for its holder died with the machine.
  *
  * A lease ends by time, not by a write. Readers cannot write, so between a lease's end and the next write its rows are
- * still there, and everybody has to draw the same conclusion from them:
+ * still there, and every process has to draw the same conclusion from them:
  *
- *   what a reader shows  =  the rows, without the keys of ended leases, at revision
- *                           (stored revision + how many ended leases have keys)
- *   what a writer does   =  first make exactly that true in the file, then its own change
+ *     what a reader shows  =  the rows, without the keys of ended leases, at revision
+ *                             (stored revision + how many ended leases have keys)
+ *     what a writer does   =  first make exactly that true in the file, then its own change
  *
- * So the revision that a reader shows right after a lease's end is the one that the next writer stores, and `revision: 0`
- * in a condition holds for such a key from the end on. That it never goes back follows from: an ended lease cannot be
- * renewed (the renewal looks at the same clock under the same lock), so the number of ended leases only grows until a
- * writer stores it.
+ * So the revision that a reader shows right after a lease's end is the one that the next writer stores, and `revision:
+ * 0` in a condition holds for such a key from the end on. That it never goes back follows from: an ended lease cannot
+ * be renewed (the renewal looks at the same clock under the same lock), so the number of ended leases only grows until
+ * a writer stores it.
  */
 import { readFileSync } from 'node:fs'
 import type { LeaseId } from '../store.ts'
@@ -65,7 +65,7 @@ export function removeLease(file: Connection, lease: LeaseId): number {
 export function addLease({ file, times }: LeaseBooks, ttlMs: number, moment: Moment, chance: number): LeaseId {
   file.run('UPDATE meta SET leases_given = leases_given + 1')
   const number = Number(file.rows('SELECT leases_given FROM meta')[0]?.[0])
-  // The number alone is never given out twice by one file; the rest tells it from one of a file put back from a backup.
+  // One file never gives out a number twice; the other part tells it from one of a file restored from a backup.
   const id = `${number}-${Math.floor(chance * 2 ** 32).toString(36)}`
   const taken = new Set(file.rows('SELECT slot FROM leases').map(([slot]) => Number(slot)))
   let slot = 0

@@ -36,7 +36,7 @@ export class LeaseTimes {
     this.#identity = `${dev}:${ino}`
   }
 
-  /** Reads all ends. First thing under the lock, whoever holds it. */
+  /** Reads all ends. First thing under the lock. */
   load(): void {
     const found = statSync(this.path, { throwIfNoEntry: false })
     if (!found || `${found.dev}:${found.ino}` !== this.#identity) throw replaced(this.path)

@@ -9,8 +9,8 @@
  * - A statement that was used by `all()` answers the next `get()` with the old row. So only `all()` is used for rows.
  * - `run()` on a SELECT keeps the read lock. So it is used for changes only.
  * - WAL mode is out of question: the bundled SQLite 3.45 can corrupt a WAL file that several processes share.
- * - Closing ANY descriptor of a file drops all of a process's POSIX locks on it. Whoever opens the file by other means
- *   (file-check.ts does) must do so while no transaction is open, which the first paragraph grants.
+ * - Closing ANY descriptor of a file drops all of a process's POSIX locks on it. Code that opens the file by other
+ *   means (file-check.ts does) must do so while no transaction is open, which the first paragraph grants.
  */
 import { statSync } from 'node:fs'
 import Database from 'libsql'
@@ -71,8 +71,8 @@ export class Connection {
   }
 
   /**
-   * One change, alone. EXCLUSIVE and not IMMEDIATE: time decides here (leases), so nobody may look at the old state after
-   * this change has read the clock. It also means that a commit never finds a reader in its way.
+   * One change, alone. EXCLUSIVE and not IMMEDIATE: time decides here (leases), so no reader may see the old state
+   * after this change has read the clock. It also means that a commit never finds a reader in its way.
    */
   writing<T>(change: () => Outcome<T>): T {
     const { answer, keep } = this.#attempt(() => {
@@ -138,7 +138,8 @@ export class Connection {
     try {
       this.#db.exec('ROLLBACK')
     } catch {
-      // The disk fails also at undoing: the journal stays, and whoever opens the file next undoes it from there.
+      // The disk fails also at undoing: the journal stays, and the next process that opens the file undoes it from
+      // there.
     }
   }
 
@@ -152,7 +153,7 @@ export class Connection {
     return statement
   }
 
-  /** A file that was removed or replaced is still there for whoever has it open, and agrees with nobody any more. */
+  /** A file that was removed or replaced is still there for processes that have it open, and agrees with none any more. */
   #sameFile(): void {
     if (this.#identity() !== this.#file) throw replaced(this.path)
   }

@@ -75,7 +75,7 @@ export function isWritable(path: string): boolean {
     accessSync(path, constants.W_OK)
     return true
   } catch {
-    return false // absent, forbidden or on a read-only file system: all the same to whoever wants to write
+    return false // absent, forbidden or on a read-only file system: all the same to a writer
   }
 }
 

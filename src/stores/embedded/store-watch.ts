@@ -1,9 +1,10 @@
 /**
- * Noticing what other processes did. A hint that somebody wrote (write-notice.ts) or a regular look asks for the file's
- * revision, for all watchers of this handle together. The whole map is read only when there is news: another revision, a
- * lease that ends by the clock, or a watcher that has not been told yet.
+ * Noticing what other processes did. A hint of a write (write-notice.ts) or a regular look asks for the file's
+ * revision, for all watchers of this handle together. The whole map is read only when there is news: another revision,
+ * a lease that ends by the clock, or a watcher that has not been told yet.
  *
- * Looks are one after the other and each sees a later moment than the one before, so nobody is ever shown an older map.
+ * Looks are one after the other and each sees a later moment than the one before, so no watcher is ever shown an older
+ * map.
  */
 import { guarded } from '../../lib/background.ts'
 import type { Cancel, Clock } from '../../lib/clock.ts'
@@ -15,7 +16,7 @@ import { Busy, RETRY_WITHIN_MS } from './busy.ts'
 import type { Picture } from './store-picture.ts'
 import { listen } from './write-notice.ts'
 
-/** Between two looks that nobody asked for: only a net below the hints. Each costs some 0.4 ms in an idle process. */
+/** Between two looks without a hint: only a net below the hints. Each costs some 0.4 ms in an idle process. */
 const LOOK_EVERY_MS = 250
 /** The same where hints are not to be had: then looks are all there is. */
 const LOOK_EVERY_MS_DEAF = 40
@@ -116,7 +117,7 @@ export class FileWatch {
     for (const watch of [...this.#watches]) guarded('a watcher of the store', () => tell(watch))
   }
 
-  /** The stored revision that would be no news to anybody; undefined when there is something to tell in any case. */
+  /** The stored revision that would be no news to any watcher; undefined when there is something to tell in any case. */
   #known(): number | undefined {
     const seen = this.#seen
     const isDue = !seen || this.#settings.clock.mono() >= seen.nextEnd

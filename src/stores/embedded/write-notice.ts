@@ -1,8 +1,8 @@
 /**
- * Hearing that somebody writes the file. The kernel tells (inotify) whoever watches a file of each write to it, from
- * whichever process: an idle agent then costs next to nothing and still notices within a millisecond or two. It is a hint
- * and not more: it comes while the writer still holds its lock, may come for a change that is undone, and is missing on
- * some file systems. What is true is read from the file.
+ * Noticing that another process writes the file. The kernel (inotify) reports each write to a watched file, from
+ * whichever process: an idle agent then costs next to nothing and still notices within a millisecond or two. It is a
+ * hint and not more: it comes while the writer still holds its lock, may come for a change that is undone, and is
+ * missing on some file systems. What is true is read from the file.
  */
 import { watch } from 'node:fs'
 import type { Stop } from '../../lib/stop.ts'

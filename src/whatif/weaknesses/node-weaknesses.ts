@@ -88,7 +88,7 @@ export const impatientTiming: Finder = ({ inquiry }) => {
   return [{ name: 'impatient-timing', service: null, severity: 'risk', what, change: "`preset: 'wan'`" }]
 }
 
-/** Every node has a door; a client that knows one address has one. */
+/** Every node has a balancer; a client that knows one address has one. */
 export const oneAddress: Finder = ({ inquiry }) => {
   const { cluster } = inquiry.setting
   const doors = cluster.services.filter(({ endpoints }) => endpoints.length > 0).map(({ name }) => name)

@@ -1,4 +1,4 @@
-/** How many copies of a service there are, and where they may stand. */
+/** How many replicas a service has, and where they may stand. */
 import type { ClusterSpec, ServiceSpec } from '../../core/model.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import { NOTHING, shortZone } from '../failure.ts'
