@@ -1,12 +1,16 @@
 /**
  * Tablespaces of users: cloned, rewound, backed up, restored, and never shared by two servers of one machine.
  *
- * Exercises: drivers/postgres. Engines: postgresql.
+ * Exercises: agent, api, cli, client, core, drivers/postgres, local, stores. Engines: postgresql.
  */
+import { execFile } from 'node:child_process'
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
+import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
+import { postgres } from '../../src/config/define.ts'
 import { verifyBackup } from '../../src/drivers/postgres/copy/backup-files.ts'
 import { takeWholeCopy } from '../../src/drivers/postgres/copy/bulk-work.ts'
 import { giveOrder } from '../../src/drivers/postgres/copy/restore-backup.ts'
@@ -16,13 +20,18 @@ import { Folder } from '../../src/drivers/postgres/files/replica-folder.ts'
 import { replicationPurpose } from '../../src/drivers/postgres/replica-setup.ts'
 import { accountFor } from '../../src/drivers/postgres/server/account.ts'
 import { systemClock } from '../../src/lib/clock.ts'
+import { serviceOf, startCluster, type TestCluster } from './cluster.ts'
 import { everyPostgres } from './engines.ts'
 import { secretFor, Trio } from './postgres-trio.ts'
 
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
+const exec = promisify(execFile)
+const clusters: TestCluster[] = []
 const trios: Trio[] = []
 const folders: string[] = []
 
 afterEach(async () => {
+  for (const cluster of clusters.splice(0)) await cluster.stop()
   for (const trio of trios.splice(0)) await trio.end()
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 })
@@ -185,4 +194,94 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     )
     expect(readdirSync(location)).toEqual(before)
   })
+
+  test('a cluster with tablespaces becomes two replicas and three again, each with all of them', async () => {
+    const db = postgres({
+      ...(bin === null ? {} : { bin }),
+      instances: 3,
+      listen: 5432,
+      settings: { shared_buffers: '16MB', max_connections: 40 },
+    })
+    const cluster = await startCluster(() => ({ db }))
+    clusters.push(cluster)
+    await untilReplicas(cluster, 3)
+    const primary = (await cluster.service('db')).primary ?? ''
+    const location = serversFolder()
+    await onServer(cluster, primary, "set allow_in_place_tablespaces = on; create tablespace inside location ''")
+    await onServer(cluster, primary, `create tablespace outside location '${location}'`)
+    await onServer(cluster, primary, 'create table kept (id int) tablespace inside')
+    await onServer(cluster, primary, 'create table kept_too (id int) tablespace outside')
+    const nodes = cluster.spec.nodes.map(({ name }) => name)
+    const isAlone = () => nodes.every((node) => node === primary || hasFoldersOfItsOwn(cluster, node))
+    await expect.poll(isAlone, { timeout: 180_000 }).toBe(true)
+    await untilReplicas(cluster, 3)
+    await onServer(cluster, primary, fillBoth(1, 5_000))
+
+    expect(await resize(cluster, '2', '--degrade', 'block')).toContain('db runs with 2 instances')
+    await onServer(cluster, primary, fillBoth(5_001, 6_000))
+    expect(await resize(cluster, '3')).toContain('db runs with 3 instances')
+    await untilReplicas(cluster, 3)
+    for (const node of nodes) {
+      const rows = async () => {
+        const { rows } = await onServer(
+          cluster,
+          node,
+          'select (select count(*) from kept) + (select count(*) from kept_too) as n',
+        )
+        return Number(rows[0]?.n)
+      }
+      await expect.poll(rows, { timeout: 60_000 }).toBe(12_000)
+    }
+    expect(readdirSync(location)).toHaveLength(1) // of the primary alone
+    const { primary: still } = await cluster.service('db')
+    expect(still).toBe(primary)
+  }, 600_000)
 })
+
+function fillBoth(from: number, to: number): string {
+  return ['kept', 'kept_too'].map((name) => `insert into ${name} select generate_series(${from}, ${to})`).join('; ')
+}
+
+/** Has a standby two tablespaces, and both in folders of its own? */
+function hasFoldersOfItsOwn(cluster: TestCluster, node: string): boolean {
+  const folder = join(cluster.stateDir, 'nodes', node, 'instances', 'db', 'data', 'pg_tblspc')
+  if (!existsSync(folder)) return false // being copied
+  const entries = readdirSync(folder).map((name) => lstatSync(join(folder, name), { throwIfNoEntry: false }))
+  return entries.length === 2 && entries.every((entry) => entry?.isDirectory())
+}
+
+function hasReplicas(status: Awaited<ReturnType<TestCluster['status']>>, count: number): boolean {
+  const { healthy, quorum, redundancyState, instances } = serviceOf(status, 'db')
+  return (
+    healthy &&
+    quorum?.standbys.length === count - 1 &&
+    redundancyState.state === 'redundant' &&
+    instances.filter((one) => one.healthy).length === count
+  )
+}
+
+async function untilReplicas(cluster: TestCluster, count: number): Promise<void> {
+  await cluster.until(`${count} replicas`, (status) => hasReplicas(status, count), 180_000)
+}
+
+/** As its superuser, over its own socket. */
+async function onServer(cluster: TestCluster, node: string, text: string): Promise<pg.QueryResult> {
+  const port = (await cluster.service('db')).instances.find((one) => one.node === node)?.port ?? 0
+  const host = join(cluster.stateDir, 'nodes', node, 'instances', 'db', 'run')
+  const client = new pg.Client({ host, port, user: 'postgres', database: 'postgres' })
+  await client.connect()
+  try {
+    let last: pg.QueryResult | undefined
+    // One at a time: a tablespace cannot be made in a transaction, which several statements at once are.
+    for (const statement of text.split('; ')) last = await client.query(statement)
+    if (!last) throw new Error('no statement')
+    return last
+  } finally {
+    await client.end()
+  }
+}
+
+async function resize(cluster: TestCluster, ...args: string[]): Promise<string> {
+  const all = ['resize', 'db', ...args, '--timeout', '180s', '--state', cluster.stateDir]
+  return (await exec(process.execPath, [MAIN, ...all])).stdout
+}
