@@ -37,7 +37,11 @@ export class Companions {
         onStart: tell,
       })
     const small = [`--max-old-space-size=${FENCE_MEMORY_MIB}`]
-    this.fence = companion('fence', 'fence-process.js', this.fenceSocket, small, ['--guard', this.guardPipe])
+    this.fence = companion('fence', 'fence-process.js', this.fenceSocket, small, [
+      '--memory',
+      '--guard',
+      this.guardPipe,
+    ])
     this.balancer = companion('balancer', '../balancer/main.js', this.balancerSocket, [], [])
   }
 

@@ -4,7 +4,7 @@
  * is stopped, killed, or starved, it does not arm again, and at the deadline this process sends SIGKILL to the writer's
  * group. It depends on no other process.
  *
- *     node --max-old-space-size=32 dist/agent/fence-process.js --socket PATH --saved PATH [--guard PATH]
+ *     node --max-old-space-size=32 dist/agent/fence-process.js --socket PATH --saved PATH [--memory] [--guard PATH]
  *
  * Deadlines are absolute readings of CLOCK_MONOTONIC, the same for every process of this boot, so nothing is lost on
  * the way from one process to the other. A pid is verified by its start time before it is killed: a foreign process
@@ -33,27 +33,32 @@ import { setPriority } from 'node:os'
 import { parseArgs } from 'node:util'
 import { ERRORS } from '../errors.ts'
 import { faultLine, guarded, inBackground, onFault, reportFault, reportUnhandledRejections } from '../lib/background.ts'
-import { bootId } from '../lib/boot.ts'
 import { type Cancel, systemClock } from '../lib/clock.ts'
 import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
-import { PageFile } from '../lib/page-file.ts'
 import { identify, signal } from '../lib/proc.ts'
 import { superviseLoop } from '../lib/supervised-loop.ts'
 import { FenceBook } from './fence-book.ts'
 import { kill } from './fence-kill.ts'
 import { type Fenced, type FenceReply, type FenceRequest, isObject, parseRequest } from './fence-protocol.ts'
-import { NOTHING_SAVED, readSaved, type Saved } from './fence-saved.ts'
+import {
+  NOTHING_SAVED,
+  newest,
+  readSavedFile,
+  type Saved,
+  SavedFile,
+  type SavedPlace,
+  savedFiles,
+} from './fence-saved.ts'
 import { LastGuard } from './last-guard.ts'
 
 const clock = systemClock
 const ANSWERS_WITHIN_MS = 250
 /** Between two looks at whether the last guard is there. */
 const GUARD_EVERY_MS = 1_000
-const BOOT = bootId()
 
 class Fence {
   readonly #book = new FenceBook()
-  readonly #savedFile: PageFile
+  readonly #savedFile: SavedFile
   readonly #sockets = new Set<Socket>()
   readonly #guard: LastGuard | undefined
   #timer: Cancel = () => {}
@@ -61,8 +66,8 @@ class Fence {
   #leaving = false
 
   /** `pipe`: of the last guard; without one there is none. */
-  constructor(savedPath: string, { armed, guard }: Saved, pipe: string | undefined) {
-    this.#savedFile = new PageFile(savedPath)
+  constructor(place: SavedPlace, { armed, guard }: Saved, pipe: string | undefined) {
+    this.#savedFile = new SavedFile(place)
     for (const one of armed) this.#book.arm(one)
     this.#look()
     this.#guard = pipe === undefined ? undefined : this.#guardBehind(pipe, guard)
@@ -150,10 +155,10 @@ class Fence {
     }
     this.#saving = 'yes'
     const [fence, guard] = [identify(process.pid), this.#guard?.identity]
-    const saved: Saved = { bootId: BOOT, fence, guard, armed: this.#book.list() }
+    const saved = { fence, guard, armed: this.#book.list(), savedAtMono: clock.mono() }
     inBackground(
       this.#savedFile
-        .write(toLine(saved))
+        .write(saved)
         .catch((error: unknown) => log({ event: 'not saved', error: String(error) }))
         .then(() => {
           const again = this.#saving === 'again'
@@ -170,11 +175,15 @@ class Fence {
  * again what runs before it renews a lease.
  */
 function readKept(path: string): Saved {
+  return newest(savedFiles(path).map(readOrKeepAside))
+}
+
+function readOrKeepAside(file: string): Saved {
   try {
-    return readSaved(path)
+    return readSavedFile(file)
   } catch (error) {
     log({ event: 'the saved list cannot be used', error: (error as Error).message })
-    renameSync(path, `${path}.unreadable`)
+    renameSync(file, `${file}.unreadable`)
     return NOTHING_SAVED
   }
 }
@@ -206,12 +215,13 @@ function hurry(): void {
   }
 }
 
-const OPTIONS = { socket: { type: 'string' }, saved: { type: 'string' }, guard: { type: 'string' } } as const
+const TEXT = { type: 'string' } as const
+const OPTIONS = { socket: TEXT, saved: TEXT, guard: TEXT, memory: { type: 'boolean' } } as const
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: OPTIONS })
   if (!values.socket || !values.saved) {
-    log({ event: 'usage', usage: 'fence-process --socket PATH --saved PATH [--guard PATH]' })
+    log({ event: 'usage', usage: 'fence-process --socket PATH --saved PATH [--memory] [--guard PATH]' })
     process.exit(2)
   }
   if (await isAnswered(values.socket)) {
@@ -228,7 +238,7 @@ async function main(): Promise<void> {
   const saved = readKept(values.saved)
   // A predecessor that does not answer may wake up later and kill by deadlines that have long been extended.
   if (saved.fence) signal(saved.fence, 'SIGKILL')
-  const fence = new Fence(values.saved, saved, values.guard)
+  const fence = new Fence({ path: values.saved, inMemory: values.memory ?? false }, saved, values.guard)
   process.on('SIGTERM', () => fence.leave())
   process.on('SIGINT', () => fence.leave())
   process.on('SIGHUP', () => {}) // a terminal that closes is no reason

@@ -11,6 +11,7 @@ import type { Client } from '../client/index.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
+import { removeMemoryFolderOf } from '../lib/memory-folder.ts'
 import { removeSocketsOf } from '../lib/socket-path.ts'
 import type { StateFolder } from './cluster-folder.ts'
 import { markedProcesses } from './marked-processes.ts'
@@ -76,13 +77,14 @@ export async function killEverything(state: StateFolder, clock: Clock): Promise<
     for (const one of left) killed.set(one.identity.pid, one)
     await sleep(clock, 10)
   }
-  if (whatIsLeft(state).length === 0) for (const node of state.listNodes()) removeSockets(state.node(node))
+  if (whatIsLeft(state).length === 0) for (const node of state.listNodes()) removeOutside(state.node(node))
   return [...killed.values()]
 }
 
-/** Of a node where nothing runs, and of its servers. Those that lie within its folder stay there. */
-function removeSockets(nodeFolder: string): void {
+/** What a node where nothing runs, and its servers, have outside of its folder. */
+function removeOutside(nodeFolder: string): void {
   removeSocketsOf(nodeFolder)
+  removeMemoryFolderOf(nodeFolder)
   for (const service of listFiles(join(nodeFolder, 'instances')))
     removeSocketsOf(join(nodeFolder, 'instances', service, 'run'))
 }

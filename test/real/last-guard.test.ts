@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { connectFence, type Fence, startFence } from '../../src/agent/fence-client.ts'
+import { readSaved } from '../../src/agent/fence-saved.ts'
 import { killDueIn } from '../../src/agent/first-act.ts'
 import { holdGuard } from '../../src/agent/last-guard.ts'
 import { ownKill } from '../../src/agent/own-kills.ts'
@@ -19,6 +20,7 @@ import { assert } from '../../src/lib/assert.ts'
 import { bootId } from '../../src/lib/boot.ts'
 import { sleep, systemClock } from '../../src/lib/clock.ts'
 import { readJson } from '../../src/lib/files.ts'
+import { removeMemoryFolderOf } from '../../src/lib/memory-folder.ts'
 import { groupIsAlive, identify, isAlive, type ProcessIdentity, signal, signalGroup } from '../../src/lib/proc.ts'
 import type { Stop } from '../../src/lib/stop.ts'
 import { until, worker } from './process-place.ts'
@@ -27,6 +29,8 @@ const FENCE_PROGRAM = join(import.meta.dirname, '../../dist/agent/fence-process.
 const now = () => systemClock.mono()
 /** Time for what has to happen before a deadline, on a machine that is busy. */
 const FAR_MS = 4_000
+
+type Three = [string, string, string]
 
 let dir: string
 let fence: Fence
@@ -173,6 +177,30 @@ describe('the last guard', () => {
     killFence()
     agentDies()
     await ended
+  })
+
+  it('kills at the deadline also when what the fence had saved in memory has vanished', async () => {
+    fence.close()
+    letGo()
+    killFence()
+    const [socketPath, savedPath, pipe] = ['m.sock', 'm.json', 'm.pipe'].map((name) => join(dir, name)) as Three
+    const { identity: keeper } = run([
+      ...[process.execPath, FENCE_PROGRAM, '--socket', socketPath],
+      ...['--saved', savedPath, '--memory', '--guard', pipe],
+    ])
+    fence = connectFence(socketPath)
+    await until('the fence answers, with a guard', () => fence.alive() && readSaved(savedPath).guard !== undefined)
+    const { guard } = readSaved(savedPath)
+    if (guard) started.push(guard)
+    letGo = holdGuard(pipe)
+    const { identity, ended } = run(worker())
+    const killAtMono = now() + FAR_MS
+    await arm(identity, killAtMono)
+    removeMemoryFolderOf(dir)
+    process.kill(keeper.pid, 'SIGKILL')
+    agentDies()
+    expect(await ended).toBeGreaterThan(killAtMono - 20)
+    removeMemoryFolderOf(dir)
   })
 
   it('never kills a stranger: a number that was given out again is left alone', async () => {
