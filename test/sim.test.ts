@@ -66,6 +66,10 @@ describe('the simulator', () => {
     },
   )
 
+  it.each([923])('keeps every promise in seed %i of the worlds with a database, which broke one once', async (seed) => {
+    expect(summaryOf(await runSeed({ seed, about: 'database' })).broken).toEqual([])
+  })
+
   it('keeps every promise in some hundred seeds', { timeout: 90_000 }, async () => {
     const began = performance.now()
     let sum: Summary = NOTHING

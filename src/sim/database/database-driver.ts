@@ -81,9 +81,11 @@ export class DatabaseDriver implements ReplicaDriver {
     const { server } = this.#parts
     const { pledged, following, leading, quarantinedUntil, suspect } = server.disk.record
     const sight = this.#sight
+    // Elected, and not promoted before its server or agent ended: it has received nothing since it was recruited.
+    const isElected = leading !== null && sight?.inRecovery === true && !sight.receives
     return {
       pledged,
-      recruited: this.#recruited !== undefined,
+      recruited: this.#recruited !== undefined || isElected,
       position: this.#recruited !== undefined ? this.#recruited : (sight?.position ?? null),
       replayLagBytes: (sight?.replayLag ?? 0) * ENTRY_BYTES,
       // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.

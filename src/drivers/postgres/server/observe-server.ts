@@ -69,7 +69,7 @@ export function replicaReport(
   const { pledged, leading, following, quarantinedUntil, suspect } = replica.record
   return {
     pledged,
-    recruited: recruited !== undefined,
+    recruited: recruited !== undefined || isElected(leading, sight),
     // Once recruited the position of that moment counts: nothing can have been added to it.
     position: recruited !== undefined ? recruited : (sight?.position ?? (isForeign(replica) ? SOMEBODYS : null)),
     replayLagBytes: sight?.replayLagBytes ?? 0,
@@ -83,6 +83,14 @@ export function replicaReport(
     quarantined: quarantinedUntil !== null,
     diverged: suspect,
   }
+}
+
+/**
+ * It wrote down that it leads, and its server or agent ended before it was promoted: it has received nothing since it was recruited
+ * for that term, so that is what it still is. A second recruitment for the same term would be refused, again and again.
+ */
+function isElected(leading: QuorumConfig | null, sight: ServerLook | null): boolean {
+  return leading !== null && sight?.inRecovery === true && !sight.receives
 }
 
 /** Has a rewound or cloned replica caught up, so that it counts again (trap 17)? */
