@@ -91,6 +91,7 @@ describe('comments on the public types', () => {
     ServiceOptions: service,
     ProcessServiceOptions: service,
     ObjectiveOptions: inner(service, 'objectives'),
+    UpdateOption: inner(service, 'update'),
     PromoteOption: inner(service, 'promote'),
     LimitOptions: inner(service, 'limits'),
     LogOptions: inner(service, 'log'),

@@ -11,6 +11,7 @@ import { ownCertificate } from '../src/agent/own-certificate.ts'
 import { RecordFile as RecordLog } from '../src/agent/record-file.ts'
 import { isEventRecord } from '../src/agent/record-shapes.ts'
 import { readSaved } from '../src/balancer/saved-table.ts'
+import { unwritten } from '../src/core/config-record.ts'
 import { giveOrder, restoreOrder } from '../src/drivers/postgres/copy/restore-backup.ts'
 import { RecordFile } from '../src/drivers/postgres/files/durable-record.ts'
 import { Folder } from '../src/drivers/postgres/files/replica-folder.ts'
@@ -100,7 +101,7 @@ const FILES: Readonly<Record<string, Kept>> = {
   'the cluster (cluster.json)': {
     write() {
       state().create()
-      state().writeCluster({ spec: cluster([web()]), run: 'r', version: '0' })
+      state().writeCluster({ config: unwritten(cluster([web()]), { run: 'r' }), run: 'r', version: '0' })
       return state().clusterFile
     },
     read: () => state().readCluster(),

@@ -2,7 +2,8 @@
 import type { ClusterSpec, InstanceReport, NodeReport, ServiceSpec } from '../src/core/model.ts'
 import type { LeadRecord, ServiceRecord } from '../src/core/records.ts'
 import type { ReplicaReport } from '../src/core/replicated/quorum-config.ts'
-import type { LocalFacts, PeerFacts, Revised, StoreFacts, View } from '../src/core/view.ts'
+import type { Revised, StoreFacts } from '../src/core/store-facts.ts'
+import type { LocalFacts, PeerFacts, View } from '../src/core/view.ts'
 
 export const TIMING: ServiceSpec['timing'] = {
   leaseMs: 2_000,

@@ -6,15 +6,17 @@
 import type { ServiceName, ServiceSpec } from '../core/model.ts'
 import type { ServiceRecord } from '../core/records.ts'
 import { assertLegal } from '../core/roles.ts'
+import { targetOf } from '../core/rollout.ts'
 import type { Step } from '../core/step.ts'
 import { holdsLead, localInstance, recordOf, type View } from '../core/view.ts'
-import type { Driver } from '../drivers/driver.ts'
+import type { Driver, KeepingDriver } from '../drivers/driver.ts'
 import type { ReplicaDriver } from '../drivers/replica-driver.ts'
 import { assert, assertNever } from '../lib/assert.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import { isQuorumPrimary, performOnReplica } from './act-on-replica.ts'
 import type { World } from './agent-ports.ts'
 import { KEY } from './agreed-records.ts'
+import { nextRecord, readHistory, readPastConfig, writeConfig } from './config-store.ts'
 import type { Leads } from './leads.ts'
 
 export interface Hands {
@@ -59,6 +61,14 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
     case 'change-quorum':
     case 'demote':
       return performOnReplica(step, view, replicaDriverOf(hands, step.service))
+    case 'rollout':
+      return writeRollout(step, hands)
+    case 'roll-back':
+      return rollBack(step.service, step.target, view, hands)
+    case 'retire':
+      return retire(step.service, hands)
+    case 'write-config':
+      return writeRecord(step, hands)
     case 'exit':
       hands.exit()
       return `the agent of ${view.self} ends`
@@ -99,6 +109,63 @@ async function record(step: Step & { kind: 'record' }, { world }: Hands): Promis
   return outcome === 'done' ? step.what : undefined
 }
 
+async function writeRollout(step: Step & { kind: 'rollout' }, { world }: Hands): Promise<string | undefined> {
+  const key = KEY.rollout(step.service)
+  const outcome = await world.store.swap([{ key, revision: step.revision }], [{ key, value: step.record }])
+  return outcome === 'done' ? step.what : undefined
+}
+
+/** Only this service: what was changed beside it since stays. */
+async function rollBack(
+  service: ServiceName,
+  target: string,
+  view: View,
+  { world }: Hands,
+): Promise<string | undefined> {
+  const { config } = view.store
+  const rollout = view.store.rollouts?.[service]
+  if (!config || !rollout?.failed) return undefined
+  const present = config.spec.services.find(({ name }) => name === service)
+  if (!present || rollout.target !== target) return undefined
+  const past = (await readHistory(world.store)).filter(({ number }) => number < config.number)
+  for (const { number } of past) {
+    const before = (await readPastConfig(world.store, number))?.spec.services.find(({ name }) => name === service)
+    if (!before || targetOf(before) === targetOf(present)) continue
+    const services = config.spec.services.map((one) => (one.name === service ? before : one))
+    const message = `${service} back to config ${number}: ${rollout.failed.why}`
+    const who = { run: config.run, at: view.wall, by: `agent of ${view.self}`, message, version: config.version }
+    const next = nextRecord(config, { ...config.spec, services }, who)
+    const outcome = await writeConfig(world.store, config, next, null)
+    return outcome === 'done' ? `config ${next.number}: ${message}` : undefined
+  }
+  const { revision, ...record } = rollout
+  const key = KEY.rollout(service)
+  const failed = { ...rollout.failed, noWayBack: true as const }
+  const outcome = await world.store.swap([{ key, revision }], [{ key, value: { ...record, failed } }])
+  return outcome === 'done' ? `there is no config before in which ${service} was another: it stays as it is` : undefined
+}
+
+async function retire(service: ServiceName, { world }: Hands): Promise<string | undefined> {
+  const driver = driverOf({ world }, service)
+  const aside = 'retire' in driver ? await (driver as KeepingDriver).retire() : undefined
+  world.drivers.drop(service)
+  return aside
+}
+
+async function writeRecord(step: Step & { kind: 'write-config' }, { world }: Hands): Promise<string | undefined> {
+  const forgotten = step.forgets.flatMap((name) => [
+    KEY.service(name),
+    KEY.size(name),
+    KEY.wish(name),
+    KEY.rollout(name),
+  ])
+  const outcome = await world.store.swap(
+    [{ key: KEY.config, revision: step.revision }],
+    [{ key: KEY.config, value: step.record }, ...forgotten.map((key) => ({ key, value: undefined }))],
+  )
+  return outcome === 'done' ? step.what : undefined
+}
+
 async function callOff(service: ServiceName, id: string, view: View, { world }: Hands): Promise<string | undefined> {
   const { revision, switchover, ...record } = recordOf(view, service)
   if (switchover?.id !== id) return undefined
@@ -110,7 +177,8 @@ async function callOff(service: ServiceName, id: string, view: View, { world }: 
 }
 
 function serviceOf(view: View, name: ServiceName): ServiceSpec {
-  const service = view.cluster.services.find((candidate) => candidate.name === name)
+  const known = [...view.cluster.services, ...(view.config?.removed ?? [])]
+  const service = known.find((candidate) => candidate.name === name)
   assert(service, `a step about ${name}, which the config does not name`)
   return service
 }

@@ -3,20 +3,21 @@
  * simulator gets a made-up world with the same shapes. Nothing between here and the core knows the difference.
  */
 import type { EventRecord, Receipt } from '../api/api-types.ts'
-import type { NodeName, NodeReport, ServiceName, Term } from '../core/model.ts'
+import type { NodeName, NodeReport, NodeSpec, ServiceName, Term } from '../core/model.ts'
+import type { ConfigRecord } from '../core/records.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
 import type { RoutingTable } from '../core/routing-table.ts'
-import type { Driver } from '../drivers/driver.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Store } from '../stores/store.ts'
+import type { Drivers } from './driver-set.ts'
 
 export interface World {
   readonly clock: Clock
   readonly store: Store
   readonly mesh: Mesh
-  readonly drivers: ReadonlyMap<ServiceName, Driver>
+  readonly drivers: Drivers
   readonly fence: FencePort
   readonly door: DoorPort
   /**
@@ -24,6 +25,8 @@ export interface World {
    * Rejects when this one must not start. Undefined where a node cannot see the processes of others.
    */
   endFormer?(service: ServiceName, term: Term): Promise<void>
+  /** Another config holds from now on: keeps it on this node's disk, and fits to it what is not the agent's own. */
+  keepConfig(record: ConfigRecord): void
   /** Keeps what must survive the agent; called in order. */
   remember(what: 'events', record: EventRecord): void
   remember(what: 'receipts', record: Receipt): void
@@ -54,6 +57,8 @@ export interface DoorPort {
 
 /** Carries messages to every other agent, or does not: nothing here is acknowledged, everything is said again. */
 export interface Mesh {
+  /** From now on these are the other agents. */
+  meet(peers: readonly NodeSpec[]): void
   broadcast(message: Message): void
   onMessage(listener: (from: NodeName, message: Message) => void): Stop
   /** Called when a link to a peer comes up: what was said before was not heard there. */

@@ -17,7 +17,7 @@ import type {
 } from '../api/api-types.ts'
 import type { Gauges, Surface } from '../api/surface.ts'
 import { isServing, knownProblems, sentenceFor, standing } from '../core/explain.ts'
-import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
+import type { NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
 import { silenceOf } from '../core/node-silence.ts'
 import type { ClusterRecord, NodeRecord, ServiceRecord, SizeRecord } from '../core/records.ts'
 import { redundancyOf } from '../core/redundancy.ts'
@@ -40,8 +40,6 @@ const RECENT = 20
 export interface SurfaceOptions {
   readonly agent: Agent
   readonly store: Store
-  /** The config as it was written; the view includes what operators asked for since. */
-  readonly cluster: ClusterSpec
   readonly run: string
   pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
   /** What the balancer of this node said last: where it listens, and what passed through. */
@@ -135,7 +133,7 @@ export class AgentSurface implements Surface {
     const service = this.#serviceNamed(name)
     const refusal = resizeRefusal(agent.view, service, instances, degrade)
     if (refusal !== undefined) throw new UnderstudyError('UND_REFUSED', refusal)
-    const configured = this.#options.cluster.services.find((one) => one.name === name)?.instances ?? service.instances
+    const configured = agent.config.spec.services.find((one) => one.name === name)?.instances ?? service.instances
     const wish: SizeRecord = { instances, configured, ...(degrade && { degrade }) }
     await this.#write(KEY.size(name), this.#revisionOf(agent.view.store.sizes[name]), wish)
     return { id: randomUUID(), what: `${name} goes from ${service.instances} to ${instances} instances` }

@@ -3,9 +3,19 @@
  * is tolerant: a record that makes no sense is treated as absent and left alone, because a newer agent may have written
  * it.
  */
+import { CONFIG_SCHEMA } from '../core/config-record.ts'
 import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
-import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord, SizeRecord } from '../core/records.ts'
-import type { Revised, StoreFacts } from '../core/view.ts'
+import type {
+  ClusterRecord,
+  ConfigRecord,
+  LeadRecord,
+  NodeRecord,
+  RolloutRecord,
+  ServiceRecord,
+  ServiceWish,
+  SizeRecord,
+} from '../core/records.ts'
+import type { Revised, StoreFacts } from '../core/store-facts.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import type { LeaseId, Snapshot } from '../stores/store.ts'
 
@@ -15,6 +25,11 @@ export const KEY = {
   lead: (name: ServiceName) => `lead/${name}`,
   node: (name: NodeName) => `node/${name}`,
   size: (name: ServiceName) => `size/${name}`,
+  wish: (name: ServiceName) => `wish/${name}`,
+  rollout: (name: ServiceName) => `rollout/${name}`,
+  config: 'config',
+  pastConfigs: 'history/config/',
+  pastConfig: (number: number) => `history/config/${String(number).padStart(9, '0')}`,
 } as const
 
 export class AgreedRecords {
@@ -68,10 +83,24 @@ export class AgreedRecords {
     return new Set(leads.filter((lead) => lead.node === node && lead.ttlMs === ttlMs).map(({ lease }) => lease))
   }
 
+  /** It has been read, and answers. */
+  get isKnown(): boolean {
+    return this.#everRead && this.#away === null
+  }
+
+  get wishes(): Pick<StoreFacts, 'sizes' | 'wishes'> {
+    return this.#decoded
+  }
+
+  /** What the store says of the config, by the last snapshot. */
+  get config(): Revised<ConfigRecord> | undefined {
+    return this.#decoded.config
+  }
+
   facts(now: number, services: readonly ServiceSpec[]): StoreFacts {
     const why = this.#away ?? this.#unwritable
     if (this.#counted !== this.#decoded) this.#count(now, services)
-    const { cluster, services: records, leads, nodes, sizes } = this.#decoded
+    const { cluster, services: records, leads, nodes, sizes, wishes, rollouts, config } = this.#decoded
     return {
       reachable: why === null && this.#everRead,
       why: why ?? '',
@@ -80,6 +109,9 @@ export class AgreedRecords {
       leads,
       nodes,
       sizes,
+      wishes,
+      rollouts,
+      config,
       recordForMs: lengths(this.#known, now),
       leadFreeForMs: lengths(this.#free, now),
       switchoverForMs: lengths(this.#asked, now),
@@ -106,7 +138,7 @@ export class AgreedRecords {
   }
 }
 
-type Decoded = Pick<StoreFacts, 'cluster' | 'services' | 'leads' | 'nodes' | 'sizes'>
+type Decoded = Pick<StoreFacts, 'cluster' | 'services' | 'leads' | 'nodes' | 'sizes' | 'wishes' | 'rollouts' | 'config'>
 
 /** Since when something is so; what is so is named by `what`. */
 interface Spell {
@@ -142,6 +174,9 @@ function decode({ entries }: Snapshot): Decoded {
     leads: records(entries, 'lead/', isLead),
     nodes: records(entries, 'node/', isNode),
     sizes: records(entries, 'size/', isSize),
+    wishes: records(entries, 'wish/', isWish),
+    rollouts: records(entries, 'rollout/', isRollout),
+    config: records(entries, 'config', isConfig)[''],
   })
 }
 
@@ -181,6 +216,25 @@ function isNode(value: unknown): value is NodeRecord {
 
 function isSize(value: unknown): value is SizeRecord {
   return isObject(value) && Number.isSafeInteger(value.instances) && Number.isSafeInteger(value.configured)
+}
+
+function isWish(value: unknown): value is ServiceWish {
+  return isObject(value) && Number.isSafeInteger(value.restarts)
+}
+
+function isRollout(value: unknown): value is RolloutRecord {
+  return isObject(value) && typeof value.target === 'string' && Array.isArray(value.turns)
+}
+
+/** One of a later schema is recognised by its schema alone: what else is in it may have another shape. */
+function isConfig(value: unknown): value is ConfigRecord {
+  if (!isObject(value) || typeof value.schema !== 'number' || typeof value.number !== 'number') return false
+  if (value.schema > CONFIG_SCHEMA) return true
+  const { spec, hash, run, leaving, removed } = value
+  const isSpec = isObject(spec) && Array.isArray(spec.nodes) && Array.isArray(spec.services) && isObject(spec.timing)
+  return (
+    isSpec && typeof hash === 'string' && typeof run === 'string' && Array.isArray(leaving) && Array.isArray(removed)
+  )
 }
 
 function isCluster(value: unknown): value is ClusterRecord {

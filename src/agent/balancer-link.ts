@@ -29,11 +29,11 @@ export class Door implements DoorPort {
   readonly #sessions = new Map<ServiceName, SessionTally>()
   readonly #changed: () => void
 
-  /** `changed`: it said something that receipts and reports are made of. */
-  constructor(socketPath: string, tell: (entry: Entry) => void, view: () => View, changed: () => void) {
+  /** The agent is woken by what receipts and reports are made of. */
+  constructor(socketPath: string, tell: (entry: Entry) => void, agent: () => { readonly view: View; wake(): void }) {
     this.#tell = tell
-    this.#view = view
-    this.#changed = changed
+    this.#view = () => agent().view
+    this.#changed = () => agent().wake()
     this.#link = connectBalancer(socketPath, {
       onMessage: (message) => this.#heard(message),
       onNotUnderstood: (why) => this.#tell({ service: null, rule: 'agent', kind: 'noticed', why }),

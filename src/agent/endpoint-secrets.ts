@@ -32,7 +32,7 @@ export interface DoorSecretsParts {
 
 export class EndpointSecrets {
   readonly #parts: DoorSecretsParts
-  readonly #needs: readonly (readonly [ServiceName, DoorNeeds])[]
+  #needs: readonly (readonly [ServiceName, DoorNeeds])[] = []
   readonly #inUse = new Map<ServiceName, Pair>()
   /** What was said last about a service's certificate; said once. */
   readonly #told = new Map<ServiceName, string>()
@@ -41,15 +41,24 @@ export class EndpointSecrets {
 
   constructor(parts: DoorSecretsParts) {
     this.#parts = parts
-    this.#needs = parts.services.flatMap((service) => {
-      const needs = doorNeedsOf(service, parts.secretFor)
+    this.#know(parts.services)
+  }
+
+  /** Other services are in the config from now on. */
+  async fit(services: readonly ServiceSpec[]): Promise<void> {
+    this.#know(services)
+    await this.look()
+  }
+
+  #know(services: readonly ServiceSpec[]): void {
+    this.#needs = services.flatMap((service) => {
+      const needs = doorNeedsOf(service, this.#parts.secretFor)
       return needs ? [[service.name, needs] as const] : []
     })
   }
 
   /** Resolves when the balancer was told for the first time. Never rejects. */
   async start(): Promise<void> {
-    if (this.#needs.length === 0) return
     this.#cancel = superviseLoop({
       clock: this.#parts.clock,
       what: 'the look at the certificates',
@@ -69,7 +78,7 @@ export class EndpointSecrets {
       const pair = tls === 'none' ? null : await this.#certificate(service, tls)
       secrets.push({ service, ...login, tls: pair, ...(sessions ? { sessions } : {}) })
     }
-    const text = JSON.stringify(secrets)
+    const text = secrets.length === 0 ? '' : JSON.stringify(secrets)
     if (text === this.#confided) return
     this.#confided = text
     this.#parts.door.confide(secrets)

@@ -7,6 +7,7 @@ import type { Driver } from '../drivers/driver.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { MemoryCluster, type MemoryStore } from '../stores/memory.ts'
 import { AgreedRecords, KEY } from './agreed-records.ts'
+import type { Drivers } from './driver-set.ts'
 import { Leads } from './leads.ts'
 
 const NAMES = ['one', 'two', 'three'] as const
@@ -42,7 +43,8 @@ class Desk {
       })
     }
     const kill = (name: string) => async () => void this.killed.push(name)
-    const drivers = new Map(NAMES.map((name) => [name, { kill: kill(name) } as unknown as Driver]))
+    const killers = new Map(NAMES.map((name) => [name, { kill: kill(name) } as unknown as Driver]))
+    const drivers = { get: (name: string) => killers.get(name as 'one') } as unknown as Drivers
     const arm = async (name: string, _identity: unknown, at: number) => {
       await this.hears
       this.armed.set(name, at)

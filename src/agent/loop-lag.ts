@@ -5,13 +5,18 @@
 const REMEMBERED_MS = 1_000
 
 export class LoopLag {
-  readonly #everyMs: number
+  #everyMs: number
   #expectedAt: number
   #worst: { at: number; lagMs: number } = { at: Number.NEGATIVE_INFINITY, lagMs: 0 }
 
   constructor(everyMs: number, now: number) {
     this.#everyMs = everyMs
     this.#expectedAt = now + everyMs
+  }
+
+  /** The timer has another period from its next turn on. */
+  expect(everyMs: number): void {
+    this.#everyMs = everyMs
   }
 
   /** Called when the timer fires. */

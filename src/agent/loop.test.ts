@@ -5,6 +5,7 @@
 import { expect, test } from 'vitest'
 import { cluster, web } from '../../test/made-up.ts'
 import type { EventRecord } from '../api/api-types.ts'
+import { unwritten } from '../core/config-record.ts'
 import type { NodeName } from '../core/model.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { Gate } from '../sim/gate.ts'
@@ -12,6 +13,7 @@ import { newBooks, SimDriver } from '../sim/sim-driver.ts'
 import { Processes } from '../sim/sim-processes.ts'
 import { MemoryCluster } from '../stores/memory.ts'
 import type { Mesh, Message } from './agent-ports.ts'
+import { DriverSet } from './driver-set.ts'
 import { Agent } from './loop.ts'
 
 /** A mesh of which the test is the other end. */
@@ -19,6 +21,8 @@ class HandMesh implements Mesh {
   readonly said: Message[] = []
   readonly #hearers = new Set<(from: NodeName, message: Message) => void>()
   readonly #linkers = new Set<(peer: NodeName) => void>()
+
+  meet(): void {}
 
   broadcast(message: Message): void {
     this.said.push(message)
@@ -50,24 +54,26 @@ function newAgent() {
   const processes = new Processes({ node: 'a', clock, random, watcher: { changed: () => undefined } })
   const books = newBooks(20_000)
   const driver = new SimDriver({ service: web(), processes, books, gate: new Gate(clock), clock, random })
+  const drivers = new DriverSet({ create: () => driver, notAdopted: () => undefined })
   const agent = new Agent({
-    cluster: cluster([web()]),
+    config: unwritten(cluster([web()]), { run: 'run' }),
     self: 'a',
     run: 'run',
-    startsAtOnce: 2,
+    startsAtOnce: () => 2,
     onExit: () => undefined,
     world: {
       clock,
       mesh,
       store: new MemoryCluster({ clock }).open(),
-      drivers: new Map([['web', driver]]),
+      drivers,
+      keepConfig: () => undefined,
       fence: { arm: async () => undefined, disarm: async () => undefined },
       door: { open: [], leaving: [], ahead: [], sessions: [], leadsTo: () => true, publish: () => undefined },
       remember: () => undefined,
       pids: () => ({ agent: 1, balancer: 2, fence: 3 }),
     },
   })
-  return { agent, clock, mesh, processes, books, driver }
+  return { agent, clock, mesh, processes, books, drivers }
 }
 
 const PAST: EventRecord = {
@@ -102,13 +108,13 @@ test('whoever was linked before it was ready hears its past', async () => {
 })
 
 test('it says nothing of its instances before it has looked', async () => {
-  const { agent, clock, mesh, processes, books, driver } = newAgent()
+  const { agent, clock, mesh, processes, books, drivers } = newAgent()
   // The agent before it started this, and this one does not know yet.
   const process = processes.spawn('web', 'active', 0)
   processes.open(process)
   books.identity = process.identity
   mesh.linkUp('b')
-  await driver.adopt()
+  await drivers.begin([web()])
   agent.start()
   mesh.linkUp('c')
   await clock.advance(100)

@@ -5,8 +5,10 @@
  */
 import type { EventRecord, Receipt } from '../api/api-types.ts'
 import type { Act } from '../core/choose.ts'
+import type { ConfigSource } from '../core/config-record.ts'
 import { type Decision, decide } from '../core/decide.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
+import type { ConfigRecord } from '../core/records.ts'
 import type { Rule } from '../core/rule-names.ts'
 import { sameStep } from '../core/step.ts'
 import { LATE_MS } from '../core/suspicion.ts'
@@ -19,10 +21,12 @@ import { superviseLoop } from '../lib/supervised-loop.ts'
 import type { Snapshot } from '../stores/store.ts'
 import type { Message, World } from './agent-ports.ts'
 import { AgreedRecords } from './agreed-records.ts'
+import { nextRecord, writeConfig } from './config-store.ts'
 import { CALM_TURN_EVERY_MS, isIdle } from './idle-turns.ts'
 import { Journal } from './journal.ts'
 import { adoptLeads } from './lead-adoption.ts'
 import { Leads } from './leads.ts'
+import { LiveConfig } from './live-config.ts'
 import { LoopLag } from './loop-lag.ts'
 import { type Observed, observe } from './observe-view.ts'
 import { Peers } from './peers.ts'
@@ -34,7 +38,10 @@ import { TurnPace } from './turn-pace.ts'
 import { startWriteProbe } from './write-probe.ts'
 
 export interface AgentOptions {
-  readonly cluster: ClusterSpec
+  /** The config that is kept on this node's disk: acted on until the store says which one holds. */
+  readonly config: ConfigRecord
+  /** The text that it was compiled from, for the store's history; null: there is none. */
+  readonly source?: ConfigSource | null
   readonly self: NodeName
   /** Identifies this start of the cluster: a wish to stop from an earlier one does not count. */
   readonly run: string
@@ -42,7 +49,7 @@ export interface AgentOptions {
   /** Whether views are frozen all the way down, so that no finder can change one. Default true; it costs a tenth of a turn. */
   readonly freezes?: boolean
   /** How many instances may be starting on this node at a time (core/start-pace.ts). */
-  readonly startsAtOnce: number
+  startsAtOnce(cluster: ClusterSpec): number
   /** Whether each event is told, however often it is repeated: the simulator counts them. Default false. */
   readonly tellsEach?: boolean
   /** Called once, when nothing runs here any more and nothing should. */
@@ -54,6 +61,7 @@ export class Agent {
   readonly #options: AgentOptions
   readonly #world: World
   readonly #agreed = new AgreedRecords()
+  readonly #config: LiveConfig
   readonly #peers: Peers
   readonly #leads: Leads
   readonly #receipts: Receipts
@@ -69,9 +77,12 @@ export class Agent {
   #running = false
   #counts = { turns: 0, stepsDone: 0, stepsFailed: 0 }
   #readAt = 0
+  #isWritingConfig = false
 
   constructor(options: AgentOptions) {
-    const { world, cluster, self, run } = options
+    const { world, self, run } = options
+    this.#config = new LiveConfig(options.config, run)
+    const cluster = this.#config.cluster({ sizes: {}, wishes: {} })
     const now = world.clock.mono()
     this.#options = options
     this.#pace = new TurnPace(world.clock, () => this.#running && guarded('a turn', () => this.#turn()))
@@ -95,8 +106,9 @@ export class Agent {
       world.mesh.broadcast({ kind: 'event', event })
     }
     this.journal = new Journal(self, world.clock, publish, { tellsEach: options.tellsEach })
+    const { startsAtOnce } = options
     const own = { agreed: this.#agreed, peers: this.#peers, leads: this.#leads, steps: this.#steps }
-    this.#observed = { cluster, self, run, world, startedAt: now, startsAtOnce: options.startsAtOnce, ...own }
+    this.#observed = { config: this.#config, self, run, world, startedAt: now, startsAtOnce, ...own }
     this.#view = this.#observe()
     // From now on, not from the start: a link may come up while the agent gets ready, and what is said on it is said once.
     const hears = world.mesh.onMessage((from, message) => this.#hear(from, message))
@@ -114,12 +126,10 @@ export class Agent {
     const changed = (snapshot: Snapshot) => this.#storeChanged(() => this.#agreed.take(snapshot))
     const away = (error: Error) => this.#storeChanged(() => this.#agreed.away(error))
     until('watch', store.watch('', { changed, away }))
-    for (const [name, driver] of drivers) {
-      const sees = driver.onChange(() => this.wake())
-      until(name, sees)
-    }
-    const { heartbeatMs } = this.#options.cluster.timing
-    const beats = superviseLoop({ clock, what: 'the heartbeat', everyMs: heartbeatMs, work: () => this.#beat() })
+    const sees = drivers.onChange(() => this.wake())
+    until('drivers', sees)
+    const everyMs = () => this.#config.record.spec.timing.heartbeatMs
+    const beats = superviseLoop({ clock, what: 'the heartbeat', everyMs, work: () => this.#beat() })
     until('heartbeat', beats.stop)
     const probes = startWriteProbe(clock, store, this.#agreed, () => this.wake())
     until('write probe', probes)
@@ -147,15 +157,19 @@ export class Agent {
 
   /** Reads the store now, so that what was just written is seen by the next turn. */
   async look(): Promise<void> {
-    this.#agreed.take(await this.#world.store.read(''))
-    this.#readAt = this.#world.clock.mono()
-    this.wake()
+    const snapshot = await this.#world.store.read('')
+    this.#storeChanged(() => this.#agreed.take(snapshot))
   }
 
   /** Something was written on behalf of this node: all agents read it now. */
   async announce(): Promise<void> {
     this.#world.mesh.broadcast({ kind: 'look' })
     await this.look()
+  }
+
+  /** The config that holds, as it was written: without what operators asked for besides. */
+  get config(): ConfigRecord {
+    return this.#config.record
   }
 
   get view(): View {
@@ -189,6 +203,7 @@ export class Agent {
     this.#leads.renewDue() // first: a turn of a large cluster on a busy machine takes long, and timers come after it
     if (this.#readAt === 0) return // the store has said nothing yet, not even that it is away: that comes at once
     this.#counts.turns += 1
+    this.#fitDrivers()
     this.#view = this.#observe()
     this.#decision = decide(this.#view)
     this.journal.compare(this.#decision.problems, (problem) => isToldBy(this.#view, this.#decision, problem))
@@ -204,6 +219,12 @@ export class Agent {
     this.#telling.routes(this.#view)
     this.#telling.report(this.#view, this.#decision.problems, false)
     for (const receipt of this.#receipts.see(this.#view, this.#world.door)) this.#tellReceipt(receipt)
+  }
+
+  /** Before anything is decided: a decision about a service needs its driver. */
+  #fitDrivers(): void {
+    const { services } = this.#config.cluster(this.#agreed.wishes)
+    this.#world.drivers.fit(services, this.#config.record.removed, this.#steps)
   }
 
   #observe(): View {
@@ -304,6 +325,32 @@ export class Agent {
   #storeChanged(take: () => void): void {
     take()
     this.#readAt = this.#world.clock.mono()
+    if (this.#config.see(this.#agreed.config)) this.#configChanged()
+    if (this.#running) inBackground(this.#writeConfig(), 'the first write of a config')
     this.wake()
+  }
+
+  #configChanged(): void {
+    const { record } = this.#config
+    const cluster = this.#config.cluster(this.#agreed.wishes)
+    this.#peers.fit(cluster, this.#world.clock.mono())
+    this.#lag.expect(cluster.timing.heartbeatMs)
+    this.#world.mesh.meet(cluster.nodes.filter(({ name }) => name !== this.#options.self))
+    this.#world.keepConfig(record)
+  }
+
+  /** `up` was given another config while nothing ran: the first agent that can tells the store of it. */
+  async #writeConfig(): Promise<void> {
+    const found = this.#agreed.config
+    const record = this.#agreed.isKnown ? this.#config.toWrite(found) : undefined
+    if (!record || this.#isWritingConfig) return
+    this.#isWritingConfig = true
+    try {
+      const next = nextRecord(found, record.spec, record)
+      await writeConfig(this.#world.store, found, next, this.#options.source ?? null)
+      await this.announce() // also when another agent was faster: what it wrote is what holds
+    } finally {
+      this.#isWritingConfig = false
+    }
   }
 }

@@ -8,12 +8,21 @@
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { serveApi } from '../api/api-server.ts'
+import { type ConfigSource, effectiveCluster } from '../core/config-record.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
+import type { ConfigRecord } from '../core/records.ts'
 import { type DoorSays, heardByDoors, wentAhead } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
-import { type FaultListener, faultLine, onFault, reportUnhandledRejections } from '../lib/background.ts'
+import {
+  type FaultListener,
+  faultLine,
+  guarded,
+  inBackground,
+  onFault,
+  reportUnhandledRejections,
+} from '../lib/background.ts'
 import { systemClock as clock, sleep } from '../lib/clock.ts'
 import { derivedSecret } from '../lib/derived-secret.ts'
 import { removeFile } from '../lib/files.ts'
@@ -24,6 +33,7 @@ import { AgentSurface } from './agent-surface.ts'
 import { Door } from './balancer-link.ts'
 import { claimNode } from './claim-node.ts'
 import { Companions } from './companions.ts'
+import { DriverSet } from './driver-set.ts'
 import { EarlierRecords } from './earlier-records.ts'
 import { EndpointSecrets } from './endpoint-secrets.ts'
 import { connectFence, type Fence } from './fence-client.ts'
@@ -37,7 +47,10 @@ import type { Entry } from './repeats.ts'
 import { endFormerOn, type Neighbour } from './same-machine.ts'
 
 export interface AgentOptions {
-  readonly cluster: ClusterSpec
+  /** The config that is kept on this machine's disk. */
+  readonly config: ConfigRecord
+  /** The text that it was compiled from, as long as the store does not have it. */
+  readonly source?: ConfigSource
   /** Which start of the cluster this belongs to (core/model.ts, ClusterRecord). */
   readonly run: string
   readonly token: string
@@ -46,12 +59,15 @@ export interface AgentOptions {
   readonly nodeDir: string
   /** The embedded store's file, shared by the agents of this machine. */
   readonly storeFile: string
+  /** Another config holds: it is to be kept on the disk. */
+  keepConfig(record: ConfigRecord): void
 }
 
 /** Runs until it is told to end. Resolves to the exit code: 0 when the cluster was stopped, 143 after SIGTERM. */
 export async function runAgent(options: AgentOptions): Promise<number> {
-  const { cluster, run, token, node, nodeDir } = options
-  const spec = nodeSpec(options)
+  const { config, run, token, node, nodeDir } = options
+  const cluster = effectiveCluster(config, { sizes: {}, wishes: {} })
+  const spec = nodeSpec(cluster, node)
   const stops = new StopStack()
   stops.push('faults', logFaults())
   const ended = untilToldToEnd()
@@ -66,36 +82,37 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const fence = connectFence(companions.fenceSocket)
   stops.push('fence', () => fence.close())
   stops.push('guard', holdGuard(companions.guardPipe))
-  const [view, wake] = [() => agent.view, () => agent.wake()]
-  const door: Door = new Door(companions.balancerSocket, tell, view, wake)
+  const door: Door = new Door(companions.balancerSocket, tell, () => agent)
   stops.push('door', () => door.close())
 
   // Derived from the cluster's token, which cannot be found from one of them.
   const secretFor = (purpose: string) => derivedSecret(options.token, purpose)
   const known = knownBy(() => agent, door, fence, nodeDir)
-  const drivers = createDrivers(options, spec, secretFor, known)
-  for (const [name, driver] of drivers) stops.push(name, () => driver.close())
+  const drivers = new DriverSet({ create: driversOf(options, spec, secretFor, known), notAdopted: notAdopted(tell) })
+  stops.push('drivers', () => drivers.close())
 
-  const mesh = meshOf(options, agentSays('noticed'))
+  const mesh = meshOf(options, cluster, agentSays('noticed'))
   const past = new EarlierRecords(nodeDir)
-  const look = { remember: past.remember, endFormer: endFormerOn(neighboursOf(options), node, clock) }
-  const world = { clock, store, mesh, drivers, fence, door, pids: () => companions.pids, ...look }
-  const given = { cluster, self: node, run, world, startsAtOnce: startsAtOnce(cluster) }
+  const endFormer = endFormerOn(() => neighboursOf(options, agent.view.cluster), node, clock)
+  const keepConfig = (record: ConfigRecord) => {
+    guarded('keeping the config', () => options.keepConfig(record))
+    inBackground(secrets.fit(record.spec.services), 'the secrets of another config')
+  }
+  const kept = { remember: past.remember, keepConfig, endFormer, pids: () => companions.pids }
+  const world = { clock, store, mesh, drivers, fence, door, ...kept }
+  const given = { config, source: options.source ?? null, self: node, run, world, startsAtOnce }
   const agent: Agent = new Agent({ ...given, onExit: () => ended.end(0) })
   stops.push('told faults', onFault(faultsTo(agentSays('failed'))))
   companions.start() // before all that takes time: without a fence no lease is worth anything
   stops.push('companions', () => companions.close())
 
-  const surface = new AgentSurface({ agent, store, cluster, run, pids: world.pids, door })
-  const api = await serveApi({ surface, host: spec.address, port: cluster.apiPort, token })
-  stops.push('api', () => api.close())
-  mesh.answer(api.server)
-  stops.push('mesh', () => mesh.close()) // before the API, whose server would wait for the peers' links to end
+  const surface = new AgentSurface({ agent, store, run, pids: world.pids, door })
+  await serve(surface, mesh, { host: spec.address, port: cluster.apiPort, token }, stops)
 
   const secrets = new EndpointSecrets({ services: cluster.services, node: spec, nodeDir, clock, secretFor, door, tell })
   stops.push('secrets', () => secrets.stop())
 
-  await Promise.all([secrets.start(), ...[...drivers].map(([service, driver]) => adopt(service, driver, tell))])
+  await Promise.all([secrets.start(), drivers.begin([...cluster.services, ...config.removed])])
   await answering(fence) // a single writer is not started without it, so starting without it only makes noise
   past.recallInto(agent.journal)
   await firstRenewalsEnd()
@@ -106,6 +123,25 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   if (code === 0) endForGood(door, companions, identityFile)
   await stops.stop()
   return code
+}
+
+function notAdopted(tell: (entry: Entry) => void) {
+  return (service: string, { message }: Error) => {
+    const why = `what an earlier agent left of ${service} could not be taken over: ${message}`
+    tell({ service, rule: 'agent', kind: 'failed', why })
+  }
+}
+
+async function serve(
+  surface: AgentSurface,
+  mesh: WebSocketMesh,
+  place: { readonly host: string; readonly port: number; readonly token: string },
+  stops: StopStack,
+): Promise<void> {
+  const api = await serveApi({ surface, ...place })
+  stops.push('api', () => api.close())
+  mesh.answer(api.server)
+  stops.push('mesh', () => mesh.close()) // before the API, whose server would wait for the peers' links to end
 }
 
 /** The last agent of a run leaves no name behind; but until it has ended, those who wait for that must find it. */
@@ -121,7 +157,7 @@ function logFaults(): Stop {
   return onFault((what, error) => process.stderr.write(`${faultLine(what, error)}\n`))
 }
 
-function meshOf({ cluster, node, token }: AgentOptions, tell: (why: string) => void): WebSocketMesh {
+function meshOf({ node, token }: AgentOptions, cluster: ClusterSpec, tell: (why: string) => void): WebSocketMesh {
   const peers = cluster.nodes.filter(({ name }) => name !== node)
   return new WebSocketMesh({ self: node, peers, port: cluster.apiPort, token, tell })
 }
@@ -136,14 +172,14 @@ function startsAtOnce({ store, nodes }: ClusterSpec): number {
   return Math.max(2, Math.round((4 * availableParallelism()) / agents))
 }
 
-function nodeSpec({ cluster, node }: AgentOptions): NodeSpec {
+function nodeSpec(cluster: ClusterSpec, node: NodeName): NodeSpec {
   const spec = cluster.nodes.find(({ name }) => name === node)
   if (!spec) throw new UnderstudyError('UND_UNKNOWN_NODE', `the config has no node ${node}`)
   return spec
 }
 
 /** The store is one file on this machine, so every node is on it and has its folder beside ours. */
-function neighboursOf({ cluster, node, nodeDir }: AgentOptions): readonly Neighbour[] {
+function neighboursOf({ node, nodeDir }: AgentOptions, cluster: ClusterSpec): readonly Neighbour[] {
   const others = cluster.nodes.filter(({ name }) => name !== node)
   return others.map(({ name }) => ({ node: name, nodeDir: join(dirname(nodeDir), name) }))
 }
@@ -183,14 +219,14 @@ function knownBy(agent: () => Agent, door: Door, fence: Fence, nodeDir: string):
   }
 }
 
-function createDrivers(
-  { cluster, nodeDir }: AgentOptions,
+function driversOf(
+  { config, nodeDir }: AgentOptions,
   node: NodeSpec,
   secretFor: (purpose: string) => string,
   { loopLagMs, doorsHeard, doorsWentAhead, killedByUs }: Known,
-): Map<string, Driver> {
-  const parts = { cluster: cluster.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
-  const driverOf = (service: ServiceSpec) =>
+): (service: ServiceSpec) => Driver {
+  const parts = { cluster: config.spec.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
+  return (service) =>
     createDriver({
       ...parts,
       service,
@@ -198,17 +234,6 @@ function createDrivers(
       doorsWentAhead: () => doorsWentAhead(service),
       killedByUs: (identity) => killedByUs(service.name, identity),
     })
-  return new Map(cluster.services.map((service) => [service.name, driverOf(service)]))
-}
-
-/** A service whose remains cannot be taken over must not keep the agent from the others: its driver refuses to start it. */
-async function adopt(service: string, driver: Driver, tell: (entry: Entry) => void): Promise<void> {
-  try {
-    await driver.adopt()
-  } catch (error) {
-    const why = `what an earlier agent left of ${service} could not be taken over: ${(error as Error).message}`
-    tell({ service, rule: 'agent', kind: 'failed', why })
-  }
 }
 
 const FENCE_WITHIN_MS = 3_000

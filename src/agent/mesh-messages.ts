@@ -77,8 +77,14 @@ function isInstance(value: unknown): boolean {
     areNumbers(it.healthForMs, it.stateForMs, it.term, it.failures, it.retryInMs) &&
     areFlags(it.hung) &&
     [it.pid, it.startTime, it.port].every((number) => orAbsent(number, (one) => areNumbers(one))) &&
+    orAbsent(it.outdated, isOutdated) &&
     orAbsent(it.replica, isReplica)
   )
+}
+
+function isOutdated(value: unknown): boolean {
+  const { why, needs } = fieldsOf<NonNullable<InstanceReport['outdated']>>(value)
+  return areTexts(why, needs)
 }
 
 function isReplica(value: unknown): boolean {

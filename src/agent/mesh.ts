@@ -42,12 +42,21 @@ export class WebSocketMesh implements Mesh {
   readonly #acceptor = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false })
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #notUnderstood: NotUnderstood
+  #peers: readonly NodeSpec[] = []
   #closed = false
 
   constructor(options: MeshOptions) {
     this.#options = options
     this.#notUnderstood = new NotUnderstood((why) => options.tell(why))
-    for (const peer of options.peers) this.#dial(peer, REDIAL.firstMs)
+    this.meet(options.peers)
+  }
+
+  /** Links to nodes that are no peers any more are cut; what they say on links of their own is not heard any more. */
+  meet(peers: readonly NodeSpec[]): void {
+    const before = this.#peers
+    this.#peers = peers
+    for (const peer of before) if (!this.#isPeer(peer)) this.#links.get(peer.name)?.terminate()
+    for (const peer of peers) if (!before.some((one) => isSamePlace(one, peer))) this.#dial(peer, REDIAL.firstMs)
   }
 
   /** Takes the peers' calls on the API's server. */
@@ -81,7 +90,7 @@ export class WebSocketMesh implements Mesh {
   }
 
   #dial(peer: NodeSpec, waitMs: number): void {
-    if (this.#closed) return
+    if (this.#closed || !this.#isPeer(peer)) return
     const link = new WebSocket(`ws://${peer.address}:${this.#options.port}${MESH_PATH}`, {
       headers: { authorization: `Bearer ${this.#options.token}`, 'x-understudy-node': this.#options.self },
       perMessageDeflate: false,
@@ -90,6 +99,7 @@ export class WebSocketMesh implements Mesh {
     let opened = false
     link.on('open', () => {
       opened = true
+      if (!this.#isPeer(peer)) return link.terminate()
       this.#links.set(peer.name, link)
       for (const listener of this.#linkListeners) guarded(`the link to ${peer.name}`, () => listener(peer.name))
     })
@@ -122,12 +132,21 @@ export class WebSocketMesh implements Mesh {
     const given = Buffer.from(headers.authorization ?? '')
     const expected = Buffer.from(`Bearer ${this.#options.token}`)
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined
-    return this.#options.peers.find(({ name }) => name === headers['x-understudy-node'])?.name
+    return this.#peers.find(({ name }) => name === headers['x-understudy-node'])?.name
+  }
+
+  #isPeer(peer: NodeSpec): boolean {
+    return this.#peers.some((one) => isSamePlace(one, peer))
   }
 
   #heard(from: NodeName, text: string): void {
     const message = decodeMessage(text)
+    if (!this.#peers.some(({ name }) => name === from)) return
     if (isUndecoded(message)) return this.#notUnderstood.note(from, message)
     for (const listener of this.#listeners) guarded(`a message of ${from}`, () => listener(from, message))
   }
+}
+
+function isSamePlace(a: NodeSpec, b: NodeSpec): boolean {
+  return a.name === b.name && a.address === b.address
 }

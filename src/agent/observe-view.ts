@@ -1,15 +1,15 @@
 /** Puts together the one picture that everything is decided by. */
-import type { ClusterSpec, InstanceReport, NodeName, ServiceName } from '../core/model.ts'
-import { asWished } from '../core/resize.ts'
+import type { ClusterSpec, NodeName } from '../core/model.ts'
 import type { View } from '../core/view.ts'
 import type { World } from './agent-ports.ts'
 import type { AgreedRecords } from './agreed-records.ts'
 import type { Leads } from './leads.ts'
+import type { LiveConfig } from './live-config.ts'
 import type { Peers } from './peers.ts'
 import type { Steps } from './steps-under-way.ts'
 
 export interface Observed {
-  readonly cluster: ClusterSpec
+  readonly config: LiveConfig
   readonly self: NodeName
   readonly run: string
   readonly world: Pick<World, 'clock' | 'drivers' | 'door'>
@@ -19,36 +19,37 @@ export interface Observed {
   readonly steps: Steps
   /** On the monotonic clock. */
   readonly startedAt: number
-  readonly startsAtOnce: number
+  startsAtOnce(cluster: ClusterSpec): number
 }
 
 export function observe(
-  { cluster, self, run, world, agreed, peers, leads, steps, startedAt, startsAtOnce }: Observed,
+  { config, self, run, world, agreed, peers, leads, steps, startedAt, startsAtOnce }: Observed,
   lagMs: number,
 ): View {
   const now = world.clock.mono()
   const wall = world.clock.wall()
   peers.judge(now, wall, lagMs)
-  const store = agreed.facts(now, cluster.services)
-  const instances: Record<ServiceName, InstanceReport> = {}
-  for (const [name, driver] of world.drivers) instances[name] = driver.observe()
+  const store = agreed.facts(now, config.record.spec.services)
+  const cluster = config.cluster(store)
+  const isTakenOut = cluster.nodes.every(({ name }) => name !== self)
   return {
     now,
     wall,
     self,
-    cluster: asWished(cluster, store.sizes),
+    cluster,
+    config: config.facts(),
     store,
     peers: peers.facts(now),
     local: {
-      instances,
+      instances: world.drivers.observe(),
       leases: leads.facts(),
       busy: steps.busy,
       failedIn: steps.failedIn,
       startedAgoMs: now - startedAt,
       lagMs,
-      startsAtOnce,
+      startsAtOnce: startsAtOnce(cluster),
       openDoors: world.door.open,
-      stopping: store.cluster.desired === 'stopped' && store.cluster.run === run,
+      stopping: isTakenOut || (store.cluster.desired === 'stopped' && store.cluster.run === run),
     },
   }
 }

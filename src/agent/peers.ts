@@ -26,13 +26,22 @@ interface Peer {
 }
 
 export class Peers {
-  readonly #cluster: ClusterSpec
-  readonly #peers: Map<NodeName, Peer>
+  #cluster: ClusterSpec
+  readonly #self: NodeName
+  readonly #peers = new Map<NodeName, Peer>()
 
   constructor(cluster: ClusterSpec, self: NodeName, now: number) {
     this.#cluster = cluster
-    const others = cluster.nodes.filter(({ name }) => name !== self)
-    this.#peers = new Map(others.map(({ name }) => [name, strangerAt(cluster, now)]))
+    this.#self = self
+    this.fit(cluster, now)
+  }
+
+  /** The nodes of another config: what is known of those that stay is kept. */
+  fit(cluster: ClusterSpec, now: number): void {
+    this.#cluster = cluster
+    const others = cluster.nodes.filter(({ name }) => name !== this.#self).map(({ name }) => name)
+    for (const name of this.#peers.keys()) if (!others.includes(name)) this.#peers.delete(name)
+    for (const name of others) if (!this.#peers.has(name)) this.#peers.set(name, strangerAt(cluster, now))
   }
 
   beat(from: NodeName, suspects: readonly NodeName[], abstains: boolean, now: number): void {

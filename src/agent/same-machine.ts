@@ -26,9 +26,9 @@ export interface Neighbour {
 }
 
 /** What it returns resolves when no other primary of the service is left. UND_REFUSED, UND_TIMED_OUT: do not start. */
-export function endFormerOn(neighbours: readonly Neighbour[], self: NodeName, clock: Clock) {
+export function endFormerOn(neighbours: () => readonly Neighbour[], self: NodeName, clock: Clock) {
   return async (service: ServiceName, term: Term): Promise<void> => {
-    for (const { node, nodeDir } of neighbours) {
+    for (const { node, nodeDir } of neighbours()) {
       const record = readIfPossible(join(nodeDir, 'instances', `${service}.json`))
       if (!record || !mayWrite(record) || !isThere(record)) continue
       if (record.term >= term)

@@ -5,7 +5,7 @@
  */
 import type { Act } from '../core/choose.ts'
 import type { ServiceName } from '../core/model.ts'
-import { isDangerous, isUrgent, type Step, sameStep } from '../core/step.ts'
+import { isDangerous, isUrgent, type Step, sameStep, serviceOfStep } from '../core/step.ts'
 import type { Busy, FailedTry, View } from '../core/view.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -21,7 +21,15 @@ const REMEMBERED_MS = 60_000
 const DONE_AT_ONCE = 3
 const REPEATED_WITHIN_MS = 10_000
 
-const WRITES = new Set<Step['kind']>(['take-lead', 'give-up-lead', 'call-off', 'record'])
+const WRITES = new Set<Step['kind']>([
+  'take-lead',
+  'give-up-lead',
+  'call-off',
+  'record',
+  'rollout',
+  'roll-back',
+  'write-config',
+])
 
 /** It changes the store: the next turn has to see it. */
 export function writesStore(step: Step): boolean {
@@ -88,7 +96,7 @@ export class Steps {
 
   /** Performs one act unless the world has changed since it was decided. */
   async begin(act: Act, view: View): Promise<void> {
-    const service = act.step.kind === 'exit' ? null : act.step.service
+    const service = serviceOfStep(act.step)
     const current = isDangerous(act.step) ? this.#options.recheck(act) : view
     if (!current) return
     const spell: Spell = { step: act.step.kind, resting: false }
@@ -133,7 +141,7 @@ export class Steps {
   /** A step that is done and wanted again at once, and again, changes nothing: it must not keep the node busy for ever. */
   #releaseUnlessRepeated(step: Step, spell: Spell, release: () => void): void {
     // Drivers have a back-off of their own between starts.
-    if (step.kind === 'exit' || step.kind === 'start' || writesStore(step)) return release()
+    if (!('service' in step) || step.kind === 'start' || writesStore(step)) return release()
     const now = this.#options.clock.mono()
     const before = this.#repeats.get(step.service)
     const isSame = before !== undefined && sameStep(before.step, step) && now - before.at < REPEATED_WITHIN_MS
@@ -146,5 +154,5 @@ export class Steps {
 }
 
 function failureKey(step: Step): string {
-  return step.kind === 'exit' ? step.kind : `${step.service} ${step.kind}`
+  return `${serviceOfStep(step) ?? ''} ${step.kind}`
 }

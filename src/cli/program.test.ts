@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ApiServer, serveApi } from '../api/api-server.ts'
 import { FakeSurface, fakeReceipt } from '../api/fake-surface.ts'
+import { unwritten } from '../core/config-record.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
 import { StateFolder } from '../local/cluster-folder.ts'
@@ -30,7 +31,7 @@ beforeEach(async () => {
     nodes: nodes.map((node) => ({ ...node, address: '127.0.0.1' })),
     services,
   } as unknown as ClusterSpec
-  state.writeCluster({ spec, run: 'r', version: '0.0.0' })
+  state.writeCluster({ config: unwritten(spec, { run: 'r' }), run: 'r', version: '0.0.0' })
 })
 
 afterEach(async () => {
@@ -172,7 +173,7 @@ describe('resize', () => {
       ...kept.spec,
       services: kept.spec.services.map((one) => (one.name === 'mailer' ? { ...one, ...cold } : one)),
     }
-    state.writeCluster({ ...kept, spec } as never)
+    state.writeCluster({ ...kept, config: { ...kept?.config, spec } } as never)
     const running = services
       .find(({ name }) => name === 'mailer')
       ?.instances.filter(({ state: is }) => is !== 'stopped')

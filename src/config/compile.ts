@@ -6,7 +6,8 @@
 import { realpathSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
-import type { ClusterSpec, NodeSpec, ServiceSpec } from '../core/model.ts'
+import type { ClusterSpec, NodeSpec, ServiceSpec, UpdateOptions } from '../core/model.ts'
+import { UPDATE_DEFAULTS } from '../core/rollout.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import { parseDuration } from '../lib/duration.ts'
 import { checkAddresses } from './check/check-addresses.ts'
@@ -102,7 +103,16 @@ function compileService(draft: Draft, service: DraftService, folder: string): Se
     timing: serviceTiming(timingsOf(draft, service)),
     ...(kind.replication && { replication: kind.replication(options) }),
     objectives: compileObjectives(options.objectives),
+    ...(options.update && { update: compileUpdate(options.update) }),
     options: kind.compile(options, folder),
+  }
+}
+
+function compileUpdate({ atOnce, pause, onFailure }: NonNullable<ServiceOptions['update']>): UpdateOptions {
+  return {
+    atOnce: atOnce ?? UPDATE_DEFAULTS.atOnce,
+    pauseMs: (pause === undefined ? undefined : parseDuration(pause)) ?? UPDATE_DEFAULTS.pauseMs,
+    onFailure: onFailure ?? UPDATE_DEFAULTS.onFailure,
   }
 }
 

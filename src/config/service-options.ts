@@ -33,6 +33,29 @@ export interface ServiceOptions<Needs extends string = string, Nodes extends str
    * @default none
    */
   readonly objectives?: ObjectiveOptions
+  /**
+   * How its instances are replaced when the config changes or a restart is asked for: in turns, a primary last.
+   * @default one at a time
+   */
+  readonly update?: UpdateOption
+}
+
+export interface UpdateOption {
+  /**
+   * How many instances may be down for it at a time.
+   * @default 1
+   */
+  readonly atOnce?: number
+  /**
+   * How long a new instance must be healthy before the next one is replaced.
+   * @default '10s'
+   */
+  readonly pause?: Duration
+  /**
+   * What happens when a new instance fails: the others stay as they are (`stop`), or the service gets the config before as well (`rollback`).
+   * @default 'stop'
+   */
+  readonly onFailure?: 'stop' | 'rollback'
 }
 
 export interface ObjectiveOptions {

@@ -4,6 +4,7 @@
  *
  * The core never learns a product's name: a driver declares traits, and decisions are made about those.
  */
+
 import type { EndpointLimits } from './endpoint-limits.ts'
 import type { NodeName, ServiceName, Term } from './names.ts'
 import type { ReplicaReport, Replication } from './replicated/quorum-config.ts'
@@ -67,6 +68,16 @@ export interface ServiceTiming {
   readonly holdMs: number
 }
 
+/** How a service is changed while it runs. */
+export interface UpdateOptions {
+  /** How many instances may be down for it at a time. */
+  readonly atOnce: number
+  /** How long a new instance must be healthy before the next one goes. */
+  readonly pauseMs: number
+  /** When a new instance fails: leave the others as they are, or go back to the config before as well. */
+  readonly onFailure: 'stop' | 'rollback'
+}
+
 export interface ServiceSpec {
   readonly name: ServiceName
   /** Which driver; the core only passes it on. */
@@ -85,6 +96,12 @@ export interface ServiceSpec {
   /** Exactly when the trait `replicates` is true. */
   readonly replication?: Replication
   readonly objectives: { readonly rtoMs?: number; readonly rpo?: number }
+  /** How it is changed while it runs. Default: core/rollout.ts. */
+  readonly update?: UpdateOptions
+  /** Asked for while it runs (`understudy restart`): how often. Absent: never. */
+  readonly restarts?: number
+  /** Asked for while it runs (`understudy stop`): it shall not run. */
+  readonly stopped?: true
   /** The driver's own options, compiled by it, plain JSON. */
   readonly options: Readonly<Record<string, unknown>>
 }
@@ -139,8 +156,18 @@ export interface InstanceReport {
   /** With the pid, who exactly that is (lib/proc.ts). */
   readonly startTime?: number
   readonly port?: number
+  /** It runs, and not as the config says now: a sentence. Absent: it does, or the driver cannot know. */
+  readonly outdated?: Outdated
   /** Only from drivers whose trait `replicates` is true. */
   readonly replica?: ReplicaReport
+}
+
+/** How an instance differs from what the config says now. */
+export interface Outdated {
+  /** What differs: "its environment changed". */
+  readonly why: string
+  /** `restart`: standbys first, then a switchover. `in-place`: the primary itself must be restarted, before its standbys are. */
+  readonly needs: 'restart' | 'in-place'
 }
 
 /** What one agent tells the others about its node: sent at every change, at once, and once a second. */

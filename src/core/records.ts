@@ -1,5 +1,5 @@
 /** What the agents agree on: the values in the store, by their keys. A writer has read the value that it replaces. */
-import type { NodeName, Term } from './model.ts'
+import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec, Term } from './model.ts'
 import type { ReplicaRecord, Replication } from './replicated/quorum-config.ts'
 import type { Rule } from './rule-names.ts'
 
@@ -52,6 +52,64 @@ export interface SizeRecord {
   /** The number in the config when it was asked for: a config that says another one since then has the last word. */
   readonly configured: number
   readonly degrade?: Replication['degrade']
+}
+
+/** Written in the store under `wish/<service>`: what operators asked for besides the config. It outlives restarts and reboots. */
+export interface ServiceWish {
+  /** How often a rolling restart was asked for: an instance that was started under a lower number is outdated. */
+  readonly restarts: number
+  /** It shall not run; undefined when it shall. */
+  readonly stopped?: { readonly at: number; readonly by: string }
+}
+
+/** Written in the store under `rollout/<service>`. */
+export interface RolloutRecord {
+  /** What is rolled out (`targetOf` in rollout.ts): of another target the record says nothing. */
+  readonly target: string
+  /** Nodes whose instance is being replaced. */
+  readonly turns: readonly NodeName[]
+  /** It does not go on: the new instance of a node failed. */
+  readonly failed?: RolloutFailure
+}
+
+export interface RolloutFailure {
+  readonly node: NodeName
+  /** A sentence. */
+  readonly why: string
+  /** The config before was asked to come back, and there is none. */
+  readonly noWayBack?: true
+}
+
+/** Written in the store under `config`. */
+export interface ConfigRecord {
+  readonly schema: number
+  /** 1 for the first config of a cluster, one more with each change. */
+  readonly number: number
+  /** Of `spec`: the same for the same config. */
+  readonly hash: string
+  readonly spec: ClusterSpec
+  readonly leaving: readonly NodeSpec[]
+  readonly removed: readonly ServiceSpec[]
+  /** The start of the cluster in which it was written (`ClusterRecord.run`). */
+  readonly run: string
+  /** Wall clock, in milliseconds. */
+  readonly at: number
+  /** Who wrote it, as `user@host`. */
+  readonly by: string
+  /** Why, in the words of who wrote it; may be empty. */
+  readonly message: string
+  /** The version of Understudy that compiled it. */
+  readonly version: string
+}
+
+/** What a view says of the config besides the services and nodes themselves. */
+export interface ConfigFacts {
+  /** 0: not written in the store yet. */
+  readonly number: number
+  readonly leaving: readonly NodeName[]
+  readonly removed: readonly ServiceSpec[]
+  /** A newer one, which this version of Understudy cannot act on; a sentence. */
+  readonly refused?: string
 }
 
 /** Written in the store under `cluster`: whether the operator wants it to run at all. */

@@ -4,18 +4,13 @@
  * always: replicas are cloned, join the quorum one at a time when they have caught up, and leave it before they end
  * (replicated/config-change.ts). Nothing is restarted for it.
  */
-import type { ClusterSpec, ServiceName, ServiceSpec } from './model.ts'
+import type { ServiceSpec } from './model.ts'
 import type { SizeRecord } from './records.ts'
 import { defaultK } from './replicated/quorum.ts'
 import type { View } from './view.ts'
 
-/** The config with the wishes in it. The same object when there are none. */
-export function asWished(cluster: ClusterSpec, sizes: Readonly<Record<ServiceName, SizeRecord>>): ClusterSpec {
-  if (Object.keys(sizes).length === 0) return cluster
-  return { ...cluster, services: cluster.services.map((service) => sized(service, sizes[service.name])) }
-}
-
-function sized(service: ServiceSpec, wish: SizeRecord | undefined): ServiceSpec {
+/** A service with the number of instances that was asked for, if the config has not said another one since. */
+export function sized(service: ServiceSpec, wish: SizeRecord | undefined): ServiceSpec {
   if (!wish || wish.configured !== service.instances) return service
   const { instances, degrade } = wish
   if (!service.replication) return { ...service, instances }

@@ -7,6 +7,14 @@ export const RULES = {
     'An instance runs as primary without holding the lease, or in a term that is over. It is killed at once.',
   'cluster-stopped':
     'The operator stops the cluster: every instance ends, every lease is given up, then every agent ends.',
+  'service-stopped':
+    'An operator stopped a service: it ends on every node and stays stopped until it is started again.',
+  'service-removed':
+    'The config does not name a service any more: it ends on every node, its data is set aside, and its records are deleted.',
+  'node-leaving':
+    'The config does not name a node any more: it hands over what it has and ends when nothing depends on it.',
+  'config-refused':
+    'A newer config was written by a later version of Understudy, and this node cannot act on it: it goes on with the one before.',
   'lease-ending':
     "The store does not answer and the node's lease, which carries its single writers, runs out: each of them ends in order while there is time.",
   'primary-unhealthy': 'The primary runs and fails its checks: it is killed, and a standby takes over.',
@@ -29,6 +37,12 @@ export const RULES = {
   'instance-crashing': 'An instance ends repeatedly: it is started again with a growing backoff.',
   'instance-unproven':
     'An instance that ended repeatedly runs again and has not been healthy for long enough to count as recovered.',
+  'instance-outdated':
+    'An instance does not run as the config says now: it is replaced in its turn, and a primary is switched over first.',
+  'rollout-stopped':
+    'The new instance of a service failed: no further instance is replaced until the service has another config.',
+  'rollout-undone':
+    'The new instance of a service failed and `update.onFailure` is `rollback`: the config before comes back.',
   'instance-surplus': 'An instance belongs elsewhere: it ends when every place where it should run has a healthy one.',
   'database-new': 'A database has no data yet: the first node in line creates it, the others clone it.',
   recruit: 'A new term of a database has begun: each replica pledges it, stops receiving WAL and reports its position.',

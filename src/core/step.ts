@@ -2,8 +2,9 @@
  * Everything a node can be told to do, as data. A step names what is to be true afterwards, not how: performed twice it
  * does it once, because an agent that dies half way will be told again.
  */
+
 import type { Role, ServiceName, Term } from './model.ts'
-import type { ServiceRecord, Vacancy } from './records.ts'
+import type { ConfigRecord, RolloutRecord, ServiceRecord, Vacancy } from './records.ts'
 import { sameConfig } from './replicated/quorum.ts'
 import type { QuorumConfig } from './replicated/quorum-config.ts'
 
@@ -42,6 +43,26 @@ export type Step =
   | { readonly kind: 'change-quorum'; readonly service: ServiceName; readonly quorum: QuorumConfig }
   /** Acknowledge nothing more, and end. */
   | { readonly kind: 'demote'; readonly service: ServiceName; readonly term: Term }
+  /** Write the record of a rolling change, provided that no one did since `revision`. */
+  | {
+      readonly kind: 'rollout'
+      readonly service: ServiceName
+      readonly what: string
+      readonly record: RolloutRecord
+      readonly revision: number
+    }
+  /** Give a service the last config in which it was another than `target`, because that failed. */
+  | { readonly kind: 'roll-back'; readonly service: ServiceName; readonly target: string }
+  /** Set aside what a removed service kept here, and look at it no more. */
+  | { readonly kind: 'retire'; readonly service: ServiceName }
+  /** Write the config record, provided that no one did since `revision`, and delete the records of services that are gone. */
+  | {
+      readonly kind: 'write-config'
+      readonly what: string
+      readonly record: ConfigRecord
+      readonly revision: number
+      readonly forgets: readonly ServiceName[]
+    }
   /** End this agent: nothing runs here any more and nothing should. */
   | { readonly kind: 'exit' }
 
@@ -54,8 +75,12 @@ export function isDangerous(step: Step): boolean {
 export function sameStep(a: Step, b: Step): boolean {
   if (a.kind !== b.kind) return false
   if (a.kind === 'exit' || b.kind === 'exit') return true
+  if (a.kind === 'write-config' || b.kind === 'write-config')
+    return a.kind === 'write-config' && b.kind === 'write-config' && a.revision === b.revision && a.what === b.what
   if (a.service !== b.service) return false
   if (a.kind === 'record' || b.kind === 'record') return sameRecord(a, b)
+  if (a.kind === 'rollout' || b.kind === 'rollout')
+    return a.kind === 'rollout' && b.kind === 'rollout' && a.revision === b.revision && a.what === b.what
   if ('quorum' in a && 'quorum' in b) return sameConfig(a.quorum, b.quorum)
   return !('term' in a && 'term' in b) || a.term === b.term
 }
@@ -67,6 +92,11 @@ function sameRecord(a: Step, b: Step): boolean {
   const shape = (replica: typeof one) =>
     replica?.quorumConfigs.map(({ primary, standbys, k }) => [primary, standbys, k].join())
   return a.record.term === b.record.term && one?.phase === other?.phase && shape(one)?.join() === shape(other)?.join()
+}
+
+/** Which service it is about; null for what concerns the whole node. */
+export function serviceOfStep(step: Step): ServiceName | null {
+  return 'service' in step ? step.service : null
 }
 
 /** These call off whatever is under way for the service and do not wait for it: the safety of other nodes depends on them. */

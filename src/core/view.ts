@@ -4,8 +4,9 @@
  */
 
 import type { ClusterSpec, InstanceReport, NodeName, NodeReport, ServiceName, ServiceSpec, Term } from './model.ts'
-import type { ClusterRecord, LeadRecord, NodeRecord, ServiceRecord, SizeRecord } from './records.ts'
+import type { ConfigFacts, LeadRecord, ServiceRecord } from './records.ts'
 import type { Step } from './step.ts'
+import type { Revised, StoreFacts } from './store-facts.ts'
 
 export interface View {
   /** The monotonic clock of this node, in milliseconds. */
@@ -13,33 +14,14 @@ export interface View {
   /** The wall clock, for output; nothing is decided by it. */
   readonly wall: number
   readonly self: NodeName
+  /** The config that holds, with the nodes that are leaving and with what operators asked for since. */
   readonly cluster: ClusterSpec
+  /** Absent: nothing leaves and nothing was removed. */
+  readonly config?: ConfigFacts
   readonly store: StoreFacts
   readonly peers: Readonly<Record<NodeName, PeerFacts>>
   readonly local: LocalFacts
 }
-
-/** What the store said last. When `reachable` is false it may be long out of date: nothing may be agreed on it. */
-export interface StoreFacts {
-  readonly reachable: boolean
-  /** Why it is not reachable; empty when it is. */
-  readonly why: string
-  readonly cluster: ClusterRecord
-  readonly services: Readonly<Record<ServiceName, Revised<ServiceRecord>>>
-  readonly leads: Readonly<Record<ServiceName, LeadRecord>>
-  readonly nodes: Readonly<Record<NodeName, NodeRecord>>
-  /** What operators asked for besides the config; `View.cluster` has it in it already. Absent: nothing. */
-  readonly sizes: Readonly<Record<ServiceName, Revised<SizeRecord>>>
-  /** How long this node has known of the switchover that is asked for, by its own clock: wall clocks differ. */
-  readonly switchoverForMs: Readonly<Record<ServiceName, number>>
-  /** How long this node has known the record of a service as it is now. */
-  readonly recordForMs: Readonly<Record<ServiceName, number>>
-  /** How long this node has seen no primary; absent while there is one. */
-  readonly leadFreeForMs: Readonly<Record<ServiceName, number>>
-}
-
-/** A record with the store revision it was read at: what a swap compares. 0: not written yet. */
-export type Revised<T> = T & { readonly revision: number }
 
 export interface PeerFacts {
   /**
@@ -163,8 +145,14 @@ export function holdsLead(view: View, service: ServiceName): boolean {
   )
 }
 
+/** Drained by an operator, or on its way out of the cluster. */
 export function isDrained(view: View, node: NodeName): boolean {
-  return view.store.nodes[node]?.drained ?? false
+  return (view.store.nodes[node]?.drained ?? false) || isLeaving(view, node)
+}
+
+/** The config no longer names it; it hands over what it has. */
+export function isLeaving({ config }: View, node: NodeName): boolean {
+  return config?.leaving.includes(node) ?? false
 }
 
 export function nodeState(view: View, node: NodeName): PeerFacts['state'] {

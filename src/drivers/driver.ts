@@ -43,6 +43,15 @@ export interface Driver {
   close(): Promise<void>
 }
 
+/** One that keeps data on its node. */
+export interface KeepingDriver extends Driver {
+  /**
+   * The config does not name its service any more, and nothing runs: what it kept on this node is set aside, never deleted.
+   * Resolves to a sentence that says where it is now, or to undefined when there was nothing.
+   */
+  retire(): Promise<string | undefined>
+}
+
 export interface StartRequest {
   readonly role: Exclude<Role, 'none'>
   /** 0 for a role that leads nothing. */

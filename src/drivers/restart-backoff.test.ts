@@ -25,7 +25,7 @@ describe('back-off', () => {
   it('a program that dies every 2.5 s is crashing, although it is healthy in between', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'understudy-backoff-'))
     const clock = new VirtualClock()
-    const history = new InstanceHistory(join(folder, 'x.json'), clock, () => 0)
+    const history = new InstanceHistory(join(folder, 'x.json'), clock, () => 0, {})
     const diesAfter = async (ms: number) => {
       await clock.advance(ms)
       if (ms >= forgivenAfterMs(history.failures)) history.forgive() // it was healthy for that long

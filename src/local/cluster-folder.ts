@@ -3,7 +3,7 @@
  * in it is written by agents, drivers and the store.
  *
  *     .understudy/            0700; 0710 where a server that runs as another user passes through
- *       cluster.json          the compiled config that agents run with, where it came from, and our version
+ *       cluster.json          the config that agents act on, where it came from, and our version
  *       token                 0600, random, kept over restarts
  *       up.json               who runs `up` on this folder now (up-claim.ts)
  *       store.db              opened by agents
@@ -12,13 +12,21 @@
 import { randomBytes } from 'node:crypto'
 import { accessSync, chmodSync, constants, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { Address } from '../client/index.ts'
+import type { ConfigSource } from '../core/config-record.ts'
 import type { ClusterSpec, NodeName } from '../core/model.ts'
+import type { ConfigRecord } from '../core/records.ts'
 import { UnderstudyError } from '../errors.ts'
 import { isAbsent, readJson, readText, unreadable, writeFileAtomic } from '../lib/files.ts'
 
 export interface ClusterFile {
+  /** The newest that an agent of this machine acts on; its number is 0 until it is written in the store. */
+  readonly config: ConfigRecord
+  /** The config as it holds: what is in `config`, for those who need no more. */
   readonly spec: ClusterSpec
+  /** The text that it was compiled from, as long as the store does not have it. */
+  readonly source?: ConfigSource
   /** Which start of the cluster this is: new when nothing of it ran. A wish to stop is about one run, and ends with it. */
   readonly run: string
   /** Where it was compiled from; undefined when it did not come from a file. */
@@ -102,14 +110,29 @@ export class StateFolder {
 
   /** The cluster that is kept here; undefined when there is none. Throws UND_STATE_UNREADABLE. */
   readCluster(): ClusterFile | undefined {
-    const file = readJson(this.clusterFile) as ClusterFile | null | undefined
+    const file = readJson(this.clusterFile) as Omit<ClusterFile, 'spec'> | null | undefined
     if (file === undefined) return undefined
-    if (Array.isArray(file?.spec?.nodes) && typeof file.run === 'string') return file
+    if (Array.isArray(file?.config?.spec?.nodes) && typeof file.run === 'string')
+      return { ...file, spec: file.config.spec }
     throw unreadable(this.clusterFile, 'it is damaged: it holds no cluster')
   }
 
-  writeCluster(file: ClusterFile): void {
+  writeCluster(file: Omit<ClusterFile, 'spec'>): void {
     this.#write(this.clusterFile, `${JSON.stringify(file, null, 2)}\n`)
+  }
+
+  /** An agent acts on a newer config of the same run. Said by every agent of this machine: only the first says news. */
+  keepConfig(config: ConfigRecord): void {
+    const kept = this.readCluster()
+    if (
+      !kept ||
+      kept.run !== config.run ||
+      isDeepStrictEqual(kept.config, config) ||
+      kept.config.number > config.number
+    )
+      return
+    const { source: _, spec: __, ...rest } = kept
+    this.writeCluster({ ...rest, config })
   }
 
   /** Undefined when there is none. Throws UND_STATE_UNREADABLE: another token would make other passwords of everything. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { cluster, web, worker } from '../../test/made-up.ts'
+import { unwritten } from '../core/config-record.ts'
 import { StateFolder } from './cluster-folder.ts'
 import { changesText, configChanges } from './config-changes.ts'
 import { refuseStart } from './start-cluster.ts'
@@ -42,7 +43,7 @@ it('up with a changed config says what differs, also while another up looks afte
   const state = new StateFolder(join(folder, '.understudy'))
   try {
     state.create()
-    state.writeCluster({ spec: before, run: 'r', version: '0' })
+    state.writeCluster({ config: unwritten(before, { run: 'r' }), run: 'r', version: '0' })
     const giveBack = claim(state.claimFile)
     await expect(refuseStart(cluster([web({ instances: 5 }), worker()]), state)).rejects.toMatchObject({
       code: 'UND_ALREADY_RUNNING',

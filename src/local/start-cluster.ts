@@ -11,12 +11,13 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Client, connect } from '../client/index.ts'
+import { type ConfigSource, unwritten } from '../core/config-record.ts'
 import type { ClusterSpec, NodeName } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { unreadable } from '../lib/files.ts'
 import type { Stop } from '../lib/stop.ts'
-import { apiAddresses, type ClusterFile, StateFolder } from './cluster-folder.ts'
+import { apiAddresses, StateFolder } from './cluster-folder.ts'
 import { type ConfigChange, changesText, configChanges } from './config-changes.ts'
 import { type LocalEvent, LocalNode, type NodePhase } from './local-node.ts'
 import type { NodeProcess } from './node-processes.ts'
@@ -37,6 +38,10 @@ export interface LocalOptions {
   readonly stateDir: string
   readonly version: string
   readonly configFile?: string
+  /** The text that it was compiled from, for the history of configs. */
+  readonly source?: ConfigSource
+  /** Who starts it, as `user@host`. */
+  readonly by?: string
   /** Told of everything that happens from the very start on; `onEvent` comes too late for that. */
   readonly onEvent?: (event: LocalEvent) => void
   /** What is run as the agent of a node. Default: this program's `agent` command. For tests. */
@@ -79,7 +84,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalCluster> {
   try {
     const run = runOf(options.spec, state) // once more: only the holder of the claim knows that it stays so
     const token = state.keepToken()
-    state.writeCluster(clusterFile(options, run))
+    state.writeCluster(clusterFile(options, run, state))
     return new Local(options, state, token, giveBack)
   } catch (error) {
     giveBack()
@@ -123,8 +128,19 @@ function changesOf(spec: ClusterSpec, state: StateFolder): readonly ConfigChange
   return kept ? configChanges(kept.spec, JSON.parse(JSON.stringify(spec))) : []
 }
 
-function clusterFile({ spec, configFile, version }: LocalOptions, run: string): ClusterFile {
-  return { spec, run, version, ...(configFile === undefined ? {} : { configFile }) }
+/** The config that the agents of a run that goes on have agreed on, or this one, for the first of them to write. */
+function clusterFile(
+  { spec, configFile, source, version, by = '', clock }: LocalOptions,
+  run: string,
+  state: StateFolder,
+) {
+  const kept = state.readCluster()
+  const goesOn = kept?.run === run
+  const config = goesOn
+    ? kept.config
+    : unwritten(spec, { run, by, version, at: (clock ?? systemClock).wall(), message: 'up' })
+  const told = goesOn ? kept.source : source
+  return { config, run, version, ...(told && { source: told }), ...(configFile !== undefined && { configFile }) }
 }
 
 class Local implements LocalCluster {

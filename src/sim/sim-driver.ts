@@ -3,6 +3,7 @@
  * it learns arriving late and through its agent's gate. What must outlive the agent is in `Books`, the node's disk.
  */
 import type { InstanceReport, ServiceSpec, Term } from '../core/model.ts'
+import { targetOf } from '../core/rollout.ts'
 import type { Driver, StartRequest } from '../drivers/driver.ts'
 import { notStarted, refusal } from '../drivers/driver-refusal.ts'
 import { forgivenAfterMs, restartWaitMs } from '../drivers/restart-backoff.ts'
@@ -22,10 +23,12 @@ export interface Books {
   failures: number
   retryAt: number
   note: string
+  /** What the last run was started from (core/rollout.ts). */
+  target: string
 }
 
 export function newBooks(port: number): Books {
-  return { identity: null, port, term: 0, failures: 0, retryAt: 0, note: '' }
+  return { identity: null, port, term: 0, failures: 0, retryAt: 0, note: '', target: '' }
 }
 
 export interface SimDriverParts {
@@ -80,6 +83,8 @@ export class SimDriver implements Driver {
       term: process ? process.term : books.term,
       failures: books.failures,
       retryInMs: Math.max(0, books.retryAt - now),
+      ...(process &&
+        books.target !== targetOf(service) && { outdated: { why: 'its config changed', needs: 'restart' as const } }),
       ...(process && { pid: process.identity.pid, startTime: process.identity.startTime, port: books.port }),
     }
   }
@@ -96,7 +101,7 @@ export class SimDriver implements Driver {
     if (processes.diskFull) return this.#callOff('not started: no space left on device', true)
     if (processes.habitsOf(service.name).refused) return this.#callOff('not started: command not found', true)
     const process = processes.spawn(service.name, role, term)
-    Object.assign(books, { identity: process.identity, term, retryAt: 0 })
+    Object.assign(books, { identity: process.identity, term, retryAt: 0, target: targetOf(service) })
     this.#hold(process)
     try {
       await beforeRun?.(process.identity)
@@ -249,7 +254,9 @@ export class SimDriver implements Driver {
     this.#hung = false
     if (failed) books.failures += 1
     const waitMs = failed ? restartWaitMs(books.failures, random) : 0
-    Object.assign(books, { identity: null, note, retryAt: failed ? clock.mono() + waitMs : 0 })
+    const isNew = books.target !== targetOf(this.#parts.service)
+    if (isNew) books.failures = 0
+    Object.assign(books, { identity: null, note, retryAt: failed && !isNew ? clock.mono() + waitMs : 0 })
     this.#feel('unknown', note)
     this.#enter('stopped')
     for (const resolve of this.#whenGone.splice(0)) resolve()

@@ -5,9 +5,12 @@
 
 import type { Mesh, Message } from '../agent/agent-ports.ts'
 import { AgentSurface } from '../agent/agent-surface.ts'
+import { DriverSet } from '../agent/driver-set.ts'
 import { Agent } from '../agent/loop.ts'
 import type { EventRecord } from '../api/api-types.ts'
-import type { ClusterSpec, NodeName, NodeSpec, ServiceName } from '../core/model.ts'
+import { effectiveCluster, unwritten } from '../core/config-record.ts'
+import type { ClusterSpec, NodeName, NodeSpec, ServiceName, ServiceSpec } from '../core/model.ts'
+import type { ConfigRecord } from '../core/records.ts'
 import type { RoutingTable } from '../core/routing-table.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { inBackground } from '../lib/background.ts'
@@ -53,7 +56,7 @@ interface Running {
   readonly surface: AgentSurface
   readonly store: StoreHandle
   readonly mesh: SimMesh
-  readonly drivers: readonly (SimDriver | DatabaseDriver)[]
+  readonly drivers: ReadonlySet<SimDriver | DatabaseDriver>
 }
 
 const ADOPT_MS = 20
@@ -72,10 +75,13 @@ export class SimNode {
   #power: Gate
   #running: Running | null = null
   #agentPid = 10
+  /** On its disk. */
+  #config: ConfigRecord
 
   constructor(parts: NodeParts) {
     this.#parts = parts
     this.name = parts.spec.name
+    this.#config = unwritten(parts.cluster, { run: parts.run() })
     this.clock = new NodeClock(parts.clock, parts.rate, Math.floor(parts.random() * 1e6))
     this.processes = new Processes({
       node: this.name,
@@ -111,35 +117,35 @@ export class SimNode {
 
   startAgent(): void {
     if (this.#running || !this.isUp) return
-    const { clock, random, cluster, network, store, spec } = this.#parts
+    const { clock, random, network, store, spec } = this.#parts
     const gate = new Gate(clock)
     const own = this.clock.through(gate, () => LATE_MS * random())
     const handle = new StoreHandle({ node: this.name, server: store, network, gate, clock })
-    const mesh = new SimMesh(this.name, cluster, network, gate, this.#parts.deliver)
-    const drivers = cluster.services.map((service, index) => {
-      const books = this.#booksOf(service.name, index)
-      const server = this.databases.get(service.name)
-      const driver = server
-        ? new DatabaseDriver({ service, server, port: books.port, gate, clock: own, random })
-        : new SimDriver({ service, processes: this.processes, books, gate, clock: own, random })
-      return [service.name, driver] as const
-    })
+    const run = this.#parts.run()
+    const config = this.#config.run === run ? this.#config : unwritten(this.#config.spec, { run })
+    const { nodes, services } = effectiveCluster(config, { sizes: {}, wishes: {} })
+    const mesh = new SimMesh(this.name, nodes, network, gate, this.#parts.deliver)
+    const made = new Set<SimDriver | DatabaseDriver>()
+    const create = (service: ServiceSpec): Driver => {
+      const driver = this.#driverOf(service, gate, own)
+      made.add(driver)
+      return counted<Driver>(driver, this.#parts.onRoleChange)
+    }
+    const drivers = new DriverSet({ create, notAdopted: () => undefined })
     this.#agentPid += 1
     const pids = { agent: this.#agentPid, balancer: 1, fence: 2 }
     const agent = new Agent({
-      cluster,
+      config,
       self: spec.name,
-      run: this.#parts.run(),
+      run,
       tellsEach: true,
       freezes: this.#parts.freezes,
-      startsAtOnce: STARTS_AT_ONCE,
+      startsAtOnce: () => STARTS_AT_ONCE,
       world: {
         clock: own,
         store: handle,
         mesh,
-        drivers: new Map<ServiceName, Driver>(
-          drivers.map(([service, driver]) => [service, counted<Driver>(driver, this.#parts.onRoleChange)]),
-        ),
+        drivers,
         fence: this.fence.portFor(gate),
         door: {
           open: undefined, // made-up nodes have no balancers that could fail to listen
@@ -149,9 +155,10 @@ export class SimNode {
           leadsTo: () => true,
           publish: (table) => this.#parts.onTable(table),
         },
-        remember: (what, record) => {
-          if (what === 'events') this.#parts.onEvent(this.name, record as EventRecord)
+        keepConfig: (record) => {
+          this.#config = record
         },
+        remember: (what, record) => what === 'events' && this.#parts.onEvent(this.name, record as EventRecord),
         pids: () => pids,
       },
       onExit: () => gate.deliver(() => this.#exit()),
@@ -159,14 +166,13 @@ export class SimNode {
     const surface = new AgentSurface({
       agent,
       store: handle,
-      cluster,
-      run: this.#parts.run(),
+      run,
       pids: () => pids,
       door: { open: [], counters: [] },
     })
-    this.#running = { gate, agent, surface, store: handle, mesh, drivers: drivers.map(([, driver]) => driver) }
+    this.#running = { gate, agent, surface, store: handle, mesh, drivers: made }
     this.fence.agentStarted()
-    const start = () => Promise.all(drivers.map(([, driver]) => driver.adopt())).then(() => agent.start())
+    const start = () => drivers.begin([...services, ...config.removed]).then(() => agent.start())
     gate.after(ADOPT_MS * (0.5 + random()), () => inBackground(start(), 'the start of an agent'))
   }
 
@@ -219,10 +225,31 @@ export class SimNode {
     this.#parts.onExit(this.name)
   }
 
-  #booksOf(service: ServiceName, index: number): Books {
+  #driverOf(service: ServiceSpec, gate: Gate, clock: Clock): SimDriver | DatabaseDriver {
+    const { random } = this.#parts
+    const books = this.#booksOf(service.name)
+    if (!service.traits.replicates)
+      return new SimDriver({ service, processes: this.processes, books, gate, clock, random })
+    return new DatabaseDriver({
+      service,
+      server: this.#databaseOf(service.name),
+      port: books.port,
+      gate,
+      clock,
+      random,
+    })
+  }
+
+  #databaseOf(service: ServiceName): DatabaseServer {
+    const server = this.databases.get(service) ?? this.#newDatabase(service)
+    this.databases.set(service, server)
+    return server
+  }
+
+  #booksOf(service: ServiceName): Books {
     const known = this.#books.get(service)
     if (known) return known
-    const books = newBooks(20_000 + index)
+    const books = newBooks(20_000 + this.#books.size)
     this.#books.set(service, books)
     return books
   }
@@ -259,19 +286,23 @@ export class SimNode {
 /** Messages go to every other node's agent, or are lost. */
 class SimMesh implements Mesh {
   readonly #self: NodeName
-  readonly #others: readonly NodeName[]
+  #others: readonly NodeName[]
   readonly #network: Network
   readonly #gate: Gate
   readonly #deliver: NodeParts['deliver']
   readonly #listeners = new Set<(from: NodeName, message: Message) => void>()
   readonly #linkListeners = new Set<(peer: NodeName) => void>()
 
-  constructor(self: NodeName, cluster: ClusterSpec, network: Network, gate: Gate, deliver: NodeParts['deliver']) {
+  constructor(self: NodeName, nodes: readonly NodeSpec[], network: Network, gate: Gate, deliver: NodeParts['deliver']) {
     this.#self = self
-    this.#others = cluster.nodes.map(({ name }) => name).filter((name) => name !== self)
+    this.#others = nodes.map(({ name }) => name).filter((name) => name !== self)
     this.#network = network
     this.#gate = gate
     this.#deliver = deliver
+  }
+
+  meet(peers: readonly NodeSpec[]): void {
+    this.#others = peers.map(({ name }) => name)
   }
 
   broadcast(message: Message): void {

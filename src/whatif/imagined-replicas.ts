@@ -10,7 +10,8 @@ import type { ServiceRecord } from '../core/records.ts'
 import { defaultK } from '../core/replicated/quorum.ts'
 import type { QuorumConfig, ReplicaRecord, Replication } from '../core/replicated/quorum-config.ts'
 import { replicationOf } from '../core/replicated/replica-facts.ts'
-import { neverStarted, type PeerFacts, type Revised, type View } from '../core/view.ts'
+import type { Revised } from '../core/store-facts.ts'
+import { neverStarted, type PeerFacts, type View } from '../core/view.ts'
 import { at, type Situation } from './situation.ts'
 
 interface Copy {

@@ -3,7 +3,8 @@
  * can be asked what it would do. A silent node keeps its last report; one without the store keeps what it read last.
  */
 import type { ClusterSpec, InstanceReport, NodeName, NodeReport } from '../core/model.ts'
-import { type Busy, type HeldLease, neverStarted, type PeerFacts, type StoreFacts, type View } from '../core/view.ts'
+import type { StoreFacts } from '../core/store-facts.ts'
+import { type Busy, type HeldLease, neverStarted, type PeerFacts, type View } from '../core/view.ts'
 import { at, heldLease, type Situation } from './situation.ts'
 
 /** Views of one moment: what all nodes see alike is made once. */

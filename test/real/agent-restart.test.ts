@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { compileCluster } from '../../src/config/compile.ts'
+import { unwritten } from '../../src/core/config-record.ts'
 import { command, defineCluster } from '../../src/index.ts'
 import { assert } from '../../src/lib/assert.ts'
 import { bootId } from '../../src/lib/boot.ts'
@@ -57,7 +58,7 @@ async function leaveBehind(writer: ProcessIdentity): Promise<void> {
   const worker = command({ run: 'sleep 1000', redundancy: 'active-passive', instances: 1 })
   const nodes = { a: { address: `127.${100 + Math.floor(Math.random() * 100)}.3.11` } }
   const { spec } = compileCluster(defineCluster({ name: 'restart', nodes, services: { worker } }))
-  state.writeCluster({ spec, run: 'one', version: 'test' })
+  state.writeCluster({ config: unwritten(spec, { run: 'one' }), run: 'one', version: 'test' })
   state.keepToken()
   const store = await openEmbeddedStore({ path: state.storeFile, clock, random: Math.random })
   const lease = await store.acquire(LEASE_MS)

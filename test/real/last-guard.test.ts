@@ -263,7 +263,7 @@ describe('a successor on the same machine', () => {
     const { identity } = run(worker())
     const nodeDir = former(identity)
     process.kill(identity.pid, 'SIGSTOP')
-    await endFormerOn([{ node: 'b', nodeDir }], 'a', systemClock)('svc', 4)
+    await endFormerOn(() => [{ node: 'b', nodeDir }], 'a', systemClock)('svc', 4)
     expect(groupIsAlive(identity.pid)).toBe(false)
     expect(ownKill(nodeDir, identity)).toContain('killed by the agent of a')
   })
@@ -271,7 +271,7 @@ describe('a successor on the same machine', () => {
   it('kills no standby, no stranger, and nothing that has ended, and does not start beside a newer term', async () => {
     const { identity } = run(worker())
     const look = (change: Partial<InstanceRecord>, of = identity) =>
-      endFormerOn([{ node: 'b', nodeDir: former(of, change) }], 'a', systemClock)('svc', 4)
+      endFormerOn(() => [{ node: 'b', nodeDir: former(of, change) }], 'a', systemClock)('svc', 4)
     await look({ role: 'standby' })
     await look({ phase: 'ended' })
     await look({ bootId: 'another' })

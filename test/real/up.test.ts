@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Status } from '../../src/client/index.ts'
+import { unwritten } from '../../src/core/config-record.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { identify } from '../../src/lib/proc.ts'
 import { StateFolder } from '../../src/local/cluster-folder.ts'
@@ -49,7 +50,7 @@ it('a reader of logs that pauses gets every line, and only then the exit code', 
   const spec = { name: 'shop', apiPort: 1, nodes: [{ name: 'a', address: '127.0.0.1' }], services: [{ name: 'web' }] }
   state.create()
   state.keepToken()
-  state.writeCluster({ spec: spec as never, run: 'r', version: '0' })
+  state.writeCluster({ config: unwritten(spec as never, { run: 'r' }), run: 'r', version: '0' })
   mkdirSync(join(state.node('a'), 'logs'), { recursive: true })
   const lines = 30_000
   writeFileSync(join(state.node('a'), 'logs', 'web.log'), `${'x'.repeat(99)}\n`.repeat(lines))

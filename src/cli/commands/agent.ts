@@ -1,3 +1,4 @@
+import type { ConfigRecord } from '../../core/records.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { StateFolder } from '../../local/cluster-folder.ts'
 import { agentRoom } from '../lazy-rooms.ts'
@@ -21,7 +22,9 @@ export const addAgent: AddCommand = (program, _io, exit) => {
         throw new UnderstudyError('UND_NOT_RUNNING', `${folder.path} holds no cluster: “understudy up” makes one`)
       }
       const { runAgent } = await agentRoom()
-      const { spec: cluster, run } = kept
-      exit(await runAgent({ cluster, run, token, node, nodeDir: folder.node(node), storeFile: folder.storeFile }))
+      const { config, source, run } = kept
+      const places = { nodeDir: folder.node(node), storeFile: folder.storeFile }
+      const keepConfig = (record: ConfigRecord) => folder.keepConfig(record)
+      exit(await runAgent({ config, ...(source && { source }), run, token, node, ...places, keepConfig }))
     })
 }

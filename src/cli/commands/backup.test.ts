@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type ApiServer, serveApi } from '../../api/api-server.ts'
 import { FakeSurface } from '../../api/fake-surface.ts'
 import { int32, message } from '../../balancer/postgres/messages.ts'
+import { unwritten } from '../../core/config-record.ts'
 import type { ClusterSpec } from '../../core/model.ts'
 import { StateFolder } from '../../local/cluster-folder.ts'
 import { fakeIo } from '../fake-io.ts'
@@ -27,7 +28,7 @@ beforeEach(async () => {
   surface.current = { ...surface.current, nodes }
   const services = [{ ...surface.current.services[0], name: 'db', kind: 'postgres', options: {} }]
   const spec = { name: 'shop', apiPort: api.port, nodes, services } as unknown as ClusterSpec
-  state.writeCluster({ spec, run: 'r', version: '0.0.0' })
+  state.writeCluster({ config: unwritten(spec, { run: 'r' }), run: 'r', version: '0.0.0' })
 })
 
 afterEach(async () => {

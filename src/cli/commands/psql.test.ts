@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ApiServer, serveApi } from '../../api/api-server.ts'
 import { FakeSurface } from '../../api/fake-surface.ts'
+import { unwritten } from '../../core/config-record.ts'
 import type { ClusterSpec } from '../../core/model.ts'
 import { POSTGRES_DEFAULTS } from '../../drivers/postgres/options.ts'
 import { StateFolder } from '../../local/cluster-folder.ts'
@@ -40,7 +41,7 @@ beforeEach(async () => {
       { ...services[0], name: 'db', kind: 'postgres', options: { ...POSTGRES_DEFAULTS, bin, bootstrap } },
     ],
   } as unknown as ClusterSpec
-  state.writeCluster({ spec, run: 'r', version: '0.0.0' })
+  state.writeCluster({ config: unwritten(spec, { run: 'r' }), run: 'r', version: '0.0.0' })
   primaryIs('b')
 })
 

@@ -17,6 +17,28 @@ const objectivesShape = {
   }),
 }
 
+const updateShape = {
+  atOnce: option(count(1, 1000, 1), {
+    means: 'How many instances may be down for it at a time.',
+    default: '1',
+    turn: 'Higher when there are many instances and time matters.',
+    breaks: 'As many as there are instances, and the service pauses.',
+  }),
+  pause: option(duration, {
+    means: 'How long a new instance must be healthy before the next one is replaced.',
+    default: "'10s'",
+    turn: 'As long as a bad version needs to show that it is bad.',
+    breaks: 'Too short, and a version that fails after a few seconds is rolled out everywhere.',
+  }),
+  onFailure: option(oneOf(['stop', 'rollback']), {
+    means:
+      'What happens when a new instance fails: the others stay as they are (`stop`), or the service gets the config before as well (`rollback`).',
+    default: "'stop'",
+    turn: 'rollback when the version before can read what the new one has written.',
+    breaks: 'With stop, the service has one instance less until an operator acts.',
+  }),
+}
+
 export const serviceShape = {
   instances: option(count(1, 1000, 3), {
     means: 'How many instances run, each on a node of its own.',
@@ -48,6 +70,13 @@ export const serviceShape = {
     default: 'none',
     turn: 'Write them before the first drill, not after it.',
     breaks: 'Nothing at run time: receipts say whether they were kept.',
+  }),
+  update: option(group(updateShape, 'update', "an object, such as { atOnce: 1, pause: '10s' }"), {
+    means:
+      'How its instances are replaced when the config changes or a restart is asked for: in turns, a primary last.',
+    default: 'one at a time',
+    turn: 'See below.',
+    breaks: 'See below.',
   }),
   ...serviceTimingShape,
 }

@@ -17,15 +17,20 @@ import { switchover } from '../replicated/switchover.ts'
 import { promiseBroken, zoneCrowded } from './alarms.ts'
 import { clusterStopped } from './cluster-stopped.ts'
 import { instanceMissing } from './instance-missing.ts'
+import { instanceOutdated } from './instance-outdated.ts'
 import { instanceSurplus } from './instance-surplus.ts'
 import { instanceUnhealthy } from './instance-unhealthy.ts'
 import { instanceUnproven } from './instance-unproven.ts'
 import { leaseEnding } from './lease-ending.ts'
 import { noPrimary } from './no-primary.ts'
-import { nodeLost, storeAway, tooFewInstances } from './notices.ts'
+import { nodeLeaving } from './node-leaving.ts'
+import { configRefused, nodeLost, storeAway, tooFewInstances } from './notices.ts'
 import { primaryDown } from './primary-down.ts'
 import { primaryNotStarted } from './primary-not-started.ts'
 import type { Finder } from './problem.ts'
+import { rolloutFailed } from './rollout-failed.ts'
+import { serviceRemoved } from './service-removed.ts'
+import { serviceStopped } from './service-stopped.ts'
 import { primaryDrained, switchoverRequested } from './switchover-requested.ts'
 import { twoWriters } from './two-writers.ts'
 
@@ -33,6 +38,9 @@ export const FINDERS: readonly Finder[] = [
   twoWriters,
   stalePrimary,
   clusterStopped,
+  serviceStopped,
+  serviceRemoved,
+  rolloutFailed,
   recruit,
   readOnly,
   elect,
@@ -51,11 +59,14 @@ export const FINDERS: readonly Finder[] = [
   primaryNotStarted,
   noPrimary,
   instanceMissing,
+  instanceOutdated,
   instanceUnproven,
   instanceSurplus,
   standbySurplus,
   storeAway,
   nodeLost,
+  nodeLeaving,
+  configRefused,
   tooFewInstances,
   zoneCrowded,
   promiseBroken,

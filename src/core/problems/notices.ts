@@ -19,6 +19,12 @@ export const storeAway: Finder = (view) =>
         },
       ]
 
+/** A later version of Understudy wrote a config that this one does not understand: it guesses nothing. */
+export const configRefused: Finder = (view) =>
+  view.config?.refused === undefined
+    ? []
+    : [{ rule: 'config-refused', service: null, evidence: 'first-hand', why: view.config.refused, steps: [] }]
+
 /** A majority of its observers has heard nothing from it for `lostAfterMs`. */
 export const nodeLost: Finder = (view) =>
   view.cluster.nodes

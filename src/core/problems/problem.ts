@@ -33,6 +33,7 @@ export function forEachService(find: FindIn): Finder {
   return (view) => {
     let found = NOTHING
     for (const service of view.cluster.services) {
+      if (service.stopped) continue // service-stopped.ts alone looks at it
       const problem = find(view, service)
       if (problem) found = [...found, problem]
     }

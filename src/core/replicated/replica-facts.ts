@@ -6,7 +6,8 @@
 import type { InstanceReport, NodeName, ServiceSpec } from '../model.ts'
 import { place } from '../placement.ts'
 import type { ServiceRecord } from '../records.ts'
-import { instanceOn, isDrained, isStopping, nodeState, type Revised, recordOf, type View } from '../view.ts'
+import type { Revised } from '../store-facts.ts'
+import { instanceOn, isDrained, isStopping, nodeState, recordOf, type View } from '../view.ts'
 import { beatsAll, type Recruited } from './quorum.ts'
 import type { QuorumConfig, ReplicaRecord, ReplicaReport, Replication } from './quorum-config.ts'
 

@@ -29,6 +29,7 @@ import type { InstanceRecord } from './instance-record.ts'
 import { InstanceState } from './instance-state.ts'
 import { keepLogWriter, prepareLog } from './log-writer.ts'
 import { tellPromotion } from './promote-hook.ts'
+import { startedFrom } from './started-from.ts'
 
 export interface ProcessDriverParts {
   /** The cluster's name. */
@@ -79,7 +80,7 @@ class ProcessDriver implements Driver {
     this.#clock = parts.clock
     this.#place = new Place(parts.cluster, parts.node, parts.service, parts.nodeDir)
     this.#standing = new InstanceState(parts.clock)
-    this.#books = new InstanceHistory(this.#place.recordPath, parts.clock, parts.random)
+    this.#books = new InstanceHistory(this.#place.recordPath, parts.clock, parts.random, startedFrom(parts.service))
     this.#wellness = new InstanceHealth({
       clock: parts.clock,
       standing: this.#standing,
@@ -100,6 +101,7 @@ class ProcessDriver implements Driver {
       role: record?.role ?? 'none',
       term: this.#books.record?.term ?? 0,
       ...(record ? { ...record.identity, port: record.port } : {}),
+      ...(record && this.#books.outdated && { outdated: this.#books.outdated }),
     }
   }
 

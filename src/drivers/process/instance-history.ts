@@ -2,12 +2,13 @@
  * What is known of this instance beyond the life of one agent: who it is (instance-record.ts), how often it has failed, and until
  * when its back-off lasts. In memory and on disk, the disk first.
  */
-import type { InstanceReport } from '../../core/model.ts'
+import type { InstanceReport, Outdated } from '../../core/model.ts'
 import { bootId } from '../../lib/boot.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { ENDS_AT_MOST, LATELY_MS, restartWaitMs } from '../restart-backoff.ts'
 import { type InstanceRecord, readRecord, writeRecord } from './instance-record.ts'
+import { outdatedSince, type StartedFrom } from './started-from.ts'
 
 const MOST_ENDS = 10
 
@@ -15,6 +16,7 @@ export class InstanceHistory {
   readonly #path: string
   readonly #clock: Clock
   readonly #random: Random
+  readonly #startedFrom: StartedFrom
   #record: InstanceRecord | undefined
   #failures = 0
   #lastEnd = ''
@@ -22,8 +24,10 @@ export class InstanceHistory {
   /** When it ended by itself lately, while this agent looked on. */
   #ends: number[] = []
 
-  constructor(path: string, clock: Clock, random: Random) {
+  /** `startedFrom`: what the next instance is started from. */
+  constructor(path: string, clock: Clock, random: Random, startedFrom: StartedFrom) {
     this.#path = path
+    this.#startedFrom = startedFrom
     this.#clock = clock
     this.#random = random
   }
@@ -56,7 +60,22 @@ export class InstanceHistory {
     this.#failures = record.failures
     this.#lastEnd = record.failures > 0 ? record.note : ''
     this.#retryAtMono = record.retryAtMono
+    if (record.phase === 'ended') this.#beginAnew()
     return record
+  }
+
+  /** How it differs from what the next instance is started from. */
+  get outdated(): Outdated | undefined {
+    return outdatedSince(this.#record?.startedFrom, this.#startedFrom)
+  }
+
+  /** What another program did, or the same under other conditions, does not count against the next one. */
+  #beginAnew(): void {
+    if (!this.outdated) return
+    this.#failures = 0
+    this.#lastEnd = ''
+    this.#retryAtMono = 0
+    this.#ends = []
   }
 
   /** A new instance, behind its gate. */
@@ -72,6 +91,7 @@ export class InstanceHistory {
       failures: this.#failures,
       retryAtMono: 0,
       note: this.#lastEnd,
+      startedFrom: this.#startedFrom,
     })
   }
 
@@ -95,6 +115,7 @@ export class InstanceHistory {
     if (failed) this.#ends = [...this.#ends, this.#clock.mono()].slice(-MOST_ENDS)
     if (failed) this.#lastEnd = note
     this.#retryAtMono = failed ? this.#clock.mono() + restartWaitMs(this.#failures, this.#random) : 0
+    this.#beginAnew()
     this.changeIfPossible({ phase: 'ended', failures: this.#failures, retryAtMono: this.#retryAtMono, note })
   }
 

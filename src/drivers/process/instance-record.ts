@@ -9,6 +9,7 @@ import type { Role, Term } from '../../core/model.ts'
 import { bootId } from '../../lib/boot.ts'
 import { readOfThisBoot } from '../../lib/files.ts'
 import type { ProcessIdentity } from '../../lib/proc.ts'
+import type { StartedFrom } from './started-from.ts'
 import { writeState } from './state-writes.ts'
 
 export interface InstanceRecord {
@@ -29,6 +30,8 @@ export interface InstanceRecord {
   /** Monotonic clock: back-off until then. */
   readonly retryAtMono: number
   readonly note: string
+  /** Absent in records of earlier versions. */
+  readonly startedFrom?: StartedFrom
 }
 
 /**

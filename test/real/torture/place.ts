@@ -11,6 +11,7 @@ import type { Status } from '../../../src/api/api-types.ts'
 import { type Client, connect } from '../../../src/client/index.ts'
 import { compileCluster } from '../../../src/config/compile.ts'
 import { defineCluster, postgres } from '../../../src/config/define.ts'
+import { unwritten } from '../../../src/core/config-record.ts'
 import type { ClusterSpec } from '../../../src/core/model.ts'
 import { everythingOf } from '../../../src/drivers/postgres/server/postmaster.ts'
 import { systemClock as clock } from '../../../src/lib/clock.ts'
@@ -64,7 +65,7 @@ export class Place {
     this.spec = specOf(options, this.nodes, this.hosts)
     this.smallDisk = options.plain ? null : this.#mountSmallDisk()
     const token = this.state.keepToken()
-    this.state.writeCluster({ spec: this.spec, run: 'torture', version: 'test' })
+    this.state.writeCluster({ config: unwritten(this.spec, { run: 'torture' }), run: 'torture', version: 'test' })
     this.client = connect({ addresses: apiAddresses(this.spec), token })
     for (const name of this.nodes) {
       const agent = [process.execPath, MAIN, 'agent', '--node', name, '--state', this.state.path]

@@ -1,0 +1,94 @@
+/**
+ * A rolling change: instances that do not run as the config says are replaced, so many at a time, and each has to be healthy for
+ * a while before the next one goes. Who may go is agreed by compare-and-swap on one record for each service, because views differ:
+ * two nodes that each believe to be the only one would take two instances down.
+ *
+ * A turn is taken by a node for itself. It ends when the new instance has been healthy for `pauseMs`; when the new instance
+ * fails, nobody takes a turn any more until the service has another config: one instance was lost, and no second one will be.
+ *
+ * The order: what is unhealthy anyway, then standbys and active instances, then the primary, which is switched over and never
+ * killed. Failures of nodes during all of this are handled as ever: this only adds a reason to stop an instance.
+ */
+import type { NodeName, ServiceSpec, UpdateOptions } from './model.ts'
+import { placedOn } from './placement.ts'
+import type { RolloutRecord } from './records.ts'
+import { soundNodes } from './redundancy-missing.ts'
+import { placedReplicas } from './replicated/replica-facts.ts'
+import type { Revised } from './store-facts.ts'
+import { instanceOn, isWell, leaderOf, nodeState, type View } from './view.ts'
+
+/** `pauseMs`: as Nomad's `min_healthy_time`; Kubernetes has 0, which proves nothing. */
+export const UPDATE_DEFAULTS: UpdateOptions = { atOnce: 1, pauseMs: 10_000, onFailure: 'stop' }
+
+export function updateOf({ update }: ServiceSpec): UpdateOptions {
+  return update ?? UPDATE_DEFAULTS
+}
+
+/** Names what a service should be: FNV-1a over all that an instance could be outdated by. */
+export function targetOf({
+  instances: _,
+  replication: __,
+  stopped: ___,
+  update: ____,
+  ...service
+}: ServiceSpec): string {
+  let hash = 0x811c9dc5
+  for (const char of JSON.stringify(service)) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
+}
+
+/** The roll-out that is under way, or a new one that nobody has a turn in. */
+export function rolloutOf(view: View, service: ServiceSpec): Revised<RolloutRecord> {
+  const found = view.store.rollouts?.[service.name]
+  const target = targetOf(service)
+  return found?.target === target ? found : { target, turns: [], revision: found?.revision ?? 0 }
+}
+
+export function isOutdatedOn(view: View, service: ServiceSpec, node: NodeName): boolean {
+  const instance = instanceOn(view, node, service.name)
+  return nodeState(view, node) !== 'lost' && instance?.state === 'running' && instance.outdated !== undefined
+}
+
+/** Those that run and are outdated, in the order in which they go. */
+export function outdatedNodes(view: View, service: ServiceSpec): NodeName[] {
+  const primary = leaderOf(view, service)?.node
+  const rank = (node: NodeName) => {
+    const instance = instanceOn(view, node, service.name)
+    if (node === primary) return instance?.outdated?.needs === 'in-place' && othersWait(view, service, node) ? 1 : 3
+    return isWell(instance) ? 2 : 0
+  }
+  const nodes = view.cluster.nodes.map(({ name }) => name).filter((node) => isOutdatedOn(view, service, node))
+  return nodes
+    .map((node) => ({ node, rank: rank(node) }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ node }) => node)
+}
+
+/** Nothing is outdated but what is to be restarted in place: then the primary goes before its standbys. */
+function othersWait(view: View, service: ServiceSpec, primary: NodeName): boolean {
+  return view.cluster.nodes.every(({ name }) => {
+    const outdated = instanceOn(view, name, service.name)?.outdated
+    return name === primary || outdated === undefined || outdated.needs === 'in-place'
+  })
+}
+
+export function placedNodes(view: View, service: ServiceSpec): NodeName[] {
+  return service.traits.replicates ? placedReplicas(view, service) : placedOn(view, service)
+}
+
+/** Nodes where an instance belongs and does not count now, for whatever reason; those that have a turn are not named. */
+export function missingNodes(view: View, service: ServiceSpec, turns: readonly NodeName[]): NodeName[] {
+  const sound = soundNodes(view, service)
+  return placedNodes(view, service).filter((node) => !sound.includes(node) && !turns.includes(node))
+}
+
+/** May `node` go now? `rollout.turns` does not name it. */
+export function mayGo(view: View, service: ServiceSpec, node: NodeName, { turns }: RolloutRecord): boolean {
+  const places = updateOf(service).atOnce - turns.length
+  if (places <= 0) return false
+  const waiting = outdatedNodes(view, service).filter((one) => !turns.includes(one))
+  const index = waiting.indexOf(node)
+  if (index < 0 || index >= places) return false
+  const missing = missingNodes(view, service, turns)
+  return missing.includes(node) || missing.length < places
+}
