@@ -45,6 +45,10 @@ export interface DoorPort {
   readonly sessions: readonly SessionTally[]
   /** Primaries that are about to end, as the table that it uses says: `service@node`. */
   readonly leaving: readonly string[]
+  /** Primaries at which nothing may begin, as the table that it uses says: `service@node#hold`. */
+  readonly holding: readonly string[]
+  /** Of those: where no session of it has a transaction open or a statement unanswered. */
+  readonly still: readonly string[]
   /** Where all sessions that can be moved have logged in ahead: `service@node`. */
   readonly ahead: readonly string[]
   /** Does the table that it uses lead clients to the primary of this term? */

@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { serveApi } from '../api/api-server.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
-import { type DoorSays, heardByDoors, wentAhead } from '../core/targets.ts'
+import { type DoorSays, type HoldProgress, heardByDoors, holdProgress, wentAhead } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -166,15 +166,20 @@ interface Known {
   loopLagMs(): number
   doorsHeard(service: string): boolean
   doorsWentAhead(service: ServiceSpec): boolean
+  holdProgress(service: ServiceSpec, hold: number): HoldProgress
   killedByUs(service: string, identity: ProcessIdentity): string | undefined
 }
 
 function knownBy(agent: () => Agent, door: Door, fence: Fence, nodeDir: string): Known {
-  const says = (): DoorSays => ({ openDoors: door.open, leaving: door.leaving, ahead: door.ahead })
+  const says = (): DoorSays => {
+    const { open: openDoors, leaving, holding, still, ahead } = door
+    return { openDoors, leaving, holding, still, ahead }
+  }
   return {
     loopLagMs: () => agent().loopLagMs,
     doorsHeard: (service) => heardByDoors(agent().view, service, says()),
     doorsWentAhead: (service) => wentAhead(agent().view, service, says()),
+    holdProgress: (service, hold) => holdProgress(agent().view, service, hold, says()),
     killedByUs: (service, identity) => {
       const kill = fence.isOver(identity) ? sentenceFor('fence') : ownKill(nodeDir, identity)
       const why = kill && agent().whyNotRenewed(service)
@@ -187,7 +192,7 @@ function createDrivers(
   { cluster, nodeDir }: AgentOptions,
   node: NodeSpec,
   secretFor: (purpose: string) => string,
-  { loopLagMs, doorsHeard, doorsWentAhead, killedByUs }: Known,
+  { loopLagMs, doorsHeard, doorsWentAhead, holdProgress, killedByUs }: Known,
 ): Map<string, Driver> {
   const parts = { cluster: cluster.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
   const driverOf = (service: ServiceSpec) =>
@@ -196,6 +201,7 @@ function createDrivers(
       service,
       doorsHeard: () => doorsHeard(service.name),
       doorsWentAhead: () => doorsWentAhead(service),
+      holdProgress: (hold) => holdProgress(service, hold),
       killedByUs: (identity) => killedByUs(service.name, identity),
     })
   return new Map(cluster.services.map((service) => [service.name, driverOf(service)]))

@@ -139,6 +139,8 @@ export interface InstanceReport {
   /** With the pid, who exactly that is (lib/proc.ts). */
   readonly startTime?: number
   readonly port?: number
+  /** Balancers should let nothing begin there for a moment. Each hold of an instance has another number. */
+  readonly holding?: number
   /** Only from drivers whose trait `replicates` is true. */
   readonly replica?: ReplicaReport
 }
@@ -155,6 +157,10 @@ export interface NodeReport {
   readonly openDoors?: readonly string[] | undefined
   /** Primaries of which its balancer has heard that they are about to end, as `service@node`: it sends nothing more there. */
   readonly leaving?: readonly string[]
+  /** Primaries at which its balancer lets nothing begin, as `service@node#hold`. */
+  readonly holding?: readonly string[]
+  /** Of those: where no session of its balancer has a transaction open or a statement unanswered. */
+  readonly still?: readonly string[]
   /** Where its balancer has logged in ahead all sessions that it could, as `service@node`. */
   readonly ahead?: readonly string[]
   /** What its balancer said of the sessions of each service at its last change of primary. */

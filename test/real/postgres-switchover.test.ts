@@ -3,8 +3,10 @@
  *
  * Exercises: drivers/postgres. Engines: postgresql.
  */
+import { connect } from 'node:net'
 import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
+import { startupPacket } from '../../src/balancer/postgres/startup-packet.ts'
 import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'
 import { systemClock as clock } from '../../src/lib/clock.ts'
 import { everyPostgres } from './engines.ts'
@@ -139,6 +141,18 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     console.log(`demoted under a busy session that no door holds: ${Math.round(ms)} ms`)
     expect(ms).toBeLessThan(DRAIN_MS)
     expect(t.observe('a').state).toBe('stopped')
+  })
+
+  test('a client that does not answer in the middle of its login holds nothing up', async () => {
+    const t = await begin(bin, 2_000)
+    const { host, port } = t.address('a')
+    const socket = connect(port, host)
+    socket.on('error', () => {}) // its server ends
+    socket.write(startupPacket(new Map([['user', 'visitor']])))
+    await new Promise((resolve) => socket.once('data', resolve)) // it is asked for a password
+    await t.driver('a').demote(2)
+    expect(t.observe('a').state).toBe('stopped')
+    socket.destroy()
   })
 
   test('an agent that dies while it waits leaves a primary that the next one opens again', async () => {

@@ -161,9 +161,9 @@ export class DatabaseDriver implements ReplicaDriver {
   demote(term: Term): Promise<void> {
     return this.#do('stopping', async (verb) => {
       if (verb.server.runs && verb.record.leading !== null) {
-        this.#enter('stopping')
-        this.#look() // balancers hold from here on
         await drain(verb)
+        this.#enter('stopping')
+        this.#look() // sessions leave from here on
       }
       this.#marks.stop()
       this.#asked = true
