@@ -1,7 +1,7 @@
 /**
  * What a primary does with the sessions that it has when it ends on purpose: on both versions of PostgreSQL.
  *
- * Exercises: drivers/postgres. Engines: postgresql.
+ * Exercises: balancer, drivers/postgres. Engines: postgresql.
  */
 import { connect } from 'node:net'
 import pg from 'pg'
