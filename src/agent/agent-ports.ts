@@ -75,5 +75,5 @@ export type Message =
   | { readonly kind: 'look' }
   | { readonly kind: 'event'; readonly event: EventRecord }
   | { readonly kind: 'receipt'; readonly receipt: Receipt }
-  /** Said to whoever has just come: what was told before, so that an agent that was started again is no stranger. */
+  /** For a new peer: what was told before, so that a restarted agent knows the past. */
   | { readonly kind: 'history'; readonly events: readonly EventRecord[]; readonly receipts: readonly Receipt[] }

@@ -99,7 +99,7 @@ test('what is told to it before it is ready is kept', async () => {
   await agent.stop()
 })
 
-test('whoever was linked before it was ready hears its past', async () => {
+test('a peer that was linked before it was ready hears its past', async () => {
   const { agent, clock, mesh } = newAgent()
   mesh.linkUp('b')
   agent.journal.recall([{ ...PAST, node: 'a', id: 'a-1' }], [])

@@ -22,7 +22,7 @@ export type FromBalancer =
       readonly code: string
       readonly message: string
     }
-  /** What this door believes of a target, at each change. */
+  /** What this balancer believes of a target, at each change. */
   | {
       readonly type: 'verdict'
       readonly service: string
@@ -40,7 +40,7 @@ export type FromBalancer =
     }
   /** At most once a second, and only when they changed. */
   | { readonly type: 'counters'; readonly routes: readonly RouteCounters[] }
-  /** Once per change of primary that this door lived through, when nothing of it is held any more. */
+  /** Once per change of primary that this balancer lived through, when nothing of it is held any more. */
   | ({ readonly type: 'sessions' } & SessionTally)
   /** Where all sessions that can be moved have logged in ahead, as `service@node`; at each change. */
   | { readonly type: 'ahead'; readonly places: readonly string[] }

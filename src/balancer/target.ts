@@ -283,7 +283,7 @@ export class LiveTarget implements Candidate {
         this.lifeMs = now
         this.#weigh({ kind: 'answered', tookMs: now - startedMs })
         break
-      case 'unwell':
+      case 'unhealthy':
         this.lifeMs = now
         this.#weigh(answer)
         break
@@ -314,7 +314,7 @@ export class LiveTarget implements Candidate {
       this.#events.onVerdict(this)
       if (belief.verdict === 'dead') this.#giveUp()
     }
-    const good = evidence.kind === 'answered' || evidence.kind === 'unwell' || evidence.kind === 'served'
+    const good = evidence.kind === 'answered' || evidence.kind === 'unhealthy' || evidence.kind === 'served'
     if (good && rankOf(belief) !== 'never') this.#events.onUsable(this)
   }
 

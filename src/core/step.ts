@@ -16,13 +16,13 @@ export type Step =
   | { readonly kind: 'stop'; readonly service: ServiceName }
   /** End it now, whatever it does. */
   | { readonly kind: 'kill'; readonly service: ServiceName }
-  /** Take the free lead of `term`, provided that nobody wrote the record since `revision`. */
+  /** Take the free lead of `term`, provided that no node wrote the record since `revision`. */
   | { readonly kind: 'take-lead'; readonly service: ServiceName; readonly term: Term; readonly revision: number }
   /** Free the lead: nothing of the old primary is left. */
   | { readonly kind: 'give-up-lead'; readonly service: ServiceName; readonly term: Term; readonly vacancy: Vacancy }
   /** Take a switchover off the record that cannot be done. */
   | { readonly kind: 'call-off'; readonly service: ServiceName; readonly id: string }
-  /** Write the record of a service, provided that nobody did since `revision`. `what` says what that means. */
+  /** Write the record of a service, provided that no node did since `revision`. `what` says what that means. */
   | {
       readonly kind: 'record'
       readonly service: ServiceName

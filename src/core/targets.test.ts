@@ -79,7 +79,7 @@ function heard(own: DoorSays, other: DoorSays, state: 'alive' | 'suspect' | 'los
   return heardByDoors(view({ cluster: cluster([db]), peers }), 'db', own)
 }
 
-test('a switchover has been heard of when every open door of a node that lives says so', () => {
+test('a switchover has been heard of when every open balancer of a node that lives says so', () => {
   expect(heard(HEARD, HEARD)).toBe(true)
   expect(heard(HEARD, { openDoors: OPEN })).toBe(false)
   expect(heard({ openDoors: OPEN, leaving: [] }, HEARD)).toBe(false)
@@ -131,7 +131,7 @@ test('a table names who is to lead next, for as long as that is being brought ab
   expect(next(switchingOver({ quarantined: true }))).toEqual([])
 })
 
-test('doors have gone ahead when every one that is open says so of the next primary, or when there is nothing to do', () => {
+test('balancers have logged in ahead when every open one says so of the next primary, or when there is nothing to do', () => {
   const went = (own: DoorSays, now: View, service = movable) => wentAhead(now, service, { openDoors: OPEN, ...own })
   const there = { ahead: ['db@b'] }
   expect(went(there, switchingOver({}, there))).toBe(true)

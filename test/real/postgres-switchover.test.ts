@@ -94,7 +94,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
       )
   })
 
-  test('a transaction that does not end calls it off: the primary leads on, lets people in, and nothing was pledged', async () => {
+  test('a transaction that does not end calls it off: the primary goes on, admits clients, and nothing was pledged', async () => {
     const t = await begin(bin, 2_000)
     const client = await visit(t)
     await client.query('begin')
@@ -125,7 +125,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect(t.observe('a').state).toBe('stopped')
   })
 
-  test('sessions that are idle, and those that come past every door, hold nothing up', async () => {
+  test('sessions that are idle, and those that come past every balancer, hold nothing up', async () => {
     const t = await begin(bin)
     await visit(t)
     const busy = await visit(t)

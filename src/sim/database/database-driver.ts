@@ -284,10 +284,10 @@ export class DatabaseDriver implements ReplicaDriver {
   /** A write that is committed through a fresh connection, or on a standby a read: done here by looking at the effect. */
   #judge(): void {
     const { server, service, clock } = this.#parts
-    const { unwell } = server.parts.processes.habitsOf(service.name)
+    const { unhealthy } = server.parts.processes.habitsOf(service.name)
     const waits = server.senders.waitsForMs > service.timing.probeTimeoutMs
     if (server.isFrozen) this.#feel('unhealthy', 'stopped by a signal (SIGSTOP)')
-    else if (unwell) this.#feel('unhealthy', 'the probe does not come back')
+    else if (unhealthy) this.#feel('unhealthy', 'the probe does not come back')
     else if (waits) this.#feel('unhealthy', 'commits blocked on synchronous replication')
     else this.#feel('healthy')
     if (this.#health === 'healthy' && clock.mono() - this.#healthSince > FORGIVEN_AFTER_MS) this.#failures = 0
