@@ -52,7 +52,7 @@ const EXCUSES_MAX = 2
 export type Evidence =
   /** A probe was answered with success. */
   | { readonly kind: 'answered'; readonly tookMs: number }
-  /** A probe was answered, but not well. `said`: its answer, for a sentence. */
+  /** A probe was answered without success. `said`: its answer, for a sentence. */
   | { readonly kind: 'unhealthy'; readonly said: string }
   /** A probe was not answered in time. `lifeMs`: when the target last answered any client or probe. */
   | {

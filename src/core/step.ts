@@ -30,15 +30,15 @@ export type Step =
       readonly record: ServiceRecord
       readonly revision: number
     }
-  /** Make the first copy out of nothing, and lead. */
+  /** Create the first replica out of nothing, as primary. */
   | { readonly kind: 'create'; readonly service: ServiceName; readonly quorum: QuorumConfig }
-  /** Pledge `term`, receive nothing any more, and then say how far the copy is. */
+  /** Pledge `term`, stop receiving, and then report the position. */
   | { readonly kind: 'recruit'; readonly service: ServiceName; readonly term: Term }
-  /** Lead under a recorded rule, after a fence of its term. */
+  /** Become the primary of a recorded quorum, once recruited for its term. */
   | { readonly kind: 'promote-replica'; readonly service: ServiceName; readonly quorum: QuorumConfig }
-  /** Stand by under the primary of a rule. */
+  /** Follow the primary of a quorum. */
   | { readonly kind: 'follow'; readonly service: ServiceName; readonly quorum: QuorumConfig }
-  /** Go over to a recorded rule of the term that is led in already. */
+  /** Change to a recorded quorum of the present term. */
   | { readonly kind: 'change-quorum'; readonly service: ServiceName; readonly quorum: QuorumConfig }
   /** Acknowledge nothing more, and end. */
   | { readonly kind: 'demote'; readonly service: ServiceName; readonly term: Term }

@@ -27,7 +27,7 @@ const alone = (k: number): Replication => ({ k, degrade: 'run-alone' })
 
 /** Silence is believed after 700 ms, a takeover takes 400 ms. */
 const AFTER_SILENCE_MS = 1_100
-/** One who is silent is lost after 2,400 ms; then it is taken out of the rule. */
+/** A silent standby is lost after 2,400 ms; then it is taken out of the quorum. */
 const AFTER_LOSS_MS = 2_800
 
 describe('three copies', () => {

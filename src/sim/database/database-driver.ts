@@ -38,7 +38,7 @@ export class DatabaseDriver implements ReplicaDriver {
   #failures = 0
   #retryAt = 0
   #sight: ServerLook | null = null
-  /** Undefined: not fenced. Null: fenced, without data. */
+  /** Undefined: not recruited. Null: recruited, without data. */
   #recruited: Position | null | undefined
   readonly #marks: QuorumRows
   #asked = false

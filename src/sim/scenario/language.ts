@@ -35,7 +35,7 @@ export type Target =
   | { readonly what: 'process'; readonly node: string; readonly service: string }
   | { readonly what: 'primary'; readonly service: string }
 
-/** What goes wrong with one copy of a database. */
+/** What goes wrong with one replica of a database. */
 export type CopyFault =
   | 'pause'
   | 'block'
