@@ -140,6 +140,8 @@ export class DatabaseDriver implements ReplicaDriver {
       this.#recruited = undefined
       this.#marks.stop()
       this.#recruited = await recruit(verb, term)
+      const { ledger, node } = verb.server.parts
+      ledger.recruited(node, term, leadsStill(verb))
     })
   }
 
