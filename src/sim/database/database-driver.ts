@@ -4,22 +4,35 @@
  */
 
 import { isAsBefore } from '../../agent/report-news.ts'
-import type { InstanceReport, Term } from '../../core/model.ts'
+import type { InstanceReport, ServiceSpec, Term } from '../../core/model.ts'
 import { sameConfig } from '../../core/replicated/quorum.ts'
 import type { Position, QuorumConfig, ReplicaReport } from '../../core/replicated/quorum-config.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
 import { refusal } from '../../drivers/driver-refusal.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica-driver.ts'
 import { restartWaitMs } from '../../drivers/restart-backoff.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
+import type { Gate } from '../gate.ts'
+import type { DatabaseServer } from './database-server.ts'
 import { mayReceive } from './disk.ts'
-import type { DatabaseDriverParts } from './driver-parts.ts'
 import { Verb } from './driver-verbs.ts'
 import { follow } from './follow-primary.ts'
 import { changeQuorum, create, promoteReplica, startStandby } from './promote-replica.ts'
 import { QuorumRows } from './quorum-rows.ts'
 import { drain, leadsStill, pledge, recruit } from './recruit-replica.ts'
 import { ENTRY_BYTES, lookAt, type ServerLook } from './server-look.ts'
+
+export interface DatabaseDriverParts {
+  readonly service: ServiceSpec
+  readonly server: DatabaseServer
+  readonly port: number
+  readonly gate: Gate
+  /** The node's, through the gate. */
+  readonly clock: Clock
+  readonly random: Random
+}
 
 const LOOK_EVERY_MS = 100
 const NOTICE_MS = 15
