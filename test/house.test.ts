@@ -17,7 +17,7 @@ import { checkPurity } from './house/purity.ts'
 import { canBeJudged, checkReach } from './house/reach.ts'
 import { type Ceilings, checkSizes, lowered, lowestCeilings } from './house/sizes.ts'
 import { readSources, type Source } from './house/source.ts'
-import { checkCatches, checkNames, checkNotes, checkSentences } from './house/words.ts'
+import { checkCatches, checkComments, checkNames, checkNotes, checkSentences } from './house/words.ts'
 
 const root = join(import.meta.dirname, '..')
 const src = readSources(root, 'src')
@@ -227,6 +227,21 @@ describe('names and notes', () => {
 
   test('a name in a string is no sentence', () => {
     expect(checkSentences([made('src/core/a.ts', "const user = 'nobody'")])).toEqual([])
+  })
+
+  test('comments name who acts', () => expect(checkComments(src)).toEqual([]))
+
+  test.each([
+    '// nobody leads db',
+    'f() // whoever asks',
+    '/** The door is open. */',
+    'f(/* people */)',
+    'const x = {\n  // a handover\n}',
+  ])('%s', (text) => expect(checkComments([made('src/core/a.ts', text)])).toHaveLength(1))
+
+  test('a word in backticks or in a string is no comment', () => {
+    const text = "const user = '// nobody' // the account `nobody`\nconst url = `https://people.org`"
+    expect(checkComments([made('src/core/a.ts', text)])).toEqual([])
   })
 
   test('notes to oneself', () => {

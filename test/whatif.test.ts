@@ -210,7 +210,7 @@ describe('who leads, and when', () => {
     expect(outcome).toMatchObject({ served: false, stopsAfterMs: 1_000 })
   })
 
-  it('is reached only through doors that hear it', () => {
+  it('is reached only through balancers that hear it', () => {
     const led = cluster([worker({ endpoints: [{ purpose: 'primary', protocol: 'tcp', port: 9000 }] })])
     const cut = { ...NOTHING, cuts: ['a c'] }
     const outcome = new WhatIf({ cluster: led, primaries: { worker: 'a' } }).inquiry.outcome('worker', cut)

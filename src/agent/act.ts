@@ -53,7 +53,7 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
     case 'call-off':
       return callOff(step.service, step.id, view, hands)
     case 'record':
-      return record(step, hands)
+      return writeRecord(KEY.service(step.service), step, hands)
     case 'create':
     case 'recruit':
     case 'promote-replica':
@@ -62,13 +62,13 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
     case 'demote':
       return performOnReplica(step, view, replicaDriverOf(hands, step.service))
     case 'rollout':
-      return writeRollout(step, hands)
+      return writeRecord(KEY.rollout(step.service), step, hands)
     case 'roll-back':
       return rollBack(step.service, step.target, view, hands)
     case 'retire':
       return retire(step.service, hands)
     case 'write-config':
-      return writeRecord(step, hands)
+      return writeConfigRecord(step, hands)
     case 'exit':
       hands.exit()
       return `the agent of ${view.self} ends`
@@ -102,15 +102,12 @@ async function promote(step: Step & { kind: 'promote' }, view: View, { world, le
   return `the standby of ${step.service} on ${view.self} was promoted in term ${step.term}`
 }
 
-/** Compare-and-swap of a service's record: false when another node was faster, and then the next turn sees what it wrote. */
-async function record(step: Step & { kind: 'record' }, { world }: Hands): Promise<string | undefined> {
-  const key = KEY.service(step.service)
-  const outcome = await world.store.swap([{ key, revision: step.revision }], [{ key, value: step.record }])
-  return outcome === 'done' ? step.what : undefined
-}
-
-async function writeRollout(step: Step & { kind: 'rollout' }, { world }: Hands): Promise<string | undefined> {
-  const key = KEY.rollout(step.service)
+/** Compare-and-swap of one record: undefined when another node was faster, and then the next turn sees what it wrote. */
+async function writeRecord(
+  key: string,
+  step: Step & { kind: 'record' | 'rollout' },
+  { world }: Hands,
+): Promise<string | undefined> {
   const outcome = await world.store.swap([{ key, revision: step.revision }], [{ key, value: step.record }])
   return outcome === 'done' ? step.what : undefined
 }
@@ -152,7 +149,7 @@ async function retire(service: ServiceName, { world }: Hands): Promise<string | 
   return aside
 }
 
-async function writeRecord(step: Step & { kind: 'write-config' }, { world }: Hands): Promise<string | undefined> {
+async function writeConfigRecord(step: Step & { kind: 'write-config' }, { world }: Hands): Promise<string | undefined> {
   const forgotten = step.forgets.flatMap((name) => [
     KEY.service(name),
     KEY.size(name),

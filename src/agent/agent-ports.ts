@@ -48,6 +48,10 @@ export interface DoorPort {
   readonly sessions: readonly SessionTally[]
   /** Primaries that are about to end, as the table that it uses says: `service@node`. */
   readonly leaving: readonly string[]
+  /** Primaries at which nothing may begin, as the table that it uses says: `service@node#hold`. */
+  readonly holding: readonly string[]
+  /** Of those: where no session of it has a transaction open or a statement unanswered. */
+  readonly still: readonly string[]
   /** Where all sessions that can be moved have logged in ahead: `service@node`. */
   readonly ahead: readonly string[]
   /** Does the table that it uses lead clients to the primary of this term? */
@@ -76,5 +80,5 @@ export type Message =
   | { readonly kind: 'look' }
   | { readonly kind: 'event'; readonly event: EventRecord }
   | { readonly kind: 'receipt'; readonly receipt: Receipt }
-  /** Said to whoever has just come: what was told before, so that an agent that was started again is no stranger. */
+  /** For a new peer: what was told before, so that a restarted agent knows the past. */
   | { readonly kind: 'history'; readonly events: readonly EventRecord[]; readonly receipts: readonly Receipt[] }

@@ -9,7 +9,7 @@ import type { SessionTally } from '../core/replicated/session-counts.ts'
 import { routesFor } from '../core/routing.ts'
 import type { RouteCounters, RoutingTable } from '../core/routing-table.ts'
 import type { Rule } from '../core/rule-names.ts'
-import { leftBy } from '../core/targets.ts'
+import { heldAt, leftBy } from '../core/targets.ts'
 import type { View } from '../core/view.ts'
 import type { DoorPort } from './agent-ports.ts'
 import type { Entry } from './repeats.ts'
@@ -26,6 +26,7 @@ export class Door implements DoorPort {
   /** The version of the table that the balancer said it uses. */
   #inUse = 0
   #ahead: readonly string[] = []
+  #still: readonly string[] = []
   readonly #sessions = new Map<ServiceName, SessionTally>()
   readonly #changed: () => void
 
@@ -40,6 +41,7 @@ export class Door implements DoorPort {
       onGone: () => {
         this.#open = [] // told anew once it is there again
         this.#ahead = []
+        this.#still = []
       },
     })
   }
@@ -55,6 +57,15 @@ export class Door implements DoorPort {
   get leaving(): readonly string[] {
     const table = this.#table
     return !table || this.#inUse < table.version ? [] : leftBy(table.routes)
+  }
+
+  get holding(): readonly string[] {
+    const table = this.#table
+    return !table || this.#inUse < table.version ? [] : heldAt(table.routes)
+  }
+
+  get still(): readonly string[] {
+    return this.#still
   }
 
   get ahead(): readonly string[] {
@@ -105,6 +116,10 @@ export class Door implements DoorPort {
         break
       case 'ahead':
         this.#ahead = message.places
+        this.#changed()
+        break
+      case 'still':
+        this.#still = message.places
         this.#changed()
         break
       case 'counters':

@@ -40,7 +40,7 @@ function begin(tls: unknown, clock = new VirtualClock()) {
   return { secrets, confided, told, clock }
 }
 
-test('a door is told its login and a certificate, once and not again while nothing changes', async () => {
+test('a balancer is told its login and a certificate, once and not again while nothing changes', async () => {
   const { secrets, confided, told } = begin('own')
   await secrets.start()
   await secrets.look()

@@ -2,7 +2,7 @@
  * What a fence saves for its successor and the next agent: which deadlines it kept, and which shell stands behind it.
  *
  * It changes with each renewal, so it is kept in memory where there is such a place (lib/memory-folder.ts), and in the state folder
- * otherwise. Whoever reads it looks in both and takes what was written last: a folder in memory may vanish, be full, or be
+ * otherwise. A reader looks in both and takes what was written last: a folder in memory may vanish, be full, or be
  * another's. docs/decisions/0008 says why losing it breaks no promise.
  */
 import { rmSync } from 'node:fs'

@@ -68,7 +68,16 @@ function newAgent() {
       drivers,
       keepConfig: () => undefined,
       fence: { arm: async () => undefined, disarm: async () => undefined },
-      door: { open: [], leaving: [], ahead: [], sessions: [], leadsTo: () => true, publish: () => undefined },
+      door: {
+        open: [],
+        leaving: [],
+        holding: [],
+        still: [],
+        ahead: [],
+        sessions: [],
+        leadsTo: () => true,
+        publish: () => undefined,
+      },
       remember: () => undefined,
       pids: () => ({ agent: 1, balancer: 2, fence: 3 }),
     },
@@ -96,7 +105,7 @@ test('what is told to it before it is ready is kept', async () => {
   await agent.stop()
 })
 
-test('whoever was linked before it was ready hears its past', async () => {
+test('a peer that was linked before it was ready hears its past', async () => {
   const { agent, clock, mesh } = newAgent()
   mesh.linkUp('b')
   agent.journal.recall([{ ...PAST, node: 'a', id: 'a-1' }], [])

@@ -11,7 +11,7 @@ import { serveApi } from '../api/api-server.ts'
 import { type ConfigSource, effectiveCluster } from '../core/config-record.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
 import type { ConfigRecord } from '../core/records.ts'
-import { type DoorSays, heardByDoors, wentAhead } from '../core/targets.ts'
+import { type DoorSays, type HoldProgress, heardByDoors, holdProgress, wentAhead } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -202,15 +202,20 @@ interface Known {
   loopLagMs(): number
   doorsHeard(service: string): boolean
   doorsWentAhead(service: ServiceSpec): boolean
+  holdProgress(service: ServiceSpec, hold: number): HoldProgress
   killedByUs(service: string, identity: ProcessIdentity): string | undefined
 }
 
 function knownBy(agent: () => Agent, door: Door, fence: Fence, nodeDir: string): Known {
-  const says = (): DoorSays => ({ openDoors: door.open, leaving: door.leaving, ahead: door.ahead })
+  const says = (): DoorSays => {
+    const { open: openDoors, leaving, holding, still, ahead } = door
+    return { openDoors, leaving, holding, still, ahead }
+  }
   return {
     loopLagMs: () => agent().loopLagMs,
     doorsHeard: (service) => heardByDoors(agent().view, service, says()),
     doorsWentAhead: (service) => wentAhead(agent().view, service, says()),
+    holdProgress: (service, hold) => holdProgress(agent().view, service, hold, says()),
     killedByUs: (service, identity) => {
       const kill = fence.isOver(identity) ? sentenceFor('fence') : ownKill(nodeDir, identity)
       const why = kill && agent().whyNotRenewed(service)
@@ -223,7 +228,7 @@ function driversOf(
   { config, nodeDir }: AgentOptions,
   node: NodeSpec,
   secretFor: (purpose: string) => string,
-  { loopLagMs, doorsHeard, doorsWentAhead, killedByUs }: Known,
+  { loopLagMs, doorsHeard, doorsWentAhead, holdProgress, killedByUs }: Known,
 ): (service: ServiceSpec) => Driver {
   const parts = { cluster: config.spec.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
   return (service) =>
@@ -232,6 +237,7 @@ function driversOf(
       service,
       doorsHeard: () => doorsHeard(service.name),
       doorsWentAhead: () => doorsWentAhead(service),
+      holdProgress: (hold) => holdProgress(service, hold),
       killedByUs: (identity) => killedByUs(service.name, identity),
     })
 }

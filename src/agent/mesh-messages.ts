@@ -54,10 +54,14 @@ function isNodeReport(value: unknown): boolean {
     orNull(report.fencePid, isPid) &&
     areFlags(report.stopping) &&
     isListOf(report.instances, isInstance) &&
-    [report.openDoors, report.leaving, report.ahead].every((names) => orAbsent(names, areNames)) &&
+    areLists(report.openDoors, report.leaving, report.holding, report.still, report.ahead) &&
     orAbsent(report.sessions, (sessions) => isListOf(sessions, isTally)) &&
     orAbsent(report.problems, (problems) => isListOf(problems, isProblem))
   )
+}
+
+function areLists(...lists: readonly unknown[]): boolean {
+  return lists.every((names) => orAbsent(names, areNames))
 }
 
 function isTally(value: unknown): boolean {
@@ -76,7 +80,7 @@ function isInstance(value: unknown): boolean {
     areTexts(it.service, it.role, it.state, it.health, it.note) &&
     areNumbers(it.healthForMs, it.stateForMs, it.term, it.failures, it.retryInMs) &&
     areFlags(it.hung) &&
-    [it.pid, it.startTime, it.port].every((number) => orAbsent(number, (one) => areNumbers(one))) &&
+    [it.pid, it.startTime, it.port, it.holding].every((number) => orAbsent(number, (one) => areNumbers(one))) &&
     orAbsent(it.outdated, isOutdated) &&
     orAbsent(it.replica, isReplica)
   )

@@ -20,7 +20,7 @@ export function noteKill(nodeDir: string, identity: ProcessIdentity & { service:
   try {
     appendFileSync(join(nodeDir, 'fence.log'), `${JSON.stringify(line)}\n`, { mode: 0o600 })
   } catch {
-    // A full disk must not come between a kill and what depends on it; the end is then told as that of a stranger.
+    // A full disk must not come between a kill and what depends on it; the end is then reported as by a foreign signal.
   }
 }
 

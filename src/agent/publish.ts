@@ -54,6 +54,8 @@ export class Publisher {
       fencePid: pids.fence,
       openDoors: this.#world.door.open,
       leaving: this.#world.door.leaving,
+      holding: this.#world.door.holding,
+      still: this.#world.door.still,
       ahead: this.#world.door.ahead,
       sessions: this.#world.door.sessions,
       instances: Object.values(instances),

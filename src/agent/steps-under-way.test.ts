@@ -28,7 +28,7 @@ function stepsWith(outcome: 'done' | 'conflict', late: () => Promise<void>, wake
   })
 }
 
-test('what somebody else wrote first is read before anything is decided again', async () => {
+test('what another node wrote first is read before anything is decided again', async () => {
   let known = false
   let turns = 0
   // As the agent does it: each end of a step is a turn, and a turn that has not seen the record decides the same again.

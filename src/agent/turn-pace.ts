@@ -3,6 +3,9 @@
  * report of each node asks for one: turn after turn would leave no time for renewals, heartbeats and answers. So a long
  * turn is followed by a pause as long as it was longer than a short one; events that come meanwhile share the next.
  */
+import type { Decision } from '../core/decide.ts'
+import type { InstanceReport } from '../core/model.ts'
+import type { View } from '../core/view.ts'
 import type { Clock } from '../lib/clock.ts'
 
 /** A turn up to this long is followed by no pause: a cluster of three nodes takes 1 to 2 ms. */
@@ -40,4 +43,20 @@ export class TurnPace {
       this.#restUntil = endedAt + Math.min(REST_MOST_MS, endedAt - begunAt - SHORT_MS)
     }
   }
+}
+
+/** As long as it is calm, heartbeats make a turn only this often. */
+export const CALM_TURN_EVERY_MS = 500
+
+/**
+ * Nothing is wrong and nothing is under way here. Whatever changes that is an event, and events make turns of their own;
+ * so a calm agent need not think with every heartbeat, and an idle cluster costs little.
+ */
+export function isIdle({ peers, local }: View, { problems }: Decision): boolean {
+  if (problems.length > 0 || Object.keys(local.busy).length > 0) return false
+  return Object.values(peers).every(({ state }) => state === 'alive') && Object.values(local.instances).every(isSteady)
+}
+
+function isSteady({ state, health }: InstanceReport): boolean {
+  return state === 'stopped' || (state === 'running' && health === 'healthy')
 }

@@ -51,7 +51,7 @@ export interface ServiceStatus {
   readonly endpoints: readonly EndpointStatus[]
   /** Whether all that the config asks for is there, and what one more loss would do. */
   readonly redundancyState: RedundancyState
-  /** Only of services whose standbys hold copies: how long it would be away if it failed now. */
+  /** Only of services whose standbys hold the data: how long it would be unavailable if it failed now. */
   readonly expectedRto?: ExpectedRto
 }
 
@@ -101,7 +101,7 @@ export interface InstanceStatus {
   readonly port: number | null
   readonly failures: number
   readonly retryInMs: number
-  /** Only of a copy that stands by: how much of the primary's log it has not received or not replayed yet, in bytes. */
+  /** Only of a standby: how much of the primary's WAL it has not received or not replayed yet, in bytes. */
   readonly lagBytes?: number
 }
 
@@ -188,7 +188,7 @@ export interface SwitchoverRequest {
 export interface ResizeRequest {
   readonly service: string
   readonly instances: number
-  /** For two copies of a database: what happens when one is lost. */
+  /** For two replicas of a database: what happens when one is lost. */
   readonly degrade?: 'block' | 'run-alone'
 }
 

@@ -22,17 +22,17 @@ function web(status: Status): Status['services'][number] {
 }
 
 describe('doors', () => {
-  it('a healthy service with every door open is up', () => {
+  it('a healthy service with every endpoint open is up', () => {
     expect(isUp(fakeStatus(), web(fakeStatus()))).toBe(true)
   })
 
-  it('a door that is closed at a living node is one at which clients are refused', () => {
+  it('a closed endpoint of a living node is one at which clients are refused', () => {
     const status = withDoorClosed('b')
     expect(closedDoors(status, web(status)).map(({ node }) => node)).toEqual(['b'])
     expect(isUp(status, web(status))).toBe(false)
   })
 
-  it('nobody waits for the door of a node that is gone', () => {
+  it('the endpoint of a node that is gone does not count', () => {
     const status = withDoorClosed('b', false)
     expect(isUp(status, web(status))).toBe(true)
   })

@@ -21,6 +21,7 @@ const GOOD: readonly Record<string, unknown>[] = [
   { type: 'sessions', service: 'db', term: 2, held: 1, moved: 1, cut: { 'in-transaction': 1 } },
   { type: 'full', service: 'web', targetId: 'x', isFull: true, of: '1 open requests' },
   { type: 'ahead', places: ['db@b'] },
+  { type: 'still', places: ['db@a#7'] },
   { type: 'table-refused', why: 'x' },
 ]
 

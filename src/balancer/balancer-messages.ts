@@ -22,7 +22,7 @@ export type FromBalancer =
       readonly code: string
       readonly message: string
     }
-  /** What this door believes of a target, at each change. */
+  /** What this balancer believes of a target, at each change. */
   | {
       readonly type: 'verdict'
       readonly service: string
@@ -40,10 +40,12 @@ export type FromBalancer =
     }
   /** At most once a second, and only when they changed. */
   | { readonly type: 'counters'; readonly routes: readonly RouteCounters[] }
-  /** Once per change of primary that this door lived through, when nothing of it is held any more. */
+  /** Once per change of primary that this balancer lived through, when nothing of it is held any more. */
   | ({ readonly type: 'sessions' } & SessionTally)
   /** Where all sessions that can be moved have logged in ahead, as `service@node`; at each change. */
   | { readonly type: 'ahead'; readonly places: readonly string[] }
+  /** Where nothing begins and no session has anything open, as `service@node#hold`; at each change. */
+  | { readonly type: 'still'; readonly places: readonly string[] }
   /** The table that was sent is not used, and why. */
   | { readonly type: 'table-refused'; readonly why: string }
 
@@ -81,6 +83,7 @@ const CHECKS: Readonly<Record<FromBalancer['type'], (value: unknown) => boolean>
     return areTexts(service) && areNumbers(term, held, moved) && areCounts
   },
   ahead: (value) => isListOf(fieldsOf<Of<'ahead'>>(value).places, (place) => areTexts(place)),
+  still: (value) => isListOf(fieldsOf<Of<'still'>>(value).places, (place) => areTexts(place)),
   'table-refused': (value) => areTexts(fieldsOf<Of<'table-refused'>>(value).why),
 }
 

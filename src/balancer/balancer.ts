@@ -30,6 +30,7 @@ export interface DoorEvents {
   onFull(service: string, targetId: string, isFull: boolean, of: string): void
   onSessions(tally: SessionTally): void
   onAhead(places: readonly string[]): void
+  onStill(places: readonly string[]): void
 }
 
 /** How often the clock is checked while requests are open: fine enough for waits of 100 ms. */
@@ -59,6 +60,7 @@ export class Balancer {
   #draining = false
   #nextTickMs = TICK_MS
   #ahead: readonly string[] = []
+  #still: readonly string[] = []
 
   constructor(clock: Clock, random: Random, events: DoorEvents, secretOf: SecretOf = () => null) {
     this.#clock = clock
@@ -75,6 +77,7 @@ export class Balancer {
       onVerdict: (service, { spec, belief }) => events.onVerdict(service, spec.id, belief.verdict, belief.why),
       onFull: (service, target) => events.onFull(service, target.spec.id, target.toldFull, target.fullOf),
       onSessions: (tally) => events.onSessions(tally),
+      onStill: () => this.#tellStill(),
     }
     const everyMs = () => this.#nextTickMs
     this.#cancelTick = superviseLoop({ clock, what: 'the tick', everyMs, work: () => this.#tick() }).stop
@@ -108,6 +111,7 @@ export class Balancer {
       if (open) open.entrance.update(route, term)
       else this.#open.set(key, this.#begin(route, term))
     }
+    this.#tellStill()
     return true
   }
 
@@ -118,6 +122,7 @@ export class Balancer {
   /** What every listener and target is at now, for an agent that has just connected. */
   retell(): void {
     this.#events.onAhead(this.#ahead)
+    this.#events.onStill(this.#still)
     for (const { entrance, listener } of this.#open.values()) {
       const { route } = entrance
       if (listener.listening) this.#events.onListening(route)
@@ -179,6 +184,7 @@ export class Balancer {
       listener.front.tick?.(now)
     }
     this.#tellAhead()
+    this.#tellStill()
     for (const open of this.#ending) {
       open.entrance.tick(now)
       open.listener.front.tick?.(now)
@@ -195,6 +201,13 @@ export class Balancer {
     if (sameItems(places, this.#ahead)) return
     this.#ahead = places
     this.#events.onAhead(places)
+  }
+
+  #tellStill(): void {
+    const places = [...this.#open.values()].flatMap(({ listener }) => listener.front.still ?? [])
+    if (sameItems(places, this.#still)) return
+    this.#still = places
+    this.#events.onStill(places)
   }
 
   #quiet(): boolean {

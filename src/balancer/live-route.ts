@@ -36,6 +36,8 @@ export interface BalancerShared {
   onVerdict(service: string, target: LiveTarget): void
   onFull(service: string, target: LiveTarget): void
   onSessions(tally: SessionTally): void
+  /** Nothing of a session is under way any more at a target that holds. */
+  onStill(): void
 }
 
 const NONE: ReadonlySet<LiveTarget> = new Set()
@@ -113,6 +115,7 @@ export class LiveRoute {
     for (const live of this.#targets.values()) {
       if (live.spec.state === 'dead' || this.#outdated(live)) live.lose()
       else if (live.spec.state === 'draining') live.drain()
+      live.lookAtHold()
     }
     if (fresh || this.hold.size > 0) this.hold.release()
   }

@@ -56,7 +56,7 @@ describe('failing open', () => {
   test('a suspect gets nothing while another is healthy, however loaded', () => {
     expect(picked([target('a', suspect), target('b', healthy, { load: 900 })])).toBe('b')
   })
-  test('suspects are better than nobody', () => {
+  test('suspects are better than no target', () => {
     expect(picked([target('a', suspect), target('b', silent)], false)).toBe('a')
   })
   test('the silent come last, only for what may be repeated, and the one heard from last first', () => {

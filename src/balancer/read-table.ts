@@ -62,6 +62,7 @@ function isTarget(target: unknown): boolean {
     ['serving', 'draining', 'dead'].includes(String(shape.state)) &&
     isCount(shape.term) &&
     (shape.leaves === undefined || shape.leaves === true) &&
+    (shape.holds === undefined || isCount(shape.holds)) &&
     (shape.next === undefined || shape.next === true)
   )
 }

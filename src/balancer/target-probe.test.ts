@@ -6,7 +6,7 @@ import { type ProbeAnswer, probe } from './target-probe.ts'
 let server: Server | undefined
 afterEach(() => server?.close())
 
-test('a probe that only connects closes its connection at once: a server may wait for whoever has connected', async () => {
+test('a probe that only connects closes its connection at once: a server may wait for its clients', async () => {
   let resolve: (afterMs: number) => void = () => {}
   const closed = new Promise<number>((done) => {
     resolve = done

@@ -20,7 +20,7 @@ export interface Question extends Omit<Probe, 'everyMs' | 'timeoutMs'> {
 
 export type ProbeAnswer =
   | { readonly kind: 'answered' }
-  | { readonly kind: 'unwell'; readonly said: string }
+  | { readonly kind: 'unhealthy'; readonly said: string }
   | { readonly kind: 'refused' }
   | { readonly kind: 'missed' }
   /** The connection broke before an answer came: not a silence, and not an answer. */
@@ -69,8 +69,8 @@ function answerOf(end: ExchangeEnd, asked: HttpQuestion, { host, port }: Questio
   if (end.kind === 'reset') return { kind: 'reset' }
   if (end.kind === 'status' && isGood(end.status, asked)) return { kind: 'answered' }
   const url = `GET ${urlText(asked, host, port)}`
-  if (end.kind === 'unreadable') return { kind: 'unwell', said: `${url}: ${end.problem}` }
-  return { kind: 'unwell', said: `${url} answered ${end.status}, expected ${goodText(asked)}` }
+  if (end.kind === 'unreadable') return { kind: 'unhealthy', said: `${url}: ${end.problem}` }
+  return { kind: 'unhealthy', said: `${url} answered ${end.status}, expected ${goodText(asked)}` }
 }
 
 function discard(socket: Socket): void {

@@ -29,6 +29,8 @@ export interface Hanging {
   onLost(): void
   /** It takes nothing new, and something may have changed since this was told last: sessions that can be moved may leave. */
   onDraining?(): void
+  /** Clients may begin nothing here for a moment, or may again: `LiveTarget.isHolding`. */
+  onHoldChanged?(): void
   /** The table does not name it any more, which need not mean that it is gone. Without this, it is as if it were lost. */
   onRemoved?(): void
 }
@@ -47,6 +49,11 @@ export const WAITING_IS_LONG_MS = 100
 const ASK_APART_MS = 100
 /** A question is asked at the tick next to its time rather than a whole tick later. */
 const ASK_EARLY_MS = 20
+/**
+ * A hold that is neither ended nor followed by the end of its primary for so long was lost with the agent that asked for it.
+ * A primary gives up its own after 2 s at most (end-transactions.ts).
+ */
+const HOLDS_MOST_MS = 5_000
 /** A target that was full and has this much room again is not full any more: so that it is not told at every request. */
 const ROOM_AGAIN = 0.9
 
@@ -71,6 +78,9 @@ export class LiveTarget implements Candidate {
   #nextAskMs: number
   #lastAskMs = Number.NEGATIVE_INFINITY
   #closed = false
+  /** Since when the hold of this number is known. */
+  #heldSinceMs = 0
+  #toldHolding = false
   lifeMs: number
 
   constructor(
@@ -82,6 +92,7 @@ export class LiveTarget implements Candidate {
     this.#spec = spec
     this.#probe = probeSpec
     this.#clock = surroundings.clock
+    this.#heldSinceMs = surroundings.clock.mono()
     this.#loop = surroundings.loop
     this.#limits = surroundings.limits
     this.dial = surroundings.dial
@@ -125,7 +136,14 @@ export class LiveTarget implements Candidate {
     return this.streams >= streams ? `${streams} open streams` : `${requests} open requests`
   }
 
+  /** Clients that are between two transactions may begin nothing here. */
+  get isHolding(): boolean {
+    const { leaves, holds } = this.#spec
+    return leaves === true || (holds !== undefined && this.#clock.mono() - this.#heldSinceMs < HOLDS_MOST_MS)
+  }
+
   update(spec: Target, probeSpec: Route['probe'], limits: EndpointLimits): void {
+    if (spec.holds !== this.#spec.holds) this.#heldSinceMs = this.#clock.mono()
     this.#spec = spec
     this.#probe = probeSpec
     this.#limits = limits
@@ -182,6 +200,14 @@ export class LiveTarget implements Candidate {
     for (const hanging of [...this.#hanging]) hanging.onDraining?.()
   }
 
+  /** Tells what hangs here when a hold has begun or ended. */
+  lookAtHold(): void {
+    const { isHolding } = this
+    if (isHolding === this.#toldHolding) return
+    this.#toldHolding = isHolding
+    for (const hanging of [...this.#hanging]) hanging.onHoldChanged?.()
+  }
+
   /** The table does not name it any more: no more probes, and its requests and sessions decide what that means. */
   remove(): void {
     this.#forgetQuestions()
@@ -195,6 +221,7 @@ export class LiveTarget implements Candidate {
   /** Called every few tens of milliseconds. */
   tick(nowMs: number): void {
     this.pool.trim()
+    this.lookAtHold()
     if (this.#toldFull && this.#hasRoomAgain) this.#tellFull(false)
     if (this.#spec.state === 'dead') return
     if (nowMs + ASK_EARLY_MS >= this.#nextAskMs && this.#questions.size === 0) {
@@ -256,7 +283,7 @@ export class LiveTarget implements Candidate {
         this.lifeMs = now
         this.#weigh({ kind: 'answered', tookMs: now - startedMs })
         break
-      case 'unwell':
+      case 'unhealthy':
         this.lifeMs = now
         this.#weigh(answer)
         break
@@ -287,7 +314,7 @@ export class LiveTarget implements Candidate {
       this.#events.onVerdict(this)
       if (belief.verdict === 'dead') this.#giveUp()
     }
-    const good = evidence.kind === 'answered' || evidence.kind === 'unwell' || evidence.kind === 'served'
+    const good = evidence.kind === 'answered' || evidence.kind === 'unhealthy' || evidence.kind === 'served'
     if (good && rankOf(belief) !== 'never') this.#events.onUsable(this)
   }
 

@@ -29,7 +29,7 @@ describe('silence', () => {
     expect(weigh(suspect, missed(850), 1_100).belief.verdict).toBe('suspect')
   })
 
-  test('a miss counts for nothing when the target answered somebody meanwhile', () => {
+  test('a miss counts for nothing when the target answered a client meanwhile', () => {
     expect(believed([missed(750, { lifeMs: 800 })]).verdict).toBe('healthy')
   })
 
@@ -81,17 +81,20 @@ describe('coming back', () => {
   })
 })
 
-describe('saying that it is unwell', () => {
-  const unwell: Evidence = { kind: 'unwell', said: 'GET http://127.0.0.1:1/ answered 503, expected 200-399' }
+describe('reporting itself unhealthy', () => {
+  const unhealthy: Evidence = { kind: 'unhealthy', said: 'GET http://127.0.0.1:1/ answered 503, expected 200-399' }
   test('is a suspicion for as long as it says so, and never death', () => {
-    expect(believed([unwell, unwell, unwell, unwell])).toMatchObject({ verdict: 'suspect', cause: 'unwell' })
-    expect(believed([unwell, answered]).verdict).toBe('healthy')
-    expect(believed([refused, refused, unwell])).toMatchObject({ verdict: 'suspect', cause: 'unwell' })
+    expect(believed([unhealthy, unhealthy, unhealthy, unhealthy])).toMatchObject({
+      verdict: 'suspect',
+      cause: 'unhealthy',
+    })
+    expect(believed([unhealthy, answered]).verdict).toBe('healthy')
+    expect(believed([refused, refused, unhealthy])).toMatchObject({ verdict: 'suspect', cause: 'unhealthy' })
   })
 
-  test('and then falling silent takes two misses like anybody else', () => {
-    expect(believed([unwell, missed(999)])).toMatchObject({ verdict: 'suspect', cause: 'silent' })
-    expect(believed([unwell, missed(999), missed(1_001)])).toMatchObject({ verdict: 'dead' })
+  test('and then falling silent takes two misses like any other target', () => {
+    expect(believed([unhealthy, missed(999)])).toMatchObject({ verdict: 'suspect', cause: 'silent' })
+    expect(believed([unhealthy, missed(999), missed(1_001)])).toMatchObject({ verdict: 'dead' })
   })
 })
 

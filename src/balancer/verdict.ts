@@ -28,7 +28,7 @@ import { assertNever } from '../lib/assert.ts'
 export type Verdict = 'healthy' | 'suspect' | 'dead'
 
 /** The reason of a verdict other than healthy. */
-export type Cause = 'none' | 'silent' | 'refused' | 'unwell'
+export type Cause = 'none' | 'silent' | 'refused' | 'unhealthy'
 
 export interface Belief {
   readonly verdict: Verdict
@@ -52,9 +52,9 @@ const EXCUSES_MAX = 2
 export type Evidence =
   /** A probe was answered with success. */
   | { readonly kind: 'answered'; readonly tookMs: number }
-  /** A probe was answered, but not well. `said`: its answer, for a sentence. */
-  | { readonly kind: 'unwell'; readonly said: string }
-  /** A probe was not answered in time. `lifeMs`: when the target last answered anything to anybody. */
+  /** A probe was answered without success. `said`: its answer, for a sentence. */
+  | { readonly kind: 'unhealthy'; readonly said: string }
+  /** A probe was not answered in time. `lifeMs`: when the target last answered any client or probe. */
   | {
       readonly kind: 'missed'
       readonly startedMs: number
@@ -100,8 +100,8 @@ export function weigh(belief: Belief, evidence: Evidence, nowMs: number): Weighe
   switch (evidence.kind) {
     case 'answered':
       return answered(belief, evidence.tookMs, nowMs)
-    case 'unwell':
-      return unwell(belief, evidence.said, nowMs)
+    case 'unhealthy':
+      return unhealthy(belief, evidence.said, nowMs)
     case 'missed':
       return missed(belief, evidence, nowMs)
     case 'refused':
@@ -127,10 +127,10 @@ function answered(belief: Belief, tookMs: number, nowMs: number): Weighed {
   return { belief: change(known, 'healthy', 'none', '', nowMs), askAgain: false }
 }
 
-function unwell(belief: Belief, said: string, nowMs: number): Weighed {
+function unhealthy(belief: Belief, said: string, nowMs: number): Weighed {
   const known = { ...belief, goods: 0, refusals: 0, excused: 0 }
   return {
-    belief: change(known, 'suspect', 'unwell', `fails its health check: ${said}`, nowMs),
+    belief: change(known, 'suspect', 'unhealthy', `fails its health check: ${said}`, nowMs),
     askAgain: false,
   }
 }

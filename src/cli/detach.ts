@@ -82,7 +82,7 @@ function startBehind({ file, state }: DetachRequest): ChildProcess {
   return child
 }
 
-/** Where nothing can be redrawn (a log, a pipe) a line is printed when what is waited for changes, and at the latest after ten seconds. */
+/** Where nothing can be redrawn (a log file, a pipe) a line is printed when what is waited for changes, and at the latest after ten seconds. */
 class ProgressLines {
   readonly #io: Io
   readonly #isOn: boolean

@@ -138,8 +138,8 @@ describe('switchover', () => {
   it('ends with 1 when it is called off', async () => {
     const typed = type('switchover mailer --to b')
     await expect.poll(() => surface.asked).toHaveLength(1)
-    surface.happen('a-9', { service: 'mailer', rule: 'switchover-called-off', why: 'b is unwell' })
-    expect(await typed).toMatchObject({ code: 1, text: expect.stringContaining('Called off: b is unwell') })
+    surface.happen('a-9', { service: 'mailer', rule: 'switchover-called-off', why: 'b is unhealthy' })
+    expect(await typed).toMatchObject({ code: 1, text: expect.stringContaining('Called off: b is unhealthy') })
   })
 
   it('says that it was not done in time', async () => {
@@ -245,7 +245,7 @@ describe('what cannot be', () => {
     expect([code, json()]).toMatchObject([2, { error: { code: 'UND_UNKNOWN_SERVICE' } }])
   })
 
-  it('says that nothing was started from here, or that nobody answers any more', async () => {
+  it('says that nothing was started from here, or that no agent answers any more', async () => {
     const nowhere = mkdtempSync(join(tmpdir(), 'understudy-nowhere-'))
     expect(await type('status', nowhere)).toMatchObject({
       code: 7,

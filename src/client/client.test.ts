@@ -85,7 +85,7 @@ describe('asking', () => {
     expect((await clientOf(half, address).status()).answeredBy).toBe('b')
   })
 
-  it('says who was asked when nobody answers', async () => {
+  it('says which nodes were asked when none answers', async () => {
     const address = await nobody()
     await expect(clientOf(address).status()).rejects.toMatchObject({
       code: 'UND_NOT_RUNNING',
@@ -93,7 +93,7 @@ describe('asking', () => {
     })
   })
 
-  it('passes on refusals with their code, and asks nobody else about them', async () => {
+  it('passes on refusals with their code, and asks no other node', async () => {
     const [first, second] = [await agent('a'), await agent('b')]
     const client = clientOf(first.address, second.address)
     await expect(client.why('wbe')).rejects.toMatchObject({ code: 'UND_UNKNOWN_SERVICE' })
@@ -109,7 +109,7 @@ describe('asking', () => {
 })
 
 describe('changing', () => {
-  it('asks the next node when nobody can have heard it', async () => {
+  it('asks the next node when the request cannot have been received', async () => {
     const { surface, address } = await agent('b')
     const client = clientOf(await nobody(), address)
     await client.switchover({ service: 'mailer' })
@@ -152,7 +152,7 @@ describe('following', () => {
     expect((await following.next()).done).toBe(true)
   })
 
-  it('tells that everybody is away, and goes on when somebody is back', async () => {
+  it('tells that every node is away, and goes on when one is back', async () => {
     const { api, address, surface } = await agent('a')
     const away: Error[] = []
     const stop = new AbortController()

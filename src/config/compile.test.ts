@@ -349,7 +349,7 @@ describe('complaints', () => {
     expect(pathsOf(raw)).toContain(path)
   })
 
-  test('a circle is told once, whoever is in it', () => {
+  test('a circular dependency is told once, whatever is in it', () => {
     const of = (needs: string[]) => command({ run: 'x', needs } as never)
     const services = { a: of(['b']), b: of(['c']), c: of(['a']), d: of(['a']) }
     expect(complaintsOf({ ...shop, services })).toEqual([

@@ -20,7 +20,7 @@ export function defineCluster<const Node extends string, const Service extends s
   return deepFreeze(cluster)
 }
 
-/** A web service. Each node's front door listens on `listen` and gives requests to healthy instances. */
+/** A web service. Each node's balancer listens on `listen` and gives requests to healthy instances. */
 export function http<const Needs extends string = never, const Nodes extends string = never>(
   options: HttpOptions<Needs, Nodes>,
 ): Declaration<'http', Needs, Nodes> {
@@ -34,7 +34,7 @@ export function command<const Needs extends string = never, const Nodes extends 
   return deepFreeze({ kind: 'command' as const, traits: processTraits(redundancyOf(options)), options })
 }
 
-/** A PostgreSQL database. Each node's front door leads to its primary on `listen`, whichever node that is. */
+/** A PostgreSQL database. Each node's balancer routes to its primary on `listen`, whichever node that is. */
 export function postgres<const Needs extends string = never, const Nodes extends string = never>(
   options: PostgresOptions<Needs, Nodes>,
 ): Declaration<'postgres', Needs, Nodes> {

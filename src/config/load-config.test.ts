@@ -67,7 +67,7 @@ describe('what is read', () => {
     expect((await loadConfig(file)).raw).toEqual({ name: 'two' })
   })
 
-  test("what 'understudy' is to a config is what it is to everybody", () => {
+  test("'understudy' is the same to a config as to any program", () => {
     expect(Object.keys(PUBLIC_VALUES).sort()).toEqual(Object.keys(publicFace).sort())
     for (const [name, value] of Object.entries(publicFace)) expect(PUBLIC_VALUES[name]).toBe(value)
   })

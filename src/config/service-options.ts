@@ -123,7 +123,7 @@ export interface ProcessServiceOptions<Needs extends string = string, Nodes exte
   readonly log?: LogOptions
 }
 
-/** A web service that every node's front door serves on `listen`. */
+/** A web service that every node's balancer serves on `listen`. */
 export interface HttpOptions<Needs extends string = string, Nodes extends string = string>
   extends ProcessServiceOptions<Needs, Nodes> {
   /** The port that clients connect to, the same on every node. */

@@ -7,7 +7,7 @@ import type { ServiceName } from './model.ts'
 import { CLUSTER_STOPPED } from './problems/cluster-stopped.ts'
 import type { Problem } from './problems/problem.ts'
 import type { Rule } from './rule-names.ts'
-import { mayWait, placesToStart } from './start-pace.ts'
+import { mayWait, placesToStart, takesPlace } from './start-pace.ts'
 import { isUrgent, type Step } from './step.ts'
 import type { View } from './view.ts'
 
@@ -25,7 +25,7 @@ export function choose(problems: readonly Problem[], view: View): Act[] {
     const [step] = steps
     if (!step || taken.has(service) || isBlocked(view, service, rule, step)) continue
     taken.add(service)
-    if (step.kind === 'start' && --places < 0 && mayWait(step)) continue
+    if (takesPlace(step, rule) && --places < 0 && mayWait(step, rule)) continue
     acts.push({ step, rule, why })
   }
   return acts

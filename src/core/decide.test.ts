@@ -64,12 +64,12 @@ describe('an active-active service', () => {
   })
 
   it('is killed when it hangs, or is unhealthy for too long, but not a moment earlier', () => {
-    const unwell = (given: Parameters<typeof running>[1]) =>
+    const unhealthy = (given: Parameters<typeof running>[1]) =>
       decided({ cluster: WEB, local: { instances: { web: running('web', given) } } }).acts
-    expect(unwell({ hung: true, health: 'unhealthy' })).toMatchObject([{ rule: 'instance-unhealthy', kind: 'kill' }])
-    expect(unwell({ health: 'unhealthy', healthForMs: 2_999 })).toEqual([])
-    expect(unwell({ health: 'unhealthy', healthForMs: 3_000 })).toMatchObject([{ kind: 'kill' }])
-    expect(unwell({ health: 'unknown', stateForMs: 30_000 })).toMatchObject([{ kind: 'kill' }])
+    expect(unhealthy({ hung: true, health: 'unhealthy' })).toMatchObject([{ rule: 'instance-unhealthy', kind: 'kill' }])
+    expect(unhealthy({ health: 'unhealthy', healthForMs: 2_999 })).toEqual([])
+    expect(unhealthy({ health: 'unhealthy', healthForMs: 3_000 })).toMatchObject([{ kind: 'kill' }])
+    expect(unhealthy({ health: 'unknown', stateForMs: 30_000 })).toMatchObject([{ kind: 'kill' }])
   })
 
   it('waits for what it needs when it is brought up, and does not when one of it is well', () => {
@@ -121,7 +121,7 @@ describe('a single writer', () => {
     expect(acts).toEqual([{ rule: 'primary-lost', kind: 'take-lead', service: 'worker', term: 4, revision: 7 }])
   })
 
-  it('is not led by anybody while the store is away, somebody leads, or the node is drained, stopping or backing off', () => {
+  it('gets no primary while the store is away, there is one, or the node is drained, stopping or backing off', () => {
     const store = free('worker', 'b', 3, 5_000)
     expect(decided({ cluster: WORKER, store: { ...store, reachable: false, why: 'gone' } }).acts).toEqual([])
     expect(decided({ cluster: WORKER, store: led('worker', 'b', 3) }).acts).toEqual([])

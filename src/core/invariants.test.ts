@@ -36,7 +36,7 @@ describe('invariants', () => {
     expect(termsGrow({ worker: 4 }, { worker: 4, other: 1 })).toEqual([])
   })
 
-  it('termsAreGranted: nobody leads in a term that the store never handed out', () => {
+  it('termsAreGranted: there is no primary in a term that the store never handed out', () => {
     expect(termsAreGranted({ worker: 3 }, [leads('a', 4)])).toHaveLength(1)
     expect(termsAreGranted({}, [leads('a', 1)])).toHaveLength(1)
     expect(termsAreGranted({ worker: 4 }, [leads('a', 4)])).toEqual([])

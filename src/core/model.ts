@@ -158,6 +158,8 @@ export interface InstanceReport {
   readonly port?: number
   /** It runs, and not as the config says now: a sentence. Absent: it does, or the driver cannot know. */
   readonly outdated?: Outdated
+  /** Balancers should let nothing begin there for a moment. Each hold of an instance has another number. */
+  readonly holding?: number
   /** Only from drivers whose trait `replicates` is true. */
   readonly replica?: ReplicaReport
 }
@@ -182,6 +184,10 @@ export interface NodeReport {
   readonly openDoors?: readonly string[] | undefined
   /** Primaries of which its balancer has heard that they are about to end, as `service@node`: it sends nothing more there. */
   readonly leaving?: readonly string[]
+  /** Primaries at which its balancer lets nothing begin, as `service@node#hold`. */
+  readonly holding?: readonly string[]
+  /** Of those: where no session of its balancer has a transaction open or a statement unanswered. */
+  readonly still?: readonly string[]
   /** Where its balancer has logged in ahead all sessions that it could, as `service@node`. */
   readonly ahead?: readonly string[]
   /** What its balancer said of the sessions of each service at its last change of primary. */

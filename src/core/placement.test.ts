@@ -48,7 +48,7 @@ describe('place', () => {
     expect(place(web({ instances: 3 }), [...nodes].reverse())).toEqual(place(web({ instances: 3 }), nodes))
   })
 
-  it('keeps whoever must stay, and uses only the nodes that the service allows', () => {
+  it('keeps the nodes that must stay, and uses only those that the service allows', () => {
     const { nodes } = cluster([], ['a', 'b', 'c', 'd'])
     for (const { name } of nodes) expect(place(web({ instances: 1 }), nodes, [name])).toEqual([name])
     expect(place(web({ instances: 4, nodes: ['b', 'd'] }), nodes).sort()).toEqual(['b', 'd'])

@@ -4,7 +4,7 @@
  * two nodes that each believe to be the only one would take two instances down.
  *
  * A turn is taken by a node for itself. It ends when the new instance has been healthy for `pauseMs`; when the new instance
- * fails, nobody takes a turn any more until the service has another config: one instance was lost, and no second one will be.
+ * fails, no node takes a turn any more until the service has another config: one instance was lost, and no second one will be.
  *
  * The order: what is unhealthy anyway, then standbys and active instances, then the primary, which is switched over and never
  * killed. Failures of nodes during all of this are handled as ever: this only adds a reason to stop an instance.
@@ -37,7 +37,7 @@ export function targetOf({
   return (hash >>> 0).toString(16).padStart(8, '0')
 }
 
-/** The roll-out that is under way, or a new one that nobody has a turn in. */
+/** The roll-out that is under way, or a new one in which no node has a turn. */
 export function rolloutOf(view: View, service: ServiceSpec): Revised<RolloutRecord> {
   const found = view.store.rollouts?.[service.name]
   const target = targetOf(service)

@@ -45,6 +45,11 @@ export interface Target {
   readonly term: Term
   /** It is about to end in order, so sessions that can be moved leave it now, even if there is no other place yet. */
   readonly leaves?: true
+  /**
+   * Nothing should begin there for a moment: clients that are between two transactions are held, and their sessions stay
+   * logged in. The number of this hold: another one each time.
+   */
+  readonly holds?: number
   /** The requested successor of the primary: sessions may log in there ahead. Nothing else is sent to it. */
   readonly next?: true
 }

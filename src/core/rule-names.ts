@@ -23,7 +23,7 @@ export const RULES = {
   'switchover-requested':
     'An operator or a program requested a switchover: the primary ends in order and names its successor.',
   'switchover-called-off':
-    'A requested switchover cannot be done any more: it is taken off the record, and the primary goes on.',
+    'A switchover cannot be done any more, or a transaction did not end in time: the primary leads on, and no session was closed.',
   'node-drained': 'A node is drained: its instances move to other nodes, or stay where no other node can take them.',
   'primary-down': 'The process of the primary has ended, seen by its own node: a successor takes over at once.',
   'primary-not-started':

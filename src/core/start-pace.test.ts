@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { cluster, running, stopped, view, web, worker } from '../../test/made-up.ts'
 import { decide } from './decide.ts'
 import type { InstanceReport } from './model.ts'
+import type { ServiceRecord } from './records.ts'
 
 const NAMES = ['one', 'two', 'three', 'four', 'five']
 const SPEC = cluster(NAMES.map((name) => web({ name, endpoints: [] })))
@@ -56,5 +57,20 @@ describe('starts are spread', () => {
     }
     const { acts } = decide(view({ cluster: spec, local, store }))
     expect(acts.map(({ step }) => step)).toEqual([{ kind: 'start', service: 'worker', role: 'primary', term: 3 }])
+  })
+
+  it('the first lead of a service waits for a place, and a lead that was lost does not', () => {
+    const spec = cluster([...SPEC.services, worker()])
+    const instances = Object.fromEntries([beginning('one'), beginning('two')].map((i) => [i.service, i]))
+    const acts = (record: ServiceRecord, startsAtOnce: number) => {
+      const store = { services: { worker: { revision: 1, ...record } }, leadFreeForMs: { worker: 9_000 } }
+      const { acts } = decide(view({ cluster: spec, local: { instances, startsAtOnce }, store }))
+      return acts.filter(({ step }) => step.kind === 'take-lead').length
+    }
+    const fresh = { term: 0, primary: null }
+    expect([acts(fresh, 2), acts(fresh, 3)]).toEqual([0, 1])
+    expect(acts({ term: 3, primary: 'b' }, 2)).toBe(1)
+    const vacancy = { rule: 'cluster-stopped', why: '', by: 'b', noticedAt: 0 } as const
+    expect(acts({ term: 3, primary: 'b', vacancy }, 2)).toBe(0)
   })
 })

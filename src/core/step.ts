@@ -17,13 +17,13 @@ export type Step =
   | { readonly kind: 'stop'; readonly service: ServiceName }
   /** End it now, whatever it does. */
   | { readonly kind: 'kill'; readonly service: ServiceName }
-  /** Take the free lead of `term`, provided that nobody wrote the record since `revision`. */
+  /** Take the free lead of `term`, provided that no node wrote the record since `revision`. */
   | { readonly kind: 'take-lead'; readonly service: ServiceName; readonly term: Term; readonly revision: number }
   /** Free the lead: nothing of the old primary is left. */
   | { readonly kind: 'give-up-lead'; readonly service: ServiceName; readonly term: Term; readonly vacancy: Vacancy }
   /** Take a switchover off the record that cannot be done. */
   | { readonly kind: 'call-off'; readonly service: ServiceName; readonly id: string }
-  /** Write the record of a service, provided that nobody did since `revision`. `what` says what that means. */
+  /** Write the record of a service, provided that no node did since `revision`. `what` says what that means. */
   | {
       readonly kind: 'record'
       readonly service: ServiceName
@@ -31,15 +31,15 @@ export type Step =
       readonly record: ServiceRecord
       readonly revision: number
     }
-  /** Make the first copy out of nothing, and lead. */
+  /** Create the first replica out of nothing, as primary. */
   | { readonly kind: 'create'; readonly service: ServiceName; readonly quorum: QuorumConfig }
-  /** Pledge `term`, receive nothing any more, and then say how far the copy is. */
+  /** Pledge `term`, stop receiving, and then report the position. */
   | { readonly kind: 'recruit'; readonly service: ServiceName; readonly term: Term }
-  /** Lead under a recorded rule, after a fence of its term. */
+  /** Become the primary of a recorded quorum, once recruited for its term. */
   | { readonly kind: 'promote-replica'; readonly service: ServiceName; readonly quorum: QuorumConfig }
-  /** Stand by under the primary of a rule. */
+  /** Follow the primary of a quorum. */
   | { readonly kind: 'follow'; readonly service: ServiceName; readonly quorum: QuorumConfig }
-  /** Go over to a recorded rule of the term that is led in already. */
+  /** Change to a recorded quorum of the present term. */
   | { readonly kind: 'change-quorum'; readonly service: ServiceName; readonly quorum: QuorumConfig }
   /** Acknowledge nothing more, and end. */
   | { readonly kind: 'demote'; readonly service: ServiceName; readonly term: Term }

@@ -83,13 +83,13 @@ describe('a switchover of a database', () => {
   })
 
   it('is refused when waiting would not help, each node with its reason', () => {
-    const unwell = { b: standby('b', { health: 'unhealthy' }), c: peer('c', [], { state: 'lost' }) }
-    const now = seen({}, unwell)
+    const unhealthy = { b: standby('b', { health: 'unhealthy' }), c: peer('c', [], { state: 'lost' }) }
+    const now = seen({}, unhealthy)
     expect(defaultSuccessor(now, DB)).toBeUndefined()
     expect(whyNobody(now, DB, 'a')).toEqual(['the standby on b is not healthy', 'c is lost'])
   })
 
-  it('is refused while nobody leads', () => {
+  it('is refused while there is no primary', () => {
     const now = seen({ b: 0, c: 0 })
     const nobody = { ...now, local: { ...now.local, instances: {} } }
     expect(switchoverRefusal(nobody, DB, 'b')).toMatch(/has no primary now/)

@@ -1,9 +1,9 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { cluster, copy, database, peer, running, view, web } from '../../test/made-up.ts'
 import type { Phase, ReplicaReport } from './replicated/quorum-config.ts'
 import { routesFor } from './routing.ts'
 import type { Route } from './routing-table.ts'
-import { type DoorSays, heardByDoors, leftBy, wentAhead } from './targets.ts'
+import { type DoorSays, heardByDoors, heldAt, holdProgress, leftBy, wentAhead } from './targets.ts'
 import type { View } from './view.ts'
 
 const MAX = 1_000
@@ -79,7 +79,7 @@ function heard(own: DoorSays, other: DoorSays, state: 'alive' | 'suspect' | 'los
   return heardByDoors(view({ cluster: cluster([db]), peers }), 'db', own)
 }
 
-test('a switchover has been heard of when every open door of a node that lives says so', () => {
+test('a switchover has been heard of when every open balancer of a node that lives says so', () => {
   expect(heard(HEARD, HEARD)).toBe(true)
   expect(heard(HEARD, { openDoors: OPEN })).toBe(false)
   expect(heard({ openDoors: OPEN, leaving: [] }, HEARD)).toBe(false)
@@ -131,7 +131,7 @@ test('a table names who is to lead next, for as long as that is being brought ab
   expect(next(switchingOver({ quarantined: true }))).toEqual([])
 })
 
-test('doors have gone ahead when every one that is open says so of the next primary, or when there is nothing to do', () => {
+test('balancers have logged in ahead when every open one says so of the next primary, or when there is nothing to do', () => {
   const went = (own: DoorSays, now: View, service = movable) => wentAhead(now, service, { openDoors: OPEN, ...own })
   const there = { ahead: ['db@b'] }
   expect(went(there, switchingOver({}, there))).toBe(true)
@@ -140,4 +140,65 @@ test('doors have gone ahead when every one that is open says so of the next prim
   expect(went({ ahead: ['db@c'] }, switchingOver({}, there))).toBe(false)
   expect(went({}, switchingOver({ diverged: true }))).toBe(true) // no replica could become primary
   expect(went({}, switchingOver({}, {}, 'switching-over', db), db)).toBe(true) // these balancers move no sessions
+})
+
+describe('a primary that is about to end leading', () => {
+  const own = (change: Parameters<typeof running>[1]) => {
+    const led = { role: 'primary' as const, term: 1, replica: replica({ quorumDurable: true }), ...change }
+    return view({
+      cluster: cluster([movable]),
+      store: { services: { db: { term: 1, primary: 'a', revision: 3 } } },
+      local: { instances: { db: running('db', led) } },
+    })
+  }
+  const target = (now: View) => routesFor(now)[0]?.targets[0]
+
+  test('first lets nothing begin, then has sessions leave', () => {
+    expect(target(own({}))).not.toHaveProperty('holds')
+    expect(target(own({ holding: 7 }))).toMatchObject({ state: 'draining', holds: 7 })
+    expect(target(own({ holding: 7 }))).not.toHaveProperty('leaves')
+    expect(target(own({ holding: 7, state: 'stopping' }))).toMatchObject({ state: 'draining', holds: 7, leaves: true })
+  })
+
+  test('leads on as if nothing had been when the hold ends', () => {
+    const before = routesFor(own({}))
+    const held = routesFor(own({ holding: 7 }), before)
+    expect(routesFor(own({}), held)).toEqual(before)
+  })
+
+  test('another number is another hold', () => {
+    expect(heldAt(routesFor(own({ holding: 7 })))).toEqual(['db@a#7'])
+    expect(heldAt(routesFor(own({ holding: 8 })))).toEqual(['db@a#8'])
+    expect(heldAt(routesFor(own({})))).toEqual([])
+  })
+})
+
+describe('a hold', () => {
+  const progress = (mine: DoorSays, theirs: DoorSays, state: 'alive' | 'suspect' | 'lost' = 'alive', of = movable) => {
+    const seen = peer('b', [], { state })
+    const peers = { b: { ...seen, report: seen.report && { ...seen.report, openDoors: OPEN, ...theirs } } }
+    return holdProgress(view({ cluster: cluster([of]), peers }), of, 7, { openDoors: OPEN, ...mine })
+  }
+  const holds = { holding: ['db@a#7'] }
+  const still = { ...holds, still: ['db@a#7'] }
+
+  test('is in force when every balancer of a node that lives says so', () => {
+    expect(progress(holds, holds)).toBe('held')
+    expect(progress(holds, still)).toBe('held')
+    expect(progress(holds, {})).toBe('asked')
+    expect(progress({}, holds)).toBe('asked')
+    expect(progress(holds, {}, 'suspect')).toBe('asked') // late, and its balancer goes on working
+    expect(progress(holds, {}, 'lost')).toBe('held')
+  })
+
+  test('has nothing open any more when every balancer says so of this very hold', () => {
+    expect(progress(still, still)).toBe('still')
+    expect(progress(still, { ...holds, still: ['db@a#6'] })).toBe('held')
+    expect(progress(still, { ...holds, still: ['db@b#7'] })).toBe('held')
+    expect(progress(still, { openDoors: [] })).toBe('still')
+  })
+
+  test('of a service whose sessions no balancer moves waits for no balancer', () => {
+    expect(progress({}, {}, 'alive', db)).toBe('still')
+  })
 })

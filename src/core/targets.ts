@@ -24,7 +24,7 @@ export function targetsFor(
     const state = instance && instance.role === role ? targetState(instance) : undefined
     if (!instance || instance.port === undefined || state === undefined || !mayServe(instance)) continue
     const target = targetAt(node, instance, instance.port, state)
-    targets.push(instance.state === 'stopping' && role === 'primary' ? { ...target, leaves: true } : target)
+    targets.push(role === 'primary' ? asItEnds(target, instance) : target)
   }
   if (purpose === 'standby') return targets.map((target) => drainedIfBehind(view, service, target, before))
   if (purpose !== 'primary') return targets
@@ -35,6 +35,14 @@ export function targetsFor(
   const led = targets.map((target): Target => (target.term >= newest ? target : { ...target, state: 'dead' }))
   const next = successorIn(view, service)
   return next && !led.some(({ node }) => node === next.node) ? [...led, next] : led
+}
+
+/** A primary that is about to end in order says so in two steps: first nothing begins there, then sessions leave. */
+function asItEnds(target: Target, { state, holding }: InstanceReport): Target {
+  const isServing = target.state === 'serving'
+  const held: Target =
+    holding === undefined ? target : { ...target, holds: holding, state: isServing ? 'draining' : target.state }
+  return state === 'stopping' ? { ...held, leaves: true } : held
 }
 
 /** The requested successor, until it is primary. */
@@ -63,8 +71,38 @@ export function leftBy(routes: readonly Pick<Route, 'service' | 'targets'>[]): r
   })
 }
 
+/** The primaries at which these routes let nothing begin, as `service@node#hold`. */
+export function heldAt(routes: readonly Pick<Route, 'service' | 'targets'>[]): readonly string[] {
+  return routes.flatMap(({ service, targets }) => {
+    return targets.flatMap(({ node, holds }) => (holds === undefined ? [] : holdName(service, node, holds)))
+  })
+}
+
+/** A hold of one instance; reports of an earlier one have another name. */
+export function holdName(service: ServiceName, node: NodeName, hold: number): string {
+  return `${service}@${node}#${hold}`
+}
+
 /** What the balancer of a node says of itself. */
-export type DoorSays = Pick<NodeReport, 'openDoors' | 'leaving' | 'ahead'>
+export type DoorSays = Pick<NodeReport, 'openDoors' | 'leaving' | 'holding' | 'still' | 'ahead'>
+
+/**
+ * How far a hold is. `asked`: some balancer lets clients begin yet. `held`: none does. `still`: and no session of a balancer
+ * has a transaction open or a statement unanswered, so that nothing comes from balancers until the hold ends.
+ */
+export type HoldProgress = 'asked' | 'held' | 'still'
+
+/** Of a hold of the primary on this node. `own`: this node's balancer. */
+export function holdProgress(view: View, service: ServiceSpec, hold: number, own: DoorSays): HoldProgress {
+  if (!movesSessions(service)) return 'still'
+  const name = holdName(service.name, view.self, hold)
+  if (everyDoor(view, own, ({ still }) => still?.includes(name) === true)) return 'still'
+  return everyDoor(view, own, ({ holding }) => holding?.includes(name) === true) ? 'held' : 'asked'
+}
+
+function movesSessions({ endpoints }: ServiceSpec): boolean {
+  return endpoints.some(({ protocol, purpose }) => protocol === 'postgres' && purpose === 'primary')
+}
 
 /** Has every reachable balancer taken note that the primary on this node is about to end? `own`: this node's. */
 export function heardByDoors(view: View, service: ServiceName, own: DoorSays): boolean {
@@ -78,8 +116,7 @@ export function heardByDoors(view: View, service: ServiceName, own: DoorSays): b
  */
 export function wentAhead(view: View, service: ServiceSpec, own: DoorSays): boolean {
   const next = successorIn(view, service)
-  const isMoved = service.endpoints.some(({ protocol, purpose }) => protocol === 'postgres' && purpose === 'primary')
-  if (!next || !isMoved) return true
+  if (!next || !movesSessions(service)) return true
   return everyDoor(view, own, ({ ahead }) => ahead?.includes(`${service.name}@${next.node}`) === true)
 }
 

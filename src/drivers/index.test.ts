@@ -17,6 +17,7 @@ it('a kind that no driver knows is an error that lists those that are known', ()
       loopLagMs: () => 0,
       doorsHeard: () => true,
       doorsWentAhead: () => true,
+      holdProgress: () => 'still' as const,
       secretFor: () => 'a secret',
     }
     expect(() => createDriver(parts)).toThrow(/there are: http, command/)

@@ -28,7 +28,7 @@ const ASKERS: [string, (port: number, question: HttpQuestion, waitMs?: number) =
     (port, question, patienceMs = WAIT_MS) =>
       new Promise((resolve) => {
         probe({ ...question, host: '127.0.0.1', port, patienceMs }, openSocket, (answer) => {
-          resolve(answer.kind === 'answered' ? 'good' : answer.kind === 'unwell' ? answer.said : answer.kind)
+          resolve(answer.kind === 'answered' ? 'good' : answer.kind === 'unhealthy' ? answer.said : answer.kind)
         })
       }),
   ],

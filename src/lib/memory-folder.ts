@@ -3,7 +3,7 @@
  * costs no disk. It is named after the folder whose state it holds, by path, device and inode, so that two clusters, a copy of a
  * folder, and containers that share /dev/shm never meet in one.
  *
- * Everybody may make folders in /dev/shm, and may have been there first. So it is used only as long as it is ours and closed to
+ * Any user may make folders in /dev/shm, and may have been there first. So it is used only as long as it is ours and closed to
  * others, which is looked at before each use; the sticky bit keeps others from exchanging it. systemd empties /dev/shm of what
  * a user owns when that user logs out (RemoveIPC=, not for root and system users): what is in it must be allowed to vanish.
  */
@@ -43,7 +43,7 @@ export function removeMemoryFolderOf(dir: string, root = ROOT): void {
 function pathOf(dir: string, root: string): string | undefined {
   try {
     const { uid, mode } = lstatSync(root)
-    // Where anybody may rename what others made, a folder that is ours now may be another's a moment later.
+    // Where any user may rename what others made, a folder that is ours now may be another's a moment later.
     const isSafe = (uid === 0 || uid === process.geteuid?.()) && ((mode & STICKY) !== 0 || (mode & 0o022) === 0)
     if (!isSafe || statfsSync(root).type !== TMPFS_MAGIC) return undefined
     const { dev, ino } = statSync(dir)

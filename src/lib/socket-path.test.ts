@@ -31,7 +31,7 @@ test('below a deep folder it is elsewhere: the same place each time, for us alon
   expect(existsSync(dirname(path))).toBe(false)
 })
 
-test('somebody was there first with a link to elsewhere: refused', () => {
+test('a link to elsewhere was there first: refused', () => {
   const dir = deep()
   const folder = dirname(socketPath(dir, 'fence.sock'))
   removeSocketsOf(dir)

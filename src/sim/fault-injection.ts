@@ -59,7 +59,7 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'kill primary':
     case 'freeze primary':
       return hitProcess(world, fault, world.primaryOf(fault.service))
-    case 'unwell':
+    case 'unhealthy':
     case 'crash loop':
     case 'refused':
     case 'stubborn':
@@ -169,14 +169,14 @@ function hitProcess(
   return () => processes.thaw(process)
 }
 
-function habitFor(world: World, kind: 'unwell' | 'crash loop' | 'refused' | 'stubborn'): Partial<Habits> {
+function habitFor(world: World, kind: 'unhealthy' | 'crash loop' | 'refused' | 'stubborn'): Partial<Habits> {
   return kind === 'crash loop' ? { crashAfterMs: 20 + Math.floor(world.random() * 400) } : { [kind]: true }
 }
 
 function habit(world: World, { node, service }: { node: string; service: string }, bad: Partial<Habits>): () => void {
   const { processes } = world.node(node)
   const habits = processes.habitsOf(service)
-  const good = { unwell: false, crashAfterMs: null, refused: false, stubborn: false }
+  const good = { unhealthy: false, crashAfterMs: null, refused: false, stubborn: false }
   Object.assign(habits, bad)
   processes.followHabits(service)
   return () => {

@@ -41,7 +41,7 @@ export type Fault = { readonly atMs: number; readonly forMs: number } & (
   | { readonly kind: 'kill process' | 'freeze process'; readonly node: NodeName; readonly service: ServiceName }
   | { readonly kind: 'kill primary' | 'freeze primary'; readonly service: ServiceName }
   | {
-      readonly kind: 'unwell' | 'crash loop' | 'refused' | 'stubborn'
+      readonly kind: 'unhealthy' | 'crash loop' | 'refused' | 'stubborn'
       readonly node: NodeName
       readonly service: ServiceName
     }
@@ -67,7 +67,7 @@ export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind | Strange
   'freeze process': 3,
   'kill primary': 8,
   'freeze primary': 4,
-  unwell: 3,
+  unhealthy: 3,
   'crash loop': 3,
   refused: 3,
   stubborn: 2,

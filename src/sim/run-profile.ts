@@ -30,7 +30,7 @@ const ON_ONE_NODE: readonly FaultKind[] = [
   'kill agent and fence',
   'kill node',
   'cut off',
-  'unwell',
+  'unhealthy',
   'crash loop',
   'refused',
 ]

@@ -202,8 +202,8 @@ export class SimDriver implements Driver {
 
   #beginEnd(): void {
     if (this.#state === 'stopping') return
-    const unwell = this.#health === 'unhealthy' || this.#hung
-    this.#farewell ??= { planned: !unwell }
+    const unhealthy = this.#health === 'unhealthy' || this.#hung
+    this.#farewell ??= { planned: !unhealthy }
     if (this.#state === 'running') this.#enter('stopping')
   }
 

@@ -63,6 +63,16 @@ const ADOPT_MS = 20
 /** As few as a real node ever has, so that starts do wait for one another here. */
 const STARTS_AT_ONCE = 2
 const LATE_MS = 1
+/** Made-up nodes have no balancers that could fail to listen. */
+const NO_BALANCER = {
+  open: undefined,
+  leaving: [],
+  holding: [],
+  still: [],
+  ahead: [],
+  sessions: [],
+  leadsTo: () => true,
+}
 
 export class SimNode {
   readonly name: NodeName
@@ -147,14 +157,7 @@ export class SimNode {
         mesh,
         drivers,
         fence: this.fence.portFor(gate),
-        door: {
-          open: undefined, // made-up nodes have no balancers that could fail to listen
-          leaving: [],
-          ahead: [],
-          sessions: [],
-          leadsTo: () => true,
-          publish: (table) => this.#parts.onTable(table),
-        },
+        door: { ...NO_BALANCER, publish: (table) => this.#parts.onTable(table) },
         keepConfig: (record) => {
           this.#config = record
         },

@@ -19,7 +19,7 @@ export interface Habits {
   endMs: number
   stubborn: boolean
   /** Answers its health checks badly. */
-  unwell: boolean
+  unhealthy: boolean
   /** Ends by itself so long after its first line. */
   crashAfterMs: number | null
   /** Cannot be started: a missing file, a port that is taken. */
@@ -33,7 +33,7 @@ export const GOOD_HABITS: Habits = {
   bootMs: 80,
   endMs: 20,
   stubborn: false,
-  unwell: false,
+  unhealthy: false,
   crashAfterMs: null,
   refused: false,
 }
@@ -191,13 +191,13 @@ export class Processes {
   }
 
   isWell(process: Process): boolean {
-    const { bootMs, unwell } = this.habitsOf(process.service)
+    const { bootMs, unhealthy } = this.habitsOf(process.service)
     return (
       process.phase === 'open' &&
       !process.frozen &&
       !process.dying &&
       !process.headless &&
-      !unwell &&
+      !unhealthy &&
       this.isBooted(process, bootMs)
     )
   }

@@ -181,7 +181,7 @@ export class World {
       for (const server of node.databases.values()) server.heal()
       for (const { name } of this.cluster.services) {
         Object.assign(node.processes.habitsOf(name), {
-          unwell: false,
+          unhealthy: false,
           crashAfterMs: null,
           refused: false,
           stubborn: false,

@@ -94,7 +94,7 @@ describe('the memory store misbehaves on demand', () => {
     expect([...(await store.read('')).entries.keys()]).toEqual(['true'])
   })
 
-  it('leaves no timer behind when nobody watches', async () => {
+  it('leaves no timer behind without watchers', async () => {
     const planned = new Set<object>()
     const after = () => {
       const timer = {}

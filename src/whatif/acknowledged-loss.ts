@@ -13,7 +13,7 @@ export type Loss =
   /** Nothing of it is replicated: what a program keeps on its node's disk is its own business. */
   | 'n/a'
   | 'none'
-  /** Every copy of some acknowledged write may have been on what is gone: lost unless its disks come back. */
+  /** Every replica that had some acknowledged write may have been on what is gone: lost unless its disks come back. */
   | 'if-disks-are-gone'
   /** The same with k of 0: the primary alone had what it acknowledged, and it is gone. */
   | 'possible'

@@ -103,7 +103,7 @@ export function leaderIn({ byNode, inForce }: ImaginedReplicas): NodeName | unde
   return copy?.running && copy.isPrimary ? inForce?.primary : undefined
 }
 
-/** Who gets log from `primary`. */
+/** Which nodes get WAL from `primary`. */
 function streamingFrom({ byNode, situation }: ImaginedReplicas, primary: NodeName): NodeName[] {
   const lead = byNode.get(primary)
   if (!lead?.running || !lead.isPrimary) return []

@@ -24,7 +24,7 @@ const DAY = 24 * HOUR
  */
 export const GUESSED: Rates = {
   mtbfNodeMs: 180 * DAY, // Dean: each machine crashes at least twice a year
-  mttrNodeMs: 4 * HOUR, // judgement: somebody has to see it, and perhaps to go there
+  mttrNodeMs: 4 * HOUR, // judgement: an operator has to see it, and perhaps to go there
   mtbfZoneMs: 730 * DAY, // derived from Dean: some 20 racks of some 40 disappear in a year
   mttrZoneMs: 4 * HOUR, // Dean: 1 to 6 hours until a rack is back
   mtbfRegionMs: 3_650 * DAY, // judgement: a whole site, once in ten years

@@ -27,7 +27,7 @@ const alone = (k: number): Replication => ({ k, degrade: 'run-alone' })
 
 /** Silence is believed after 700 ms, a takeover takes 400 ms. */
 const AFTER_SILENCE_MS = 1_100
-/** One who is silent is lost after 2,400 ms; then it is taken out of the rule. */
+/** A silent standby is lost after 2,400 ms; then it is taken out of the quorum. */
 const AFTER_LOSS_MS = 2_800
 
 describe('three copies', () => {
@@ -121,7 +121,7 @@ describe('a server that ends', () => {
     expect(killed(3, block(1), 'a')).toMatchObject({ primary: 'c', evidence: 'first-hand', pauseMs: 420, copies: 3 })
   })
 
-  it('is started again where it was when nobody else may lead', () => {
+  it('is started again where it was when no other replica may lead', () => {
     expect(killed(2, block(1), 'a')).toMatchObject({ served: true, primary: 'a', pauseMs: 1_020 })
     expect(killed(2, block(1), 'b')).toMatchObject({ served: true, primary: 'a', pauseMs: 1_020 })
     expect(killed(3, block(1), 'a', 'b', 'c')).toMatchObject({ served: true, primary: 'a', pauseMs: 1_020 })
@@ -129,14 +129,14 @@ describe('a server that ends', () => {
 })
 
 describe('without the store', () => {
-  it('whoever leads goes on, and nobody takes over', () => {
+  it('the primary goes on, and no replica takes over', () => {
     expect(ask(3, block(1), { store: true })).toMatchObject({ served: true, primary: 'a', pauseMs: 0 })
     expect(ask(3, block(1), { store: true, nodes: ['a'] })).toMatchObject({ served: false, why: 'the store is away' })
   })
 })
 
 describe('a cut', () => {
-  it('takes the quorum from a primary that nobody hears', () => {
+  it('takes the quorum from a silent primary', () => {
     const outcome = ask(3, block(1), { cuts: ['a b', 'a c'] }, ['a', 'b', 'c'])
     expect(outcome).toMatchObject({ served: true, by: ['c'], pauseMs: AFTER_SILENCE_MS, loss: 'none' })
   })

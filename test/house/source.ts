@@ -53,6 +53,25 @@ export function lineOf(source: Source, node: ts.Node): number {
   return parse(source).getLineAndCharacterOfPosition(node.getStart()).line + 1
 }
 
+/** Every comment of a file, in order. Comments stand before or after a token; what only looks like one is inside of it. */
+export function commentsOf(source: Source): { readonly line: number; readonly text: string }[] {
+  const file = parse(source)
+  const found = new Map<number, ts.CommentRange>()
+  const visit = (node: ts.Node): void => {
+    const before = ts.getLeadingCommentRanges(source.text, node.getFullStart()) ?? []
+    const after = ts.getTrailingCommentRanges(source.text, node.getEnd()) ?? []
+    for (const range of [...before, ...after]) found.set(range.pos, range)
+    for (const child of node.getChildren(file)) visit(child)
+  }
+  visit(file)
+  return [...found.values()]
+    .sort((a, b) => a.pos - b.pos)
+    .map(({ pos, end }) => ({
+      line: file.getLineAndCharacterOfPosition(pos).line + 1,
+      text: source.text.slice(pos, end),
+    }))
+}
+
 /** Imports of every form: static, `export … from`, `import()` and `import('…')` in types. */
 export function importsOf(source: Source): Import[] {
   const imports: Import[] = []

@@ -1,7 +1,7 @@
 /** Words that say nothing, or say what another word of the glossary says. Each comes with what to write instead. */
 import { basename } from 'node:path'
 import ts from 'typescript'
-import { lineOf, parse, type Source, walk } from './source.ts'
+import { commentsOf, lineOf, parse, type Source, walk } from './source.ts'
 
 const INSTEAD: Readonly<Record<string, string>> = {
   manager: 'what it does: leads, processes, addresses',
@@ -75,6 +75,18 @@ export function checkSentences(sources: readonly Source[]): string[] {
       })
       return found
     })
+}
+
+const VAGUE = /\b(people|somebody|whoever|nobody|anybody|everybody|unwell|doors?|handovers?)\b/i
+
+/** Comments name who acts as well, and call a balancer and a switchover by one name. A word in backticks is a name. */
+export function checkComments(sources: readonly Source[]): string[] {
+  return sources.flatMap((source) =>
+    commentsOf(source).flatMap(({ line, text }) => {
+      const word = VAGUE.exec(text.replaceAll(/`[^`]*`/g, ''))?.[0]
+      return word === undefined ? [] : [`${source.path}:${line}: "${word}" in a comment; see the glossary`]
+    }),
+  )
 }
 
 const NOTE = /\b(TODO|FIXME|XXX|HACK)\b/

@@ -58,7 +58,7 @@ describe('before anything is started', () => {
     expect(await operator.run('stats')).toMatchObject({ code: 2, err: expect.stringContaining('Did you mean status?') })
   })
 
-  it('a door or an API port that is taken is named with its node, all at once, and nothing is started', async () => {
+  it('an endpoint or an API port that is taken is named with its node, all at once, and nothing is started', async () => {
     operator.config(`web: http({ run: 'node web.mjs', listen: 8080 })`)
     await listen('b', 8080)
     await listen('c', 7400)

@@ -179,7 +179,7 @@ function report(what: string, gets: readonly Shot[], posts: readonly Shot[], str
   console.log(what, JSON.stringify(figures))
 }
 
-test('kill -9 of an instance: no GET fails, only POSTs that reached it, and nobody waits 200 ms', async () => {
+test('kill -9 of an instance: no GET fails, only POSTs that reached it, and no client waits 200 ms', async () => {
   const { instances, port } = await threeInstances()
   const { get, post, control } = steadyLoad(port, last(instances))
   await seconds(2)
@@ -293,7 +293,7 @@ test('a port that is taken is reported and tried again', async () => {
   expect(await ask(port)).toBe('one GET 0\n')
 })
 
-test('nobody there: requests are held, served when an instance comes, and refused politely when none comes', async () => {
+test('no instance: requests are held, served when one comes, and refused politely when none comes', async () => {
   startBalancer()
   const port = await freePort()
   const agent = await startAgent(table(route(port, [])))

@@ -160,7 +160,7 @@ describe('arming', () => {
     await ended
   })
 
-  it('nonsense is refused and kills nobody', async () => {
+  it('nonsense is refused and kills nothing', async () => {
     const { identity } = run(worker())
     await expect(fence.arm('svc', identity, Number.NaN)).rejects.toMatchObject({ code: 'UND_REFUSED' })
     await expect(fence.arm('svc', { pid: 1, startTime: 1 }, now())).rejects.toMatchObject({ code: 'UND_REFUSED' })

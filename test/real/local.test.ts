@@ -110,7 +110,7 @@ describe('starting', () => {
     expect(claimHolder(state.claimFile)?.pid).toBe(process.pid)
   })
 
-  it('takes over from a holder that is gone, also when its pid is somebody else’s now', async () => {
+  it('takes over from a holder that is gone, also when its pid is another program’s now', async () => {
     state.create()
     const startTime = (identify(process.pid)?.startTime ?? 0) - 1
     writeFileSync(state.claimFile, JSON.stringify({ pid: process.pid, startTime }))
@@ -118,7 +118,7 @@ describe('starting', () => {
     expect(claimHolder(state.claimFile)).toEqual(identify(process.pid))
   })
 
-  it('says which doors are taken, all at once, before it starts anything', async () => {
+  it('says which endpoints are taken, all at once, before it starts anything', async () => {
     const door = spec.services[0]?.endpoints[0]?.port ?? 0
     for (const { address } of spec.nodes) await listen(address, door)
     const refused = start()
@@ -295,7 +295,7 @@ describe('stopping', () => {
     expect(await stopLocal(state.path)).toBeUndefined()
   })
 
-  it('first has whoever looks after the agents let go', async () => {
+  it('first has the supervisor of the agents let go', async () => {
     const cluster = await start()
     await allUp()
     cluster.letGo()
@@ -309,7 +309,7 @@ describe('stopping', () => {
     expect(identity && isAlive(identity)).toBe(false)
   })
 
-  it('notices that somebody else stopped it', async () => {
+  it('notices that another command stopped it', async () => {
     const cluster = await start()
     await allUp()
     await cluster.client.stopCluster()

@@ -94,7 +94,7 @@ describe('a switchover under load holds the clients and fails none', () => {
     ['hook', 8082],
     ['told', 8083],
   ] as const) {
-    it(`${name}: GET and POST through every door`, async () => {
+    it(`${name}: GET and POST through every balancer`, async () => {
       const before = serviceIn(await settled(), name)
       const visitors = customers(port)
       await sleep(clock, 500)

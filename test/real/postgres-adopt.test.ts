@@ -51,7 +51,7 @@ test('a running primary with data and a client is taken over: rows, settings and
   await trio.rows(leader, 'insert into orders values (1001)')
 }, 120_000)
 
-test('a standby of somebody is refused, and left running', async () => {
+test('a standby of a foreign primary is refused, and left running', async () => {
   const theirs = await somebodysServer()
   execFileSync('touch', [join(theirs.data, 'standby.signal')])
   const trio = new Trio({ data: { a: theirs.data }, options: { adopt: true } })

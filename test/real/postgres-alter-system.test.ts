@@ -75,7 +75,7 @@ test('trap 5: a restore_command is never run on a replica that waits for its str
   expect(existsSync(called)).toBe(false)
 })
 
-test('trap 5: of a server that somebody else started it is taken out of force, and does not hold up a fence', async () => {
+test('trap 5: of a server that another program started it is taken out of force, and does not hold up recruiting', async () => {
   const t = await begin()
   const pid = await startByHand(t, 'b')
   await t.restartAgent('b')
@@ -107,7 +107,7 @@ test('a standby that is sent elsewhere comes back to its primary', async () => {
   await t.until('its own primary again', async () => (await port()) === t.observe('a').port)
 })
 
-test('lines that somebody adds to postgresql.conf do not come after ours at the next start', async () => {
+test('lines that are added to postgresql.conf do not come after ours at the next start', async () => {
   const t = await begin()
   const path = join(t.dataOf('b'), 'postgresql.conf')
   appendFileSync(path, "\nwal_receiver_timeout = '60s'\nwork_mem = '5MB'\n")

@@ -84,7 +84,7 @@ test('every process of the primary is frozen: another leads, and what thaws come
   expect(await writer.lost()).toEqual([])
 }, 240_000)
 
-test("all of the primary's node is killed at once: writes go on through another node's door; it comes back", async () => {
+test("all of the primary's node is killed at once: writes go on through another node's balancer; it comes back", async () => {
   const cluster = await begin()
   const door = (await primaryOf(cluster)) === 'a' ? 'b' : 'a'
   const writer = await write(cluster, door)

@@ -132,7 +132,7 @@ test.each(['dies', 'lives'])(
   },
 )
 
-test('who cannot be let in ahead is let in afterwards, and holds nobody up', async () => {
+test('a session that cannot be logged in ahead is logged in afterwards, and holds no other up', async () => {
   const { t, door, sessions } = await begin()
   const crowd = await Promise.all(Array.from({ length: 26 }, () => t.connect('b')))
   door.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)

@@ -43,7 +43,7 @@ const isThere = async (t: Trio, node: string): Promise<boolean> =>
   )
 
 describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
-  test('a door may ask for verifiers, on every copy, and for nothing else', async () => {
+  test('a balancer may ask for verifiers, on every replica, and for nothing else', async () => {
     const t = new Trio({ bin, options: { settings: { shared_buffers: '16MB', password_encryption: 'md5' } } })
     trio = t
     await t.begin()

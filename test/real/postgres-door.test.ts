@@ -80,7 +80,7 @@ async function furnish(client: pg.Client): Promise<() => Promise<void>> {
 }
 
 describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
-  test('the primary is killed, another one leads: an idle session goes on with all that it had', async () => {
+  test('the primary is killed, another replica is promoted: an idle session goes on with all that it had', async () => {
     const place = await begin(bin)
     const look = await furnish(await connect(place))
     await failOver(place)
@@ -89,7 +89,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect(place.door.sessions).toMatchObject([{ service: 'db', term: 2, held: 1, moved: 1, cut: {} }])
   })
 
-  test('the server is killed and started again: who can go on does, the others are cut and told why', async () => {
+  test('the server is killed and restarted: sessions that can go on do, the others are closed and told why', async () => {
     const place = await begin(bin, ['a'])
     const look = await furnish(await connect(place))
     const cuts = {
@@ -154,7 +154,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await look()
   })
 
-  test('trap 14: an old primary that heard of nothing goes on answering reads, and no door leads anybody there', async () => {
+  test('trap 14: an old primary that heard of nothing goes on answering reads, and no balancer routes a client there', async () => {
     const place = await begin(bin)
     const { trio: t, door } = place
     const reader = await connect(place)
@@ -187,7 +187,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect(await write).toBe('its server was ended')
   })
 
-  test('an old term is cut at once, whatever is under way', async () => {
+  test('sessions of an old term are closed at once, whatever is under way', async () => {
     const place = await begin(bin, ['a'])
     const ended = await doomed(place, [], 'select pg_sleep(60)')
     const idle = await connect(place)
@@ -197,7 +197,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect((await idle.query('select 1 as n')).rows).toEqual([{ n: 1 }])
   })
 
-  test('a session that somebody ends, or that was idle for too long, is ended', async () => {
+  test('a session that an operator ends, or that was idle for too long, is ended', async () => {
     const place = await begin(bin, ['a'])
     const ended = await doomed(place, ['select 1'])
     await place.trio.rows('a', "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'")
@@ -209,7 +209,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect(place.door.door.report()).toMatchObject([{ held: 0 }])
   })
 
-  test("who may not enter hears it in the server's own words", async () => {
+  test("a client that is refused hears it in the server's own words", async () => {
     const place = await begin(bin, ['a'])
     await expect(connect(place, { password: 'wrong' })).rejects.toMatchObject({ code: '28P01' })
     await expect(connect(place, { user: 'nobody' })).rejects.toMatchObject({ code: '28P01' })
@@ -218,7 +218,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await expect(connect(place, { user: 'postgres' })).rejects.toMatchObject({ code: '28P01' })
   })
 
-  test('a cancel request finds its session through the door of another node', async () => {
+  test('a cancel request finds its session through the balancer of another node', async () => {
     const place = await begin(bin, ['a'])
     const peers = ['127.0.0.1', '127.0.0.2']
     const route = { ...PRIMARY, peers }
@@ -304,7 +304,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect((await client.query('select 1 as n')).rows).toEqual([{ n: 1 }])
   })
 
-  test('a client that waits is told so once; after the hold it is cut', async () => {
+  test('a client that waits is told so once; after the hold it is disconnected', async () => {
     const place = await begin(bin, ['a'])
     const route = { ...PRIMARY, holdMs: 3_000 }
     const client = await connect(place)
@@ -342,7 +342,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await place.trio.until('nothing of them is left', () => place.door.door.report()[0]?.open === 1)
   })
 
-  test('TLS ends at the door, asked for or begun at once', async () => {
+  test('TLS ends at the balancer, asked for or begun at once', async () => {
     const place = await begin(bin, ['a'])
     const tls = pairOfKeys(place.trio.root)
     if (!tls) return // openssl makes the certificate

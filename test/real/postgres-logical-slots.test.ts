@@ -196,7 +196,7 @@ describe.skipIf(systemPostgres === null).each(everyPostgres)('PostgreSQL $name',
 })
 
 describe.skipIf(systemPostgres === null).each(everyPostgres)('PostgreSQL $name, slots in trouble', ({ bin }) => {
-  test('a slot that nobody reads holds back no more WAL on a standby than it may, and is named', async () => {
+  test('a slot without a reader holds back no more WAL on a standby than it may, and is named', async () => {
     const limits = { ...POSTGRES_DEFAULTS.limits, slotKeepMb: 8, walKeepMb: 0 }
     const { trio: t, version } = await begin(bin, { limits })
     await t.rows('a', slotText('idle', version))
@@ -234,7 +234,7 @@ describe.skipIf(systemPostgres === null).each(everyPostgres)('PostgreSQL $name, 
   })
 })
 
-describe.skipIf(systemPostgres === null)('consumers at the front door', () => {
+describe.skipIf(systemPostgres === null)('consumers at the balancer', () => {
   test('a replication connection is led to the primary, and closed when the primary changes', async () => {
     const { trio: t, door } = await begin(null)
     const client = clientOf(door, { ...STREAMER, replication: 'database' } as pg.ClientConfig)

@@ -60,7 +60,7 @@ test('a primary whose port was taken starts on another one, and its standbys com
   await t.until('the rule is durable', () => t.observe('a').replica.quorumDurable)
 })
 
-test('a port that the config fixes is waited for, and whoever has it is named', async () => {
+test('a port that the config fixes is waited for, and the program that has it is named', async () => {
   const t = await begin(new Trio({ nodes: ['a'], options: { port: 29_431 } }))
   const port = await loseThePort(t, 'a')
   const started = t.driver('a').start({ role: 'primary', term: 1 })

@@ -33,7 +33,7 @@ async function asStranger(client: pg.Client, text: string): Promise<void> {
 }
 
 describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
-  test('a promotion calls the server’s own functions, and rows given up are read without anybody’s casts', async () => {
+  test('a promotion calls the server’s own functions, and rows given up are read without user-defined casts', async () => {
     const t = new Trio({ bin })
     trio = t
     await t.begin()

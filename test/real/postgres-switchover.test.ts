@@ -1,10 +1,12 @@
 /**
  * What a primary does with the sessions that it has when it ends on purpose: on both versions of PostgreSQL.
  *
- * Exercises: drivers/postgres. Engines: postgresql.
+ * Exercises: balancer, drivers/postgres. Engines: postgresql.
  */
+import { connect } from 'node:net'
 import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
+import { startupPacket } from '../../src/balancer/postgres/startup-packet.ts'
 import { POSTGRES_DEFAULTS } from '../../src/drivers/postgres/options.ts'
 import { systemClock as clock } from '../../src/lib/clock.ts'
 import { everyPostgres } from './engines.ts'
@@ -92,7 +94,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
       )
   })
 
-  test('a transaction that does not end calls it off: the primary leads on, lets people in, and nothing was pledged', async () => {
+  test('a transaction that does not end calls it off: the primary goes on, admits clients, and nothing was pledged', async () => {
     const t = await begin(bin, 2_000)
     const client = await visit(t)
     await client.query('begin')
@@ -123,7 +125,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect(t.observe('a').state).toBe('stopped')
   })
 
-  test('sessions that are idle, and those that come past every door, hold nothing up', async () => {
+  test('sessions that are idle, and those that come past every balancer, hold nothing up', async () => {
     const t = await begin(bin)
     await visit(t)
     const busy = await visit(t)
@@ -139,6 +141,18 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     console.log(`demoted under a busy session that no door holds: ${Math.round(ms)} ms`)
     expect(ms).toBeLessThan(DRAIN_MS)
     expect(t.observe('a').state).toBe('stopped')
+  })
+
+  test('a client that does not answer in the middle of its login holds nothing up', async () => {
+    const t = await begin(bin, 2_000)
+    const { host, port } = t.address('a')
+    const socket = connect(port, host)
+    socket.on('error', () => {}) // its server ends
+    socket.write(startupPacket(new Map([['user', 'visitor']])))
+    await new Promise((resolve) => socket.once('data', resolve)) // it is asked for a password
+    await t.driver('a').demote(2)
+    expect(t.observe('a').state).toBe('stopped')
+    socket.destroy()
   })
 
   test('an agent that dies while it waits leaves a primary that the next one opens again', async () => {

@@ -206,7 +206,7 @@ test('trap 23: a replica that has no slot on the primary asks for one, instead o
   expect(slots).toEqual([{ it: true }])
 })
 
-test('trap 6: nobody but a replica can stream under the name of a replica', async () => {
+test('trap 6: only a replica can stream under the name of a replica', async () => {
   const t = await begin()
   await t.rows('a', "create role thief login replication password 'x'")
   const { port } = t.observe('a')
@@ -248,7 +248,7 @@ test('trap 12: a role that asked to be acknowledged earlier is named for as long
   await t.until('nothing to be named', () => note() === '')
 })
 
-test('trap 13: what a standby shows may vanish when nobody acknowledged it; it is kept and named', async () => {
+test('trap 13: what a standby shows may vanish when it was not acknowledged; it is kept and named', async () => {
   const t = await begin()
   await t.driver('a').changeQuorum(t.quorum(1, 'a', { k: 2, id: 'both' }))
   const writer = await t.connect('a')

@@ -194,7 +194,7 @@ test('trap 8, 21: a cancelled commit is local; after a failover it is given up a
   expect(t.observe('a').note).toMatch(/\(1 row\)/)
 })
 
-test('trap 9: a primary that crashed lets nobody in before its quorum has what it has', async () => {
+test('trap 9: a primary that crashed admits no client before its quorum has what it has', async () => {
   const t = await begin()
   const writer = await t.connect('a')
   await Ledger.prepare(writer)
@@ -240,7 +240,7 @@ test('trap 9: a primary that crashed lets nobody in before its quorum has what i
   expect(t.observe('a').replica.quorumDurable).toBe(true)
 })
 
-test('trap 11: a new primary whose quorum is not there acknowledges nothing and lets nobody in', async () => {
+test('trap 11: a new primary whose quorum is not there acknowledges nothing and admits no client', async () => {
   const t = await begin({ options: { timing: shortMarks() } })
   await t.driver('a').kill()
   const { leader, other, quorum } = await t.choose(2)
@@ -324,7 +324,7 @@ test.skipIf(process.getuid?.() !== 0)(
     await t.until('it is well', () => t.observe('a').health === 'healthy')
     // dd ends with an error when the disk is full: that is what it is for.
     spawnSync('dd', ['if=/dev/zero', `of=${join(mount, 'filler')}`, 'bs=1M', 'count=300'])
-    await t.until('it is unwell', () => t.observe('a').health === 'unhealthy')
+    await t.until('it is unhealthy', () => t.observe('a').health === 'unhealthy')
     expect(t.observe('a').note).toMatch(/only \d+ MB are free on the disk/)
     rmSync(join(mount, 'filler'))
     await t.until('it is well again', () => t.observe('a').health === 'healthy')

@@ -221,6 +221,7 @@ export class Trio {
       loopLagMs: () => 0,
       doorsHeard: () => true,
       doorsWentAhead: () => true,
+      holdProgress: () => 'still',
       secretFor,
       node: { name: node, address: HOST, zone: node, region: 'default' },
       service: {

@@ -70,7 +70,7 @@ test("degrade 'block', the standby's node is lost: writes wait, `why` says for w
   await expectAllThere(p, l)
 }, 240_000)
 
-test("degrade 'block', the primary's node is lost: nobody leads, and nothing is lost when it is back", async () => {
+test("degrade 'block', the primary's node is lost: there is no primary, and nothing is lost when it is back", async () => {
   const { p, l, primary } = await begin('block')
   await p.killNode(primary)
   await untilWritesWait(l)

@@ -132,7 +132,7 @@ describe('adoption', () => {
     expect(groupIsAlive(identity.pid)).toBe(false)
   })
 
-  it('one that fell ill while nobody watched is seen to be ill: it is not taken for one that still starts', async () => {
+  it('one that became unhealthy unwatched is seen to be unhealthy: it is not taken for one that still starts', async () => {
     const { place, driver } = await openDriver({ run: WEB, health: { http: '/healthz', exec: null } })
     await driver.start(ACTIVE)
     await isHealthy(driver)
@@ -143,7 +143,7 @@ describe('adoption', () => {
     await until('it is unhealthy', () => health(next) === 'unhealthy')
   })
 
-  it('kills what a leader left behind while nobody watched', async () => {
+  it('kills what a leader left behind unwatched', async () => {
     const place = openPlace({ run: worker('child=children') })
     const { identity, kill } = await hostElsewhere(place, 'run')
     await hasGrandchild(place)
@@ -407,7 +407,7 @@ describe('health', () => {
     expect(driver.observe().note).toBe('check: no end within 500 ms')
   })
 
-  it('a kill because it was unwell is a failure, and says what it was', async () => {
+  it('a kill because it was unhealthy is a failure, and says what it was', async () => {
     const { driver } = await openDriver(asked)
     await driver.start(ACTIVE)
     await isHealthy(driver)

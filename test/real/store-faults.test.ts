@@ -65,7 +65,7 @@ async function value(store: Store, key: string): Promise<unknown> {
 }
 
 describe('a process that is killed in the middle of a change', () => {
-  it('leaves a half-written file, and whoever comes next undoes it', async () => {
+  it('leaves a half-written file, and the next process undoes it', async () => {
     const store = await open()
     await store.swap([], [{ key: 'kept', value: 'whole' }])
     const sizeBefore = readFileSync(path).length

@@ -167,7 +167,7 @@ describe('under 200 GET/s and 50 POST/s', () => {
     })
   })
 
-  it('loss of a node fails no GET at the other doors, and its instances are placed elsewhere when asked for', async () => {
+  it('loss of a node fails no GET at the other balancers, and its instances are placed elsewhere when asked for', async () => {
     const { node } = await pidOf('pair')
     const living = ['a', 'b', 'c'].filter((name) => name !== node)
     const customers = new Customers(living)

@@ -80,6 +80,8 @@ export interface TestDoor {
   readonly sessions: SessionTally[]
   /** Where it said last that all sessions have logged in ahead. */
   ahead(): readonly string[]
+  /** Where it said last that nothing is open and nothing begins. */
+  still(): readonly string[]
   /** A new table with these targets. */
   route(targets: readonly Target[], more?: Partial<Route>): void
 }
@@ -93,6 +95,7 @@ export async function openDoor(
   const verdicts: string[] = []
   const sessions: SessionTally[] = []
   let ahead: readonly string[] = []
+  let still: readonly string[] = []
   let listens = false
   let version = 0
   const events: DoorEvents = {
@@ -105,6 +108,9 @@ export async function openDoor(
     onSessions: (tally) => void sessions.push(tally),
     onAhead(places) {
       ahead = places
+    },
+    onStill(places) {
+      still = places
     },
   }
   const door = new Balancer(systemClock, seededRandom(1), events, () => secret)
@@ -130,7 +136,7 @@ export async function openDoor(
     door.cutAll()
   })
   await until('the door listens', () => listens)
-  return { door, port, verdicts, sessions, ahead: () => ahead, route }
+  return { door, port, verdicts, sessions, ahead: () => ahead, still: () => still, route }
 }
 
 export interface RawClient {

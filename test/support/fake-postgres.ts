@@ -1,6 +1,7 @@
 /**
- * A PostgreSQL server of a few lines, for tests of the door: it lets everybody in, answers every statement with no rows and the
- * door's question with `rows`, and can be made to die at any moment, which real servers cannot.
+ * A PostgreSQL server of a few lines, for tests of the door: it lets every client in, answers every statement with no rows and the
+ * door's question with `rows`, and can be made to die at any moment, which real servers cannot. It knows `begin`, `commit` and
+ * `copy … from stdin`; a statement with `slow` in it is answered when `answer` is called.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { int16, int32, message, textAt } from '../../src/balancer/postgres/messages.ts'
@@ -36,6 +37,12 @@ export interface FakePostgres {
   readonly port: number
   /** Texts of simple queries and names of prepared statements, in order, all connections together. */
   readonly heard: string[]
+  /** How many logins have begun. */
+  logins(): number
+  /** How many connections are open. */
+  open(): number
+  /** Answers what is slow. */
+  answer(): void
   die(): void
   /** Sends these bytes on every connection. */
   say(bytes: Buffer): void
@@ -46,11 +53,13 @@ export interface FakePostgres {
 
 const NO_FUNCTIONS: Row = ['fingerprint', null, '', '']
 const READY = message('Z', 'I')
+const IN_TRANSACTION = message('Z', 'T')
 
 export async function fakePostgres(options: FakeOptions = {}): Promise<FakePostgres> {
   const sockets = new Set<Socket>()
   const heard: string[] = []
   const counts = new Map<Moment, number>()
+  const slow: (() => void)[] = []
   const server = createServer((socket) => {
     sockets.add(socket)
     socket.on('error', () => {}) // it is cut on purpose
@@ -80,15 +89,26 @@ export async function fakePostgres(options: FakeOptions = {}): Promise<FakePostg
     let inside = false
     let waiting = Buffer.alloc(0)
     let asked: string | undefined
+    let ready = READY
+    const done = (text: string): boolean => {
+      return (
+        step(socket, 'statement-answered', text, message('C', 'SET\0')) && step(socket, 'statement-done', text, ready)
+      )
+    }
     const one = (type: string, body: Buffer): boolean => {
       if (type === 'Q') {
         const text = textAt(body, 0, body.length)
         heard.push(text)
         if (!step(socket, 'statement-sent', text)) return false
-        const said = message('C', 'SET\0')
-        if (!step(socket, 'statement-answered', text, said)) return false
-        return step(socket, 'statement-done', text, READY)
+        if (text.startsWith('begin')) ready = IN_TRANSACTION
+        if (text.startsWith('commit')) ready = READY
+        const takesData = () => step(socket, 'statement-answered', text, message('G', Buffer.from([0, 0, 0])))
+        const go = () => (text.startsWith('copy') ? takesData() : done(text))
+        if (!text.includes('slow')) return go()
+        slow.push(() => void go())
+        return true
       }
+      if (type === 'c') return done('copy')
       if (type === 'P') {
         const name = textAt(body, 0, body.length)
         const text = textAt(body, name.length + 1, body.length)
@@ -150,6 +170,11 @@ export async function fakePostgres(options: FakeOptions = {}): Promise<FakePostg
     die,
     say(bytes) {
       for (const socket of sockets) socket.write(bytes)
+    },
+    logins: () => counts.get('login-sent') ?? 0,
+    open: () => sockets.size,
+    answer() {
+      for (const go of slow.splice(0)) go()
     },
     dead: () => dead,
     target: (node, term, change = {}) => {

@@ -96,6 +96,7 @@ class World {
       onVerdict() {},
       onFull() {},
       onSessions() {},
+      onStill() {},
     }
     this.route = new LiveRoute(house, this.#routeTo([TARGET]), 0)
     this.#front = httpServer(this.route)

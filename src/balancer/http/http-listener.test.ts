@@ -143,7 +143,7 @@ describe('passing on', () => {
     expect(old.seen()).toMatch(/\r\n\r\nuntil the end$/)
   })
 
-  test('Expect: 100-continue is answered by the door when an instance is there', async () => {
+  test('Expect: 100-continue is answered by the balancer when an instance is there', async () => {
     const one = await httpInstance('one', (incoming, response) => {
       incoming.resume()
       incoming.on('end', () => response.end(String(incoming.headers.expect)))
@@ -389,7 +389,7 @@ function rawInstanceThat(id: string, answerTo: (bytes: string) => string | undef
 }
 
 describe('health', () => {
-  test('an instance that says it is unwell gets nothing while another is well, and everything when none is', async () => {
+  test('an instance that reports itself unhealthy gets nothing while another is healthy, and everything when none is', async () => {
     let status = 500
     const sick = await rawInstanceThat('sick', (bytes) =>
       bytes.startsWith('GET /status')
@@ -424,7 +424,7 @@ describe('health', () => {
     expect(verdicts).not.toContain('busy dead')
   })
 
-  test('clients that wait make the door ask long before its turn', async () => {
+  test('clients that wait make the balancer probe long before its turn', async () => {
     const frozen = await rawInstance('frozen', () => {})
     const well = await rawInstanceThat('well', () => 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell')
     // At its turn it would be probed in a minute; the phase of the first probe is drawn from that minute as well.

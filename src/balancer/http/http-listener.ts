@@ -26,6 +26,8 @@ export interface FrontServer {
   tick?(nowMs: number): void
   /** The node where all sessions that can be moved have logged in ahead. */
   readonly ahead?: NodeName | undefined
+  /** A hold at which no session has anything open: `service@node#hold`. */
+  readonly still?: string | undefined
   /** Ends every connection now. */
   cutAll(): void
   readonly open: number

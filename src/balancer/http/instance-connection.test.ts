@@ -58,7 +58,7 @@ test('a connection is given back after a whole answer', async () => {
   expect(log).toEqual(['head 200', 'body ok', 'end', 'free'])
 })
 
-test('bytes behind an answer: it is never given back, however quickly somebody would take it', async () => {
+test('bytes behind an answer: it is never given back, however quickly a request would take it', async () => {
   const one = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
   const log = await exchange(one + one, (connection, seen) =>
     connection.begin('GET', 'GET / HTTP/1.1\r\n\r\n', false, false, listener(seen)),

@@ -20,7 +20,7 @@ export type Failure =
   | 'unreached'
   /** The connection broke, or the answer was not HTTP, before the answer was passed on. */
   | 'reset'
-  /** The door gave the target up while the request waited there. */
+  /** The balancer gave the target up while the request waited there. */
   | 'hung'
   /** The routing table says that the process is gone, or that it no longer leads. */
   | 'lost'

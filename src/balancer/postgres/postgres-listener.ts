@@ -3,6 +3,7 @@
  * server goes, and to say in the protocol's own words when that cannot be done.
  */
 import { createServer, type Socket } from 'node:net'
+import { holdName } from '../../core/targets.ts'
 import type { FrontServer } from '../http/http-listener.ts'
 import type { LiveRoute } from '../live-route.ts'
 import { ClientSession } from './session/client-session.ts'
@@ -47,7 +48,18 @@ export function postgresServer(entrance: LiveRoute): FrontServer {
     get ahead() {
       return vanguard.there
     },
+    get still() {
+      return stillAt(entrance, clients)
+    },
   }
+}
+
+/** The hold of this route at which no session has anything open, as targets.ts names it. */
+function stillAt({ route, targets }: LiveRoute, clients: Iterable<Client>): string | undefined {
+  const held = [...targets].find(({ spec, isHolding }) => spec.holds !== undefined && isHolding)?.spec
+  if (held?.holds === undefined) return undefined
+  for (const { passage } of clients) if (passage?.holdsUp) return undefined
+  return holdName(route.service, held.node, held.holds)
 }
 
 /** Of the primary that serves now; undefined when none does, or when this is no route to one. */

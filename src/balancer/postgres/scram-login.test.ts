@@ -79,7 +79,7 @@ test('a login that is overheard can be repeated with what was learned', () => {
   })
 })
 
-describe('a login goes on with nobody who is not who he should be', () => {
+describe('a login goes on only with a server that proves its identity', () => {
   const begun = () => {
     const login = new Login({ kind: 'scram', keys }, NONCE)
     login.hear(...body(request(10, 'SCRAM-SHA-256\0\0')))

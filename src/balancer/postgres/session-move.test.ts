@@ -108,7 +108,7 @@ describe('the old server dies while it is asked what a session has', () => {
     expect(b.heard).toEqual([...HAS, 'select 1', 'select 2'])
   })
 
-  test.each(QUESTION)('after a statement, at %s: nobody knows the state, and it is closed', async (moment) => {
+  test.each(QUESTION)('after a statement, at %s: the state is not known, and it is closed', async (moment) => {
     let armed = false
     const a = await fakePostgres({ rows: stateOf, dies: (now) => armed && now === moment })
     const b = await fakePostgres({ rows: stateOf })
@@ -153,7 +153,7 @@ describe('the server dies in the middle of an exchange with the client', () => {
   })
 })
 
-test('a message that the server began and did not end is not followed by words of the door', async () => {
+test('a message that the server began and did not end is not followed by words of the balancer', async () => {
   const a = await fakePostgres()
   const door = await openDoor([a.target('a', 1)], ROUTE)
   const client = await clientOf(door)

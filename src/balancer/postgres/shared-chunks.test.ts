@@ -123,7 +123,7 @@ describe('a socket that lends its chunks', () => {
     await closed
   })
 
-  test('whoever destroys the socket that was accepted cuts the connection', async () => {
+  test('destroying the socket that was accepted closes the connection', async () => {
     const { opened, accepted } = await pair()
     const lender = lending(accepted)
     opened.resume()

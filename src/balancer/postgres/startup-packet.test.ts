@@ -51,7 +51,7 @@ describe('the first packet', () => {
     ['a cancel request without a key', Buffer.from([0, 0, 0, 12, 4, 0xd2, 0x16, 0x2e, 0, 0, 0, 1])],
   ])('malformed: %s', (_what, bytes) => expect(readFirstPacket(bytes).kind).toBe('malformed'))
 
-  test('whatever comes is read or refused, and nobody is waited for without end', () => {
+  test('whatever comes is read or refused, and no wait is endless', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         const packet = readFirstPacket(Buffer.from(bytes))

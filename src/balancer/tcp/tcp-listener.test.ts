@@ -54,7 +54,7 @@ describe('tcp', () => {
     }
   })
 
-  test('held while there is nobody; given up after holdMs', async () => {
+  test('held while there is no target; given up after holdMs', async () => {
     const { port, route } = await openDoor([], { ...TCP, holdMs: 5_000 })
     const client = await rawClient(port, 'hi')
     const target = await echo('late')

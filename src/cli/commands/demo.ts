@@ -11,7 +11,7 @@ export const addDemo: AddCommand = (program, io, exit) => {
     .summary('watch a small shop and its database survive: kills, freezes, a lost node, switchovers')
     .description(
       'Run the example shop with its database on three nodes of this machine under a steady load, and do nine things to ' +
-        'it. Nothing is left behind. Exit code 1 when a page failed through a living node’s door, when an order that was ' +
+        'it. Nothing is left behind. Exit code 1 when a page failed through a living node’s balancer, when an order that was ' +
         'acknowledged is not in the database, or when two workers ever ran at once.',
     )
     .addHelpText('after', '\nExample:\n  understudy demo')

@@ -32,7 +32,10 @@ export const addPsql: AddCommand = (program, io, exit) => {
     .argument('<service>', 'its name')
     .argument('[args...]', 'after --: for psql itself')
     .option('--standby', 'at a standby: reads only, and they may be a little old')
-    .option('--superuser', 'as the superuser, over the socket of the server itself: on its own machine, past the doors')
+    .option(
+      '--superuser',
+      'as the superuser, over the socket of the server itself: on its own machine, past the balancers',
+    )
     .option('--node <name>', 'with --superuser: whose server (default: that of the primary)')
     .option('--user <name>', 'who to come in as (default: the owner that the config names)')
     .option('--database <name>', 'which database (default: the one that the config names)')

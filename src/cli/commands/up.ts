@@ -40,7 +40,7 @@ export const addUp: AddCommand = (program, io, exit) => {
       if (warnings !== '') io.err(warnings)
       for (const line of await weakLines(io, spec)) io.err(line)
       const state = stateFolder(io, options)
-      // Not only by the process behind, which would leave a line in the log of the one that runs.
+      // Not only by the process behind, which would leave a line in the log file of the one that runs.
       if (options.detach) await refuseStart(spec, state)
       const code = options.detach
         ? await detach(io, { spec, file, state, json: options.json === true, timeoutMs: options.timeout })

@@ -255,8 +255,8 @@ function doorText(io: Io, { protocol, host, port, open }: EndpointStatus, isHear
 function nextSteps({ services, nodes }: Status): string[] {
   const drained = nodes.filter((node) => node.drained).map(({ name }) => `understudy undrain ${name}`)
   const bad = services.filter((service) => isUnhealthy(service) || service.redundancyState.state === 'degraded')
-  const unwell = bad.map(({ name }) => `understudy why ${name}`)
-  return [...unwell, ...drained].length === 0 ? [] : [`Next: ${[...unwell, ...drained].join('   ')}`]
+  const unhealthy = bad.map(({ name }) => `understudy why ${name}`)
+  return [...unhealthy, ...drained].length === 0 ? [] : [`Next: ${[...unhealthy, ...drained].join('   ')}`]
 }
 
 function section(lines: readonly string[]): string[] {

@@ -139,7 +139,7 @@ describe('postgres()', () => {
     expect(complaint).toContain('fsync is set by Understudy')
   })
 
-  test('the two front doors need two ports', () => {
+  test('the two endpoints need two ports', () => {
     expect(complaints({ listenStandby: 5432 })[0]).toContain('services.db.listenStandby is 5432')
   })
 })

@@ -33,7 +33,7 @@ describe('promise-broken', () => {
     expect(told({ store: forLong, local: newer })).toEqual(['worker on a is primary in term 9, the store knows 4'])
   })
 
-  it('is told of a database that lets people in under a term that is over', () => {
+  it('is raised for a database that admits clients under a term that is over', () => {
     const db = worker({
       name: 'db',
       traits: { singleWriter: false, replicates: true, reportsPosition: true, canRewind: true },

@@ -11,12 +11,12 @@ const theirs = { peers: { b: peer('b', [stopped('db', { replica: data })]) } }
 describe('a database that takes over data that is there', () => {
   const find = (given: object, adopts = true) => databaseNew(view({ cluster: of(adopts), ...given }))[0]
 
-  it('is begun by who has the data, and by nobody else, wherever it would be placed', () => {
+  it('is begun by the node that has the data, and by no other, wherever it would be placed', () => {
     expect(find(mine)).toMatchObject({ why: 'db takes over the data on a', steps: [{ kind: 'record' }] })
     expect(find(theirs)).toMatchObject({ why: 'db takes over the data on b', steps: [] })
   })
 
-  it('is begun by nobody while nobody has data, or several have', () => {
+  it('is not begun while no node has data, or several have', () => {
     expect(find({})?.steps).toEqual([])
     expect(find({ ...mine, ...theirs })).toMatchObject({ why: expect.stringMatching(/a and b have some/), steps: [] })
   })

@@ -65,7 +65,7 @@ describe('a fence', () => {
     expect(beats(fencedAt(['a'], at(2, 99)), quorum)).toBe(false)
   })
 
-  it('beats nobody who runs alone, except by that node itself', () => {
+  it('beats a primary that runs alone only by that node itself', () => {
     const alone: QuorumConfig = { term: 3, primary: 'a', standbys: [], k: 0, id: 'r' }
     expect(beats(fencedAt(['b', 'c', 'd']), alone)).toBe(false)
     expect(beats(fencedAt(['a']), alone)).toBe(true)
@@ -131,7 +131,7 @@ describe('a change of rule', () => {
     )
   })
 
-  it('is safe on the way: whoever beats both rules meets every quorum of either', () => {
+  it('is safe on the way: what beats both configs meets every quorum of either', () => {
     fc.assert(
       fc.property(quorumConfigs, targets, fc.subarray([...NODES.slice(1)]), (from, { standbys, k }, nodes) => {
         const next = stepTowards(from, standbys, k)

@@ -33,7 +33,7 @@ function seen(self: string, local: InstanceReport, peers: Readonly<Record<string
 }
 
 describe('a database that can have no primary', () => {
-  it('is read-only when two of three are lost: doors lead to the copy that is left, in the newest term', () => {
+  it('is read-only when two of three are lost: balancers route to the replica that is left, in the newest term', () => {
     const now = seen('c', standby(7), { ...on('a', primary(), lost), ...on('b', standby(8), lost) })
     expect(readOnlyOf(now, db)).toEqual({
       why: 'db is read-only: quorum lost (up: c; down: a, b). c serves reads. Writes resume when a or b returns',
@@ -66,7 +66,7 @@ describe('a database that can have no primary', () => {
     expect(routesFor(now)[0]?.targets.map(({ node, state }) => [node, state])).toEqual([['a', 'serving']])
   })
 
-  it('is led to by its primary when only the standbys are lost, also when that is unwell for want of them', () => {
+  it('is served by its primary when only the standbys are lost, also when that is unhealthy for want of them', () => {
     const alone = primary(
       {},
       { health: 'unhealthy', note: 'commits blocked on synchronous replication: 0 standbys stream' },

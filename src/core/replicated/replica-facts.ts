@@ -23,7 +23,7 @@ function hasQuorumConfig(record: Revised<ServiceRecord>): record is ReplicatedRe
   return record.replica !== undefined && record.replica.quorumConfigs.length > 0
 }
 
-/** It is being made for the first time: nothing was served from it yet, and its standbys get their first copy. */
+/** It is being made for the first time: nothing was served from it yet, and its standbys are cloned for the first time. */
 export function hasNoCopyYet({ replica }: ReplicatedRecord): boolean {
   return replica.phase === 'promoting' && replica.quorumConfigs.length === 1 && replica.quorumConfigs[0]?.term === 1
 }

@@ -81,7 +81,7 @@ describe('a copy whose server is down while the primary changes', () => {
     expect(steps(recruiting, ['b', 'c'], 500)).toContain('recruit')
   })
 
-  it('follows a moment after people are let in, and at once when it has to confirm their writes', () => {
+  it('follows a moment after clients are admitted, and at once when it has to confirm their writes', () => {
     const serving = six('serving', [quorum], 6)
     expect(steps(serving, ['b', 'c'], 20)).toEqual([])
     expect(steps(serving, ['b', 'c'], 500)).toContain('follow')

@@ -4,14 +4,15 @@
  *
  *     catch up    until the successor is close; what takes too long is called off, and nothing has happened
  *     go ahead    the record says `switching-over` and names the successor: balancers log their sessions in there ahead
- *     hold        the primary says that it stops, and balancers hold clients
- *     demote      open transactions end, the primary ends in order, and its standbys get all its WAL
+ *     hold        open transactions end, and balancers let none begin; sessions stay where they are
+ *     leave       the primary says that it stops, and sessions leave it
+ *     demote      the primary ends in order, and its standbys get all its WAL
  *     recruit     the next term is won; from here on as after any failure, and the successor is preferred
  *     promote, release
  *
- * Until the primary has pledged the next term everything can be taken back: when a transaction does not end in time,
- * the switchover is called off, the record says `serving` again in the term that it was in, and clients that were held
- * go on where they were. When the primary dies during a switchover, the others recruit without it.
+ * Until sessions leave, nothing has happened that could not be taken back: when a transaction does not end in time, the
+ * switchover is called off, the record says `serving` again in the term that it was in, and clients that were held go on in the
+ * same sessions. When the primary dies during the switchover, the others recruit without it.
  */
 
 import { formatDuration } from '../../lib/duration.ts'
@@ -25,10 +26,11 @@ import { couldBeat, newestConfig, type ReplicatedRecord, replicatedRecord } from
 import { successorFor, successorRefusal } from './successor.ts'
 
 /**
- * How long the primary may take to end leading. Its driver gives up long before (2 s for open transactions, after a
- * checkpoint of 3 s at most); this is for an agent that was restarted in between and cannot get through.
+ * How long the primary may take to end leading. Its driver gives up before (at most a checkpoint of 3 s, and two times 2 s for
+ * open transactions, each followed by a hold of at most 2 s); this is for an agent that was restarted in between and cannot get
+ * through.
  */
-const HANDS_OVER_WITHIN_MS = 10_000
+const HANDS_OVER_WITHIN_MS = 15_000
 /** A drained node tries again after so long: each try holds all clients for as long as one transaction stays open. */
 const DRAINED_AGAIN_MS = 30_000
 

@@ -147,14 +147,22 @@ class PostgresDriver implements ReplicaDriver {
   demote(term: Term): Promise<void> {
     const { note } = this.#course
     const done = this.#urgent(`demote ${term}`, ({ replica, marker }, signal) => {
-      const stopping = () => this.#course.enter('stopping')
-      return demote(replica, term, { ...this.#parts, stopping, ending: () => marker.stop() }, signal)
+      const course = this.#course
+      const steps = {
+        ...this.#parts,
+        hold: () => course.hold(),
+        release: () => course.release(),
+        stopping: () => course.enter('stopping'),
+        ending: () => marker.stop(),
+      }
+      return demote(replica, term, steps, signal)
     })
-    return done.catch((error: unknown) => {
+    const refused = done.catch((error: unknown) => {
       // It stays primary, and the error says why: nothing is wrong with it.
       if (this.#replica?.runs) this.#course.note = note
       throw error
     })
+    return refused.finally(() => this.#course.release())
   }
 
   stop({ graceMs }: { readonly settleMs: number; readonly graceMs: number }): Promise<void> {

@@ -1,5 +1,6 @@
 /** From the driver's parts to a replica: its account, folders, record, binaries and port, in this order. */
 import type { NodeSpec, ServiceSpec } from '../../core/model.ts'
+import type { HoldProgress } from '../../core/targets.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { choosePort, firstPort, requirePort } from '../instance-port.ts'
 import { restoreOrder } from './copy/restore-backup.ts'
@@ -28,6 +29,8 @@ export interface PostgresDriverParts {
   doorsHeard(): boolean
   /** Have they logged in at who is to lead next all sessions that they can? */
   doorsWentAhead(): boolean
+  /** How far the hold of this number is, which this node's server asked for. */
+  holdProgress(hold: number): HoldProgress
 }
 
 /** The purpose of the secret with which replicas, and backups, log in. */

@@ -273,8 +273,8 @@ class ProcessDriver implements Driver {
     if (this.#standing.state !== 'running') return
     const { health, stateForMs, note } = this.#standing.report()
     const slow = health === 'unknown' && stateForMs > this.#parts.service.timing.startWithinMs
-    const unwell = slow || health === 'unhealthy'
-    this.#farewell ??= unwell
+    const unhealthy = slow || health === 'unhealthy'
+    this.#farewell ??= unhealthy
       ? { planned: false, note: `ended because it was unhealthy: ${note || 'no check has come back'}` }
       : { planned: true, note: why }
     this.#standing.enter('stopping')

@@ -59,7 +59,7 @@ describe('one HTTP check', () => {
     expect((await httpCheck(target(await listen(server)))()).ok).toBe(true)
   })
 
-  it('nobody there, a cut connection, and what is not HTTP are told apart', async () => {
+  it('no listener, a broken connection, and what is not HTTP are told apart', async () => {
     const gone = createTcpServer()
     const port = await listen(gone)
     await new Promise((resolve) => gone.close(resolve))

@@ -33,7 +33,7 @@ it('reads what it wrote', () => {
   expect(readRecord(path)).toEqual(record)
 })
 
-it('a file with anything missing or impossible is no record: nobody is signalled by guess', () => {
+it('a file with anything missing or impossible is no record: no process is signalled by guess', () => {
   const path = join(dir, 'svc.json')
   const spoiled: object[] = Object.keys(record).map((key) => ({ ...record, [key]: undefined }))
   spoiled.push({ ...record, identity: { pid: 1, startTime: 1 } }, { ...record, identity: { pid: -5, startTime: 1 } })

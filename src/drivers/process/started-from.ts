@@ -18,7 +18,7 @@ export function startedFrom({ options, restarts = 0 }: ServiceSpec): StartedFrom
 
 const RESTART = 'restart'
 
-/** Undefined: it runs as the config says, or an earlier version of Understudy started it and nobody knows. */
+/** Undefined: it runs as the config says, or an earlier version of Understudy started it and it is not known. */
 export function outdatedSince(before: StartedFrom | undefined, now: StartedFrom): Outdated | undefined {
   const others = before
     ? Object.keys(now).filter((name) => before[name] !== undefined && before[name] !== now[name])

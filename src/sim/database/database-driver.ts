@@ -4,22 +4,35 @@
  */
 
 import { isAsBefore } from '../../agent/report-news.ts'
-import type { InstanceReport, Term } from '../../core/model.ts'
+import type { InstanceReport, ServiceSpec, Term } from '../../core/model.ts'
 import { sameConfig } from '../../core/replicated/quorum.ts'
 import type { Position, QuorumConfig, ReplicaReport } from '../../core/replicated/quorum-config.ts'
 import type { StartRequest } from '../../drivers/driver.ts'
 import { refusal } from '../../drivers/driver-refusal.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica-driver.ts'
 import { restartWaitMs } from '../../drivers/restart-backoff.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
+import type { Gate } from '../gate.ts'
+import type { DatabaseServer } from './database-server.ts'
 import { mayReceive } from './disk.ts'
-import type { DatabaseDriverParts } from './driver-parts.ts'
 import { Verb } from './driver-verbs.ts'
 import { follow } from './follow-primary.ts'
 import { changeQuorum, create, promoteReplica, startStandby } from './promote-replica.ts'
 import { QuorumRows } from './quorum-rows.ts'
 import { drain, leadsStill, pledge, recruit } from './recruit-replica.ts'
 import { ENTRY_BYTES, lookAt, type ServerLook } from './server-look.ts'
+
+export interface DatabaseDriverParts {
+  readonly service: ServiceSpec
+  readonly server: DatabaseServer
+  readonly port: number
+  readonly gate: Gate
+  /** The node's, through the gate. */
+  readonly clock: Clock
+  readonly random: Random
+}
 
 const LOOK_EVERY_MS = 100
 const NOTICE_MS = 15
@@ -38,7 +51,7 @@ export class DatabaseDriver implements ReplicaDriver {
   #failures = 0
   #retryAt = 0
   #sight: ServerLook | null = null
-  /** Undefined: not fenced. Null: fenced, without data. */
+  /** Undefined: not recruited. Null: recruited, without data. */
   #recruited: Position | null | undefined
   readonly #marks: QuorumRows
   #asked = false
@@ -140,6 +153,8 @@ export class DatabaseDriver implements ReplicaDriver {
       this.#recruited = undefined
       this.#marks.stop()
       this.#recruited = await recruit(verb, term)
+      const { ledger, node } = verb.server.parts
+      ledger.recruited(node, term, leadsStill(verb))
     })
   }
 
@@ -161,9 +176,9 @@ export class DatabaseDriver implements ReplicaDriver {
   demote(term: Term): Promise<void> {
     return this.#do('stopping', async (verb) => {
       if (verb.server.runs && verb.record.leading !== null) {
-        this.#enter('stopping')
-        this.#look() // balancers hold from here on
         await drain(verb)
+        this.#enter('stopping')
+        this.#look() // sessions leave from here on
       }
       this.#marks.stop()
       this.#asked = true
@@ -284,10 +299,10 @@ export class DatabaseDriver implements ReplicaDriver {
   /** A write that is committed through a fresh connection, or on a standby a read: done here by looking at the effect. */
   #judge(): void {
     const { server, service, clock } = this.#parts
-    const { unwell } = server.parts.processes.habitsOf(service.name)
+    const { unhealthy } = server.parts.processes.habitsOf(service.name)
     const waits = server.senders.waitsForMs > service.timing.probeTimeoutMs
     if (server.isFrozen) this.#feel('unhealthy', 'stopped by a signal (SIGSTOP)')
-    else if (unwell) this.#feel('unhealthy', 'the probe does not come back')
+    else if (unhealthy) this.#feel('unhealthy', 'the probe does not come back')
     else if (waits) this.#feel('unhealthy', 'commits blocked on synchronous replication')
     else this.#feel('healthy')
     if (this.#health === 'healthy' && clock.mono() - this.#healthSince > FORGIVEN_AFTER_MS) this.#failures = 0

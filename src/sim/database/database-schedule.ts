@@ -9,7 +9,7 @@ const DATABASE_WEIGHTS: Weights = {
   'freeze process': 5,
   'kill primary': 10,
   'freeze primary': 6,
-  unwell: 3,
+  unhealthy: 3,
   refused: 3,
   'kill agent': 8,
   'freeze agent': 8,

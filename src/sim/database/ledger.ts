@@ -125,6 +125,11 @@ export class Ledger {
     return this.#promised[entry.index] === entry
   }
 
+  /** Its position counts from here on, so it adds nothing to it: it leads nothing any more. */
+  recruited(node: NodeName, term: Term, isPrimary: boolean): void {
+    if (isPrimary) this.#tell([`${this.#service} on ${node} was recruited for term ${term} and is still primary`])
+  }
+
   /**
    * A rewound replica has pages that are newer than its WAL: it must not be promoted before it has all of what they
    * came from.

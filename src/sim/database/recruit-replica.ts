@@ -26,17 +26,12 @@ export function leadsStill({ server }: Verb): boolean {
 
 const DRAIN_WITHIN_MS = 300
 
-/** Lets transactions end; refuses when one does not, and then everything goes on as before. */
+/** Lets transactions end while clients work on, then lets none begin. Refuses when one does not end, and nothing has happened. */
 export async function drain(verb: Verb): Promise<void> {
   const { server } = verb
   if (server.isFrozen) return
+  await verb.until('the end of every transaction', DRAIN_WITHIN_MS, () => !server.hasOpenTransaction)
   server.draining = true
-  await verb
-    .until('the end of every transaction', DRAIN_WITHIN_MS, () => !server.hasOpenTransaction)
-    .catch((error: unknown) => {
-      server.draining = false
-      throw error
-    })
 }
 
 /** Written down; true when it led until now. */

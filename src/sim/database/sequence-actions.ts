@@ -13,7 +13,7 @@ import type { Milestone } from './ledger.ts'
 type Step = 'won' | 'elected' | 'changing' | Milestone['what']
 
 const STEPS: readonly (readonly [Step, RegExp])[] = [
-  ['won', /^primary-(down|lost|unwell)$/],
+  ['won', /^primary-(down|lost|unhealthy)$/],
   ['elected', /^elect$/],
   ['changing', /^standby-(added|lost)$/],
 ]

@@ -89,7 +89,7 @@ function comesBackEarly(site: SequenceActions): void {
 }
 
 /**
- * A primary and its agent sleep, and wake when the others have just been fenced. Until then the streams from it break again and
+ * A primary and its agent sleep, and wake when the others have just been recruited. Until then the streams from it break again and
  * again, and replay is paused whenever a receiver was asked for and has not begun: a startup process that is paused takes
  * nothing back, so that receiver starts by what it was told before, and only its key stops it, which is gone or another primary's (trap 2).
  */
@@ -125,7 +125,7 @@ function sleepsThroughIt(site: SequenceActions): void {
 }
 
 /**
- * A primary and its agent sleep, and wake when the others have just been fenced: receivers that take their time to end still
+ * A primary and its agent sleep, and wake when the others have just been recruited: receivers that take their time to end still
  * confirm what it writes then. One of them has ended, and may be chosen.
  */
 function wakesUnderTheFence(site: SequenceActions): void {

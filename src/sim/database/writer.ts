@@ -26,7 +26,7 @@ export function writeAllTheTime(world: WrittenWorld, service: ServiceName, ledge
     for (const node of world.nodes.values()) {
       const server = node.databases.get(service)
       // A disk or a quorum that hangs takes the writes and never answers.
-      if (!server?.open || node.processes.habitsOf(service).unwell) continue
+      if (!server?.open || node.processes.habitsOf(service).unhealthy) continue
       const sentAtMs = world.nowMs
       server.write((entry) => {
         ledger.acknowledge(node.name, entry, server.disk.log, world.nowMs, sentAtMs)

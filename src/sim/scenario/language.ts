@@ -10,7 +10,7 @@
  *     freeze …  thaw …  restart a | a.agent
  *     cut a b | a -> b     mend a b | a -> b     heal
  *     store away | slow | full | unsure | back
- *     unwell a.worker   crash a.worker every 50ms   refuse a.worker   stubborn a.worker   fix a.worker
+ *     unhealthy a.worker   crash a.worker every 50ms   refuse a.worker   stubborn a.worker   fix a.worker
  *     stuck-receiver a.db   late-receiver a.db   slow-checkpoint a.db   failing-rewind a.db
  *     foreign-log a.db   hasty-start a.db   lost-log a.db   broken-stream a.db   half-open-stream a.db
  *     pause a.db   block a.db   slow a.db   fill a.db   slow-disk a.db   cancel-waits db.primary     (replay, disk, commits that wait)
@@ -35,7 +35,7 @@ export type Target =
   | { readonly what: 'process'; readonly node: string; readonly service: string }
   | { readonly what: 'primary'; readonly service: string }
 
-/** What goes wrong with one copy of a database. */
+/** What goes wrong with one replica of a database. */
 export type CopyFault =
   | 'pause'
   | 'block'
@@ -61,7 +61,7 @@ export type Command = { readonly text: string } & (
   | { readonly do: 'kill' | 'freeze' | 'thaw' | 'restart'; readonly target: Target; readonly forGood: boolean }
   | { readonly do: 'cut' | 'mend'; readonly a: string; readonly b: string; readonly oneWay: boolean }
   | { readonly do: 'store'; readonly condition: 'away' | 'slow' | 'full' | 'unsure' | 'back' }
-  | { readonly do: 'unwell' | 'refuse' | 'stubborn' | 'fix'; readonly target: Target }
+  | { readonly do: 'unhealthy' | 'refuse' | 'stubborn' | 'fix'; readonly target: Target }
   | { readonly do: CopyFault; readonly target: Target }
   | { readonly do: 'crash'; readonly target: Target; readonly everyMs: number }
   | { readonly do: 'slow-kills'; readonly node: string }
@@ -117,7 +117,7 @@ const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   mend: parseLink('mend'),
   store: ([condition = '', ...rest]) =>
     CONDITIONS.has(condition) && rest.length === 0 ? { do: 'store', condition } : null,
-  unwell: parseTargeted('unwell'),
+  unhealthy: parseTargeted('unhealthy'),
   refuse: parseTargeted('refuse'),
   stubborn: parseTargeted('stubborn'),
   fix: parseTargeted('fix'),

@@ -109,7 +109,7 @@ class Runner {
         world.store.slowMs = command.condition === 'slow' ? 200 : 0
         world.store.condition = CONDITION[command.condition]
         break
-      case 'unwell':
+      case 'unhealthy':
       case 'refuse':
       case 'stubborn':
       case 'fix':
@@ -255,15 +255,15 @@ class Runner {
       this.#fail(`there is no replica of ${target.service} there`)
   }
 
-  #spoil(command: Command & { do: 'unwell' | 'refuse' | 'stubborn' | 'fix' | 'crash' }): void {
+  #spoil(command: Command & { do: 'unhealthy' | 'refuse' | 'stubborn' | 'fix' | 'crash' }): void {
     const { target } = command
     if (target.what !== 'process') return this.#fail(`${command.text}: name a node and a service`)
     const { processes } = this.#theWorld().node(target.node)
     const habits = processes.habitsOf(target.service)
     if (command.do === 'fix') healCopy(this.#theWorld(), target.node, target.service)
     if (command.do === 'fix')
-      Object.assign(habits, { unwell: false, refused: false, stubborn: false, crashAfterMs: null })
-    if (command.do === 'unwell') habits.unwell = true
+      Object.assign(habits, { unhealthy: false, refused: false, stubborn: false, crashAfterMs: null })
+    if (command.do === 'unhealthy') habits.unhealthy = true
     if (command.do === 'refuse') habits.refused = true
     if (command.do === 'stubborn') habits.stubborn = true
     if (command.do === 'crash') habits.crashAfterMs = command.everyMs

@@ -153,7 +153,7 @@ describe('locks', () => {
     expect(await store.swap([], [{ key: 'k', value: 2 }])).toBe('done')
   })
 
-  it('a write in progress is Busy for everybody else', () => {
+  it('a write in progress is Busy for all others', () => {
     connect().writing(() => {
       const other = new Connection(path)
       connections.add(other)

@@ -97,7 +97,7 @@ describe('a file of lease times that is lost', () => {
     ['of another store', () => writeFileSync(`${path}-leases`, Buffer.alloc(4_096, 7))],
     ['moved', () => renameSync(`${path}-leases`, `${path}-elsewhere`)],
   ] as const) {
-    it(`${how}: whoever opens the store gives each lease its full time from now, so none ends before its holder believes`, async () => {
+    it(`${how}: opening the store gives each lease its full time from now, so none ends before its holder believes`, async () => {
       const { store, lease } = await leader(1_000)
       await clock.advance(900)
       await store.renew(lease)

@@ -1,4 +1,4 @@
-/** What was promised, against what the failures came to; and the rule by which writes are acknowledged. */
+/** The objectives, against what the failures came to; and the quorum by which writes are acknowledged. */
 import type { ClusterTiming, NodeName, ServiceSpec } from '../../core/model.ts'
 import { defaultK } from '../../core/replicated/quorum.ts'
 import { formatDuration } from '../../lib/duration.ts'
@@ -74,7 +74,7 @@ export const tooFewWriteCopies = forEachService((asked, service) => {
   return [{ name: 'k-too-low', service: service.name, severity, what, change: `${change}, or replicas in other zones` }]
 })
 
-/** A rule so strict that the loss of a standby stops writes, or makes them wait until that one is taken out of the rule. */
+/** A quorum so strict that the loss of a standby stops writes, or blocks them until that one is taken out of it. */
 export const tooManyWriteCopies = forEachService((asked, service) => {
   const quorum = service.traits.replicates ? ruleBefore(asked.inquiry.calmOf(service.name), service) : undefined
   if (!quorum) return []

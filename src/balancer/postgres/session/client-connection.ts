@@ -50,6 +50,11 @@ export class ClientConnection {
     if (this.#keptBytes > KEPT_MAX_BYTES) this.#socket.pause()
   }
 
+  /** Something is kept. */
+  get keeps(): boolean {
+    return this.#kept.length > 0
+  }
+
   /** It is held: if it waits for an answer, it hears of that after a while. */
   noteHeld(notice: () => Buffer): void {
     if (this.#kept.length === 0) return
@@ -64,7 +69,7 @@ export class ClientConnection {
     this.#kept = []
     this.#keptBytes = 0
     for (const chunk of kept) this.#onData?.(chunk)
-    this.#socket.resume()
+    if (this.#keptBytes <= KEPT_MAX_BYTES) this.#socket.resume()
   }
 
   /** `lastWords`: `torn` when a message was begun whose end will not come, so that nothing else can be said. */

@@ -54,11 +54,13 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
 
   readonly #onClientData = (chunk: Buffer): void => {
     if (this.#phase === 'open') this.#leaveIfDue()
-    const isRelayed = this.#phase === 'login' || (this.#phase === 'open' && !this.#asking)
+    const isHeld = this.#isHeld
+    const isRelayed = this.#phase === 'login' || (this.#phase === 'open' && !this.#asking && !isHeld)
     if (isRelayed) {
       this.#portable.used()
       return this.#clientSide.reader.feed(chunk)
     }
+    if (isHeld) this.#absence.waits()
     this.#client.keep(chunk)
     this.#absence.tell(this.#client, this.#entrance.route.service)
   }
@@ -92,6 +94,11 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   backend(): ReturnType<Cancellable['backend']> {
     const [backend, spec] = [this.#backend, this.#search.target?.spec]
     return backend && spec && { host: spec.host, port: spec.port, pid: backend.pid, key: backend.key }
+  }
+
+  /** Something of it is under way at a server that holds: a transaction or a statement. */
+  get holdsUp(): boolean {
+    return this.#isOpenWhereHeld && !this.#portable.state.idle
   }
 
   /** The client is gone, or the balancer closes. */
@@ -175,6 +182,11 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     if (this.#phase === 'open') this.#leaveIfDue()
   }
 
+  onHoldChanged(): void {
+    if (this.#phase === 'open') this.#leaveIfDue()
+    this.#goOn()
+  }
+
   toClient(bytes: Buffer): void {
     if (!this.#client.write(bytes)) this.#backend?.pause()
   }
@@ -207,6 +219,12 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     const place = this.#search.target?.spec
     if (place) this.#portable.entered(place)
     this.#around.tally.entered(place?.term ?? 0)
+  }
+
+  onTurn(): void {
+    if (this.#portable.state.idle) this.onIdle()
+    this.#goOn()
+    if (this.#search.isHolding && !this.holdsUp) this.#entrance.house.onStill()
   }
 
   onIdle(): void {
@@ -268,16 +286,36 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     this.#over()
   }
 
-  /** Asks once more before: exact, whatever happened in the session. */
+  /** It is at a server that lets nothing begin. Replication is no transaction, and the server sees to its end. */
+  get #isOpenWhereHeld(): boolean {
+    return this.#phase === 'open' && this.#search.isHolding && !this.#portable.isReplication
+  }
+
+  /** What its client sends waits here, until the server leads on or the session leaves. */
+  get #isHeld(): boolean {
+    return this.#isOpenWhereHeld && this.#portable.state.mayPause && this.#clientSide.reader.between
+  }
+
+  /** What was kept is relayed, unless something else keeps it. */
+  #goOn(): void {
+    if (!this.#client.keeps || this.#phase !== 'open' || this.#asking || this.#isHeld) return
+    this.#absence.goesOn()
+    this.#client.readKept()
+  }
+
+  /** Asks once more before: exact, whatever happened in the session. One that is held is asked at once, not when it leaves. */
   #leaveIfDue(): void {
-    if (!this.#portable.state.idle || this.#asking || !this.#search.isDue(this.#portable)) return
+    if (!this.#portable.state.idle || this.#asking) return
+    const isDue = this.#search.isDue(this.#portable)
+    if (!isDue && !this.#isHeld) return
     const wanted = this.#portable.catalogueWanted(true)
     if (wanted) return this.#askCatalogue(wanted)
     if (this.#portable.waits(this.#onAnother)) {
       this.#asking = 'another'
       return
     }
-    return this.#portable.state.isKnown && !this.#portable.isStale ? this.#leave() : this.#ask()
+    if (!this.#portable.state.isKnown || this.#portable.isStale) this.#ask()
+    else if (isDue) this.#leave()
   }
 
   #leave(): void {
@@ -301,7 +339,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     if (this.#asking !== 'another') return
     this.#asking = undefined
     this.onIdle()
-    if (this.#phase === 'open' && !this.#asking) this.#client.readKept()
+    this.#goOn()
   }
 
   #askCatalogue(what: 'all' | 'fingerprint'): void {
@@ -319,7 +357,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     else this.#portable.answered(rows)
     // It may be asked something else now, or leave.
     this.onIdle()
-    if (this.#phase === 'open' && !this.#asking) this.#client.readKept()
+    this.#goOn()
   }
 
   #move(): void {

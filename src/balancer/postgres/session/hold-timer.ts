@@ -10,6 +10,8 @@ export class HoldTimer {
   readonly #clock: Clock
   readonly #tally: Tally
   #sinceMs: number | undefined
+  /** Since when its client waits although it has a server, which is about to end. */
+  #waitsSinceMs: number | undefined
 
   constructor(clock: Clock, tally: Tally) {
     this.#clock = clock
@@ -26,8 +28,18 @@ export class HoldTimer {
     if (this.#sinceMs !== undefined) client.noteHeld(() => heldNotice(service, this.forMs ?? 0))
   }
 
+  waits(): void {
+    this.#waitsSinceMs ??= this.#clock.mono()
+  }
+
+  /** At the server where it was. */
+  goesOn(): void {
+    this.#waitsSinceMs = undefined
+  }
+
   begin(): void {
-    this.#sinceMs = this.#clock.mono()
+    this.#sinceMs = this.#waitsSinceMs ?? this.#clock.mono()
+    this.#waitsSinceMs = undefined
     this.#tally.held()
   }
 

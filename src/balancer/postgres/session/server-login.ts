@@ -27,7 +27,7 @@ export type Arrived =
       readonly early: readonly Buffer[]
       readonly rows: readonly (readonly (string | null)[])[]
     }
-  /** Nothing was decided: the connection broke, or the server does not let anybody in yet. */
+  /** Nothing was decided: the connection broke, or the server admits no client yet. */
   | { readonly kind: 'not-yet' }
   | { readonly kind: 'refused'; readonly reason: CutReason; readonly why: string }
 

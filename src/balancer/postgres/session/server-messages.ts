@@ -22,8 +22,8 @@ export interface ServerSideEvents {
   onKey(pid: number, key: Buffer): Buffer
   /** The login is complete; the first ReadyForQuery is being relayed. */
   onEntered(): void
-  /** Nothing is under way any more. */
-  onIdle(): void
+  /** The server waits for the client: after each ReadyForQuery, and when it takes the data of a COPY. */
+  onTurn(): void
   /** The login was refused for a reason that may pass, and the client has heard nothing of it yet. */
   onLoginPutOff(bytes: Buffer, how: 'soon' | 'perhaps'): boolean
   /** Why writing is not possible at the moment, as a sentence; null when it should be. */
@@ -79,7 +79,10 @@ export class ServerMessages implements FrameSink {
   onType(type: number): void {
     if (type === 0x31) this.#session.parsed()
     else if (type === 0x33) this.#session.closed()
-    else this.#session.copyIn() // G, and W of a replication connection
+    else {
+      this.#session.copyIn() // G, and W of a replication connection
+      this.#events.onTurn()
+    }
   }
 
   onMessage(type: number, buffer: Buffer, start: number, end: number): boolean {
@@ -90,7 +93,7 @@ export class ServerMessages implements FrameSink {
         if (!this.entered) {
           this.entered = true
           this.#events.onEntered()
-        } else if (this.#session.idle) this.#events.onIdle()
+        } else this.#events.onTurn()
         return true
       case 0x45: // ErrorResponse
         return this.#error(buffer, start, end)

@@ -25,6 +25,8 @@ export interface SearchEvents {
   onTargetLost(): void
   /** It takes nothing new: sessions that can be moved leave. */
   onTargetLeaves(): void
+  /** The target has begun to hold, or has ended that. */
+  onHoldChanged(): void
   onUnfound(why: 'hold-expired' | 'hold-full'): void
 }
 
@@ -62,6 +64,11 @@ export class ServerSearch implements Hanging, Held {
     if (!target || (target.spec.state === 'serving' && !this.#removed)) return false
     if (target.spec.leaves === true) return true
     return session.obstacle === undefined && this.#entrance.choose(NOTHING_TRIED, false) !== undefined
+  }
+
+  /** Its server is about to end leading: a client that is between two transactions begins nothing there. */
+  get isHolding(): boolean {
+    return this.#target?.isHolding === true
   }
 
   /** From a target that was used until now, if there was one, to another, or the same again. */
@@ -123,8 +130,12 @@ export class ServerSearch implements Hanging, Held {
     this.#events.onTargetLeaves()
   }
 
+  onHoldChanged(): void {
+    this.#events.onHoldChanged()
+  }
+
   onRemoved(): void {
-    if (this.#staysAtItsPlace()) return
+    if (this.#staysAtItsPlace()) return this.onHoldChanged()
     this.#removed = true
     // A standby that became the primary, or that served reads for want of one, is not lost: what is open there may end.
     const mayStay = this.#isGuest || this.#entrance.route.purpose !== 'primary'

@@ -107,6 +107,11 @@ export class SessionState {
     return this.#asked === this.#answered && !this.#unsynced
   }
 
+  /** Its client may be held now: no transaction was open when the server spoke last, and the server waits for no message. */
+  get mayPause(): boolean {
+    return this.#status === IDLE && !this.#unsynced && !this.#copying
+  }
+
   /** One answer is under way, and none behind it. */
   get isLastAnswer(): boolean {
     return this.#asked - this.#answered <= 1

@@ -79,7 +79,7 @@ test.each([
   expect(existsSync(join(target, '../outside'))).toBe(false)
 })
 
-test('one that is given up within a file closes it, and nobody else hears of it', async () => {
+test('one that is given up within a file closes it, without another error', async () => {
   const unpacking = unpackInto(target)
   const whole = await archive({ name: 'big', text: 'x'.repeat(100_000) })
   unpacking.write(whole.subarray(0, 50_000))

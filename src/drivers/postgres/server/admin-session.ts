@@ -91,7 +91,7 @@ export class Session {
     client.on('error', () => {}) // said once more by `end`, and by whatever statement was under way
     opening.then(
       (open) => open === client && this.#hearEnd(client, opening),
-      () => {}, // never opened: whoever asked hears of it
+      () => {}, // never opened: the error reaches the caller
     )
     return opening
   }

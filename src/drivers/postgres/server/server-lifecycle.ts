@@ -20,6 +20,8 @@ export class ServerLifecycle {
   #stateSince: number
   #endedAt = 0
   #state: InstanceReport['state'] = 'stopped'
+  #holding: number | undefined
+  #lastHold = 0
   /** Unexpected ends in a row. */
   failures = 0
   note = ''
@@ -57,6 +59,7 @@ export class ServerLifecycle {
       retryInMs: running || this.failures === 0 ? 0 : Math.max(0, retryAt - now),
       ...(running && replica.postmaster ? replica.postmaster.identity : {}),
       ...(replica ? { port: replica.port } : {}),
+      ...(running && this.#holding !== undefined ? { holding: this.#holding } : {}),
       ...(replica ? { replica: replicaReport(replica, watch?.sight ?? null, this.recruited, watch?.heardAgoMs) } : {}),
     }
   }
@@ -65,6 +68,20 @@ export class ServerLifecycle {
     if (state === this.#state) return
     this.#state = state
     this.#stateSince = this.#clock.mono()
+    this.tell()
+  }
+
+  /** Balancers let nothing begin until `release`. Returns the number of this hold, which no earlier one had. */
+  hold(): number {
+    this.#lastHold = Math.max(Math.floor(this.#clock.mono()), this.#lastHold + 1) // also over a restart of the agent
+    this.#holding = this.#lastHold
+    this.tell()
+    return this.#lastHold
+  }
+
+  release(): void {
+    if (this.#holding === undefined) return
+    this.#holding = undefined
     this.tell()
   }
 

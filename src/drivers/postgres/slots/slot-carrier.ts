@@ -3,7 +3,7 @@
  * logical-slots.ts decides. On a standby it drops what is stale, advances what is there, and asks for a copy of what is not.
  *
  * A server reads the files of its slots when it starts and at no other time. So a copy is a restart of the standby, once for all
- * slots that are new. One standby at a time: a lock on the primary says whose turn it is, and goes with the connection that has it.
+ * slots that are new. One standby at a time: a lock on the primary says whose turn it is, and is released with the connection that has it.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'

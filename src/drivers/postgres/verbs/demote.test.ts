@@ -1,18 +1,77 @@
-import { expect, test } from 'vitest'
+/** What a demotion waits for, and in which order, with a fake server and fake balancers on a virtual clock. */
+import { describe, expect, test } from 'vitest'
+import type { HoldProgress } from '../../../core/targets.ts'
+import { sleep } from '../../../lib/clock.ts'
 import { VirtualClock } from '../../../lib/virtual-clock.ts'
 import { POSTGRES_DEFAULTS } from '../options.ts'
 import type { Replica } from '../replica.ts'
 import { demote } from './demote.ts'
 
-/** A primary with one session, whose transaction has been open for a while and ends at `endsAtMs`. */
-function begin(endsAtMs: number) {
+/** When it begins, in ms from the beginning of the demotion, unless a balancer holds its client then; and how long it takes. */
+interface Transaction {
+  readonly beginsAt: number
+  readonly takes: number
+  /** Past the balancers. */
+  readonly isDirect?: boolean
+  /** It is none: its balancer asks what the session has. */
+  readonly isQuestion?: boolean
+}
+
+interface Situation {
+  readonly transactions: readonly Transaction[]
+  /** What the balancers say `forMs` after they were asked to hold, with so many of their transactions open. */
+  progress?(forMs: number, open: number): HoldProgress
+  /** Asking the server fails from then on. */
+  readonly failsAt?: number
+  /** How long the server takes to answer while clients are held. */
+  readonly heldAnswerMs?: number
+}
+
+const HEARD_AFTER_MS = 20
+
+const heardAndStill = (forMs: number, open: number): HoldProgress => {
+  if (forMs < HEARD_AFTER_MS) return 'asked'
+  return open > 0 ? 'held' : 'still'
+}
+
+function begin(situation: Situation) {
+  const { transactions, progress = heardAndStill, failsAt = Number.POSITIVE_INFINITY, heldAnswerMs = 0 } = situation
   const clock = new VirtualClock()
-  const startedAtMs = clock.mono() - 1_000
+  const zero = clock.mono()
+  const said: string[] = []
+  let heldSince: number | undefined
+  let number = 0
+  const nowMs = () => clock.mono() - zero
+  const note = (what: string) => said.push(`${what} ${Math.round(nowMs())}`)
+  const begunAt = new Map<Transaction, number>()
+  const open = (): Transaction[] => {
+    const now = nowMs()
+    const isHeld = heldSince !== undefined && now - heldSince >= HEARD_AFTER_MS
+    for (const one of transactions) {
+      if (begunAt.has(one) || one.beginsAt > now) continue
+      if (one.isDirect || !isHeld) begunAt.set(one, one.beginsAt)
+    }
+    return transactions.filter((one) => {
+      const at = begunAt.get(one)
+      return at !== undefined && now < at + one.takes
+    })
+  }
   const session = {
     async query(text: string) {
       if (!text.includes('pg_stat_activity')) return []
-      const busy = clock.mono() < endsAtMs
-      return [{ pid: 7, who: 'app', program: 'job', busy, idle_inside: busy, for_ms: clock.mono() - startedAtMs }]
+      if (nowMs() >= failsAt) throw new Error('no answer')
+      if (heldSince !== undefined && heldAnswerMs > 0) await sleep(clock, heldAnswerMs)
+      return open().map((one) => {
+        return {
+          pid: 7,
+          who: 'app',
+          program: 'job',
+          busy: true,
+          asked: one.isQuestion === true,
+          idle_inside: true,
+          for_ms: nowMs() - (begunAt.get(one) ?? 0),
+        }
+      })
     },
   }
   const replica = {
@@ -23,31 +82,152 @@ function begin(endsAtMs: number) {
     draining: false,
     reload() {},
   } as unknown as Replica
-  const said: string[] = []
   const steps = {
     doorsWentAhead: () => true,
     doorsHeard: () => true,
-    stopping: () => void said.push(`stopping at ${clock.mono()} ms`),
+    hold() {
+      note('hold')
+      heldSince = nowMs()
+      number += 1
+      return number
+    },
+    release() {
+      note('release')
+      heldSince = undefined
+    },
+    holdProgress(asked: number) {
+      expect(asked).toBe(number)
+      const count = open().filter(({ isDirect }) => !isDirect).length
+      return progress(nowMs() - (heldSince ?? Number.NaN), count)
+    },
+    stopping: () => void note('stopping'),
     ending: () => void said.push('ending'),
   }
-  const ended = demote(replica, 2, steps, new AbortController().signal).catch((error: Error) => {
-    said.push(error.message)
+  const abort = new AbortController()
+  const ended = demote(replica, 2, steps, abort.signal).catch((error: Error) => {
+    if (!said.includes('ending')) said.push(error.message) // the fake cannot pledge
   })
-  return { clock, said, ended }
+  const finish = async (): Promise<string[]> => {
+    for (let waitedMs = 0; waitedMs < 20_000; waitedMs += 5) await clock.advance(5)
+    await ended
+    return said
+  }
+  return { clock, said, finish, abort }
 }
 
-test('a transaction that does not end calls the switchover off before any session had to leave', async () => {
-  const { clock, said, ended } = begin(60_000)
-  await clock.advance(5_000)
-  await ended
+/** The moments as hundreds of milliseconds, rounded down: looks come every 5 ms. */
+const roughly = (said: readonly string[]) =>
+  said.map((one) => one.replace(/ (\d+)$/, (_, ms) => ` ${Math.floor(Number(ms) / 100)}`))
+
+test('a transaction that is open and does not end calls it off before any client is held', async () => {
+  const said = await begin({ transactions: [{ beginsAt: -1_000, takes: 60_000 }] }).finish()
   expect(said).toEqual([expect.stringContaining('1 transaction is still open after 2.0 s')])
 })
 
-test('a transaction that ends is waited for while clients work on', async () => {
-  const { clock, said, ended } = begin(1_000)
-  await clock.advance(900)
-  expect(said).toEqual([])
-  await clock.advance(5_000)
-  await ended
-  expect(said[0]).toMatch(/^stopping at 1\d{3} ms$/)
+test('a transaction that is open and ends is waited for while clients work on', async () => {
+  const said = await begin({ transactions: [{ beginsAt: -1_000, takes: 2_000 }] }).finish()
+  expect(roughly(said).slice(0, 3)).toEqual(['hold 10', 'stopping 10', 'ending'])
+})
+
+describe('a transaction that begins during the wait', () => {
+  const waitedFor = { beginsAt: -1_000, takes: 2_000 }
+
+  test('and outlasts everything calls it off: clients were held for a moment, and no session has left', async () => {
+    const said = await begin({ transactions: [waitedFor, { beginsAt: 500, takes: 60_000 }] }).finish()
+    expect(roughly(said)).toEqual([
+      'hold 10',
+      'release 12',
+      expect.stringContaining('1 transaction is still open after 2.0 s'),
+    ])
+  })
+
+  test('and ends within the hold is waited for there', async () => {
+    const said = await begin({ transactions: [waitedFor, { beginsAt: 500, takes: 700 }] }).finish()
+    expect(roughly(said).slice(0, 3)).toEqual(['hold 10', 'stopping 12', 'ending'])
+  })
+
+  test('and outlasts the first hold is waited for while clients work on, and then comes another hold', async () => {
+    const said = await begin({ transactions: [waitedFor, { beginsAt: 500, takes: 1_500 }] }).finish()
+    expect(roughly(said).slice(0, 5)).toEqual(['hold 10', 'release 12', 'hold 20', 'stopping 20', 'ending'])
+  })
+})
+
+test('long transactions that overlap all the time end in the second hold, which is longer', async () => {
+  const transactions = Array.from({ length: 100 }, (_, nth) => ({ beginsAt: -900 + nth * 300, takes: 900 }))
+  const said = await begin({ transactions }).finish()
+  expect(said.map((one) => one.split(' ')[0])).toEqual(['hold', 'release', 'hold', 'stopping', 'ending'])
+  const at = (nth: number) => Number(said[nth]?.split(' ')[1])
+  expect(at(3) - at(2)).toBeLessThan(1_000 + HEARD_AFTER_MS)
+})
+
+test('long transactions that overlap all the time and outlast both holds call it off, and clients are released', async () => {
+  const transactions = Array.from({ length: 100 }, (_, nth) => ({ beginsAt: -1_500 + nth * 100, takes: 1_500 }))
+  const said = await begin({ transactions }).finish()
+  expect(said.map((one) => one.split(' ')[0])).toEqual(['hold', 'release', 'hold', 'release', expect.any(String)])
+  expect(said.at(-1)).toMatch(/transactions are still open after 1.0 s/)
+})
+
+describe('clients that are connected past the balancers', () => {
+  test('and work all the time hold nothing up', async () => {
+    const transactions = Array.from({ length: 2_000 }, (_, nth) => ({ beginsAt: nth * 10, takes: 10, isDirect: true }))
+    const said = await begin({ transactions }).finish()
+    expect(roughly(said)).toEqual(['hold 0', 'stopping 0', 'ending'])
+  })
+
+  test('and have begun before the hold are waited for in it', async () => {
+    const transactions = [
+      { beginsAt: -1_000, takes: 2_000 },
+      { beginsAt: 900, takes: 250, isDirect: true },
+    ]
+    expect(roughly(await begin({ transactions }).finish()).slice(0, 2)).toEqual(['hold 10', 'stopping 11'])
+  })
+
+  test('and outlast everything call it off', async () => {
+    const transactions = [
+      { beginsAt: -1_000, takes: 2_000 },
+      { beginsAt: 900, takes: 60_000, isDirect: true },
+    ]
+    const said = await begin({ transactions }).finish()
+    expect(said.map((one) => one.split(' ')[0])).toEqual(['hold', 'release', '1'])
+  })
+})
+
+test('a balancer that does not hear of the hold is waited for a second, and the switchover goes on', async () => {
+  const said = await begin({ transactions: [], progress: () => 'asked' }).finish()
+  expect(roughly(said).slice(0, 2)).toEqual(['hold 0', 'stopping 12'])
+})
+
+test('a balancer that never says that it is still, as those of another version, is waited for to the end of the hold', async () => {
+  const said = await begin({ transactions: [], progress: () => 'held' }).finish()
+  expect(roughly(said).slice(0, 2)).toEqual(['hold 0', 'stopping 2'])
+})
+
+test('a transaction that a balancer had passed on when it heard counts, although it begins after the hold', async () => {
+  const late = { beginsAt: 15, takes: 60_000 }
+  const said = await begin({ transactions: [late], progress: () => 'held' }).finish()
+  expect(said.map((one) => one.split(' ')[0])).toEqual(['hold', 'release', '1'])
+})
+
+test('clients are released when something more urgent comes during the hold', async () => {
+  const { clock, said, finish, abort } = begin({ transactions: [], progress: () => 'held' })
+  await clock.advance(50)
+  abort.abort(new Error('something more urgent'))
+  await finish()
+  expect(said).toEqual(['hold 0', expect.stringMatching(/^release/), 'something more urgent'])
+})
+
+test('clients are released when the server cannot be asked during the hold', async () => {
+  const said = await begin({ transactions: [], progress: () => 'held', failsAt: 50 }).finish()
+  expect(said).toEqual(['hold 0', expect.stringMatching(/^release/), 'no answer'])
+})
+
+test('a question of a balancer is no transaction', async () => {
+  const question = { beginsAt: 0, takes: 60_000, isDirect: true, isQuestion: true }
+  const said = await begin({ transactions: [question] }).finish()
+  expect(roughly(said).slice(0, 2)).toEqual(['hold 0', 'stopping 0'])
+})
+
+test('what balancers said of a hold is not believed when they may have ended it by themselves meanwhile', async () => {
+  const said = await begin({ transactions: [], heldAnswerMs: 4_500 }).finish()
+  expect(said).toEqual(['hold 0', expect.stringMatching(/^release/), expect.stringContaining('could not be held')])
 })

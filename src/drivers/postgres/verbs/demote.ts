@@ -1,28 +1,29 @@
 /**
- * Ends a primary on purpose. What can be done while clients still work comes first: a checkpoint, because a shutdown
- * has to write all that is dirty, and the logins of the balancers' sessions at the successor, because these two take
- * longest; then sessions leave (drain-sessions.ts), which may fail and then nothing has happened; then the pledge,
- * after which there is no way back; then the end.
+ * Ends leading on purpose. What can be done while clients still work comes first: a checkpoint, because a shutdown has to write all
+ * that is dirty, and the logins of the balancers' sessions at the next primary, because those are what clients would wait for most.
+ * Then transactions end (end-transactions.ts), which may fail, and then every session goes on as it was. Then sessions leave
+ * (drain-sessions.ts), which cannot fail; then the pledge, after which there is no way back; then the end.
  *
- * A clean shutdown lets the standbys have everything, the shutdown record included, so that the former primary has
- * nothing of its own afterwards and follows without a rewind. When standbys do not take it in time, the server is ended
- * anyway: what was acknowledged is on the quorum, and the rest never was.
+ * A clean shutdown lets the standbys have everything, the shutdown record included, so that the former primary has nothing of
+ * its own afterwards and follows without a rewind. When standbys do not take it in time, the server is ended anyway: what was
+ * acknowledged is on the quorum, and the rest was promised to no client.
  */
 import type { Term } from '../../../core/model.ts'
 import { UnderstudyError } from '../../../errors.ts'
 import { sleep } from '../../../lib/clock.ts'
 import type { Replica } from '../replica.ts'
 import { endConsumers } from '../slots/user-slots.ts'
-import { drain, untilOpenEnds } from './drain-sessions.ts'
+import { drain } from './drain-sessions.ts'
+import { endTransactions, type HoldSteps } from './end-transactions.ts'
 import { pledge } from './recruit-server.ts'
 
-/** A balancer that has not reported by now has too much to do, or cannot reach this agent. */
+/** A balancer that has not told by now has too much to do, or no agent that it could tell. */
 const AHEAD_WITHIN_MS = 1_500
 
-export interface Steps {
-  /** Have the balancers logged in at the successor all sessions that they can? */
+export interface Steps extends HoldSteps {
+  /** Have the balancers logged in at the next primary all that they can? */
   doorsWentAhead(): boolean
-  /** From here on nothing new should come. */
+  /** From here on sessions leave. */
   stopping(): void
   /** Have all balancers heard of it? */
   doorsHeard(): boolean
@@ -37,17 +38,18 @@ export async function demote(replica: Replica, term: Term, steps: Steps, signal:
     const checkpoint = replica.session.query('checkpoint', [], demoteMs).catch(() => {}) // the shutdown makes another one
     await Promise.all([checkpoint, untilAhead(replica, steps, signal)])
     signal.throwIfAborted()
-    await untilOpenEnds(replica, signal)
+    await endTransactions(replica, steps, signal)
     steps.stopping()
     await drain(replica, () => steps.doorsHeard(), signal)
-    await endConsumers(replica)
+    await endConsumers(replica).catch(() => {}) // the end of the server ends them, later
+    signal.throwIfAborted()
   }
   steps.ending()
   const led = pledge(replica, term)
   if (led) await replica.end('fast', demoteMs, `demoted for term ${term}`)
 }
 
-/** Nothing depends on it: who has not logged in by then does so later, and waits for it. */
+/** Nothing depends on it: a session that has not logged in by then does so later, and its client waits for it. */
 async function untilAhead(replica: Replica, steps: Steps, signal: AbortSignal): Promise<void> {
   const { clock } = replica.parts
   const untilMs = clock.mono() + AHEAD_WITHIN_MS

@@ -14,7 +14,7 @@ test('a quorum that is gone for long enough cannot confirm; a hiccup can, and it
   expect(confirmation.canBeHad(rule, streaming('c'), 4_501)).toBe(true)
 })
 
-test('who leads nothing, or alone by its rule, waits for nobody', () => {
+test('a replica that is no primary, or alone in its quorum, waits for no standby', () => {
   const confirmation = new WriteRefusal(0)
   expect(confirmation.canBeHad(null, streaming(), 5_000)).toBe(true)
   expect(confirmation.canBeHad({ ...rule, standbys: [], k: 0 }, streaming(), 5_000)).toBe(true)

@@ -1,4 +1,4 @@
-/** A member's slot on the primary is made by both of them, whenever one of them sees that it is missing. */
+/** A replica's slot on the primary is made by both of them, whenever one of them sees that it is missing. */
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { int32, message } from '../../../balancer/postgres/messages.ts'

@@ -22,7 +22,7 @@ describe('a rule', () => {
     expect(synchronousStandbyNames(quorum(['a'], 0))).toBe('')
   })
 
-  test('trap 6: never for everybody', () => {
+  test('trap 6: never for every standby', () => {
     expect(() => synchronousStandbyNames(quorum(['*'], 1))).toThrow()
   })
 
@@ -44,7 +44,7 @@ describe('a rule', () => {
     )
   })
 
-  test('trap 10, 15: at every step, whoever acknowledges is met by every fence of the old and of the new rule', () => {
+  test('trap 10, 15: at every step, every recruitment by the old and by the new config meets those that acknowledge', () => {
     fc.assert(
       fc.property(anyQuorum, anyQuorum, (from, to) => {
         let before = from
