@@ -24,17 +24,19 @@ export function updateOf({ update }: ServiceSpec): UpdateOptions {
   return update ?? UPDATE_DEFAULTS
 }
 
+/** Specs never change, and each is asked for in every turn. */
+const targets = new WeakMap<ServiceSpec, string>()
+
 /** Names what a service should be: FNV-1a over all that an instance could be outdated by. */
-export function targetOf({
-  instances: _,
-  replication: __,
-  stopped: ___,
-  update: ____,
-  ...service
-}: ServiceSpec): string {
+export function targetOf(service: ServiceSpec): string {
+  const known = targets.get(service)
+  if (known !== undefined) return known
+  const { instances: _, replication: __, stopped: ___, update: ____, ...rest } = service
   let hash = 0x811c9dc5
-  for (const char of JSON.stringify(service)) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193)
-  return (hash >>> 0).toString(16).padStart(8, '0')
+  for (const char of JSON.stringify(rest)) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193)
+  const target = (hash >>> 0).toString(16).padStart(8, '0')
+  targets.set(service, target)
+  return target
 }
 
 /** The roll-out that is under way, or a new one in which no node has a turn. */
