@@ -156,8 +156,9 @@ async function writeConfigRecord(step: Step & { kind: 'write-config' }, { world 
     KEY.wish(name),
     KEY.rollout(name),
   ])
+  const given = Object.entries(step.given).map(([name, revision]) => ({ key: KEY.service(name), revision }))
   const outcome = await world.store.swap(
-    [{ key: KEY.config, revision: step.revision }],
+    [{ key: KEY.config, revision: step.revision }, ...given],
     [{ key: KEY.config, value: step.record }, ...forgotten.map((key) => ({ key, value: undefined }))],
   )
   return outcome === 'done' ? step.what : undefined

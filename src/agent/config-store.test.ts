@@ -98,6 +98,7 @@ describe('writing', () => {
 })
 
 describe('what an agent acts on', () => {
+  const none = () => false
   const kept = unwritten(one, { run: 'r' })
   const stored = (change: Partial<Revised<ConfigRecord>> = {}) => ({
     ...nextRecord(undefined, two, WHO),
@@ -107,30 +108,40 @@ describe('what an agent acts on', () => {
 
   test('the one on its disk until the store has one of this run', () => {
     const live = new LiveConfig(kept, 'r')
-    expect(live.see(undefined)).toBe(false)
+    expect(live.see(undefined, none)).toBe(false)
     expect(live.toWrite(undefined)).toBe(kept)
-    expect(live.see(stored({ run: 'earlier' }))).toBe(false)
+    expect(live.see(stored({ run: 'earlier' }), none)).toBe(false)
     expect(live.toWrite(stored({ run: 'earlier' }))).toBe(kept)
-    expect(live.see(stored())).toBe(true)
+    expect(live.see(stored(), none)).toBe(true)
     expect(live.toWrite(stored())).toBeUndefined()
     expect(live.record.spec).toBe(two)
   })
 
   test('never an older one', () => {
     const live = new LiveConfig(kept, 'r')
-    live.see(stored())
-    expect(live.see(stored({ spec: one, revision: 6 }))).toBe(false)
-    expect(live.see(stored())).toBe(false)
+    live.see(stored(), none)
+    expect(live.see(stored({ spec: one, revision: 6 }), none)).toBe(false)
+    expect(live.see(stored(), none)).toBe(false)
     expect(live.record.spec).toBe(two)
+  })
+
+  test('with what it still has of a service that even the list of removed ones says nothing of any more', () => {
+    const live = new LiveConfig(unwritten(two, { run: 'r' }), 'r')
+    const gone = stored({ spec: { ...two, services: [] }, removed: [] })
+    const held = two.services[0]?.name ?? ''
+    expect(live.see(gone, (name) => name === held)).toBe(true)
+    expect(live.facts().removed.map(({ name }) => name)).toEqual([held])
+    expect(live.see({ ...gone, revision: 8 }, none)).toBe(true)
+    expect(live.facts().removed).toEqual([])
   })
 
   test('not one that a later version wrote: it says so, and writes nothing over it', () => {
     const live = new LiveConfig(kept, 'r')
     const later = stored({ schema: CONFIG_SCHEMA + 1, version: '9.0.0' })
-    expect(live.see(later)).toBe(false)
+    expect(live.see(later, none)).toBe(false)
     expect(live.toWrite(later)).toBeUndefined()
     expect(live.facts().refused).toContain('9.0.0')
-    expect(live.see(stored({ revision: 8 }))).toBe(true)
+    expect(live.see(stored({ revision: 8 }), none)).toBe(true)
     expect(live.facts().refused).toBeUndefined()
   })
 

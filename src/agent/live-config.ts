@@ -4,9 +4,12 @@
  *
  * The one that is kept can also be new: `understudy up` was given another config while nothing ran. Then it is no news from the
  * store but for it, and the first agent that can writes it there (`toWrite`).
+ *
+ * An agent that was away may find that services are gone of which even the list of what was removed says nothing any more. It
+ * still has what it had of them, so it adds them to that list for itself.
  */
-import { CONFIG_SCHEMA, effectiveCluster } from '../core/config-record.ts'
-import type { ClusterSpec } from '../core/model.ts'
+import { CONFIG_SCHEMA, effectiveCluster, whatLeaves } from '../core/config-record.ts'
+import type { ClusterSpec, ServiceName } from '../core/model.ts'
 import type { ConfigFacts, ConfigRecord } from '../core/records.ts'
 import type { Revised, StoreFacts } from '../core/store-facts.ts'
 
@@ -30,14 +33,16 @@ export class LiveConfig {
     return this.#record
   }
 
-  /** Takes what the store says. True when another config is acted on from now on. */
-  see(found: Revised<ConfigRecord> | undefined): boolean {
+  /** Takes what the store says. True when another config is acted on from now on. `isHeld`: this node has something of a service. */
+  see(found: Revised<ConfigRecord> | undefined, isHeld: (service: ServiceName) => boolean): boolean {
     this.#refused = found && found.schema > CONFIG_SCHEMA ? tooNew(found) : undefined
     if (!found || this.#refused !== undefined || found.run !== this.#run || found.revision <= this.#revision)
       return false
     const { revision, ...record } = found
     this.#revision = revision
-    this.#record = record
+    const listed = new Set(record.removed.map(({ name }) => name))
+    const missed = whatLeaves(this.#record, record.spec).removed.filter(({ name }) => !listed.has(name) && isHeld(name))
+    this.#record = missed.length === 0 ? record : { ...record, removed: [...record.removed, ...missed] }
     return true
   }
 

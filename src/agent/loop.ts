@@ -323,7 +323,8 @@ export class Agent {
   #storeChanged(take: () => void): void {
     take()
     this.#readAt = this.#world.clock.mono()
-    if (this.#config.see(this.#agreed.config)) this.#configChanged()
+    const isHeld = (service: ServiceName) => this.#world.drivers.get(service) !== undefined
+    if (this.#config.see(this.#agreed.config, isHeld)) this.#configChanged()
     if (this.#running) inBackground(this.#writeConfig(), 'the first write of a config')
     this.wake()
   }

@@ -53,6 +53,7 @@ function isNodeReport(value: unknown): boolean {
     orNull(report.balancerPid, isPid) &&
     orNull(report.fencePid, isPid) &&
     areFlags(report.stopping) &&
+    orAbsent(report.config, (number) => areNumbers(number)) &&
     isListOf(report.instances, isInstance) &&
     areLists(report.openDoors, report.leaving, report.holding, report.still, report.ahead) &&
     orAbsent(report.sessions, (sessions) => isListOf(sessions, isTally)) &&

@@ -60,6 +60,7 @@ export class Publisher {
       sessions: this.#world.door.sessions,
       instances: Object.values(instances),
       stopping,
+      config: view.config?.number,
       problems: found.map(({ rule, service, evidence, why }) => ({ rule, service, evidence, why })),
     }
     const at = this.#world.clock.mono()

@@ -4,8 +4,8 @@
  * first-hand said so in the vacancy, the rest happened here.
  */
 import type { Receipt } from '../api/api-types.ts'
+import { endedInOrder } from '../core/election.ts'
 import type { NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
-import { CLUSTER_STOPPED } from '../core/problems/cluster-stopped.ts'
 import { isCrashing } from '../core/problems/instance-missing.ts'
 import type { Problem } from '../core/problems/problem.ts'
 import { isWell, localInstance, recordOf, type View } from '../core/view.ts'
@@ -54,7 +54,7 @@ export class Receipts {
   leadWon(service: ServiceName, term: Term, view: View, silentSince: number | null): void {
     const before = recordOf(view, service)
     const { vacancy } = before
-    if (before.term === 0 || vacancy?.rule === CLUSTER_STOPPED) return
+    if (before.term === 0 || endedInOrder(vacancy)) return
     const freeSince = view.wall - (view.store.leadFreeForMs[service] ?? 0)
     // The noticing node may have another clock: a fault is never noticed after its recovery.
     const noticedAt = Math.min(vacancy?.noticedAt ?? silentSince ?? freeSince, freeSince)

@@ -5,6 +5,7 @@
  */
 import type { NodeName, ServiceSpec } from './model.ts'
 import { place } from './placement.ts'
+import type { Vacancy } from './records.ts'
 import { instanceOn, isDrained, isStopping, isWell, nodeState, recordOf, type View } from './view.ts'
 
 export interface Candidate {
@@ -37,6 +38,11 @@ export function turnInMs(view: View, service: ServiceSpec): number | undefined {
   return able[rank]?.inMs === 0 ? rank * view.cluster.timing.staggerMs : undefined
 }
 
+/** An operator stopped the service or the whole cluster: no fault of the node that led, which leads again at the next start. */
+export function endedInOrder(vacancy: Vacancy | undefined): boolean {
+  return vacancy?.rule === 'cluster-stopped' || vacancy?.rule === 'service-stopped'
+}
+
 function judge(view: View, service: ServiceSpec, node: NodeName): Candidate {
   const no = (why: string): Candidate => ({ node, able: false, why, inMs: 0 })
   if (isDrained(view, node)) return no('it is drained')
@@ -54,17 +60,18 @@ function judge(view: View, service: ServiceSpec, node: NodeName): Candidate {
   return { node, able: true, why: service.standby === 'warm' ? 'its standby is ready' : 'it can start one', inMs: 0 }
 }
 
-/** Higher is better. Digits, most significant first: chosen successor, no back-off, ready standby, did not just fail. */
+/** Higher is better. Digits, most significant first: chosen successor, no back-off, ready standby, what it did as the last primary. */
 function preference(view: View, service: ServiceSpec, of: { candidate: Candidate; node: NodeName }): number {
   const { vacancy, primary } = recordOf(view, service.name)
   const instance = instanceOn(view, of.node, service.name)
   const ready = service.standby === 'cold' || isWell(instance)
-  const justFailed = primary === of.node && vacancy !== undefined
+  const isNeutral = primary !== of.node || vacancy === undefined
+  const lately = isNeutral ? 1 : endedInOrder(vacancy) ? 2 : 0
   return (
-    Number(of.candidate.able) * 16 +
-    Number(vacancy?.successor === of.node) * 8 +
-    Number(of.candidate.inMs === 0) * 4 +
-    Number(ready) * 2 +
-    Number(!justFailed)
+    Number(of.candidate.able) * 32 +
+    Number(vacancy?.successor === of.node) * 16 +
+    Number(of.candidate.inMs === 0) * 8 +
+    Number(ready) * 4 +
+    lately
   )
 }

@@ -195,6 +195,8 @@ export interface NodeReport {
   readonly instances: readonly InstanceReport[]
   /** The node is being stopped on purpose: give it nothing new. */
   readonly stopping: boolean
+  /** The number of the config that it acts on. Absent: an earlier version of Understudy. */
+  readonly config?: number | undefined
   /** As seen from there. */
   readonly problems?: readonly ReportedProblem[]
 }

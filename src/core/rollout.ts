@@ -39,11 +39,14 @@ export function targetOf(service: ServiceSpec): string {
   return target
 }
 
-/** The roll-out that is under way, or a new one in which no node has a turn. */
+/**
+ * The roll-out that is under way, or a new one. Turns outlast a change of the target: the instance of such a node is down or
+ * unproven whatever it was replaced for, and a second one must not go because the target is another since.
+ */
 export function rolloutOf(view: View, service: ServiceSpec): Revised<RolloutRecord> {
   const found = view.store.rollouts?.[service.name]
   const target = targetOf(service)
-  return found?.target === target ? found : { target, turns: [], revision: found?.revision ?? 0 }
+  return found?.target === target ? found : { target, turns: found?.turns ?? [], revision: found?.revision ?? 0 }
 }
 
 export function isOutdatedOn(view: View, service: ServiceSpec, node: NodeName): boolean {

@@ -55,12 +55,16 @@ export type Step =
   | { readonly kind: 'roll-back'; readonly service: ServiceName; readonly target: string }
   /** Set aside what a removed service kept here, and look at it no more. */
   | { readonly kind: 'retire'; readonly service: ServiceName }
-  /** Write the config record, provided that no one did since `revision`, and delete the records of services that are gone. */
+  /**
+   * Write the config record, provided that no one did since `revision`, and delete the records of services that are gone. `given`: the
+   * records of services by which it was decided, and their revisions; they must not have changed, either.
+   */
   | {
       readonly kind: 'write-config'
       readonly what: string
       readonly record: ConfigRecord
       readonly revision: number
+      readonly given: Readonly<Record<ServiceName, number>>
       readonly forgets: readonly ServiceName[]
     }
   /** End this agent: nothing runs here any more and nothing should. */

@@ -3,13 +3,13 @@
  * restart. It is replaced in its turn (rollout.ts says when that is). What starts the new one is what starts any instance that
  * is missing; a primary is switched over first, where there is another node to go to.
  */
-import type { ServiceSpec } from '../model.ts'
+import type { NodeName, ServiceSpec } from '../model.ts'
 import type { RolloutRecord } from '../records.ts'
 import { soundNodes } from '../redundancy-missing.ts'
 import { isOutdatedOn, mayGo, placedNodes, rolloutOf, updateOf } from '../rollout.ts'
 import type { Revised } from '../store-facts.ts'
 import { defaultSuccessor, switchoverRefusal } from '../switchover-check.ts'
-import { isWell, leaderOf, localInstance, nodeState, recordOf, type View } from '../view.ts'
+import { hasLeader, isWell, leaderOf, localInstance, nodeState, recordOf, type View } from '../view.ts'
 import { forEachService, type Problem } from './problem.ts'
 import { found, without, write } from './rollout-steps.ts'
 import { isFirst } from './service-end.ts'
@@ -40,12 +40,15 @@ function inTurn(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord
 /** A primary that ends in order on its own node is started there again; its standbys give it a moment. */
 function replace(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord>): Problem | undefined {
   const { name } = service
-  const { outdated } = localInstance(view, name)
-  const why = `${name} on ${view.self} is replaced: ${outdated?.why}`
-  const mustMove =
-    leaderOf(view, service)?.node === view.self && outdated?.needs !== 'in-place' && canMove(view, service)
-  if (mustMove) return move(view, service, rollout, why)
-  return found(service, 'instance-outdated', why, [{ kind: 'stop', service: name }])
+  const why = `${name} on ${view.self} is replaced: ${localInstance(view, name).outdated?.why}`
+  // Without the store the turn may be over already: another node may believe that this one is lost.
+  if (!view.store.reachable) return waits(service, `${why}, when the store is back`)
+  if (!mustMove(view, service)) return found(service, 'instance-outdated', why, [{ kind: 'stop', service: name }])
+  const to = successorOf(view, service, rollout.turns)
+  if (to !== undefined) return move(view, service, rollout, to, why)
+  if (recordOf(view, name).switchover) return undefined // it is called off or done first
+  const over = { ...rollout, turns: without(rollout, view.self) }
+  return write(view, service, 'instance-outdated', `${name} on ${view.self} stays for now: ${NO_SUCCESSOR}`, over)
 }
 
 /** A node that is lost does not hand its turn back. */
@@ -64,37 +67,49 @@ function lostTurn(view: View, service: ServiceSpec, rollout: Revised<RolloutReco
 function waiting(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord>): Problem | undefined {
   if (rollout.failed || !isOutdatedOn(view, service, view.self)) return undefined
   const { name } = service
-  const { outdated } = localInstance(view, name)
-  const why = `${name} on ${view.self} is outdated: ${outdated?.why}`
-  const isPrimary = leaderOf(view, service)?.node === view.self
-  const to = isPrimary && startsCold(service) ? defaultSuccessor(view, service) : undefined
-  if (to !== undefined && rollout.turns.includes(to)) return move(view, service, rollout, why)
+  const why = `${name} on ${view.self} is outdated: ${localInstance(view, name).outdated?.why}`
+  const moves = mustMove(view, service)
+  const to = moves ? successorOf(view, service, rollout.turns) : undefined
+  const isCold = startsCold(service)
+  if (isCold && to !== undefined && rollout.turns.includes(to)) return move(view, service, rollout, to, why)
   if (!view.store.reachable || !mayGo(view, service, view.self, rollout))
     return waits(service, `${why}; it waits for its turn`)
-  if (isPrimary && service.instances > 1 && outdated?.needs !== 'in-place' && !canMove(view, service))
-    return waits(service, `${why}; no other node can become primary now`)
+  if (moves && to === undefined) return waits(service, `${why}; ${NO_SUCCESSOR}`)
   // A cold standby proves itself only as the primary, so the turn is the successor's.
-  const turns = [...rollout.turns, to ?? view.self]
+  const turns = [...rollout.turns, isCold && to !== undefined ? to : view.self]
   return write(view, service, 'instance-outdated', why, { ...rollout, turns })
 }
 
-function startsCold({ standby, traits }: ServiceSpec): boolean {
-  return standby === 'cold' && !traits.replicates
+const NO_SUCCESSOR = 'no other node can become primary now'
+
+function startsCold(service: ServiceSpec): boolean {
+  return hasLeader(service) && service.standby === 'cold' && !service.traits.replicates
 }
 
-function canMove(view: View, service: ServiceSpec): boolean {
-  const to = defaultSuccessor(view, service)
-  return to !== undefined && switchoverRefusal(view, service, to) === undefined
+/** A primary is never ended for a change where another node can lead: also not when that node is away at the moment. */
+function mustMove(view: View, service: ServiceSpec): boolean {
+  if (leaderOf(view, service)?.node !== view.self) return false
+  if (localInstance(view, service.name).outdated?.needs === 'in-place') return false
+  return service.instances > 1 || successorOf(view, service, []) !== undefined
 }
 
-/** Asks for a switchover to a node that does not run what is outdated. */
-function move(view: View, service: ServiceSpec, { target }: RolloutRecord, why: string): Problem | undefined {
+/** The best node that can lead now and does not itself run what is outdated; before all others those that have a turn. */
+function successorOf(view: View, service: ServiceSpec, turns: readonly NodeName[]): NodeName | undefined {
+  const best = defaultSuccessor(view, service)
+  const inOrder = [...turns, ...(best === undefined ? [] : [best]), ...view.cluster.nodes.map(({ name }) => name)]
+  return inOrder.find((node) => !isOutdatedOn(view, service, node) && !switchoverRefusal(view, service, node))
+}
+
+function move(
+  view: View,
+  service: ServiceSpec,
+  { target }: RolloutRecord,
+  to: NodeName,
+  why: string,
+): Problem | undefined {
   const { name } = service
-  const to = defaultSuccessor(view, service)
   const { switchover, revision, ...record } = recordOf(view, name)
-  if (switchover) return undefined // under way
-  if (to === undefined || !canMove(view, service) || isOutdatedOn(view, service, to))
-    return waits(service, `${why}; no other node can become primary now`)
+  if (switchover || !view.store.reachable) return undefined // under way, or it cannot be asked for
   const what = `switchover of ${name} to ${to}: ${why}`
   const next = { ...record, switchover: { id: `rollout-${target}-${record.term}`, to, requestedAt: view.wall } }
   return found(service, 'instance-outdated', what, [{ kind: 'record', service: name, what, record: next, revision }])
@@ -105,13 +120,9 @@ function waits(service: ServiceSpec, why: string): Problem {
 }
 
 function belongsHere(view: View, service: ServiceSpec): boolean {
+  if (!startsCold(service)) return placedNodes(view, service).includes(view.self)
   const lead = leaderOf(view, service)
-  // The primary moves here as soon as it sees that the turn is ours, and is then on its way.
-  if (startsCold(service) && lead)
-    return (
-      lead.node === view.self ||
-      isOutdatedOn(view, service, lead.node) ||
-      recordOf(view, service.name).switchover?.to === view.self
-    )
-  return placedNodes(view, service).includes(view.self)
+  if (!lead || lead.node === view.self || recordOf(view, service.name).switchover?.to === view.self) return true
+  // The primary moves here as soon as it sees that the turn is ours; unless it cannot, and then the turn is for another.
+  return isOutdatedOn(view, service, lead.node) && switchoverRefusal(view, service, view.self) === undefined
 }

@@ -3,12 +3,11 @@
  * in case the first cannot. After silence the lead only becomes free when the old lease has ended in the store, which
  * is later than the old holder believes (core/lease.ts): by then its fence has killed what ran there.
  */
-import { turnInMs } from '../election.ts'
+import { endedInOrder, turnInMs } from '../election.ts'
 import { needsMet } from '../needs.ts'
 import type { ServiceRecord } from '../records.ts'
 import type { Rule } from '../rule-names.ts'
 import { hasLeader, leadOf, nodeState, recordOf, type View } from '../view.ts'
-import { CLUSTER_STOPPED } from './cluster-stopped.ts'
 import { forEachUnreplicated } from './problem.ts'
 
 export const noPrimary = forEachUnreplicated((view, service) => {
@@ -32,13 +31,14 @@ export const noPrimary = forEachUnreplicated((view, service) => {
 
 /** A fault that was told keeps its name until it is mended; an orderly end is no fault. */
 function ruleOf({ term, vacancy }: ServiceRecord): Rule {
-  if (term === 0 || vacancy?.rule === CLUSTER_STOPPED) return 'no-primary'
+  if (term === 0 || endedInOrder(vacancy)) return 'no-primary'
   return vacancy?.rule ?? 'primary-lost'
 }
 
 function whyFree(view: View, service: string): string {
   const { term, primary, vacancy } = recordOf(view, service)
-  if (vacancy?.rule === CLUSTER_STOPPED) return `${service} has not been led since the cluster was stopped`
+  if (vacancy && endedInOrder(vacancy))
+    return `${service} has not been led since ${vacancy.rule === 'service-stopped' ? 'it' : 'the cluster'} was stopped`
   if (vacancy) return vacancy.why
   if (term === 0 || primary === null) return `${service} has no primary yet`
   const state = nodeState(view, primary)

@@ -20,7 +20,8 @@ function leaves(view: View, node: NodeName): Problem | undefined {
   const isOurs = node === view.self
   const isLost = nodeState(view, node) === 'lost'
   if (!isOurs && !(isLost && isFirst(view, (name) => nodeState(view, name) === 'alive'))) return undefined
-  const holding = view.cluster.services.filter(({ name }) => dependsOn(view, name, node)).map(({ name }) => name)
+  const services = [...view.cluster.services, ...(view.config?.removed ?? [])].map(({ name }) => name)
+  const holding = services.filter((name) => dependsOn(view, name, node))
   const why = `${node} was taken out of the config`
   const found = (sentence: string, steps: readonly Step[]): Problem => {
     return { rule: 'node-leaving', service: null, evidence: isOurs ? 'first-hand' : 'inferred', why: sentence, steps }
@@ -33,7 +34,9 @@ function leaves(view: View, node: NodeName): Problem | undefined {
   const what = isLost
     ? `${node} is lost and was taken out of the config: it is forgotten`
     : `${node} leaves: nothing depends on it`
-  return found(what, [{ kind: 'write-config', what, record: without, revision, forgets: [] }])
+  // Another node that does not know yet that this one leaves could take it into a quorum at the same moment.
+  const given = Object.fromEntries(services.map((name) => [name, recordOf(view, name).revision]))
+  return found(what, [{ kind: 'write-config', what, record: without, revision, given, forgets: [] }])
 }
 
 function dependsOn(view: View, service: string, node: NodeName): boolean {

@@ -6,7 +6,7 @@
 import type { ServiceSpec } from '../model.ts'
 import type { ConfigRecord } from '../records.ts'
 import type { Step } from '../step.ts'
-import { nodeState, type View } from '../view.ts'
+import { instanceOn, nodeState, type View } from '../view.ts'
 import type { Finder, Problem } from './problem.ts'
 import { endOf } from './service-end.ts'
 
@@ -31,24 +31,28 @@ function onThisNode(view: View, { name }: ServiceSpec): Problem | undefined {
   }
 }
 
-function everywhere(view: View, { name }: ServiceSpec): Problem | undefined {
+function everywhere(view: View, service: ServiceSpec): Problem | undefined {
+  const { name } = service
   const { config } = view.store
-  if (!config || !view.store.reachable || !view.cluster.nodes.every(({ name: node }) => isClearOf(view, node, name)))
-    return undefined
+  const isListed = config?.removed.some((one) => one.name === name)
+  if (!config || !isListed || !view.store.reachable) return undefined
+  if (!view.cluster.nodes.every(({ name: node }) => isClearOf(view, node, service, config.number))) return undefined
   const { revision, ...record } = config
   const without: ConfigRecord = { ...record, removed: record.removed.filter((one) => one.name !== name) }
   const what = `${name} is removed: nothing of it is left on any node`
-  const steps: Step[] = [{ kind: 'write-config', what, record: without, revision, forgets: [name] }]
+  const steps: Step[] = [{ kind: 'write-config', what, record: without, revision, given: {}, forgets: [name] }]
   return { rule: 'service-removed', service: null, evidence: 'inferred', why: what, steps, told: 'by-actor' }
 }
 
-/** What a lost node had of it cannot come back to harm: its agent learns that the service is gone before it starts anything. */
-function isClearOf(view: View, node: string, service: string): boolean {
+/**
+ * What a lost node runs ends when its agent is back: it compares the newest config with the one that it acted on before
+ * (agent/live-config.ts). Data that it keeps is waited for: a new service of the same name must not come upon it.
+ */
+function isClearOf(view: View, node: string, { name, traits }: ServiceSpec, number: number): boolean {
   if (node === view.self) return true // `onThisNode` saw to it
   const state = nodeState(view, node)
-  const report = view.peers[node]?.report
-  return (
-    state === 'lost' ||
-    (state === 'alive' && report != null && !report.instances.some((one) => one.service === service))
-  )
+  if (state === 'lost') return !traits.replicates
+  // A report from before it knew says nothing: it may start the service a moment later.
+  const knows = (view.peers[node]?.report?.config ?? 0) >= number
+  return state === 'alive' && knows && instanceOn(view, node, name) === undefined
 }
