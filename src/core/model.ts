@@ -10,8 +10,9 @@ import type { NodeName, ServiceName, Term } from './names.ts'
 import type { ReplicaReport, Replication } from './replicated/quorum-config.ts'
 import type { SessionTally } from './replicated/session-counts.ts'
 import type { ReportedProblem } from './reported-problem.ts'
+import type { UpdateOptions } from './update-options.ts'
 
-export type { NodeName, ServiceName, Term }
+export type { NodeName, ServiceName, Term, UpdateOptions }
 
 /** `active-active`: every instance serves. `active-passive`: one serves, the others stand by. */
 export type Redundancy = 'active-active' | 'active-passive'
@@ -66,16 +67,6 @@ export interface ServiceTiming {
   readonly probeTimeoutMs: number
   /** How long a balancer holds a request when nothing can serve it. */
   readonly holdMs: number
-}
-
-/** How a service is changed while it runs. */
-export interface UpdateOptions {
-  /** How many instances may be down for it at a time. */
-  readonly atOnce: number
-  /** How long a new instance must be healthy before the next one goes. */
-  readonly pauseMs: number
-  /** When a new instance fails: leave the others as they are, or go back to the config before as well. */
-  readonly onFailure: 'stop' | 'rollback'
 }
 
 export interface ServiceSpec {
