@@ -35,6 +35,13 @@ export const ERRORS = {
   UND_UNKNOWN_SERVICE: { exit: 2, retryable: false, means: 'the config names no such service' },
   UND_UNKNOWN_NODE: { exit: 2, retryable: false, means: 'the config names no such node' },
   UND_REFUSED: { exit: 3, retryable: true, means: 'the cluster refused: it would not be safe, or not be useful, now' },
+  UND_CONFLICT: {
+    exit: 3,
+    retryable: false,
+    means: 'another config was applied since the one that this was compared with',
+  },
+  UND_TOO_OLD: { exit: 3, retryable: false, means: 'a version of Understudy that took part is too old for this' },
+  UND_UNKNOWN_CONFIG: { exit: 2, retryable: false, means: 'no config of that number is kept' },
   UND_TIMED_OUT: { exit: 9, retryable: true, means: 'it was not done within the time allowed; it may still happen' },
   UND_BAD_REQUEST: { exit: 2, retryable: false, means: 'the request is not one this API understands' },
   UND_PORT_FORBIDDEN: { exit: 5, retryable: false, means: 'this user may not listen on that port' },

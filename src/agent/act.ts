@@ -131,7 +131,7 @@ async function rollBack(
     const services = config.spec.services.map((one) => (one.name === service ? before : one))
     const message = `${service} back to config ${number}: ${rollout.failed.why}`
     const who = { run: config.run, at: view.wall, by: `agent of ${view.self}`, message, version: config.version }
-    const next = nextRecord(config, { ...config.spec, services }, who)
+    const next = { ...nextRecord(config, { ...config.spec, services }, who), returnsTo: number }
     const outcome = await writeConfig(world.store, config, next, null)
     return outcome === 'done' ? `config ${next.number}: ${message}` : undefined
   }

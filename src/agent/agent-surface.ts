@@ -26,14 +26,17 @@ import { expectedRto } from '../core/replicated/expected-rto.ts'
 import { readOnlyOf } from '../core/replicated/read-only.ts'
 import { lagBytesOf } from '../core/replicated/replica-facts.ts'
 import { resizeRefusal } from '../core/resize.ts'
+import { rolloutState } from '../core/rollout-state.ts'
 import type { RouteCounters } from '../core/routing-table.ts'
 import { defaultSuccessor, switchoverRefusal, whyNobody } from '../core/switchover-check.ts'
-import { instanceOn, isDrained, isWell, leaderOf, nodeState, recordOf, type View } from '../core/view.ts'
+import { instanceOn, isDrained, isLeaving, isWell, leaderOf, nodeState, recordOf, type View } from '../core/view.ts'
 import { UnderstudyError } from '../errors.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Store } from '../stores/store.ts'
+import { AgentConfigSurface } from './agent-config-surface.ts'
 import { KEY } from './agreed-records.ts'
 import type { Agent } from './loop.ts'
+import { nodeNamed, revisionOf, serviceNamed, writeAgreed } from './surface-writes.ts'
 
 const RECENT = 20
 
@@ -41,16 +44,20 @@ export interface SurfaceOptions {
   readonly agent: Agent
   readonly store: Store
   readonly run: string
+  /** Of this agent's Understudy. */
+  readonly version: string
   pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
   /** What the balancer of this node said last: where it listens, and what passed through. */
   readonly door: { readonly open: readonly string[]; readonly counters: readonly RouteCounters[] }
 }
 
 export class AgentSurface implements Surface {
+  readonly configs: AgentConfigSurface
   readonly #options: SurfaceOptions
 
   constructor(options: SurfaceOptions) {
     this.#options = options
+    this.configs = new AgentConfigSurface(options)
   }
 
   get ready(): boolean {
@@ -67,12 +74,13 @@ export class AgentSurface implements Surface {
       store: { kind: cluster.store.kind, ...this.#store() },
       nodes: cluster.nodes.map((node) => this.#node(node)),
       services: cluster.services.map((service) => this.#service(service)),
+      config: this.configs.status(view),
     }
   }
 
   async why(name: string): Promise<Explanation> {
     const { agent } = this.#options
-    const service = this.#serviceNamed(name)
+    const service = serviceNamed(this.#options.agent.view, name)
     const { view, decision, journal } = agent
     const known = knownProblems(view, decision.problems)
     const now = sentenceFor(view, service, known)
@@ -104,10 +112,10 @@ export class AgentSurface implements Surface {
   }
 
   async switchover({ service: name, to }: SwitchoverRequest): Promise<Accepted> {
-    const service = this.#serviceNamed(name)
+    const service = serviceNamed(this.#options.agent.view, name)
     await this.#options.agent.look()
     const { view } = this.#options.agent
-    if (to !== undefined) this.#nodeNamed(to)
+    if (to !== undefined) nodeNamed(this.#options.agent.view, to)
     const target = to ?? defaultSuccessor(view, service)
     const leader = leaderOf(view, service)
     if (target === undefined && leader) {
@@ -122,66 +130,35 @@ export class AgentSurface implements Surface {
       throw new UnderstudyError('UND_REFUSED', refusal ?? 'it has no primary')
     const { revision, ...record } = recordOf(view, name)
     const switchover = { id: randomUUID(), to: target, requestedAt: view.wall }
-    await this.#write(KEY.service(name), revision, { ...record, switchover } satisfies ServiceRecord)
+    await writeAgreed(this.#options, KEY.service(name), revision, { ...record, switchover } satisfies ServiceRecord)
     return { id: switchover.id, what: `${name} moves from ${leader?.node} to ${target}` }
   }
 
   async resize({ service: name, instances, degrade }: ResizeRequest): Promise<Accepted> {
     const { agent } = this.#options
-    this.#serviceNamed(name)
+    serviceNamed(this.#options.agent.view, name)
     await agent.look()
-    const service = this.#serviceNamed(name)
+    const service = serviceNamed(this.#options.agent.view, name)
     const refusal = resizeRefusal(agent.view, service, instances, degrade)
     if (refusal !== undefined) throw new UnderstudyError('UND_REFUSED', refusal)
     const configured = agent.config.spec.services.find((one) => one.name === name)?.instances ?? service.instances
     const wish: SizeRecord = { instances, configured, ...(degrade && { degrade }) }
-    await this.#write(KEY.size(name), this.#revisionOf(agent.view.store.sizes[name]), wish)
+    await writeAgreed(this.#options, KEY.size(name), revisionOf(agent.view.store.sizes[name]), wish)
     return { id: randomUUID(), what: `${name} goes from ${service.instances} to ${instances} instances` }
   }
 
   async drain(node: string, drained: boolean): Promise<Accepted> {
-    this.#nodeNamed(node)
-    const revision = this.#revisionOf(this.#options.agent.view.store.nodes[node])
-    await this.#write(KEY.node(node), revision, { drained } satisfies NodeRecord)
+    nodeNamed(this.#options.agent.view, node)
+    const revision = revisionOf(this.#options.agent.view.store.nodes[node])
+    await writeAgreed(this.#options, KEY.node(node), revision, { drained } satisfies NodeRecord)
     return { id: randomUUID(), what: drained ? `${node} is being drained` : `${node} is no longer drained` }
   }
 
   async stopCluster(): Promise<Accepted> {
-    const revision = this.#revisionOf(this.#options.agent.view.store.cluster)
+    const revision = revisionOf(this.#options.agent.view.store.cluster)
     const wish: ClusterRecord = { desired: 'stopped', run: this.#options.run }
-    await this.#write(KEY.cluster, revision, wish)
+    await writeAgreed(this.#options, KEY.cluster, revision, wish)
     return { id: randomUUID(), what: 'the cluster stops: every service ends, then every node' }
-  }
-
-  /** Writes one record if no other agent did since; then all agents look at once. */
-  async #write(key: string, revision: number, value: unknown): Promise<void> {
-    const outcome = await this.#options.store.swap([{ key, revision }], [{ key, value }])
-    if (outcome === 'conflict')
-      throw new UnderstudyError('UND_REFUSED', 'conflict with a concurrent change: check the status and retry')
-    await this.#options.agent.announce()
-  }
-
-  #revisionOf(record: object | undefined): number {
-    return record && 'revision' in record ? Number(record.revision) : 0
-  }
-
-  #serviceNamed(name: string): ServiceSpec {
-    const { services } = this.#options.agent.view.cluster
-    const service = services.find((candidate) => candidate.name === name)
-    if (service) return service
-    throw new UnderstudyError(
-      'UND_UNKNOWN_SERVICE',
-      `there is no service ${name}; there are ${services.map((one) => one.name).join(', ')}`,
-    )
-  }
-
-  #nodeNamed(name: string): void {
-    const { nodes } = this.#options.agent.view.cluster
-    if (nodes.some((node) => node.name === name)) return
-    throw new UnderstudyError(
-      'UND_UNKNOWN_NODE',
-      `there is no node ${name}; there are ${nodes.map((one) => one.name).join(', ')}`,
-    )
   }
 
   /** Of use only when every living agent can use it: one that cannot takes part in nothing. */
@@ -209,6 +186,7 @@ export class AgentSurface implements Surface {
       alive: state === 'alive',
       state: shown,
       drained: isDrained(view, name),
+      ...(isLeaving(view, name) && { leaving: true as const }),
       agentPid: pids.agent,
       balancerPid: pids.balancer,
       fencePid: pids.fence,
@@ -243,6 +221,7 @@ export class AgentSurface implements Surface {
       rule: last?.rule ?? '',
       instances: view.cluster.nodes.flatMap((node) => this.#instance(node.name, service) ?? []),
       redundancyState: redundancyOf(view, service),
+      ...wishesOf(view, service),
       ...expectationOf(view, service),
       endpoints: view.cluster.nodes.flatMap((node) =>
         service.endpoints.map(({ purpose, protocol, port }) => ({
@@ -274,8 +253,19 @@ export class AgentSurface implements Surface {
       port: instance.port ?? null,
       failures: instance.failures,
       retryInMs: Math.round(instance.retryInMs),
+      ...(!silent && instance.outdated && { outdated: instance.outdated.why }),
       ...(!silent && lagOf(view, node, service)),
     }
+  }
+}
+
+/** What was asked for and is not done, or holds until further notice. */
+function wishesOf(view: View, service: ServiceSpec): Pick<ServiceStatus, 'rollout' | 'stopped'> {
+  const rollout = rolloutState(view, service)
+  const stopped = service.stopped && view.store.wishes?.[service.name]?.stopped
+  return {
+    ...(rollout && { rollout }),
+    ...(stopped && { stopped: { at: new Date(stopped.at).toISOString(), by: stopped.by } }),
   }
 }
 

@@ -7,6 +7,7 @@
  * for the fence knows the process and kills on time without either.
  */
 import type { InstanceReport, ServiceName, ServiceSpec } from '../core/model.ts'
+import { targetOf } from '../core/rollout.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { inBackground } from '../lib/background.ts'
 import type { Stop } from '../lib/stop.ts'
@@ -33,6 +34,8 @@ export interface Work {
 interface Held {
   readonly driver: Driver
   readonly service: ServiceSpec
+  /** Of `service`: what the reports of this driver are about. */
+  readonly target: string
   readonly unheard: Stop
   /** Until it has taken over what runs. */
   adopting: { readonly report: InstanceReport | undefined; readonly done: Promise<void> } | undefined
@@ -69,7 +72,8 @@ export class DriverSet implements Drivers {
 
   observe(): Record<ServiceName, InstanceReport> {
     const reports: Record<ServiceName, InstanceReport> = {}
-    for (const [name, { driver, adopting }] of this.#held) reports[name] = adopting?.report ?? driver.observe()
+    for (const [name, { driver, adopting, target }] of this.#held)
+      reports[name] = adopting?.report ?? { ...driver.observe(), target }
     return reports
   }
 
@@ -108,7 +112,7 @@ export class DriverSet implements Drivers {
 
   #replace(service: ServiceSpec, before: Held | undefined, work: Work): void {
     const free = work.occupy(service.name)
-    const report = before?.driver.observe()
+    const report = before && { ...before.driver.observe(), target: before.target }
     before?.unheard()
     const closed = before?.driver.close() ?? Promise.resolve()
     inBackground(this.#make(service, report, closed).finally(free), 'the change of a driver')
@@ -121,7 +125,7 @@ export class DriverSet implements Drivers {
   ): Promise<void> {
     const driver = this.#parts.create(service)
     const unheard = driver.onChange(() => this.#changed())
-    const held: Held = { driver, service, unheard, adopting: undefined }
+    const held: Held = { driver, service, target: targetOf(service), unheard, adopting: undefined }
     const adopt = async () => {
       try {
         await before

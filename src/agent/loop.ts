@@ -170,6 +170,11 @@ export class Agent {
     return this.#config.record
   }
 
+  /** What the store said last; newer than the view until the next turn. */
+  get agreed(): Pick<AgreedRecords, 'config' | 'wishes'> {
+    return this.#agreed
+  }
+
   get view(): View {
     return this.#view
   }

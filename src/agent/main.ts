@@ -53,6 +53,8 @@ export interface AgentOptions {
   readonly source?: ConfigSource
   /** Which start of the cluster this belongs to (core/model.ts, ClusterRecord). */
   readonly run: string
+  /** Of this Understudy. */
+  readonly version: string
   readonly token: string
   readonly node: NodeName
   /** This node's own state folder. */
@@ -106,7 +108,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   companions.start() // before all that takes time: without a fence no lease is worth anything
   stops.push('companions', () => companions.close())
 
-  const surface = new AgentSurface({ agent, store, run, pids: world.pids, door })
+  const surface = new AgentSurface({ agent, store, run, version: options.version, pids: world.pids, door })
   await serve(surface, mesh, { host: spec.address, port: cluster.apiPort, token }, stops)
 
   const secrets = new EndpointSecrets({ services: cluster.services, node: spec, nodeDir, clock, secretFor, door, tell })

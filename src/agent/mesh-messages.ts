@@ -83,6 +83,7 @@ function isInstance(value: unknown): boolean {
     areFlags(it.hung) &&
     [it.pid, it.startTime, it.port, it.holding].every((number) => orAbsent(number, (one) => areNumbers(one))) &&
     orAbsent(it.outdated, isOutdated) &&
+    orAbsent(it.target, isText) &&
     orAbsent(it.replica, isReplica)
   )
 }

@@ -88,7 +88,7 @@ export function createApp(options: Omit<ApiOptions, 'host' | 'port'>, feeds: Fee
         path: (name) => context.req.param(name) ?? '',
         query: (name) => context.req.query(name),
         header: (name) => context.req.header(name),
-        body: () => readBody(context.req.raw),
+        body: () => readBody(context.req.raw, route.mostBodyBytes),
       }),
     )
   }

@@ -3,6 +3,10 @@
  * other; nothing here needs Node, so a browser can import it. `Status` is a contract with users: fields are added,
  * never renamed or removed.
  */
+import type { ConfigStatus, RolloutStatus } from './config-types.ts'
+
+export type * from './config-types.ts'
+
 export interface Status {
   readonly cluster: string
   /** Who answered, and when (ISO 8601). What it says of other nodes is what it heard from them. */
@@ -11,6 +15,8 @@ export interface Status {
   readonly store: { readonly kind: string; readonly writable: boolean; readonly why: string }
   readonly nodes: readonly NodeStatus[]
   readonly services: readonly ServiceStatus[]
+  /** Absent in the answer of an agent of an earlier version. */
+  readonly config?: ConfigStatus
 }
 
 export interface NodeStatus {
@@ -22,6 +28,8 @@ export interface NodeStatus {
   /** `alive`, `suspect` (silent for some heartbeats), `lost` (a majority agrees, for long enough) or `unknown` (not heard yet). */
   readonly state: 'alive' | 'suspect' | 'lost' | 'unknown'
   readonly drained: boolean
+  /** The config does not name it any more: it hands over what it has and ends. */
+  readonly leaving?: true
   readonly agentPid: number | null
   readonly balancerPid: number | null
   readonly fencePid: number | null
@@ -53,6 +61,10 @@ export interface ServiceStatus {
   readonly redundancyState: RedundancyState
   /** Only of services whose standbys hold the data: how long it would be unavailable if it failed now. */
   readonly expectedRto?: ExpectedRto
+  /** Only while instances do not run as the config says. */
+  readonly rollout?: RolloutStatus
+  /** Only of a service that an operator stopped: since when (ISO 8601), and by whom. */
+  readonly stopped?: { readonly at: string; readonly by: string }
 }
 
 /** Healthy says that clients are served now; this says whether they still are after one more loss. */
@@ -101,6 +113,8 @@ export interface InstanceStatus {
   readonly port: number | null
   readonly failures: number
   readonly retryInMs: number
+  /** Only of an instance that does not run as the config says: what differs. */
+  readonly outdated?: string
   /** Only of a standby: how much of the primary's WAL it has not received or not replayed yet, in bytes. */
   readonly lagBytes?: number
 }

@@ -15,6 +15,7 @@ import type {
   Status,
   SwitchoverRequest,
 } from './api-types.ts'
+import { FakeConfigs } from './fake-configs.ts'
 import type { Gauges, Surface } from './surface.ts'
 
 const AT = '2026-01-02T03:04:05.678Z'
@@ -29,6 +30,7 @@ export class FakeSurface implements Surface {
   refuseWith: Error | undefined
   current: Status
   changes: Receipt[] = [fakeReceipt()]
+  readonly configs = new FakeConfigs((what, of) => this.#accept(what, of))
 
   constructor(node = 'a') {
     this.#node = node

@@ -1,5 +1,6 @@
 /** The page, the routes and the answers must be the same thing three times. */
 import { describe, expect, it } from 'vitest'
+import { cluster, web } from '../../test/made-up.ts'
 import { systemClock } from '../lib/clock.ts'
 import { createApp } from './api-server.ts'
 import { Feeds } from './event-feed.ts'
@@ -15,10 +16,16 @@ surface.happen('b-1', { service: null, rule: 'agent', kind: 'told' })
 const app = createApp({ surface, token: 't' }, new Feeds(surface, systemClock))
 const page = describeApi(ROUTES) as { paths: Record<string, Record<string, { responses: Record<string, unknown> }>> }
 
+const BODIES: Readonly<Partial<Record<string, unknown>>> = {
+  SwitchoverRequest: { service: 'mailer' },
+  ResizeRequest: { service: 'mailer', instances: 3 },
+  ApplyRequest: { spec: cluster([web()]), expect: 1, version: '1.0.0' },
+  RollbackRequest: { to: 1 },
+}
+
 function call(route: Route): Promise<Response> | Response {
-  const path = route.path.replace('{service}', 'web').replace('{node}', 'b')
-  const asked = route.takes === 'ResizeRequest' ? { service: 'mailer', instances: 3 } : { service: 'mailer' }
-  const body = route.takes ? JSON.stringify(asked) : undefined
+  const path = route.path.replace('{service}', 'web').replace('{node}', 'b').replace('{number}', '1')
+  const body = route.takes ? JSON.stringify(BODIES[route.takes] ?? {}) : undefined
   const headers = { authorization: 'Bearer t' }
   return app.request(path, { method: route.method, headers, ...(body ? { body } : {}) })
 }

@@ -9,15 +9,18 @@ import type { ResizeRequest, SwitchoverRequest } from './api-types.ts'
 const MOST_BODY_BYTES = 64 * 1024
 
 /** The text of a body; what it says of its length is believed only when that is too much. Rejects with BodyTooLarge. */
-export async function readBody(request: Pick<globalThis.Request, 'headers' | 'body'>): Promise<string> {
-  if (Number(request.headers.get('content-length')) > MOST_BODY_BYTES) throw new BodyTooLarge()
+export async function readBody(
+  request: Pick<globalThis.Request, 'headers' | 'body'>,
+  most = MOST_BODY_BYTES,
+): Promise<string> {
+  if (Number(request.headers.get('content-length')) > most) throw new BodyTooLarge(most)
   if (!request.body) return ''
   const decoder = new TextDecoder()
   let text = ''
   let bytes = 0
   for await (const piece of request.body as AsyncIterable<Uint8Array>) {
     bytes += piece.byteLength
-    if (bytes > MOST_BODY_BYTES) throw new BodyTooLarge()
+    if (bytes > most) throw new BodyTooLarge(most)
     text += decoder.decode(piece, { stream: true })
   }
   return text + decoder.decode()
@@ -25,8 +28,8 @@ export async function readBody(request: Pick<globalThis.Request, 'headers' | 'bo
 
 /** 413, where every other bad request is 400. */
 export class BodyTooLarge extends UnderstudyError {
-  constructor() {
-    super('UND_BAD_REQUEST', `a body may have ${MOST_BODY_BYTES} bytes at most`)
+  constructor(most: number) {
+    super('UND_BAD_REQUEST', `a body may have ${most} bytes at most`)
   }
 }
 
@@ -57,7 +60,7 @@ export function readResize(text: string): ResizeRequest {
   return { service, instances: instances as number, degrade }
 }
 
-function readObject(text: string, known: readonly string[]): Record<string, unknown> {
+export function readObject(text: string, known: readonly string[]): Record<string, unknown> {
   const body = parse(text)
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw bad('the body must be a JSON object')
   for (const field of Object.keys(body)) {
@@ -83,6 +86,6 @@ function readName(body: Record<string, unknown>, field: string): string | undefi
   return value
 }
 
-function bad(message: string): UnderstudyError {
+export function bad(message: string): UnderstudyError {
   return new UnderstudyError('UND_BAD_REQUEST', message)
 }

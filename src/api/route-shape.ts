@@ -22,6 +22,8 @@ export interface Route {
   readonly open?: true
   readonly query?: Readonly<Record<string, string>>
   readonly takes?: SchemaName
+  /** How much a body may have. Default: 64 KiB. */
+  readonly mostBodyBytes?: number
   readonly answers:
     | { readonly status: 200 | 202; readonly schema: SchemaName; readonly many?: true }
     | 'text'

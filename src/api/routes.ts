@@ -3,6 +3,8 @@
  * that the other does not. A handler translates HTTP and nothing more; what is known and done is the agent's (surface.ts).
  */
 import { UnderstudyError } from '../errors.ts'
+import { json } from './answers.ts'
+import { CONFIG_ROUTES } from './config-routes.ts'
 import { renderMetrics } from './metrics.ts'
 import { describeApi } from './openapi.ts'
 import { readNothing, readResize, readSwitchover } from './request-bodies.ts'
@@ -67,6 +69,7 @@ export const ROUTES: readonly Route[] = [
     answers: { status: 202, schema: 'Accepted' },
     handle: async ({ surface, body }) => json(await surface.resize(readResize(await body())), 202),
   },
+  ...CONFIG_ROUTES,
   {
     method: 'POST',
     path: '/v1/nodes/{node}/drain',
@@ -130,8 +133,4 @@ function readCount(name: string, value: string | undefined): number | undefined 
   if (value === undefined) return undefined
   if (!/^\d{1,9}$/.test(value)) throw new UnderstudyError('UND_BAD_REQUEST', `“${name}” must be a whole number`)
   return Number(value)
-}
-
-function json(value: unknown, status = 200): Response {
-  return Response.json(value, { status, headers: { 'cache-control': 'no-store' } })
 }

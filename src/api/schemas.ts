@@ -1,38 +1,32 @@
 /** api-types.ts once more, as JSON Schema for the OpenAPI page. A test holds real answers against these. */
-export type Schema = Readonly<Record<string, unknown>>
+import { type ConfigSchemaName, configSchemas } from './config-schemas.ts'
+import {
+  count,
+  flag,
+  list,
+  moment,
+  name,
+  nameOrNull,
+  number,
+  object,
+  oneOf,
+  type Schema,
+  text,
+} from './schema-words.ts'
 
-const text = { type: 'string' }
-const name = { type: 'string', minLength: 1 }
-const nameOrNull = { type: ['string', 'null'] }
-const flag = { type: 'boolean' }
-const number = { type: 'number' }
+export type { Schema }
+
 const numberOrNull = { type: ['number', 'null'], minimum: 0 }
-const count = { type: 'integer', minimum: 0 }
 const countOrNull = { type: ['integer', 'null'], minimum: 0 }
 const counts = { type: 'object', additionalProperties: count }
 export const REDUNDANCY_STATES = ['redundant', 'not-redundant', 'degraded', 'unhealthy'] as const
-
-const moment = { type: 'string', format: 'date-time' }
-
-function oneOf(...values: readonly string[]): Schema {
-  return { type: 'string', enum: values }
-}
-
-function list(items: Schema): Schema {
-  return { type: 'array', items }
-}
 
 export function reference(schema: SchemaName): Schema {
   return { $ref: `#/components/schemas/${schema}` }
 }
 
-/** An object whose fields are all required, but for those named in `optional`. Fields may be added in later versions. */
-function object(properties: Readonly<Record<string, Schema>>, optional: readonly string[] = []): Schema {
-  const required = Object.keys(properties).filter((field) => !optional.includes(field))
-  return { type: 'object', properties, required }
-}
-
 export type SchemaName =
+  | ConfigSchemaName
   | 'Status'
   | 'NodeStatus'
   | 'ServiceStatus'
@@ -51,26 +45,35 @@ export type SchemaName =
   | 'Refusal'
 
 export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
-  Status: object({
-    cluster: name,
-    answeredBy: name,
-    at: moment,
-    store: object({ kind: name, writable: flag, why: text }),
-    nodes: list(reference('NodeStatus')),
-    services: list(reference('ServiceStatus')),
-  }),
-  NodeStatus: object({
-    name,
-    address: name,
-    zone: name,
-    region: name,
-    alive: flag,
-    state: oneOf('alive', 'suspect', 'lost', 'unknown'),
-    drained: flag,
-    agentPid: countOrNull,
-    balancerPid: countOrNull,
-    fencePid: countOrNull,
-  }),
+  ...configSchemas,
+  Status: object(
+    {
+      cluster: name,
+      answeredBy: name,
+      at: moment,
+      store: object({ kind: name, writable: flag, why: text }),
+      nodes: list(reference('NodeStatus')),
+      services: list(reference('ServiceStatus')),
+      config: reference('ConfigStatus'),
+    },
+    ['config'],
+  ),
+  NodeStatus: object(
+    {
+      name,
+      address: name,
+      zone: name,
+      region: name,
+      alive: flag,
+      state: oneOf('alive', 'suspect', 'lost', 'unknown'),
+      drained: flag,
+      leaving: flag,
+      agentPid: countOrNull,
+      balancerPid: countOrNull,
+      fencePid: countOrNull,
+    },
+    ['leaving'],
+  ),
   ServiceStatus: object(
     {
       name,
@@ -88,8 +91,10 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
       endpoints: list(reference('EndpointStatus')),
       redundancyState: reference('RedundancyState'),
       expectedRto: reference('ExpectedRto'),
+      rollout: reference('RolloutStatus'),
+      stopped: object({ at: moment, by: text }),
     },
-    ['expectedRto'],
+    ['expectedRto', 'rollout', 'stopped'],
   ),
   RedundancyState: object({
     state: oneOf(...REDUNDANCY_STATES),
@@ -111,9 +116,10 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
       port: countOrNull,
       failures: count,
       retryInMs: number,
+      outdated: text,
       lagBytes: count,
     },
-    ['lagBytes'],
+    ['outdated', 'lagBytes'],
   ),
   EndpointStatus: object({
     node: name,

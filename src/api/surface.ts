@@ -2,11 +2,17 @@
 import type { RouteCounters } from '../core/routing-table.ts'
 import type { Stop } from '../lib/stop.ts'
 import type {
+  AbortRequest,
   Accepted,
+  ApplyRequest,
+  ConfigAccepted,
+  ConfigContent,
+  ConfigEntry,
   EventRecord,
   Explanation,
   Receipt,
   ResizeRequest,
+  RollbackRequest,
   Status,
   SwitchoverRequest,
 } from './api-types.ts'
@@ -28,6 +34,23 @@ export interface Surface {
   drain(node: string, drained: boolean): Promise<Accepted>
   /** Stops every service and every node of the cluster; who is asked stops last of its own node. */
   stopCluster(): Promise<Accepted>
+  readonly configs: ConfigSurface
+}
+
+/** The config of the cluster, and what operators ask for besides it. */
+export interface ConfigSurface {
+  /** Without a number: the one that holds. Rejects with UND_UNKNOWN_CONFIG. */
+  read(number?: number): Promise<ConfigContent>
+  /** Newest first; the last twenty. */
+  history(): Promise<readonly ConfigEntry[]>
+  /** Rejects with UND_CONFLICT, UND_TOO_OLD, UND_REFUSED (and every reason), UND_BAD_REQUEST, UND_STORE_*. */
+  apply(request: ApplyRequest): Promise<ConfigAccepted>
+  rollback(request: RollbackRequest): Promise<ConfigAccepted>
+  /** Goes back to the config before, while the last change is under way or stopped. */
+  abort(request: AbortRequest): Promise<ConfigAccepted>
+  /** Rejects with UND_UNKNOWN_SERVICE, UND_STORE_*. */
+  restart(service: string): Promise<Accepted>
+  setStopped(service: string, stopped: boolean, by: string): Promise<Accepted>
 }
 
 /** What `/metrics` exposes besides what it derives from status: plain numbers by name and labels. */

@@ -10,11 +10,18 @@
  * a change may or may not have happened, or whatever the cluster's refusal says.
  */
 import type {
+  AbortRequest,
   Accepted,
+  ApplyRequest,
+  ConfigAccepted,
+  ConfigContent,
+  ConfigEntry,
   EventRecord,
   Explanation,
   Receipt,
   ResizeRequest,
+  RollbackRequest,
+  ServiceRequest,
   Status,
   SwitchoverRequest,
 } from '../api/api-types.ts'
@@ -53,6 +60,24 @@ export interface Client {
   undrain(node: string): Promise<Accepted>
   /** Stops every service and every agent. */
   stopCluster(): Promise<Accepted>
+  /** The config that holds, or one of the last twenty. Rejects with UND_UNKNOWN_CONFIG. */
+  config(number?: number): Promise<ConfigContent>
+  /** The last twenty configs, newest first. */
+  configHistory(): Promise<readonly ConfigEntry[]>
+  /**
+   * Replaces the config whose number is `expect`. Resolves when it is written down; the status tells how far it is. Rejects with
+   * UND_CONFLICT when another one holds by now, UND_TOO_OLD, and UND_REFUSED with every reason, a line each.
+   */
+  apply(request: ApplyRequest): Promise<ConfigAccepted>
+  /** Applies an earlier config again, as a new one. Rejects as `apply`, and with UND_UNKNOWN_CONFIG. */
+  rollback(request: RollbackRequest): Promise<ConfigAccepted>
+  /** Goes back to the config before, while the last change is under way or stopped. Rejects with UND_REFUSED otherwise. */
+  abort(request?: AbortRequest): Promise<ConfigAccepted>
+  /** Replaces every instance of a service in turns. */
+  restart(service: string, request?: ServiceRequest): Promise<Accepted>
+  /** Ends a service on every node; it stays stopped, over failures and reboots, until it is started. */
+  stop(service: string, request?: ServiceRequest): Promise<Accepted>
+  start(service: string, request?: ServiceRequest): Promise<Accepted>
 }
 
 /** A change goes through the store before it is answered. */
@@ -63,8 +88,8 @@ export function connect(options: ConnectOptions): Client {
   const timeoutMs = options.timeoutMs ?? 1_000
 
   const read = <T>(path: string) => ask<T>(nodes, { method: 'GET', path, timeoutMs, repeatable: true })
-  const change = (path: string, body: unknown, repeatable: boolean) =>
-    ask<Accepted>(nodes, { method: 'POST', path, body, timeoutMs: Math.max(timeoutMs, CHANGE_WITHIN_MS), repeatable })
+  const change = <T = Accepted>(path: string, body: unknown, repeatable: boolean) =>
+    ask<T>(nodes, { method: 'POST', path, body, timeoutMs: Math.max(timeoutMs, CHANGE_WITHIN_MS), repeatable })
 
   return {
     status: () => read('/v1/status'),
@@ -78,6 +103,15 @@ export function connect(options: ConnectOptions): Client {
     drain: (node) => change(`/v1/nodes/${encodeURIComponent(node)}/drain`, undefined, true),
     undrain: (node) => change(`/v1/nodes/${encodeURIComponent(node)}/undrain`, undefined, true),
     stopCluster: () => change('/v1/stop', undefined, true),
+    config: (number) => read(`/v1/config${number === undefined ? '' : `/${number}`}`),
+    configHistory: () => read('/v1/config/history'),
+    // Not repeatable: what was written once is refused as a conflict when it is said again.
+    apply: (request) => change<ConfigAccepted>('/v1/config/apply', request, false),
+    rollback: (request) => change<ConfigAccepted>('/v1/config/rollback', request, false),
+    abort: (request = {}) => change<ConfigAccepted>('/v1/config/abort', request, false),
+    restart: (service, request = {}) => change(`/v1/services/${encodeURIComponent(service)}/restart`, request, false),
+    stop: (service, request = {}) => change(`/v1/services/${encodeURIComponent(service)}/stop`, request, true),
+    start: (service, request = {}) => change(`/v1/services/${encodeURIComponent(service)}/start`, request, true),
   }
 }
 

@@ -151,6 +151,8 @@ export interface InstanceReport {
   readonly outdated?: Outdated
   /** Balancers should let nothing begin there for a moment. Each hold of an instance has another number. */
   readonly holding?: number
+  /** What it was compared with (`targetOf` in rollout.ts). Absent: the driver did not say. */
+  readonly target?: string
   /** Only from drivers whose trait `replicates` is true. */
   readonly replica?: ReplicaReport
 }

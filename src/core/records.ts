@@ -100,6 +100,8 @@ export interface ConfigRecord {
   readonly message: string
   /** The version of Understudy that compiled it. */
   readonly version: string
+  /** It is the way back to an earlier one, of this number. */
+  readonly returnsTo?: number
 }
 
 /** What a view says of the config besides the services and nodes themselves. */

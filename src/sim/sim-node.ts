@@ -170,8 +170,8 @@ export class SimNode {
       agent,
       store: handle,
       run,
-      pids: () => pids,
-      door: { open: [], counters: [] },
+      version: '0.0.0',
+      ...{ pids: () => pids, door: { open: [], counters: [] } },
     })
     this.#running = { gate, agent, surface, store: handle, mesh, drivers: made }
     this.fence.agentStarted()

@@ -2,6 +2,7 @@ import type { ConfigRecord } from '../../core/records.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { StateFolder } from '../../local/cluster-folder.ts'
 import { agentRoom } from '../lazy-rooms.ts'
+import { version } from '../version.ts'
 import type { AddCommand } from './command.ts'
 
 export const addAgent: AddCommand = (program, _io, exit) => {
@@ -25,6 +26,17 @@ export const addAgent: AddCommand = (program, _io, exit) => {
       const { config, source, run } = kept
       const places = { nodeDir: folder.node(node), storeFile: folder.storeFile }
       const keepConfig = (record: ConfigRecord) => folder.keepConfig(record)
-      exit(await runAgent({ config, ...(source && { source }), run, token, node, ...places, keepConfig }))
+      exit(
+        await runAgent({
+          config,
+          ...(source && { source }),
+          run,
+          version: version(),
+          token,
+          node,
+          ...places,
+          keepConfig,
+        }),
+      )
     })
 }

@@ -1,6 +1,5 @@
 /** What differs between the config that runs and another one, as an operator would say it. */
-import { isDeepStrictEqual } from 'node:util'
-import type { ClusterSpec } from '../core/model.ts'
+import type { ClusterSpec } from './model.ts'
 
 export interface ConfigChange {
   /** Such as `web.instances`. */
@@ -22,17 +21,14 @@ export function configChanges(from: ClusterSpec, to: ClusterSpec): readonly Conf
   return changes.filter(({ path }) => path !== 'order' || !isNewOrGone) // one that is new changes the order of all
 }
 
-/** `web.instances 2 → 3, mail is new`, and what can be done without a stop. */
+/** `web.instances 2 → 3`, `mail is new`: so many, and how many more. Without values that are long or may be secret. */
 export function changesText(changes: readonly ConfigChange[]): string {
   const named = changes.slice(0, MOST_NAMED).map(changeText)
   const more = changes.length > MOST_NAMED ? [`and ${changes.length - MOST_NAMED} more`] : []
-  const [resized] = changes.flatMap(({ path }) => /^services\.([^.]+)\.instances$/.exec(path)?.[1] ?? [])
-  const resize =
-    resized === undefined ? '' : `; “understudy resize ${resized} N” changes a number of instances while it runs`
-  return `${[...named, ...more].join(', ')}${resize}`
+  return [...named, ...more].join(', ')
 }
 
-function changeText({ path, from, to }: ConfigChange): string {
+export function changeText({ path, from, to }: ConfigChange): string {
   const shown = path.replace(/^(services|nodes)\./, (_, list: string) => (list === 'nodes' ? 'node ' : ''))
   if (from === undefined) return `${shown} is new`
   if (to === undefined) return `${shown} is gone`
@@ -55,8 +51,18 @@ function byName(spec: ClusterSpec): Readonly<Record<string, unknown>> {
   }
 }
 
-function differences(from: unknown, to: unknown, path: string): readonly ConfigChange[] {
-  if (isDeepStrictEqual(from, to)) return []
+/** Of plain JSON; the order of fields does not matter. */
+export function isSame(one: unknown, other: unknown): boolean {
+  if (one === other) return true
+  if (Array.isArray(one) && Array.isArray(other))
+    return one.length === other.length && one.every((item, index) => isSame(item, other[index]))
+  if (!isRecord(one) || !isRecord(other)) return false
+  const keys = [...new Set([...Object.keys(one), ...Object.keys(other)])]
+  return keys.every((key) => isSame(one[key], other[key]))
+}
+
+export function differences(from: unknown, to: unknown, path: string): readonly ConfigChange[] {
+  if (isSame(from, to)) return []
   if (!isRecord(from) || !isRecord(to)) return [{ path, from, to }]
   const keys = [...new Set([...Object.keys(from), ...Object.keys(to)])]
   return keys.flatMap((key) => differences(from[key], to[key], path === '' ? key : `${path}.${key}`))
