@@ -25,7 +25,7 @@ import { identify } from '../src/lib/proc.ts'
 import { StateFolder } from '../src/local/cluster-folder.ts'
 import { unreadableIn } from '../src/local/node-processes.ts'
 import { claim, claimHolder } from '../src/local/up-claim.ts'
-import { cluster, web } from './made-up.ts'
+import { cluster } from './made-up.ts'
 import { until } from './support/door.ts'
 
 let root: string
@@ -101,7 +101,7 @@ const FILES: Readonly<Record<string, Kept>> = {
   'the cluster (cluster.json)': {
     write() {
       state().create()
-      state().writeCluster({ config: unwritten(cluster([web()]), { run: 'r' }), run: 'r', version: '0' })
+      state().writeCluster({ config: unwritten(cluster([], ['a']), { run: 'r' }), run: 'r', version: '0' })
       return state().clusterFile
     },
     read: () => state().readCluster(),
@@ -156,6 +156,15 @@ describe.each(Object.entries(FILES))('%s', (_, { write, read, writeAgain }) => {
     rmSync(path)
     mkdirSync(path)
     expect(() => read(path)).toThrow(`${path} cannot be used`)
+  })
+
+  test('fields that a later version added are ignored', async () => {
+    const path = await write()
+    const good = readFileSync(path)
+    if (good[0] !== 0x7b) return // the token: it has no fields
+    const before = read(path)
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(good.toString()), fromTheFuture: { x: [1] } }))
+    expect(read(path)).toMatchObject(before as object)
   })
 
   test('that it does not exist is the only thing that is blank', async () => {

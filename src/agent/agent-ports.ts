@@ -4,6 +4,7 @@
  */
 import type { EventRecord, Receipt } from '../api/api-types.ts'
 import type { NodeName, NodeReport, NodeSpec, ServiceName, Term } from '../core/model.ts'
+import type { VersionReport } from '../core/protocol.ts'
 import type { ConfigRecord } from '../core/records.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
 import type { RoutingTable } from '../core/routing-table.ts'
@@ -31,6 +32,8 @@ export interface World {
   remember(what: 'events', record: EventRecord): void
   remember(what: 'receipts', record: Receipt): void
   pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
+  /** Of this node's processes. Absent: not told. */
+  versions?(): VersionReport
 }
 
 /** Kills a process at a moment, unless told a later one in time. It has its own timer and asks no other process. */

@@ -16,9 +16,11 @@ import type {
   SwitchoverRequest,
 } from '../api/api-types.ts'
 import type { Gauges, Surface } from '../api/surface.ts'
+import { commonProtocol } from '../core/common-protocol.ts'
 import { isServing, knownProblems, sentenceFor, standing } from '../core/explain.ts'
 import type { NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
 import { silenceOf } from '../core/node-silence.ts'
+import { EARLIER, UNSAID_PROTOCOL, type VersionReport } from '../core/protocol.ts'
 import type { ClusterRecord, NodeRecord, ServiceRecord, SizeRecord } from '../core/records.ts'
 import { redundancyOf } from '../core/redundancy.ts'
 import { closedEndpoints } from '../core/redundancy-missing.ts'
@@ -46,6 +48,7 @@ export interface SurfaceOptions {
   readonly run: string
   /** Of this agent's Understudy. */
   readonly version: string
+  versions(): VersionReport
   pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
   /** What the balancer of this node said last: where it listens, and what passed through. */
   readonly door: { readonly open: readonly string[]; readonly counters: readonly RouteCounters[] }
@@ -72,6 +75,7 @@ export class AgentSurface implements Surface {
       answeredBy: view.self,
       at: new Date(view.wall).toISOString(),
       store: { kind: cluster.store.kind, ...this.#store() },
+      protocol: commonProtocol(view),
       nodes: cluster.nodes.map((node) => this.#node(node)),
       services: cluster.services.map((service) => this.#service(service)),
       config: this.configs.status(view),
@@ -190,6 +194,7 @@ export class AgentSurface implements Surface {
       agentPid: pids.agent,
       balancerPid: pids.balancer,
       fencePid: pids.fence,
+      ...versionsOf(name === view.self ? this.#options.versions() : report),
     }
   }
 
@@ -267,6 +272,16 @@ function wishesOf(view: View, service: ServiceSpec): Pick<ServiceStatus, 'rollou
     ...(rollout && { rollout }),
     ...(stopped && { stopped: { at: new Date(stopped.at).toISOString(), by: stopped.by } }),
   }
+}
+
+/** A node that was heard and says no version is of one before there was a protocol. */
+function versionsOf(
+  said: VersionReport | null | undefined,
+): Pick<NodeStatus, 'version' | 'protocol' | 'balancerVersion' | 'fenceVersion'> {
+  if (!said) return { version: null, protocol: null, balancerVersion: null, fenceVersion: null }
+  const { version, protocol = UNSAID_PROTOCOL, balancerVersion, fenceVersion } = said
+  const of = (one: string | null | undefined) => (one === undefined ? EARLIER.version : one)
+  return { version: of(version), protocol, balancerVersion: of(balancerVersion), fenceVersion: of(fenceVersion) }
 }
 
 function expectationOf(view: View, service: ServiceSpec): Pick<ServiceStatus, 'expectedRto'> {

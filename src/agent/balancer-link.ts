@@ -5,6 +5,7 @@
 import type { FromBalancer } from '../balancer/balancer-messages.ts'
 import { type BalancerLink, connectBalancer, type DoorSecret } from '../balancer/control-protocol.ts'
 import type { ServiceName, Term } from '../core/model.ts'
+import { EARLIER, type Speaks } from '../core/protocol.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
 import { routesFor } from '../core/routing.ts'
 import type { RouteCounters, RoutingTable } from '../core/routing-table.ts'
@@ -21,6 +22,7 @@ export class Door implements DoorPort {
   readonly #failing = new Map<string, string>()
   #table: RoutingTable | null = null
   #newest = 0
+  #speaks: Speaks | null = null
   #counters: readonly RouteCounters[] = []
   #open: readonly string[] = []
   /** The version of the table that the balancer said it uses. */
@@ -44,6 +46,11 @@ export class Door implements DoorPort {
         this.#still = []
       },
     })
+  }
+
+  /** What the balancer that was heard last is; null: none was heard. */
+  get speaks(): Speaks | null {
+    return this.#speaks
   }
 
   get open(): readonly string[] {
@@ -111,6 +118,7 @@ export class Door implements DoorPort {
     switch (message.type) {
       case 'hello':
         this.#inUse = message.version
+        this.#speaks = message.program ?? EARLIER
         this.#outbid(message.version)
         this.#changed()
         break

@@ -13,6 +13,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { EARLIER, type Speaks } from '../core/protocol.ts'
 import { UnderstudyError } from '../errors.ts'
 import { guarded } from '../lib/background.ts'
 import { type Cancel, systemClock } from '../lib/clock.ts'
@@ -46,6 +47,8 @@ export interface Fence {
   alive(): boolean
   /** What it says is armed, by this agent or by an earlier one. */
   armed(): Promise<readonly Armed[]>
+  /** What the fence that answered last is; null: none has answered yet. */
+  readonly speaks: Speaks | null
   /** Ends the conversation, not the fence; what is armed stays armed. */
   close(): void
 }
@@ -92,6 +95,7 @@ interface Waiting {
 }
 
 class FenceConnection implements Fence {
+  speaks: Speaks | null = null
   readonly #path: string
   readonly #armed = new Map<string, Armed>()
   readonly #waiting = new Map<number, Waiting>()
@@ -233,6 +237,10 @@ class FenceConnection implements Fence {
       return
     }
     this.#answeredAtMono = clock.mono()
+    if (reply.ok && reply.armed) {
+      const { version, protocol } = reply
+      this.speaks = version === undefined || protocol === undefined ? EARLIER : { version, protocol }
+    }
     const waiting = this.#waiting.get(reply.id)
     if (reply.ok) waiting?.resolve(reply)
     else waiting?.reject(new UnderstudyError('UND_REFUSED', `the fence refused: ${reply.error}`))

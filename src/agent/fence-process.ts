@@ -31,11 +31,13 @@ import { renameSync, rmSync } from 'node:fs'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import { parseArgs } from 'node:util'
+import { PROTOCOL, type Speaks } from '../core/protocol.ts'
 import { ERRORS } from '../errors.ts'
 import { faultLine, guarded, inBackground, onFault, reportFault, reportUnhandledRejections } from '../lib/background.ts'
 import { type Cancel, systemClock } from '../lib/clock.ts'
 import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
 import { identify, signal } from '../lib/proc.ts'
+import { version } from '../lib/program-version.ts'
 import { superviseLoop } from '../lib/supervised-loop.ts'
 import { FenceBook } from './fence-book.ts'
 import { kill } from './fence-kill.ts'
@@ -52,6 +54,7 @@ import {
 import { LastGuard } from './last-guard.ts'
 
 const clock = systemClock
+const SPEAKS: Speaks = { version: version(), protocol: PROTOCOL }
 const ANSWERS_WITHIN_MS = 250
 /** Between two looks at whether the last guard is there. */
 const GUARD_EVERY_MS = 1_000
@@ -106,7 +109,7 @@ class Fence {
       const id = isObject(value) && typeof value.id === 'number' ? value.id : -1
       return { id, ok: false, error: 'not a request that a fence understands' }
     }
-    if ('ping' in request) return { id: request.id, ok: true, armed: this.#book.list() }
+    if ('ping' in request) return { id: request.id, ok: true, armed: this.#book.list(), ...SPEAKS }
     this.#take(request)
     return { id: request.id, ok: true }
   }

@@ -1,4 +1,5 @@
 /** What an agent and its fence process say to each other: newline-delimited JSON over a Unix socket. */
+import type { Speaks } from '../core/protocol.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import { areNumbers, areTexts, fieldsOf, isListOf, orAbsent } from '../lib/shapes.ts'
 
@@ -16,7 +17,8 @@ export type FenceRequest =
   | { readonly id: number; readonly ping: true }
 
 export type FenceReply =
-  | { readonly id: number; readonly ok: true; readonly armed?: readonly Armed[] }
+  /** To a ping with `armed`, and with what the fence is; a fence before there was a protocol does not say it. */
+  | ({ readonly id: number; readonly ok: true; readonly armed?: readonly Armed[] } & Partial<Speaks>)
   | { readonly id: number; readonly ok: false; readonly error: string }
   /** Said without being asked. */
   | { readonly fenced: Fenced }
@@ -41,7 +43,7 @@ export function parseRequest(value: unknown): FenceRequest | undefined {
 /** Undefined for what is not a reply, or one of a kind that a newer fence may give. */
 export function parseReply(value: unknown): FenceReply | undefined {
   if (!isObject(value)) return undefined
-  const { fenced, id, ok, armed, error } = value
+  const { fenced, id, ok, armed, error, version, protocol } = value
   if (fenced !== undefined) {
     const { atMono, outcome } = fieldsOf<Fenced>(fenced)
     return isArmed(fenced) && areNumbers(atMono) && areTexts(outcome) ? { fenced: fenced as Fenced } : undefined
@@ -49,7 +51,8 @@ export function parseReply(value: unknown): FenceReply | undefined {
   if (!Number.isSafeInteger(id)) return undefined
   if (ok === false) return { id: id as number, ok, error: areTexts(error) ? String(error) : 'it did not say why' }
   if (ok !== true || !orAbsent(armed, (list) => isListOf(list, isArmed))) return undefined
-  return { id: id as number, ok, ...(armed === undefined ? {} : { armed: armed as readonly Armed[] }) }
+  const speaks = areTexts(version) && areNumbers(protocol) ? ({ version, protocol } as Speaks) : {}
+  return { id: id as number, ok, ...(armed === undefined ? {} : { armed: armed as readonly Armed[] }), ...speaks }
 }
 
 export function isArmed(value: unknown): value is Armed {

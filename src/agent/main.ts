@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path'
 import { serveApi } from '../api/api-server.ts'
 import { type ConfigSource, effectiveCluster } from '../core/config-record.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
+import { PROTOCOL } from '../core/protocol.ts'
 import type { ConfigRecord } from '../core/records.ts'
 import { type DoorSays, type HoldProgress, heardByDoors, holdProgress, wentAhead } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
@@ -27,8 +28,10 @@ import { systemClock as clock, sleep } from '../lib/clock.ts'
 import { derivedSecret } from '../lib/derived-secret.ts'
 import { removeFile } from '../lib/files.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
+import { version } from '../lib/program-version.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
 import { openStore } from '../stores/index.ts'
+import type { World } from './agent-ports.ts'
 import { AgentSurface } from './agent-surface.ts'
 import { Door } from './balancer-link.ts'
 import { claimNode } from './claim-node.ts'
@@ -100,7 +103,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     guarded('keeping the config', () => options.keepConfig(record))
     inBackground(secrets.fit(record.spec.services), 'the secrets of another config')
   }
-  const kept = { remember: past.remember, keepConfig, endFormer, pids: () => companions.pids }
+  const kept = { remember: past.remember, keepConfig, endFormer, ...processesOf(companions, door, fence) }
   const world = { clock, store, mesh, drivers, fence, door, ...kept }
   const given = { config, source: options.source ?? null, self: node, run, world, startsAtOnce }
   const agent: Agent = new Agent({ ...given, onExit: () => ended.end(0) })
@@ -108,7 +111,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   companions.start() // before all that takes time: without a fence no lease is worth anything
   stops.push('companions', () => companions.close())
 
-  const surface = new AgentSurface({ agent, store, run, version: options.version, pids: world.pids, door })
+  const surface = new AgentSurface({ agent, store, run, version: options.version, door, ...kept })
   await serve(surface, mesh, { host: spec.address, port: cluster.apiPort, token }, stops)
 
   const secrets = new EndpointSecrets({ services: cluster.services, node: spec, nodeDir, clock, secretFor, door, tell })
@@ -125,6 +128,19 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   if (code === 0) endForGood(door, companions, identityFile)
   await stops.stop()
   return code
+}
+
+/** Which the processes of this node are, and of what version. */
+function processesOf(companions: Companions, door: Door, fence: Fence): Required<Pick<World, 'pids' | 'versions'>> {
+  const own = { version: version(), protocol: PROTOCOL }
+  return {
+    pids: () => companions.pids,
+    versions: () => ({
+      ...own,
+      balancerVersion: door.speaks?.version ?? null,
+      fenceVersion: fence.speaks?.version ?? null,
+    }),
+  }
 }
 
 function notAdopted(tell: (entry: Entry) => void) {

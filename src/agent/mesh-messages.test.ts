@@ -14,6 +14,7 @@ const event = { id: 'b-1-1', at: 'now', node: 'b', service: null, rule: 'agent',
 const report = {
   ...{ node: 'b', incarnation: 1, agentPid: 2, balancerPid: null, fencePid: 3, stopping: false },
   instances: [running('web')],
+  ...{ version: '1.2.3', protocol: 1, balancerVersion: null, fenceVersion: '1.2.3' },
 }
 const GOOD: readonly object[] = [
   { kind: 'beat', suspects: ['c'], abstains: false },
@@ -59,7 +60,7 @@ function spoil(value: object): { kind?: unknown }[] {
   })
 }
 
-const OPTIONAL = new Set(['lastEnd', 'replica', 'openDoors'])
+const OPTIONAL = new Set(['lastEnd', 'replica', 'openDoors', 'version', 'protocol', 'fenceVersion'])
 
 test('an agent hears what it knows, tells once what it does not, and reports what its own handlers do wrong', async () => {
   const server = createServer()

@@ -52,6 +52,9 @@ function isNodeReport(value: unknown): boolean {
     areNumbers(report.incarnation, report.agentPid) &&
     orNull(report.balancerPid, isPid) &&
     orNull(report.fencePid, isPid) &&
+    orAbsent(report.version, isText) &&
+    orAbsent(report.protocol, isPid) &&
+    [report.balancerVersion, report.fenceVersion].every((one) => orAbsent(one, (said) => orNull(said, isText))) &&
     areFlags(report.stopping) &&
     orAbsent(report.config, (number) => areNumbers(number)) &&
     isListOf(report.instances, isInstance) &&

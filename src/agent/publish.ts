@@ -13,14 +13,14 @@ import { isNoNews } from './report-news.ts'
 const AGAIN_MS = 1_000
 
 export class Publisher {
-  readonly #world: Pick<World, 'clock' | 'door' | 'mesh' | 'pids'>
+  readonly #world: Pick<World, 'clock' | 'door' | 'mesh' | 'pids' | 'versions'>
   readonly #self: NodeName
   readonly #incarnation: number
   #routes: readonly Route[] | undefined
   #version: number
   #reported: { readonly report: NodeReport; readonly at: number } | undefined
 
-  constructor(world: Pick<World, 'clock' | 'door' | 'mesh' | 'pids'>, self: NodeName) {
+  constructor(world: Pick<World, 'clock' | 'door' | 'mesh' | 'pids' | 'versions'>, self: NodeName) {
     this.#world = world
     this.#self = self
     this.#incarnation = world.clock.wall()
@@ -52,6 +52,7 @@ export class Publisher {
       agentPid: pids.agent,
       balancerPid: pids.balancer,
       fencePid: pids.fence,
+      ...this.#world.versions?.(),
       openDoors: this.#world.door.open,
       leaving: this.#world.door.leaving,
       holding: this.#world.door.holding,

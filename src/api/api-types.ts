@@ -13,6 +13,8 @@ export interface Status {
   readonly answeredBy: string
   readonly at: string
   readonly store: { readonly kind: string; readonly writable: boolean; readonly why: string }
+  /** The newest that every node is known to speak. Absent: the agent that answered is of a version before there was one. */
+  readonly protocol?: number
   readonly nodes: readonly NodeStatus[]
   readonly services: readonly ServiceStatus[]
   /** Absent in the answer of an agent of an earlier version. */
@@ -33,6 +35,12 @@ export interface NodeStatus {
   readonly agentPid: number | null
   readonly balancerPid: number | null
   readonly fencePid: number | null
+  /** Of the agent, the balancer and the fence: `earlier` where one does not say it, null where it has not been heard. */
+  readonly version?: string | null
+  readonly balancerVersion?: string | null
+  readonly fenceVersion?: string | null
+  /** What the agent speaks with others; 0 for versions before there was a protocol. */
+  readonly protocol?: number | null
 }
 
 export interface ServiceStatus {

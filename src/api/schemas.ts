@@ -52,11 +52,12 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
       answeredBy: name,
       at: moment,
       store: object({ kind: name, writable: flag, why: text }),
+      protocol: count,
       nodes: list(reference('NodeStatus')),
       services: list(reference('ServiceStatus')),
       config: reference('ConfigStatus'),
     },
-    ['config'],
+    ['protocol', 'config'],
   ),
   NodeStatus: object(
     {
@@ -71,8 +72,12 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
       agentPid: countOrNull,
       balancerPid: countOrNull,
       fencePid: countOrNull,
+      version: nameOrNull,
+      balancerVersion: nameOrNull,
+      fenceVersion: nameOrNull,
+      protocol: countOrNull,
     },
-    ['leaving'],
+    ['leaving', 'version', 'balancerVersion', 'fenceVersion', 'protocol'], // agents of earlier versions do not say them
   ),
   ServiceStatus: object(
     {

@@ -3,15 +3,19 @@
  * agent on purpose.
  */
 
+import type { Speaks } from '../core/protocol.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
 import type { RouteCounters } from '../core/routing-table.ts'
 import { malformed, type Undecoded, unknownKind } from '../lib/not-understood.ts'
-import { areFlags, areNumbers, areTexts, fieldsOf, isListOf } from '../lib/shapes.ts'
+import { areFlags, areNumbers, areTexts, fieldsOf, isListOf, orAbsent } from '../lib/shapes.ts'
 import type { Verdict } from './verdict.ts'
 
 export type FromBalancer =
-  /** First after connecting, and after each table that was accepted. `version` 0: there is no table yet. */
-  | { readonly type: 'hello'; readonly pid: number; readonly version: number }
+  /**
+   * First after connecting, and after each table that was accepted. `version` is the table's; 0: there is no table yet. `program`
+   * says what the balancer is; one before there was a protocol does not say it.
+   */
+  | { readonly type: 'hello'; readonly pid: number; readonly version: number; readonly program?: Speaks }
   | { readonly type: 'listening'; readonly service: string; readonly host: string; readonly port: number }
   /** It goes on trying. `code` is the system's, such as EADDRINUSE. */
   | {
@@ -60,8 +64,8 @@ export function decodeFromBalancer(value: unknown): FromBalancer | Undecoded {
 
 const CHECKS: Readonly<Record<FromBalancer['type'], (value: unknown) => boolean>> = {
   hello(value) {
-    const { pid, version } = fieldsOf<Of<'hello'>>(value)
-    return areNumbers(pid, version)
+    const { pid, version, program } = fieldsOf<Of<'hello'>>(value)
+    return areNumbers(pid, version) && orAbsent(program, isProgram)
   },
   listening: isPlace,
   'listen-failed'(value) {
@@ -98,3 +102,8 @@ function isCounters(value: unknown): boolean {
 }
 
 const COUNTS = ['requests', 'connections', 'retried', 'failed', 'held', 'open', 'streams', 'full'] as const
+
+function isProgram(value: unknown): boolean {
+  const { version, protocol } = fieldsOf<Speaks>(value)
+  return areTexts(version) && areNumbers(protocol)
+}

@@ -117,3 +117,29 @@ test('a path left by a dead balancer is taken over, that of a live one is not', 
   expect(existsSync(path)).toBe(true)
   await openServer()
 })
+
+test('balancer and agent of two versions: a hello that says what it is, one that does not, and orders of a later version', async () => {
+  const server = await openServer()
+  const heard: FromBalancer[] = []
+  const strange: string[] = []
+  const link = connectBalancer(path, {
+    onMessage: (message) => heard.push(message),
+    onGone() {},
+    onNotUnderstood: (why) => strange.push(why),
+  })
+  closers.push(() => link.close())
+  await until('it is there', () => server.connections === 1)
+  const say = (message: object) => server.server.tell(message as FromBalancer)
+  say({ type: 'hello', pid: 1, version: 0 })
+  say({ type: 'from-the-future', pid: 1 })
+  say({ type: 'hello', pid: 1, version: 0, program: { version: '1.2.3', protocol: 1 }, fromTheFuture: 1 })
+  await until('both hellos are heard', () => heard.length === 2)
+  expect(heard[1]).toMatchObject({ program: { version: '1.2.3', protocol: 1 } })
+  expect(strange).toHaveLength(1)
+  const other = connect(path)
+  closers.push(() => other.destroy())
+  other.write(
+    `${JSON.stringify({ type: 'from-the-future' })}\n${JSON.stringify({ type: 'table', table: 1, later: 2 })}\n`,
+  )
+  await until('what is known is obeyed', () => server.tables.length === 1)
+})

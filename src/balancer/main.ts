@@ -7,9 +7,11 @@
  * SIGTERM, SIGINT or `drain-and-exit`: accept nothing more, let what is open end (10 s at most), exit 0.
  */
 import { parseArgs } from 'node:util'
+import { PROTOCOL, type Speaks } from '../core/protocol.ts'
 import { AssertionError } from '../lib/assert.ts'
 import { faultLine, inBackground, onFault } from '../lib/background.ts'
 import { systemClock } from '../lib/clock.ts'
+import { version } from '../lib/program-version.ts'
 import { superviseLoop } from '../lib/supervised-loop.ts'
 import { Balancer, type DoorEvents } from './balancer.ts'
 import type { FromBalancer } from './balancer-messages.ts'
@@ -19,6 +21,7 @@ import { readTable } from './read-table.ts'
 import { readSaved, type Saved, Saver } from './saved-table.ts'
 
 const COUNTERS_EVERY_MS = 1_000
+const SPEAKS: Speaks = { version: version(), protocol: PROTOCOL }
 
 function log(text: string): void {
   process.stderr.write(`${new Date(systemClock.wall()).toISOString()} balancer: ${text}\n`)
@@ -35,7 +38,7 @@ async function main(): Promise<void> {
   const tell = (message: FromBalancer): void => control?.tell(message)
   const secrets = new Secrets()
   const door = new Balancer(systemClock, Math.random, eventsTo(tell), secrets.of)
-  const hello = (): void => tell({ type: 'hello', pid: process.pid, version: door.version })
+  const hello = (): void => tell({ type: 'hello', pid: process.pid, version: door.version, program: SPEAKS })
   const accept = (value: unknown): void => {
     const table = readTable(value)
     if (typeof table === 'string') {

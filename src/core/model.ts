@@ -4,9 +4,9 @@
  *
  * The core never learns a product's name: a driver declares traits, and decisions are made about those.
  */
-
 import type { EndpointLimits } from './endpoint-limits.ts'
 import type { NodeName, ServiceName, Term } from './names.ts'
+import type { VersionReport } from './protocol.ts'
 import type { ReplicaReport, Replication } from './replicated/quorum-config.ts'
 import type { SessionTally } from './replicated/session-counts.ts'
 import type { ReportedProblem } from './reported-problem.ts'
@@ -166,7 +166,7 @@ export interface Outdated {
 }
 
 /** What one agent tells the others about its node: sent at every change, at once, and once a second. */
-export interface NodeReport {
+export interface NodeReport extends VersionReport {
   readonly node: NodeName
   /** Wall clock at which the agent started: tells a restarted agent from a silent one. */
   readonly incarnation: number

@@ -14,7 +14,7 @@ import { accessSync, chmodSync, constants, mkdirSync, readdirSync, statSync } fr
 import { dirname, join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Address } from '../client/index.ts'
-import type { ConfigSource } from '../core/config-record.ts'
+import { type ConfigSource, unwritten } from '../core/config-record.ts'
 import type { ClusterSpec, NodeName } from '../core/model.ts'
 import type { ConfigRecord } from '../core/records.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -110,15 +110,19 @@ export class StateFolder {
 
   /** The cluster that is kept here; undefined when there is none. Throws UND_STATE_UNREADABLE. */
   readCluster(): ClusterFile | undefined {
-    const file = readJson(this.clusterFile) as Omit<ClusterFile, 'spec'> | null | undefined
+    const file = readJson(this.clusterFile) as Partial<ClusterFile> | null | undefined
     if (file === undefined) return undefined
-    if (Array.isArray(file?.config?.spec?.nodes) && typeof file.run === 'string')
-      return { ...file, spec: file.config.spec }
+    const { run, version = '', spec, config } = file ?? {}
+    if (typeof run === 'string' && config === undefined && Array.isArray(spec?.nodes))
+      return { ...file, run, version, spec, config: unwritten(spec, { run }) } // as the version before wrote it
+    if (typeof run === 'string' && Array.isArray(config?.spec?.nodes))
+      return { ...file, run, version, config, spec: config.spec }
     throw unreadable(this.clusterFile, 'it is damaged: it holds no cluster')
   }
 
+  /** With `spec`, which is all that the version before reads; this one believes `config`. */
   writeCluster(file: Omit<ClusterFile, 'spec'>): void {
-    this.#write(this.clusterFile, `${JSON.stringify(file, null, 2)}\n`)
+    this.#write(this.clusterFile, `${JSON.stringify({ spec: file.config.spec, ...file }, null, 2)}\n`)
   }
 
   /** An agent acts on a newer config of the same run. Said by every agent of this machine: only the first says news. */

@@ -10,6 +10,7 @@ import { Agent } from '../agent/loop.ts'
 import type { EventRecord } from '../api/api-types.ts'
 import { effectiveCluster, unwritten } from '../core/config-record.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceName, ServiceSpec } from '../core/model.ts'
+import { PROTOCOL } from '../core/protocol.ts'
 import type { ConfigRecord } from '../core/records.ts'
 import type { RoutingTable } from '../core/routing-table.ts'
 import type { Driver } from '../drivers/driver.ts'
@@ -171,7 +172,7 @@ export class SimNode {
       store: handle,
       run,
       version: '0.0.0',
-      ...{ pids: () => pids, door: { open: [], counters: [] } },
+      ...{ pids: () => pids, versions: () => ({ protocol: PROTOCOL }), door: { open: [], counters: [] } },
     })
     this.#running = { gate, agent, surface, store: handle, mesh, drivers: made }
     this.fence.agentStarted()

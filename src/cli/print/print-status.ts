@@ -10,6 +10,7 @@ export function statusLines(io: Io, status: Status): string[] {
   return [
     summaryLine(io, status),
     ...boardLines(io, status),
+    ...section(versionLines(io, status)),
     ...section(doorLines(io, status)),
     ...section(next.map((line) => clip(io, line))),
   ]
@@ -132,6 +133,35 @@ function nodeLines(io: Io, nodes: readonly NodeStatus[]): string[] {
   ])
   return tableLines(io, NODE_COLUMNS, rows)
 }
+
+const VERSION_COLUMNS: readonly Column[] = [
+  { title: 'VERSIONS' },
+  { title: 'AGENT' },
+  { title: 'BALANCER' },
+  { title: 'FENCE' },
+  { title: '' },
+]
+
+/** Only while the processes of a cluster are of different versions. */
+export function versionLines(io: Io, { nodes }: Pick<Status, 'nodes'>): string[] {
+  const rows = nodes.map((node) => [node.version, node.balancerVersion, node.fenceVersion] as const)
+  const said = new Set(rows.flat().filter((version) => typeof version === 'string'))
+  if (said.size < 2) return []
+  const text = (version: string | null | undefined) => version ?? '-'
+  return tableLines(
+    io,
+    VERSION_COLUMNS,
+    nodes.map(({ name }, index) => {
+      const [agent, balancer, fence] = rows[index] ?? []
+      const stays = balancer === EARLIER && agent !== EARLIER
+      const note = stays ? 'this balancer cannot hand over its connections: it stays until its node restarts' : ''
+      return [name, text(agent), text(balancer), text(fence), note]
+    }),
+  )
+}
+
+/** What a process is called that says no version: it is of one before they did. */
+const EARLIER = 'earlier'
 
 function nodeState({ paint }: Io, { state, drained }: NodeStatus): string {
   const color = { alive: paint.green, suspect: paint.yellow, lost: paint.red, unknown: paint.yellow }[state]

@@ -7,7 +7,7 @@ import { fakeIo } from '../fake-io.ts'
 import { clip } from './columns.ts'
 import { frame, type Picture } from './frame.ts'
 import { eventLine, explanationLines, receiptLines, receiptsLines } from './print-events.ts'
-import { statusExitCode, statusLines } from './print-status.ts'
+import { statusExitCode, statusLines, versionLines } from './print-status.ts'
 import { killedLines, leftLine, stopLines } from './print-stop.ts'
 
 beforeEach(() => {
@@ -304,4 +304,28 @@ describe('clip', () => {
     expect(clip({ tty: true, columns: 15 }, line)).toBe(line)
     expect(clip({ tty: false, columns: 8 }, line)).toBe(line)
   })
+})
+
+it('says versions only while they differ, and which balancer stays', () => {
+  const { nodes } = fakeStatus('a')
+  const of = (version: string, balancerVersion: string, fenceVersion: string) => ({
+    ...{ version, balancerVersion, fenceVersion, protocol: 1 },
+  })
+  const same = nodes.map((node) => ({ ...node, ...of('1.2.0', '1.2.0', '1.2.0') }))
+  expect(versionLines(io, { nodes })).toEqual([])
+  expect(versionLines(io, { nodes: same })).toEqual([])
+  const [a, b, c] = same as [(typeof same)[0], (typeof same)[0], (typeof same)[0]]
+  const mixed = [
+    { ...a, ...of('1.2.0', 'earlier', '1.2.0') },
+    { ...b, ...of('earlier', 'earlier', 'earlier') },
+  ]
+  const lost = { ...c, version: null, balancerVersion: null, fenceVersion: null }
+  expect(shown(versionLines(io, { nodes: [...mixed, lost] }))).toMatchInlineSnapshot(`
+    "
+    VERSIONS  AGENT    BALANCER  FENCE
+    a         1.2.0    earlier   1.2.0    this balancer cannot hand over its connections: it stays until its node restarts
+    b         earlier  earlier   earlier
+    c         -        -         -
+    "
+  `)
 })
