@@ -36,7 +36,7 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
       // Only balancers need time to look away; what no endpoint leads to can be asked to end at once.
       const listens = serviceOf(view, step.service).endpoints.length > 0
       const driver = driverOf(hands, step.service)
-      await driver.stop({ settleMs: listens ? settleMs : 0, graceMs })
+      await driver.stop({ settleMs: listens ? settleMs : 0, graceMs, ...(step.drains && { drains: true }) })
       const { note } = driver.observe()
       return `${step.service} on ${view.self} was stopped${note && `: ${note}`}`
     }

@@ -13,8 +13,11 @@ export type Step =
   | { readonly kind: 'start'; readonly service: ServiceName; readonly role: Exclude<Role, 'none'>; readonly term: Term }
   /** Tell the running standby here that it leads now. */
   | { readonly kind: 'promote'; readonly service: ServiceName; readonly term: Term }
-  /** Let it finish what it does, then end it. */
-  | { readonly kind: 'stop'; readonly service: ServiceName }
+  /**
+   * Let it finish what it does, then end it. `drains`: it is wanted back at once, so it is not ended at all, and the step fails,
+   * as long as it cannot be without harm to what clients have under way.
+   */
+  | { readonly kind: 'stop'; readonly service: ServiceName; readonly drains?: true }
   /** End it now, whatever it does. */
   | { readonly kind: 'kill'; readonly service: ServiceName }
   /** Take the free lead of `term`, provided that no node wrote the record since `revision`. */

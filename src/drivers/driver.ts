@@ -25,7 +25,7 @@ export interface Driver {
   promote(term: Term): Promise<void>
 
   /** Asks it to end (after `settleMs`), kills it after `graceMs`; resolves when nothing of it is left. */
-  stop(request: { readonly settleMs: number; readonly graceMs: number }): Promise<void>
+  stop(request: StopRequest): Promise<void>
 
   /**
    * Kills everything of it at once; resolves when nothing of it is left, and only then. `why`: what is said of its end
@@ -50,6 +50,17 @@ export interface KeepingDriver extends Driver {
    * Resolves to a sentence that says where it is now, or to undefined when there was nothing.
    */
   retire(): Promise<string | undefined>
+}
+
+export interface StopRequest {
+  readonly settleMs: number
+  readonly graceMs: number
+  /**
+   * It comes back at once: what clients have under way is let end first. Where that does not end in time it rejects with
+   * UND_TIMED_OUT, and the instance goes on as before. Drivers of instances that finish what they serve when they are asked to end
+   * need not heed it.
+   */
+  readonly drains?: true
 }
 
 export interface StartRequest {

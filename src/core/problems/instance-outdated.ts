@@ -43,7 +43,8 @@ function replace(view: View, service: ServiceSpec, rollout: Revised<RolloutRecor
   const why = `${name} on ${view.self} is replaced: ${localInstance(view, name).outdated?.why}`
   // Without the store the turn may be over already: another node may believe that this one is lost.
   if (!view.store.reachable) return waits(service, `${why}, when the store is back`)
-  if (!mustMove(view, service)) return found(service, 'instance-outdated', why, [{ kind: 'stop', service: name }])
+  if (!mustMove(view, service))
+    return found(service, 'instance-outdated', why, [{ kind: 'stop', service: name, drains: true }])
   const to = successorOf(view, service, rollout.turns)
   if (to !== undefined) return move(view, service, rollout, to, why)
   if (recordOf(view, name).switchover) return undefined // it is called off or done first

@@ -12,13 +12,14 @@ import type { InstanceReport, Term } from '../../core/model.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import { inBackground } from '../../lib/background.ts'
 import type { Stop } from '../../lib/stop.ts'
-import type { StartRequest } from '../driver.ts'
+import type { StartRequest, StopRequest } from '../driver.ts'
 import { asOperating, refusal } from '../driver-refusal.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../replica-driver.ts'
 import { create } from './copy/create-database.ts'
 import type { PostgresOptions } from './options.ts'
 import type { Replica } from './replica.ts'
 import { type PostgresDriverParts, prepareReplica } from './replica-setup.ts'
+import { within } from './server/admin-session.ts'
 import { keepDoorLogin } from './server/balancer-role.ts'
 import { mayBeDamage } from './server/failed-start.ts'
 import { hasCaughtUp, type ServerLook } from './server/observe-server.ts'
@@ -28,7 +29,7 @@ import { Watch } from './server/server-watch.ts'
 import { seeStreaming } from './slots/user-slots.ts'
 import { adopt } from './verbs/adopt-server.ts'
 import { changeQuorum } from './verbs/change-standbys.ts'
-import { demote } from './verbs/demote.ts'
+import { demote, endToReturn, type Steps } from './verbs/demote.ts'
 import { follow } from './verbs/follow.ts'
 import { PostPromotion } from './verbs/post-promotion.ts'
 import { promoteReplica } from './verbs/promote-server.ts'
@@ -38,6 +39,9 @@ import { WriteRefusal } from './verbs/refuse-writes.ts'
 import { VerbTurns } from './verbs/verb-turns.ts'
 
 export type { PostgresDriverParts } from './replica-setup.ts'
+
+/** What a driver waits for to know all about a server that it takes over; what is not known by then comes later. */
+const TAKEN_OVER_WITHIN_MS = 1_000
 
 export function createPostgresDriver(parts: PostgresDriverParts): ReplicaDriver {
   return new PostgresDriver(parts)
@@ -145,33 +149,45 @@ class PostgresDriver implements ReplicaDriver {
   }
 
   demote(term: Term): Promise<void> {
-    const { note } = this.#course
-    const done = this.#urgent(`demote ${term}`, ({ replica, marker }, signal) => {
-      const course = this.#course
-      const steps = {
-        ...this.#parts,
-        hold: () => course.hold(),
-        release: () => course.release(),
-        stopping: () => course.enter('stopping'),
-        ending: () => marker.stop(),
-      }
-      return demote(replica, term, steps, signal)
-    })
-    const refused = done.catch((error: unknown) => {
-      // It stays primary, and the error says why: nothing is wrong with it.
-      if (this.#replica?.runs) this.#course.note = note
-      throw error
-    })
-    return refused.finally(() => this.#course.release())
+    return this.#unlessItStays(`demote ${term}`, (ground, steps, signal) => demote(ground.replica, term, steps, signal))
   }
 
-  stop({ graceMs }: { readonly settleMs: number; readonly graceMs: number }): Promise<void> {
+  stop({ graceMs, drains }: StopRequest): Promise<void> {
+    if (drains)
+      return this.#unlessItStays('stop, to return', async ({ replica }, steps, signal) => {
+        await endToReturn(replica, steps, signal)
+        this.#stopped('', false)
+      })
     return this.#urgent('stop', async ({ replica, marker }) => {
       if (replica.runs) this.#course.enter('stopping')
       marker.stop()
       await replica.end('fast', graceMs, '')
       this.#stopped('', false)
     })
+  }
+
+  /** Ends a primary in order. When that is called off it goes on, and the error says why: nothing is wrong with it. */
+  #unlessItStays(
+    key: string,
+    work: (ground: Ground, steps: Steps, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { note } = this.#course
+    const done = this.#urgent(key, (ground, signal) => {
+      const course = this.#course
+      const steps = {
+        ...this.#parts,
+        hold: () => course.hold(),
+        release: () => course.release(),
+        stopping: () => course.enter('stopping'),
+        ending: () => ground.marker.stop(),
+      }
+      return work(ground, steps, signal)
+    })
+    const refused = done.catch((error: unknown) => {
+      if (this.#replica?.runs) this.#course.note = note
+      throw error
+    })
+    return refused.finally(() => this.#course.release())
   }
 
   kill(): Promise<void> {
@@ -190,8 +206,13 @@ class PostgresDriver implements ReplicaDriver {
       this.#course.note = asOperating(error).message
       return
     }
-    await this.#verb('adopt', async ({ replica, marker }) => {
+    await this.#verb('adopt', async ({ replica, marker, watch }) => {
       this.#course.recruited = await adopt(replica, marker)
+      if (!replica.runs) return
+      // Until then no balancer would send anything to what served a moment ago; a quorum that is away is not waited for.
+      const { clock } = this.#parts
+      await within(clock, TAKEN_OVER_WITHIN_MS, 'the quorum row', marker.settled()).catch(() => {})
+      await within(clock, TAKEN_OVER_WITHIN_MS, 'a look at the server', watch.takeOver()).catch(() => {})
     })
   }
 
@@ -221,7 +242,8 @@ class PostgresDriver implements ReplicaDriver {
     const ground = await this.#prepare()
     try {
       await work(ground, signal)
-      this.#course.note = [ground.replica.record.discarded, ...ground.replica.repairs].filter(Boolean).join('; ')
+      const { record, parts, repairs } = ground.replica
+      this.#course.note = [record.discarded, ...parts.refused, ...repairs].filter(Boolean).join('; ')
     } catch (error) {
       if (!signal.aborted) this.#course.note = error instanceof Error ? error.message : String(error)
       throw asOperating(error)
@@ -275,6 +297,7 @@ class PostgresDriver implements ReplicaDriver {
       loopLagMs: () => this.#parts.loopLagMs(),
       onSight: (sight) => this.#seen(replica, sight),
       changed: () => this.#course.tell(),
+      isIdle: () => this.#turns.isIdle,
       restart: (work) => this.#verb('take over logical slots', (_, signal) => work(signal)),
     })
     this.#watch.start()

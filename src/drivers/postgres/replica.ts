@@ -3,19 +3,18 @@
  * the files that the server reads into line with the record, and nothing about when that should be done.
  */
 
-import { closeSync, existsSync, fsyncSync, openSync, statSync } from 'node:fs'
-import type { NodeName } from '../../core/model.ts'
+import { existsSync, statSync } from 'node:fs'
+import type { NodeName, Outdated } from '../../core/model.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { inBackground } from '../../lib/background.ts'
-import type { Clock } from '../../lib/clock.ts'
-import { removeFile, writeFileAtomic } from '../../lib/files.ts'
+import { removeFile } from '../../lib/files.ts'
 import { standsIn } from '../../lib/proc-folder.ts'
 import { until } from '../../lib/until.ts'
-import { mayReceive, type RecordFile } from './files/durable-record.ts'
+import { mayReceive } from './files/durable-record.ts'
 import { type Entry, hbaText, keptEntries } from './files/hba.ts'
 import { repair, repairByComplaints, repairSettings } from './files/repair-folder.ts'
-import type { Folder } from './files/replica-folder.ts'
+import { makeStandby } from './files/replica-folder.ts'
 import {
   alteredSettings,
   conninfo,
@@ -26,9 +25,9 @@ import {
   settingsText,
   takeBack,
 } from './files/server-settings.ts'
-import type { PostgresOptions } from './options.ts'
+import { readIfThere } from './files/setting-files.ts'
+import type { ReplicaParts } from './replica-parts.ts'
 import { type OwnSocket, Session } from './server/admin-session.ts'
-import type { Binaries } from './server/binaries.ts'
 import { mayBeDamage, speaksOfDamage } from './server/failed-start.ts'
 import {
   endOfLog,
@@ -48,28 +47,9 @@ import {
   parseCapacity,
   shortfall,
 } from './server/standby-capacity.ts'
+import { keepIdentity, type StartedAs, startedAs, whatStarts } from './server/started-as.ts'
 import { confirmingStandbys, decodes, SYNCHRONISES_SLOTS } from './slots/logical-slots.ts'
 import { removeSlotsOfNoUse } from './slots/slot-files.ts'
-
-export interface ReplicaParts {
-  readonly node: NodeName
-  readonly address: string
-  /** The server's, to begin with. */
-  readonly port: number
-  /** The same one while no other program listens there, or another. Rejects with UND_PORT_TAKEN when the config fixes it. */
-  findPort(before: number): Promise<number>
-  readonly clock: Clock
-  readonly options: PostgresOptions
-  readonly folder: Folder
-  readonly record: RecordFile
-  readonly binaries: Binaries
-  /** With which replicas log in to clone and stream: a secret of the cluster, the same on every node. */
-  readonly replicationPassword: string
-  /** With which the balancers log in themselves: balancer-role.ts. */
-  readonly doorPassword: string
-  /** Reports what a long piece of work is doing. */
-  readonly tell: (note: string) => void
-}
 
 const REPAIRS_TOLD = 5
 /** It complains of one kind of unreadable lines at a time: of unknown names, of values, of libraries. And once for its port. */
@@ -98,6 +78,10 @@ export class Replica {
   draining = false
   /** What the primary that it is about to follow runs with: it needs at least as much if it is started before it follows. */
   ofPrimary: Capacity = {}
+  /** What the server that runs was started from; undefined: not known. */
+  started: StartedAs | undefined
+  /** How the server that runs differs from what the config says (config-comparison.ts). */
+  outdated: Outdated | undefined
   /** What the server that runs was started with. */
   #inForce: { readonly of: Postmaster; readonly capacity: Capacity } | undefined
   /** What was repaired since the last start, as sentences (repair-folder.ts). */
@@ -153,23 +137,38 @@ export class Replica {
 
   /** Brings the files that the server reads into line with the record. The key first when it goes, last when it comes. */
   writeFiles(): void {
-    const { folder, options, node, address, binaries } = this.parts
-    const { following, leading, lineage } = this.record
+    const { folder } = this.parts
+    const { following } = this.record
     const receives = mayReceive(this.record) && following !== null
     if (!receives) this.takeKey()
+    const { hba, settings } = this.#texts()
+    replaceFile(folder, folder.hbaPath, hba)
+    replaceFile(folder, folder.settingsPath, settings)
+    if (receives) replaceFile(folder, folder.keyPath, keyText(following.primary, this.parts.replicationPassword))
+  }
+
+  /** Would `writeFiles` change what the server reads? */
+  get filesDiffer(): boolean {
+    const { hbaPath, settingsPath } = this.parts.folder
+    const { hba, settings } = this.#texts()
+    return readIfThere(hbaPath) !== hba || readIfThere(settingsPath) !== settings
+  }
+
+  #texts(): { readonly hba: string; readonly settings: string } {
+    const { folder, options, node, address, binaries } = this.parts
+    const { following, leading, lineage } = this.record
     const { version } = binaries
     const synchronises = version >= SYNCHRONISES_SLOTS && decodes(options.settings)
-    const info = receives ? conninfo(following.primary, node, folder.keyPath, options.timing, synchronises) : ''
+    const primary = mayReceive(this.record) ? following?.primary : undefined
+    const info = primary ? conninfo(primary, node, folder.keyPath, options.timing, synchronises) : ''
     const confirming = confirmingStandbys(leading, this.streaming)
     const is = { node, address, port: this.port, version, options, leading, lineage, confirming }
-    const inPlace = binaries.hasTablespacesInPlace
-    const situation = { ...is, inPlace, conninfo: info, writesWait: this.writesWait }
-    const hbaFile = `hba_file = '${folder.hbaPath.replaceAll("'", "''")}'\n`
-    const sockets = `unix_socket_directories = '${folder.sockets.replaceAll("'", "''")}'\n`
+    const places = { hbaFile: folder.hbaPath, sockets: folder.sockets, inPlace: binaries.hasTablespacesInPlace }
     const hba = [...options.hba, ...(options.adopt ? keptEntries(folder) : [])]
-    replaceFile(folder, folder.hbaPath, hbaText(this.entry, leading !== null, { hba }))
-    replaceFile(folder, folder.settingsPath, settingsText(situation) + hbaFile + sockets)
-    if (receives) replaceFile(folder, folder.keyPath, keyText(following.primary, this.parts.replicationPassword))
+    return {
+      hba: hbaText(this.entry, leading !== null, { hba }),
+      settings: settingsText({ ...is, ...places, conninfo: info, writesWait: this.writesWait }),
+    }
   }
 
   /** From now on no receiver can begin to stream: it has no password. */
@@ -274,14 +273,20 @@ export class Replica {
   }
 
   async #run(logBytes: number, signal?: AbortSignal): Promise<void> {
-    const { folder, binaries, clock, options } = this.parts
+    const { folder, clock, options } = this.parts
+    const { binaries, port } = await this.parts.refresh()
+    this.parts.binaries = binaries
+    if (port !== null && port !== this.port) {
+      this.parts.record.change({ port })
+      this.port = port
+    }
     this.writeFiles()
     const capacity = capacityArguments(folder.data, existsSync(folder.standbySignal), this.ofPrimary)
     Object.assign(this.run, { answered: false, healthy: false, damaged: false })
     let launched: Postmaster | undefined
     try {
       launched = await launch(folder, binaries, clock, [...capacity, ...decodingArguments(options.settings)])
-      this.hold(launched)
+      this.hold(launched, whatStarts(this.parts))
       await this.untilItAnswers(signal)
       this.run.answered = true
     } catch (error) {
@@ -318,9 +323,12 @@ export class Replica {
     return shortfall(needed, this.#inForce.capacity)
   }
 
-  hold(postmaster: Postmaster): void {
+  /** `started`: what it was started from; absent when an earlier agent started it and wrote that down. */
+  hold(postmaster: Postmaster, started = startedAs(this.parts.folder, postmaster.identity)): void {
     this.postmaster = postmaster
-    writeFileAtomic(this.parts.folder.identityPath, JSON.stringify(postmaster.identity))
+    this.started = started
+    this.outdated = undefined
+    keepIdentity(this.parts.folder, postmaster.identity, started)
     inBackground(
       postmaster.gone.then(() => this.hangUp()),
       'hanging up',
@@ -388,13 +396,4 @@ export class Replica {
 
 function bytesOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0
-}
-
-/** A file that is there before the server starts, and on the disk. */
-export function makeStandby(folder: Folder): void {
-  if (existsSync(folder.standbySignal)) return
-  const file = openSync(folder.standbySignal, 'w', 0o600)
-  fsyncSync(file)
-  closeSync(file)
-  folder.own(folder.standbySignal)
 }

@@ -7,9 +7,9 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { removeFile } from '../../../lib/files.ts'
 import type { PrimaryAddress } from '../../replica-driver.ts'
-import { type Folder, syncTree } from '../files/replica-folder.ts'
+import { type Folder, makeStandby, syncTree } from '../files/replica-folder.ts'
 import { includeOurs } from '../files/server-settings.ts'
-import { makeStandby, type Replica } from '../replica.ts'
+import type { Replica } from '../replica.ts'
 import { takeWholeCopy } from './bulk-work.ts'
 import {
   adoptLocations,

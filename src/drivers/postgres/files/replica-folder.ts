@@ -19,7 +19,19 @@
  */
 
 import { execFile } from 'node:child_process'
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statfsSync,
+  statSync,
+} from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
@@ -206,6 +218,15 @@ export class Folder {
 /** The option `data` as it is on one node. */
 export function dataFolderOn(node: string, data: string | null): string | null {
   return data?.replaceAll('{node}', node) ?? null
+}
+
+/** A file that is there before the server starts, and on the disk. */
+export function makeStandby(folder: Folder): void {
+  if (existsSync(folder.standbySignal)) return
+  const file = openSync(folder.standbySignal, 'w', 0o600)
+  fsyncSync(file)
+  closeSync(file)
+  folder.own(folder.standbySignal)
 }
 
 /** Each database's own folder has this file, too. */

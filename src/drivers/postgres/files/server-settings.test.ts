@@ -17,6 +17,8 @@ function text(change: Partial<Parameters<typeof settingsText>[0]> = {}): string 
     conninfo: '',
     writesWait: false,
     inPlace: true,
+    hbaFile: '/data/understudy.hba.conf',
+    sockets: '/run',
     confirming: [],
   }
   return settingsText({ ...plain, ...change })

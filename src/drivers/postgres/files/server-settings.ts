@@ -7,6 +7,7 @@
  * everywhere. The rest is taken out of postgresql.auto.conf at each start and soon after it was put there (`takeBack`),
  * and recruiting and promoting check with SHOW what is really in force.
  */
+import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { NodeName } from '../../../core/model.ts'
@@ -34,6 +35,9 @@ export interface Situation {
   readonly writesWait: boolean
   /** Its server knows tablespaces in place. */
   readonly inPlace: boolean
+  readonly hbaFile: string
+  /** The folder of its sockets. */
+  readonly sockets: string
   /** Standbys that must have a change before a consumer of a synchronised slot gets it (logical-slots.ts). */
   readonly confirming: readonly NodeName[]
 }
@@ -115,6 +119,8 @@ export function settingsText(situation: Situation): string {
   const own: Record<string, Value> = {
     listen_addresses: situation.address,
     port: situation.port,
+    unix_socket_directories: situation.sockets,
+    hba_file: situation.hbaFile,
     cluster_name: node,
     ...FIXED,
     // The standbys of the quorum of this primary; a standby has none.
@@ -146,12 +152,31 @@ export function settingsText(situation: Situation): string {
   }
   const lines = (settings: Readonly<Record<string, Value>>) =>
     Object.entries(settings).map(([name, value]) => `${name} = ${quote(value)}`)
+  const all = [...lines({ ...preset, ...options.settings }), ...lines(own)]
   return [
     '# Written by Understudy at every change: edits are lost. Settings of yours go into the config.',
-    ...lines({ ...preset, ...options.settings }),
-    ...lines(own),
+    ...all,
+    // A session that shows this has read all of the above.
+    `${MARK} = '${markOf(all)}'`,
     '',
   ].join('\n')
+}
+
+/** A setting of ours without any meaning but that it is another one whenever the file is. */
+export const MARK = 'understudy.settings'
+
+function markOf(lines: readonly string[]): string {
+  return createHash('sha256').update(lines.join('\n')).digest('hex').slice(0, 16)
+}
+
+/** The mark in a file that was written; '' when there is none. */
+export function markIn(text: string): string {
+  return new RegExp(`^${MARK} = '(\\w+)'$`, 'm').exec(text)?.[1] ?? ''
+}
+
+/** The names of all settings in such a file. */
+export function namesIn(text: string): string[] {
+  return text.split('\n').flatMap((line) => (line.startsWith('#') || !line.includes('=') ? [] : nameIn(line)))
 }
 
 /** Our sessions, the spare one, and one each for a quorum row and a checkpoint, besides PostgreSQL's own 3 for an operator. */
@@ -255,7 +280,12 @@ export function includeOurs(folder: Folder, dataDir: string): void {
 
 /** Names of ours that were set with ALTER SYSTEM. */
 export function alteredSettings(dataDir: string): readonly string[] {
-  return linesOf(autoConf(dataDir)).map(nameIn).filter(isOurs)
+  return namesAltered(dataDir).filter(isOurs)
+}
+
+/** All names that were set with ALTER SYSTEM. */
+export function namesAltered(dataDir: string): readonly string[] {
+  return linesOf(autoConf(dataDir)).map(nameIn)
 }
 
 /** Takes our names out of postgresql.auto.conf by hand: for a server that does not run, or does not do it itself. */

@@ -63,3 +63,12 @@ function filesIn(folder: string): string[] {
   const names = readdirSync(folder).filter((name) => name.endsWith('.conf') && !name.startsWith('.'))
   return names.sort().map((name) => join(folder, name))
 }
+
+/** '' when there is no such file, or it cannot be read. */
+export function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return '' // not written yet
+  }
+}

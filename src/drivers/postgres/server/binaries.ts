@@ -15,6 +15,8 @@ export interface Binaries {
   readonly dir: string
   /** The major version: 13 to 18. */
   readonly version: number
+  /** With the minor version, as the server itself says it: `15.18`. */
+  readonly release: string
   /** It knows allow_in_place_tablespaces. */
   readonly hasTablespacesInPlace: boolean
   readonly origin: 'option' | 'system' | 'npm'
@@ -115,7 +117,7 @@ async function describe(dir: string, origin: Binaries['origin'], env: Record<str
     throw new UnderstudyError('UND_CONFIG_INVALID', `${dir} holds no postgres and initdb that can be run`)
   }
   const { stdout } = await run(postgres, ['--version'], { env: { ...env, LC_ALL: 'C' } })
-  const [, major, minor] = /\b(\d+)(?:\.(\d+)|devel|beta|rc)/.exec(stdout) ?? []
+  const [release = '', major, minor] = /\b(\d+)(?:\.(\d+)|(?:devel|beta|rc)\w*)/.exec(stdout) ?? []
   const version = Number(major)
   if (!(version >= OLDEST && version <= NEWEST)) {
     throw new UnderstudyError(
@@ -127,6 +129,7 @@ async function describe(dir: string, origin: Binaries['origin'], env: Record<str
   return {
     dir,
     version,
+    release,
     hasTablespacesInPlace: Number(minor ?? 99) >= (IN_PLACE_SINCE[version] ?? 0),
     origin,
     postgres,

@@ -137,12 +137,16 @@ function socketLocks(folder: Folder): string[] {
  * folder was removed or moved away has not, and is found by what we wrote down when we started it.
  */
 export function findPostmaster(folder: Folder, clock: Clock): Postmaster | null {
+  const found = runningServer(folder)
+  return found === undefined ? null : new Postmaster(found, null, clock)
+}
+
+export function runningServer(folder: Pick<Folder, 'data' | 'identityPath'>): ProcessIdentity | undefined {
   const written = identify(Number(readText(join(folder.data, 'postmaster.pid'))?.split('\n')[0]))
   // A pid file may be older than the machine's boot: only a process that stands in the data folder is the postmaster.
-  if (written && standsIn(written.pid) === realFolder(folder.data)) return new Postmaster(written, null, clock)
+  if (written && standsIn(written.pid) === realFolder(folder.data)) return written
   const started = startedBefore(folder)
-  if (!started || !isServer(started.pid) || !isAlive(started)) return null
-  return new Postmaster(started, null, clock)
+  return started && isServer(started.pid) && isAlive(started) ? started : undefined
 }
 
 /**
@@ -156,7 +160,7 @@ export function otherOwner(folder: Folder, node: string): string | null {
   return everythingOf(folder.data).length > 0 ? owner : null
 }
 
-function startedBefore(folder: Folder): ProcessIdentity | undefined {
+function startedBefore(folder: Pick<Folder, 'identityPath'>): ProcessIdentity | undefined {
   try {
     const { pid, startTime } = readJson(folder.identityPath) as Partial<ProcessIdentity>
     return pid === undefined || startTime === undefined ? undefined : { pid, startTime }
@@ -166,7 +170,7 @@ function startedBefore(folder: Folder): ProcessIdentity | undefined {
 }
 
 /** The port in postmaster.pid of a server that runs. */
-export function portInUse(folder: Folder): number | null {
+export function portInUse(folder: Pick<Folder, 'data'>): number | null {
   return Number(readText(join(folder.data, 'postmaster.pid'))?.split('\n')[3]) || null
 }
 

@@ -60,6 +60,7 @@ export class ServerLifecycle {
       ...(running && replica.postmaster ? replica.postmaster.identity : {}),
       ...(replica ? { port: replica.port } : {}),
       ...(running && this.#holding !== undefined ? { holding: this.#holding } : {}),
+      ...(running && replica.outdated ? { outdated: replica.outdated } : {}),
       ...(replica ? { replica: replicaReport(replica, watch?.sight ?? null, this.recruited, watch?.heardAgoMs) } : {}),
     }
   }

@@ -31,6 +31,7 @@ test('a data folder that vanishes under the watch is a fault that is told, and t
   const watch = new Watch({
     ...{ replica, probeEveryMs: 100, probeTimeoutMs: 100, loopLagMs: () => 0 },
     onSight() {},
+    isIdle: () => true,
     changed() {},
     restart: async () => {},
   })

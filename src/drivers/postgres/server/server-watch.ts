@@ -9,6 +9,7 @@ import { rotateLog } from '../../process/instance-logs.ts'
 import { claimLocations, sharedLocations } from '../copy/tablespaces.ts'
 import type { Replica } from '../replica.ts'
 import { SlotCarrier } from '../slots/slot-carrier.ts'
+import { ConfigComparison } from './config-comparison.ts'
 import { look, type ServerLook } from './observe-server.ts'
 import { PrimaryLiveness } from './primary-liveness.ts'
 import { Probe, type Verdict } from './server-probe.ts'
@@ -19,6 +20,8 @@ const MISSES = 2
 const LISTEN_EVERY_MS = 100
 /** How often the size of the log file is checked, and whether the server could get to its files if it had to start now. */
 const HOUSEKEEPING_EVERY_MS = 5_000
+/** Between two comparisons with the config, which mostly need no question to the server. */
+const COMPARE_EVERY_MS = 1_000
 /** A look or a probe that failed while our own loop was this late proves nothing. */
 const OWN_LAG_MS = 100
 
@@ -30,6 +33,8 @@ export interface WatchParts {
   /** After each look, so that a replica that has caught up can be let out of quarantine. */
   onSight(sight: ServerLook): void
   changed(): void
+  /** No verb is under way. */
+  isIdle(): boolean
   /** Does work that restarts a standby, in turn with the verbs. */
   restart(work: (signal: AbortSignal) => Promise<void>): Promise<void>
 }
@@ -39,6 +44,7 @@ export class Watch {
   readonly #cancels: Cancel[] = []
   readonly #ear: PrimaryLiveness
   readonly #carrier: SlotCarrier
+  readonly #comparison: ConfigComparison
   #misses = 0
   #looking: Promise<void> | undefined
   sight: ServerLook | null = null
@@ -51,6 +57,7 @@ export class Watch {
   constructor(parts: WatchParts) {
     this.#parts = parts
     this.#ear = new PrimaryLiveness(parts.replica)
+    this.#comparison = new ConfigComparison(parts.replica)
     this.#carrier = new SlotCarrier(parts.replica, parts.restart, (note) => {
       if (note === this.#slots) return
       this.#slots = note
@@ -82,7 +89,28 @@ export class Watch {
     this.#every(HOUSEKEEPING_EVERY_MS, 'rotating the log of', () => this.#keepLogSmall())
     this.#every(HOUSEKEEPING_EVERY_MS, 'checking the folders of', () => this.#openTheWay())
     this.#every(LISTEN_EVERY_MS, 'looking at the tablespaces of', () => this.#leaveShared())
+    this.#every(COMPARE_EVERY_MS, 'comparing the settings of', async () => {
+      if (this.#parts.isIdle()) await this.compare()
+    })
     this.#carrier.start()
+  }
+
+  /** Of a server that was taken over: all that is reported of it is known when this resolves, if it answers. */
+  async takeOver(): Promise<void> {
+    await this.lookNow()
+    await this.#probe()
+    await this.compare()
+  }
+
+  async compare(): Promise<void> {
+    const { replica, changed } = this.#parts
+    const before = replica.outdated?.why
+    try {
+      await this.#comparison.look()
+    } catch {
+      // It does not answer; what was found last stands.
+    }
+    if (replica.outdated?.why !== before) changed()
   }
 
   stop(): void {

@@ -34,7 +34,7 @@ export const NEEDED_OF_PRIMARY = [
   'max_locks_per_transaction',
 ] as const satisfies readonly CapacityName[]
 
-const NAMES = Object.keys(DEFAULTS) as CapacityName[]
+export const CAPACITY_NAMES = Object.keys(DEFAULTS) as CapacityName[]
 
 /** SQL for a list of `select`: the five as one JSON text. */
 export const CAPACITY_JSON = `json_build_object(${NEEDED_OF_PRIMARY.map((name) => `'${name}', current_setting('${name}')::int`).join(', ')})::text`
@@ -42,7 +42,7 @@ export const CAPACITY_JSON = `json_build_object(${NEEDED_OF_PRIMARY.map((name) =
 export function parseCapacity(text: unknown): Capacity {
   try {
     const read: unknown = JSON.parse(String(text))
-    const entries = NEEDED_OF_PRIMARY.map((name) => [name, (read as Record<string, unknown>)[name]])
+    const entries = CAPACITY_NAMES.map((name) => [name, (read as Record<string, unknown>)[name]])
     return Object.fromEntries(entries.filter(([, value]) => Number.isInteger(value)))
   } catch {
     return {} // an answer of another kind says nothing about what is needed
@@ -51,7 +51,7 @@ export function parseCapacity(text: unknown): Capacity {
 
 /** The greatest of all, name by name. */
 export function greatest(...all: readonly Capacity[]): Capacity {
-  const pairs = NAMES.flatMap((name) => {
+  const pairs = CAPACITY_NAMES.flatMap((name) => {
     const values = all.flatMap((one) => one[name] ?? [])
     return values.length === 0 ? [] : [[name, Math.max(...values)]]
   })
@@ -60,7 +60,7 @@ export function greatest(...all: readonly Capacity[]): Capacity {
 
 /** What must be raised, and to what: needed, and more than is configured. */
 export function toRaise(needed: Capacity, configured: Capacity): Capacity {
-  const pairs = NAMES.flatMap((name) => {
+  const pairs = CAPACITY_NAMES.flatMap((name) => {
     const least = needed[name] ?? 0
     return least > (configured[name] ?? DEFAULTS[name]) ? [[name, least]] : []
   })
@@ -69,7 +69,7 @@ export function toRaise(needed: Capacity, configured: Capacity): Capacity {
 
 /** A sentence about what is less than needed; null: nothing is. Pass what is in force: what is not said counts as enough. */
 export function shortfall(needed: Capacity, inForce: Capacity): string | null {
-  const less = NAMES.filter((name) => (needed[name] ?? 0) > (inForce[name] ?? Number.POSITIVE_INFINITY))
+  const less = CAPACITY_NAMES.filter((name) => (needed[name] ?? 0) > (inForce[name] ?? Number.POSITIVE_INFINITY))
   if (less.length === 0) return null
   return less.map((name) => `${name} is ${inForce[name]} here and ${needed[name]} on the primary`).join(', ')
 }
@@ -80,9 +80,17 @@ export function capacityArguments(dataDir: string, asStandby: boolean, ofPrimary
   return Object.entries(toRaise(needed, inFiles(dataDir))).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 }
 
+/** With what a server on this folder would be started now: what the files say, and what it has at the least. */
+export function afterRestart(dataDir: string, asStandby: boolean): { configured: Capacity; least: Capacity } {
+  return {
+    configured: { ...DEFAULTS, ...inFiles(dataDir) },
+    least: greatest(onDisk(dataDir), asStandby ? inControlFile(dataDir) : {}),
+  }
+}
+
 function inFiles(dataDir: string): Capacity {
   const settings = settingsInFiles(dataDir)
-  const pairs = NAMES.flatMap((name) => {
+  const pairs = CAPACITY_NAMES.flatMap((name) => {
     const value = Number(settings.get(name))
     return Number.isInteger(value) ? [[name, value]] : []
   })

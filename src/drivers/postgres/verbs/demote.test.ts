@@ -5,7 +5,9 @@ import { sleep } from '../../../lib/clock.ts'
 import { VirtualClock } from '../../../lib/virtual-clock.ts'
 import { POSTGRES_DEFAULTS } from '../options.ts'
 import type { Replica } from '../replica.ts'
-import { demote } from './demote.ts'
+import { demote, endToReturn, type Steps } from './demote.ts'
+
+type Work = (replica: Replica, steps: Steps, signal: AbortSignal) => Promise<void>
 
 /** When it begins, in ms from the beginning of the demotion, unless a balancer holds its client then; and how long it takes. */
 interface Transaction {
@@ -34,7 +36,7 @@ const heardAndStill = (forMs: number, open: number): HoldProgress => {
   return open > 0 ? 'held' : 'still'
 }
 
-function begin(situation: Situation) {
+function begin(situation: Situation, work: Work = (replica, steps, signal) => demote(replica, 2, steps, signal)) {
   const { transactions, progress = heardAndStill, failsAt = Number.POSITIVE_INFINITY, heldAnswerMs = 0 } = situation
   const clock = new VirtualClock()
   const zero = clock.mono()
@@ -81,6 +83,7 @@ function begin(situation: Situation) {
     runs: true,
     draining: false,
     reload() {},
+    end: async (how: string) => void said.push(`ended ${how}`),
   } as unknown as Replica
   const steps = {
     doorsWentAhead: () => true,
@@ -104,7 +107,7 @@ function begin(situation: Situation) {
     ending: () => void said.push('ending'),
   }
   const abort = new AbortController()
-  const ended = demote(replica, 2, steps, abort.signal).catch((error: Error) => {
+  const ended = work(replica, steps, abort.signal).catch((error: Error) => {
     if (!said.includes('ending')) said.push(error.message) // the fake cannot pledge
   })
   const finish = async (): Promise<string[]> => {
@@ -230,4 +233,11 @@ test('a question of a balancer is no transaction', async () => {
 test('what balancers said of a hold is not believed when they may have ended it by themselves meanwhile', async () => {
   const said = await begin({ transactions: [], heldAnswerMs: 4_500 }).finish()
   expect(said).toEqual(['hold 0', expect.stringMatching(/^release/), expect.stringContaining('could not be held')])
+})
+
+test('a primary that is to return lets open transactions end before it ends, and pledges nothing', async () => {
+  const late = await begin({ transactions: [{ beginsAt: -1_000, takes: 60_000 }] }, endToReturn).finish()
+  expect(late).toEqual([expect.stringContaining('1 transaction is still open after 2.0 s')])
+  const said = await begin({ transactions: [{ beginsAt: -1_000, takes: 2_000 }] }, endToReturn).finish()
+  expect(roughly(said)).toEqual(['hold 10', 'stopping 10', 'ending', 'ended fast'])
 })

@@ -32,21 +32,32 @@ export interface Steps extends HoldSteps {
 }
 
 export async function demote(replica: Replica, term: Term, steps: Steps, signal: AbortSignal) {
-  const leads = replica.record.leading !== null
-  const { demoteMs } = replica.parts.options.timing
-  if (leads && replica.runs && !replica.postmaster?.isFrozen) {
-    const checkpoint = replica.session.query('checkpoint', [], demoteMs).catch(() => {}) // the shutdown makes another one
-    await Promise.all([checkpoint, untilAhead(replica, steps, signal)])
-    signal.throwIfAborted()
-    await endTransactions(replica, steps, signal)
-    steps.stopping()
-    await drain(replica, () => steps.doorsHeard(), signal)
-    await endConsumers(replica).catch(() => {}) // the end of the server ends them, later
-    signal.throwIfAborted()
-  }
+  await leave(replica, steps, signal)
   steps.ending()
   const led = pledge(replica, term)
-  if (led) await replica.end('fast', demoteMs, `demoted for term ${term}`)
+  if (led) await replica.end('fast', replica.parts.options.timing.demoteMs, `demoted for term ${term}`)
+}
+
+/** The same without a successor: it pledges nothing, and is started again in its term. A standby ends at once. */
+export async function endToReturn(replica: Replica, steps: Steps, signal: AbortSignal): Promise<void> {
+  await leave(replica, steps, signal)
+  steps.ending()
+  await replica.end('fast', replica.parts.options.timing.demoteMs, '')
+}
+
+/** Everything that may fail, and then nothing has happened. */
+async function leave(replica: Replica, steps: Steps, signal: AbortSignal): Promise<void> {
+  const leads = replica.record.leading !== null
+  if (!leads || !replica.runs || replica.postmaster?.isFrozen) return
+  const { demoteMs } = replica.parts.options.timing
+  const checkpoint = replica.session.query('checkpoint', [], demoteMs).catch(() => {}) // the shutdown makes another one
+  await Promise.all([checkpoint, untilAhead(replica, steps, signal)])
+  signal.throwIfAborted()
+  await endTransactions(replica, steps, signal)
+  steps.stopping()
+  await drain(replica, () => steps.doorsHeard(), signal)
+  await endConsumers(replica).catch(() => {}) // the end of the server ends them, later
+  signal.throwIfAborted()
 }
 
 /** Nothing depends on it: a session that has not logged in by then does so later, and its client waits for it. */

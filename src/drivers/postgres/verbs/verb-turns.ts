@@ -16,6 +16,11 @@ export class VerbTurns {
   #last: Promise<unknown> = Promise.resolve()
   readonly #open = new Set<Turn>()
 
+  /** Nothing is under way, and nothing waits. */
+  get isIdle(): boolean {
+    return this.#open.size === 0
+  }
+
   take(key: string, work: Work): Promise<void> {
     const same = [...this.#open].findLast((turn) => !turn.controller.signal.aborted)
     if (same?.key === key) return same.done
