@@ -15,7 +15,7 @@ export type {
   Size,
   TimingOptions,
 } from './config/cluster-options.ts'
-export { command, defineCluster, http, postgres } from './config/define.ts'
+export { command, defineCluster, http, postgres, secret } from './config/define.ts'
 export type {
   PostgresDatabaseOption,
   PostgresLimitOptions,
@@ -42,4 +42,5 @@ export type {
   TcpEndpointOptions,
 } from './config/service-options.ts'
 export type { Redundancy, Traits } from './core/model.ts'
+export type { SecretRef } from './core/secrets.ts'
 export { ERRORS, type ErrorCode, hasCode, UnderstudyError } from './errors.ts'

@@ -7,6 +7,7 @@ import type { ServiceName, ServiceSpec } from '../core/model.ts'
 import type { ServiceRecord } from '../core/records.ts'
 import { assertLegal } from '../core/roles.ts'
 import { targetOf } from '../core/rollout.ts'
+import { secretsOf } from '../core/secrets.ts'
 import type { Step } from '../core/step.ts'
 import { holdsLead, localInstance, recordOf, type View } from '../core/view.ts'
 import type { Driver, KeepingDriver } from '../drivers/driver.ts'
@@ -128,6 +129,7 @@ async function rollBack(
   for (const { number } of past) {
     const before = (await readPastConfig(world.store, number))?.spec.services.find(({ name }) => name === service)
     if (!before || targetOf(before) === targetOf(present)) continue
+    if (secretsOf(before).some((secret) => view.store.secrets?.[secret]?.sealed === undefined)) break // no way back
     const services = config.spec.services.map((one) => (one.name === service ? before : one))
     const message = `${service} back to config ${number}: ${rollout.failed.why}`
     const who = { run: config.run, at: view.wall, by: `agent of ${view.self}`, message, version: config.version }

@@ -11,6 +11,7 @@ import type {
   LeadRecord,
   NodeRecord,
   RolloutRecord,
+  SecretRecord,
   ServiceRecord,
   ServiceWish,
   SizeRecord,
@@ -27,6 +28,7 @@ export const KEY = {
   size: (name: ServiceName) => `size/${name}`,
   wish: (name: ServiceName) => `wish/${name}`,
   rollout: (name: ServiceName) => `rollout/${name}`,
+  secret: (name: string) => `secret/${name}`,
   config: 'config',
   pastConfigs: 'history/config/',
   pastConfig: (number: number) => `history/config/${String(number).padStart(9, '0')}`,
@@ -88,7 +90,7 @@ export class AgreedRecords {
     return this.#everRead && this.#away === null
   }
 
-  get wishes(): Pick<StoreFacts, 'sizes' | 'wishes'> {
+  get wishes(): Pick<StoreFacts, 'sizes' | 'wishes' | 'secrets'> {
     return this.#decoded
   }
 
@@ -100,7 +102,7 @@ export class AgreedRecords {
   facts(now: number, services: readonly ServiceSpec[]): StoreFacts {
     const why = this.#away ?? this.#unwritable
     if (this.#counted !== this.#decoded) this.#count(now, services)
-    const { cluster, services: records, leads, nodes, sizes, wishes, rollouts, config } = this.#decoded
+    const { cluster, services: records, leads, nodes, sizes, wishes, rollouts, secrets, config } = this.#decoded
     return {
       reachable: why === null && this.#everRead,
       why: why ?? '',
@@ -111,6 +113,7 @@ export class AgreedRecords {
       sizes,
       wishes,
       rollouts,
+      ...(this.#everRead && { secrets }),
       config,
       recordForMs: lengths(this.#known, now),
       leadFreeForMs: lengths(this.#free, now),
@@ -138,7 +141,10 @@ export class AgreedRecords {
   }
 }
 
-type Decoded = Pick<StoreFacts, 'cluster' | 'services' | 'leads' | 'nodes' | 'sizes' | 'wishes' | 'rollouts' | 'config'>
+type Decoded = Pick<
+  StoreFacts,
+  'cluster' | 'services' | 'leads' | 'nodes' | 'sizes' | 'wishes' | 'rollouts' | 'secrets' | 'config'
+>
 
 /** Since when something is so; what is so is named by `what`. */
 interface Spell {
@@ -176,6 +182,7 @@ function decode({ entries }: Snapshot): Decoded {
     sizes: records(entries, 'size/', isSize),
     wishes: records(entries, 'wish/', isWish),
     rollouts: records(entries, 'rollout/', isRollout),
+    secrets: records(entries, 'secret/', isSecret),
     config: records(entries, 'config', isConfig)[''],
   })
 }
@@ -220,6 +227,17 @@ function isSize(value: unknown): value is SizeRecord {
 
 function isWish(value: unknown): value is ServiceWish {
   return isObject(value) && Number.isSafeInteger(value.restarts)
+}
+
+export function isSecret(value: unknown): value is SecretRecord {
+  return (
+    isObject(value) &&
+    Number.isSafeInteger(value.version) &&
+    typeof value.keyId === 'string' &&
+    typeof value.at === 'number' &&
+    typeof value.by === 'string' &&
+    (value.sealed === undefined || typeof value.sealed === 'string')
+  )
 }
 
 function isRollout(value: unknown): value is RolloutRecord {

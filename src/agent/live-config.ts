@@ -13,7 +13,7 @@ import type { ClusterSpec, ServiceName } from '../core/model.ts'
 import type { ConfigFacts, ConfigRecord } from '../core/records.ts'
 import type { Revised, StoreFacts } from '../core/store-facts.ts'
 
-type Wishes = Pick<StoreFacts, 'sizes' | 'wishes'>
+type Wishes = Pick<StoreFacts, 'sizes' | 'wishes' | 'secrets'>
 
 export class LiveConfig {
   readonly #run: string
@@ -56,9 +56,12 @@ export class LiveConfig {
   cluster(wishes: Wishes): ClusterSpec {
     const known = this.#effective
     const isSame =
-      known?.record === this.#record && known.wishes.sizes === wishes.sizes && known.wishes.wishes === wishes.wishes
+      known?.record === this.#record &&
+      known.wishes.sizes === wishes.sizes &&
+      known.wishes.wishes === wishes.wishes &&
+      known.wishes.secrets === wishes.secrets
     if (isSame) return known.cluster
-    const cluster = effectiveCluster(this.#record, { sizes: wishes.sizes, wishes: wishes.wishes ?? {} })
+    const cluster = effectiveCluster(this.#record, { ...wishes, wishes: wishes.wishes ?? {} })
     this.#effective = { record: this.#record, wishes, cluster }
     return cluster
   }

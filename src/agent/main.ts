@@ -15,6 +15,7 @@ import type { ConfigRecord } from '../core/records.ts'
 import { type DoorSays, type HoldProgress, heardByDoors, holdProgress, wentAhead } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
+import type { SecretSource } from '../drivers/process/given-secrets.ts'
 import { UnderstudyError } from '../errors.ts'
 import {
   type FaultListener,
@@ -48,6 +49,7 @@ import { WebSocketMesh } from './mesh.ts'
 import { ownKill, sentenceFor } from './own-kills.ts'
 import type { Entry } from './repeats.ts'
 import { endFormerOn, type Neighbour } from './same-machine.ts'
+import { openSecret } from './secret-store.ts'
 
 export interface AgentOptions {
   /** The config that is kept on this machine's disk. */
@@ -64,6 +66,8 @@ export interface AgentOptions {
   readonly nodeDir: string
   /** The embedded store's file, shared by the agents of this machine. */
   readonly storeFile: string
+  /** The key of the nodes, which opens secrets. */
+  readonly secretsKeyFile: string
   /** Another config holds: it is to be kept on the disk. */
   keepConfig(record: ConfigRecord): void
 }
@@ -92,7 +96,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
 
   // Derived from the cluster's token, which cannot be found from one of them.
   const secretFor = (purpose: string) => derivedSecret(options.token, purpose)
-  const known = knownBy(() => agent, door, fence, nodeDir)
+  const known = knownBy(() => agent, door, fence, options)
   const drivers = new DriverSet({ create: driversOf(options, spec, secretFor, known), notAdopted: notAdopted(tell) })
   stops.push('drivers', () => drivers.close())
 
@@ -222,9 +226,10 @@ interface Known {
   doorsWentAhead(service: ServiceSpec): boolean
   holdProgress(service: ServiceSpec, hold: number): HoldProgress
   killedByUs(service: string, identity: ProcessIdentity): string | undefined
+  readonly secrets: SecretSource
 }
 
-function knownBy(agent: () => Agent, door: Door, fence: Fence, nodeDir: string): Known {
+function knownBy(agent: () => Agent, door: Door, fence: Fence, { nodeDir, secretsKeyFile }: AgentOptions): Known {
   const says = (): DoorSays => {
     const { open: openDoors, leaving, holding, still, ahead } = door
     return { openDoors, leaving, holding, still, ahead }
@@ -239,6 +244,17 @@ function knownBy(agent: () => Agent, door: Door, fence: Fence, nodeDir: string):
       const why = kill && agent().whyNotRenewed(service)
       return why ? `${kill} (${why})` : kill
     },
+    secrets: secretSource(agent, secretsKeyFile),
+  }
+}
+
+function secretSource(agent: () => Agent, keyFile: string): SecretSource {
+  return {
+    sealed(name) {
+      const found = agent().view.store.secrets?.[name]
+      return found?.sealed === undefined ? undefined : { ...found, sealed: found.sealed }
+    },
+    open: (name, secret) => openSecret(keyFile, name, secret),
   }
 }
 
@@ -246,9 +262,9 @@ function driversOf(
   { config, nodeDir }: AgentOptions,
   node: NodeSpec,
   secretFor: (purpose: string) => string,
-  { loopLagMs, doorsHeard, doorsWentAhead, holdProgress, killedByUs }: Known,
+  { loopLagMs, doorsHeard, doorsWentAhead, holdProgress, killedByUs, secrets }: Known,
 ): (service: ServiceSpec) => Driver {
-  const parts = { cluster: config.spec.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor }
+  const parts = { cluster: config.spec.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor, secrets }
   return (service) =>
     createDriver({
       ...parts,

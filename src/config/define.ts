@@ -3,6 +3,7 @@
  * return plain frozen data, the same that a JSON file could hold. What is wrong with it is found when it is compiled.
  */
 import type { Redundancy } from '../core/model.ts'
+import type { SecretRef } from '../core/secrets.ts'
 import { postgresTraits } from '../drivers/postgres/options.ts'
 import { processTraits } from '../drivers/process/options.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
@@ -39,6 +40,14 @@ export function postgres<const Needs extends string = never, const Nodes extends
   options: PostgresOptions<Needs, Nodes>,
 ): Declaration<'postgres', Needs, Nodes> {
   return deepFreeze({ kind: 'postgres' as const, traits: postgresTraits(), options })
+}
+
+/**
+ * Stands for the value of a secret, which is not in the config: `understudy secret set NAME` gives it to the cluster. In a JSON
+ * config: `{ "$secret": "db-password" }`.
+ */
+export function secret(name: string): SecretRef {
+  return deepFreeze({ $secret: name })
 }
 
 /** Callers in plain JavaScript may pass anything; what they passed is complained about later, in one place. */

@@ -1,5 +1,6 @@
 /** The options of a service, as types. See cluster-options.ts for how the comments are held to the docs. */
 import type { Redundancy } from '../core/model.ts'
+import type { SecretRef } from '../core/secrets.ts'
 import type { Duration, ServiceTimingOptions, Size } from './cluster-options.ts'
 
 /** A string is run by `/bin/sh -c`; a list of words is run as it stands, without a shell. */
@@ -85,7 +86,12 @@ export interface ProcessServiceOptions<Needs extends string = string, Nodes exte
    * Environment variables for it, on top of the agent's own.
    * @default none
    */
-  readonly env?: Readonly<Record<string, string>>
+  readonly env?: Readonly<Record<string, string | SecretRef>>
+  /**
+   * Secrets that it reads from files: each variable names the path of a file that holds the value.
+   * @default none
+   */
+  readonly secretFiles?: Readonly<Record<string, SecretRef>>
   /**
    * Who it runs as: the name or number of a user. Needs an agent that runs as root.
    * @default the user that runs the agent

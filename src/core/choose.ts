@@ -7,6 +7,7 @@ import type { ServiceName } from './model.ts'
 import { CLUSTER_STOPPED } from './problems/cluster-stopped.ts'
 import type { Problem } from './problems/problem.ts'
 import type { Rule } from './rule-names.ts'
+import { missingSecretsIn } from './secrets.ts'
 import { mayWait, placesToStart, takesPlace } from './start-pace.ts'
 import { isUrgent, type Step } from './step.ts'
 import type { View } from './view.ts'
@@ -23,12 +24,22 @@ export function choose(problems: readonly Problem[], view: View): Act[] {
   let places = placesToStart(view)
   for (const { rule, service, why, steps } of problems) {
     const [step] = steps
-    if (!step || taken.has(service) || isBlocked(view, service, rule, step)) continue
+    if (!step || taken.has(service) || isBlocked(view, service, rule, step) || lacksSecret(view, step)) continue
     taken.add(service)
     if (takesPlace(step, rule) && --places < 0 && mayWait(step, rule)) continue
     acts.push({ step, rule, why })
   }
   return acts
+}
+
+const STARTS: ReadonlySet<Step['kind']> = new Set(['start', 'take-lead', 'create'])
+
+/** A program without its secret would end at once, and again and again. */
+function lacksSecret(view: View, step: Step): boolean {
+  if (!STARTS.has(step.kind) || !('service' in step)) return false
+  const service = view.cluster.services.find(({ name }) => name === step.service)
+  if (service === undefined || missingSecretsIn(view, service).length === 0) return false
+  return !service.traits.replicates || step.kind === 'create' // a database that is there has what it was made with
 }
 
 /**

@@ -7,8 +7,9 @@
  * the record, so that an agent that was away meanwhile learns of them, too.
  */
 import type { ClusterSpec, ServiceName, ServiceSpec } from './model.ts'
-import type { ConfigRecord, ServiceWish, SizeRecord } from './records.ts'
+import type { ConfigRecord, SecretRecord, ServiceWish, SizeRecord } from './records.ts'
 import { sized } from './resize.ts'
+import { secretsOf } from './secrets.ts'
 
 /**
  * Of the record and of the compiled config in it: raised when an agent of an earlier version could not do what the config says.
@@ -37,12 +38,19 @@ export function unwritten(
 export interface Wishes {
   readonly sizes: Readonly<Record<ServiceName, SizeRecord>>
   readonly wishes: Readonly<Record<ServiceName, ServiceWish>>
+  /** Default: none is set, or the store was not read yet. */
+  readonly secrets?: Readonly<Record<string, SecretRecord>> | undefined
 }
 
 /** The config that holds now: with the nodes that are leaving, and with what operators asked for since. */
-export function effectiveCluster({ spec, leaving }: ConfigRecord, { sizes, wishes }: Wishes): ClusterSpec {
+export function effectiveCluster(
+  { spec, leaving }: ConfigRecord,
+  { sizes, wishes, secrets = {} }: Wishes,
+): ClusterSpec {
   const nodes = leaving.length === 0 ? spec.nodes : [...spec.nodes, ...leaving]
-  const services = spec.services.map((service) => wished(sized(service, sizes[service.name]), wishes[service.name]))
+  const services = spec.services.map((service) =>
+    versioned(wished(sized(service, sizes[service.name]), wishes[service.name]), secrets),
+  )
   return { ...spec, nodes, services }
 }
 
@@ -63,4 +71,12 @@ function wished(service: ServiceSpec, wish: ServiceWish | undefined): ServiceSpe
   if (!wish) return service
   const { restarts, stopped } = wish
   return { ...service, ...(restarts > 0 && { restarts }), ...(stopped && { stopped: true }) }
+}
+
+function versioned(service: ServiceSpec, secrets: Readonly<Record<string, SecretRecord>>): ServiceSpec {
+  const versions = secretsOf(service).flatMap((name) => {
+    const found = secrets[name]
+    return found?.sealed === undefined ? [] : [[name, found.version] as const]
+  })
+  return versions.length === 0 ? service : { ...service, secretVersions: Object.fromEntries(versions) }
 }

@@ -93,6 +93,8 @@ export interface ServiceSpec {
   readonly restarts?: number
   /** Asked for while it runs (`understudy stop`): it shall not run. */
   readonly stopped?: true
+  /** The secrets that its options name, as far as they are set: with another version, what runs is outdated. */
+  readonly secretVersions?: Readonly<Record<string, number>>
   /** The driver's own options, compiled by it, plain JSON. */
   readonly options: Readonly<Record<string, unknown>>
 }

@@ -62,6 +62,20 @@ export interface ServiceWish {
   readonly stopped?: { readonly at: number; readonly by: string }
 }
 
+/** Written in the store under `secret/<name>`. Only the nodes of the cluster can open the value in it. */
+export interface SecretRecord {
+  /** 1 for the first value, one more for each other value, also when the secret was removed in between. */
+  readonly version: number
+  /** Names the key that it was sealed with. */
+  readonly keyId: string
+  /** Absent: it was removed. */
+  readonly sealed?: string
+  /** Wall clock, in milliseconds. */
+  readonly at: number
+  /** Who wrote it, as `user@host`. */
+  readonly by: string
+}
+
 /** Written in the store under `rollout/<service>`. */
 export interface RolloutRecord {
   /** What is rolled out (`targetOf` in rollout.ts): of another target the record says nothing. */

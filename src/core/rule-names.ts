@@ -31,6 +31,7 @@ export const RULES = {
   'no-primary': 'The service has no primary yet, or none since the cluster was stopped.',
   'primary-lost':
     'The primary is silent. A single writer is replaced when its lease has ended, a database when its quorum has been recruited.',
+  'secret-missing': 'A service names a secret that is not set: no instance of it is started or replaced before it is.',
   'needs-not-met': 'The service waits for another one that it needs.',
   'instance-missing': 'An instance belongs on this node and does not run there: it is started.',
   'instance-down': 'An instance ended by itself: it is started again at once.',

@@ -6,6 +6,7 @@ import type {
   LeadRecord,
   NodeRecord,
   RolloutRecord,
+  SecretRecord,
   ServiceRecord,
   ServiceWish,
   SizeRecord,
@@ -26,6 +27,8 @@ export interface StoreFacts {
   readonly wishes?: Readonly<Record<ServiceName, Revised<ServiceWish>>> | undefined
   /** Of rolling changes. Absent: none was ever made. */
   readonly rollouts?: Readonly<Record<ServiceName, Revised<RolloutRecord>>> | undefined
+  /** Secrets, sealed; `View.cluster` has their versions. Absent: the store was not read yet. */
+  readonly secrets?: Readonly<Record<string, Revised<SecretRecord>>> | undefined
   /** Undefined: none was written yet. */
   readonly config?: Revised<ConfigRecord> | undefined
   /** How long this node has known of the switchover that is asked for, by its own clock: wall clocks differ. */

@@ -54,7 +54,7 @@ describe('a program that runs as another user', () => {
       it('when it is a health check', async () => {
         const { folder, program, said } = openProgram(1)
         const runAs = user && { ...user, env: {} }
-        const check = { cwd: folder, env: { PATH: process.env.PATH }, runAs: runAs ?? null, timeoutMs: 20_000 }
+        const check = { cwd: folder, env: () => ({ PATH: process.env.PATH }), runAs: runAs ?? null, timeoutMs: 20_000 }
         expect(await execCheck({ ...check, run: [program, folder] })()).toEqual({ ok: true, note: '' })
         expect(said()).toBe(groups())
       })

@@ -8,30 +8,35 @@
  * a user owns when that user logs out (RemoveIPC=, not for root and system users): what is in it must be allowed to vanish.
  */
 import { createHash } from 'node:crypto'
-import { lstatSync, mkdirSync, rmSync, statfsSync, statSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, rmSync, statfsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
 const ROOT = '/dev/shm'
 /** statfs(2). */
 const TMPFS_MAGIC = 0x01021994
 const STICKY = 0o1000
+const CLOSED = 0o700
 
-/** Made unless it is there. Undefined where there is no such place, or what is there is not ours. */
-export function makeMemoryFolder(dir: string, root = ROOT): string | undefined {
+/**
+ * Made unless it is there. Undefined where there is no such place, or what is there is not ours. `mode`: 0700 closes it, 0711 lets
+ * others pass to what they know the name of.
+ */
+export function makeMemoryFolder(dir: string, root = ROOT, mode = CLOSED): string | undefined {
   const path = pathOf(dir, root)
-  if (path === undefined || isOurs(path)) return path
+  if (path === undefined || isOurs(path, mode)) return path
   try {
-    mkdirSync(path, { mode: 0o700 })
+    mkdirSync(path, { mode: CLOSED })
+    if (mode !== CLOSED) chmodSync(path, mode) // whatever the umask is
   } catch {
     return undefined // another's, a file, or a full memory: the caller has a folder on the disk
   }
-  return isOurs(path) ? path : undefined
+  return isOurs(path, mode) ? path : undefined
 }
 
 /** Undefined when there is none, or what is there is not ours. */
-export function findMemoryFolder(dir: string, root = ROOT): string | undefined {
+export function findMemoryFolder(dir: string, root = ROOT, mode = CLOSED): string | undefined {
   const path = pathOf(dir, root)
-  return path !== undefined && isOurs(path) ? path : undefined
+  return path !== undefined && isOurs(path, mode) ? path : undefined
 }
 
 /** Nothing runs for this folder any more. */
@@ -57,7 +62,7 @@ function pathOf(dir: string, root: string): string | undefined {
   }
 }
 
-function isOurs(path: string): boolean {
+function isOurs(path: string, mode: number): boolean {
   const found = lstatSync(path, { throwIfNoEntry: false })
-  return found?.isDirectory() === true && found.uid === process.geteuid?.() && (found.mode & 0o777) === 0o700
+  return found?.isDirectory() === true && found.uid === process.geteuid?.() && (found.mode & 0o777) === mode
 }

@@ -5,6 +5,7 @@
  *     .understudy/            0700; 0710 where a server that runs as another user passes through
  *       cluster.json          the config that agents act on, where it came from, and our version
  *       token                 0600, random, kept over restarts
+ *       secrets.key           0600, random, made with the first secret
  *       up.json               who runs `up` on this folder now (up-claim.ts)
  *       store.db              opened by agents
  *       nodes/NAME/           agent.json, agent.log, balancer.json, fence.json, instances/*.json, logs/*.log
@@ -50,6 +51,10 @@ export class StateFolder {
 
   get tokenFile(): string {
     return join(this.path, 'token')
+  }
+
+  get secretsKeyFile(): string {
+    return join(this.path, 'secrets.key')
   }
 
   get claimFile(): string {

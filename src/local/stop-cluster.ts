@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Client } from '../client/index.ts'
 import type { ClusterSpec } from '../core/model.ts'
+import { removeAllSecretFiles } from '../drivers/process/secret-files.ts'
 import { UnderstudyError } from '../errors.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
 import { removeMemoryFolderOf } from '../lib/memory-folder.ts'
@@ -85,6 +86,7 @@ export async function killEverything(state: StateFolder, clock: Clock): Promise<
 function removeOutside(nodeFolder: string): void {
   removeSocketsOf(nodeFolder)
   removeMemoryFolderOf(nodeFolder)
+  removeAllSecretFiles(nodeFolder)
   for (const service of listFiles(join(nodeFolder, 'instances')))
     removeSocketsOf(join(nodeFolder, 'instances', service, 'run'))
 }

@@ -8,6 +8,7 @@
  */
 import type { EventRecord } from '../api/api-types.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
+import { withoutSecrets } from '../core/secrets.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { Ledger } from './database/ledger.ts'
@@ -75,7 +76,8 @@ export class World {
   #isStopped = false
 
   constructor(options: WorldOptions) {
-    const { cluster, seed, drift = 0 } = options
+    const { seed, drift = 0 } = options
+    const cluster = withoutSecrets(options.cluster)
     this.cluster = cluster
     this.#freezes = options.freezes ?? false
     this.random = seededRandom(seed)

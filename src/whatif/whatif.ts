@@ -10,6 +10,7 @@
  */
 
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
+import { withoutSecrets } from '../core/secrets.ts'
 import { ASSUMED, type Assumptions } from './assumptions.ts'
 import { type Availability, availabilityOf, machineShare } from './availability.ts'
 import { everyFailure, type Failure, together } from './failure.ts'
@@ -75,7 +76,13 @@ export class WhatIf {
 
   constructor({ cluster, voters, assumed, rates, measured = UNMEASURED, primaries = {}, replicas = {} }: Question) {
     const chosen = voters === undefined ? votersFor(cluster) : voters
-    const setting = { cluster, voters: chosen, assumed: { ...ASSUMED, ...assumed }, primaries, replicas }
+    const setting = {
+      cluster: withoutSecrets(cluster),
+      voters: chosen,
+      assumed: { ...ASSUMED, ...assumed },
+      primaries,
+      replicas,
+    }
     this.inquiry = new Inquiry(setting, measured)
     this.rates = { ...GUESSED, ...rates }
     this.#measured = measured

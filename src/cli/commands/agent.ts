@@ -24,7 +24,7 @@ export const addAgent: AddCommand = (program, _io, exit) => {
       }
       const { runAgent } = await agentRoom()
       const { config, source, run } = kept
-      const places = { nodeDir: folder.node(node), storeFile: folder.storeFile }
+      const places = { nodeDir: folder.node(node), storeFile: folder.storeFile, secretsKeyFile: folder.secretsKeyFile }
       const keepConfig = (record: ConfigRecord) => folder.keepConfig(record)
       exit(
         await runAgent({

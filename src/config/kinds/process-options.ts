@@ -24,10 +24,14 @@ const DRIVER_SETS = /^(PORT|HOST|UNDERSTUDY_.*)$/
 
 /** What is wrong between options that are each right by themselves. `path` is the service's own, `services.web`. */
 export function checkProcess(path: string, options: Partial<ProcessServiceOptions>, findings: Findings): void {
-  for (const variable of Object.keys(options.env ?? {}).filter((key) => DRIVER_SETS.test(key))) {
-    const write = variable === 'PORT' ? 'port: 8080 beside env, to choose the port' : 'another name'
-    findings.complain(under(`${path}.env`, variable), 'is a variable that Understudy itself sets', write)
+  for (const option of ['env', 'secretFiles'] as const) {
+    for (const variable of Object.keys(options[option] ?? {}).filter((key) => DRIVER_SETS.test(key))) {
+      const write = variable === 'PORT' ? 'port: 8080 beside env, to choose the port' : 'another name'
+      findings.complain(under(`${path}.${option}`, variable), 'is a variable that Understudy itself sets', write)
+    }
   }
+  for (const variable of Object.keys(options.secretFiles ?? {}).filter((key) => Object.hasOwn(options.env ?? {}, key)))
+    findings.complain(under(`${path}.secretFiles`, variable), 'is in env as well', 'it in one of the two')
   const { promote } = options
   if (promote !== undefined && (promote.signal === undefined) === (promote.http === undefined)) {
     findings.complain(`${path}.promote`, 'must say exactly one way', "{ signal: 'SIGUSR2' } or { http: '/promote' }")
@@ -79,6 +83,7 @@ export function compileProcess(
     run: options.run,
     cwd: resolve(folder, options.cwd ?? '.'),
     env: options.env ?? {},
+    ...(options.secretFiles && { secretFiles: options.secretFiles }),
     user: options.user ?? null,
     stopSignal: options.stopSignal ?? PROCESS_DEFAULTS.stopSignal,
     limits: compileLimits(options.limits),

@@ -73,8 +73,14 @@ export const processShape = {
   env: v.option(v.environment, {
     means: "Environment variables for it, on top of the agent's own.",
     default: 'none',
-    turn: 'What the program reads from its environment.',
-    breaks: 'Secrets written here are in the config and in the store; prefer files.',
+    turn: 'What the program reads from its environment; `secret(NAME)` in the place of a password.',
+    breaks: 'A password written as text is in the config, in the store and in the state folder.',
+  }),
+  secretFiles: v.option(v.secretFiles, {
+    means: 'Secrets that it reads from files: each variable names the path of a file that holds the value.',
+    default: 'none',
+    turn: 'Prefer it to `env`: what is in the environment is inherited by every program that it starts.',
+    breaks: 'The file goes with the instance. Where there is no folder in memory, it is in the state folder meanwhile.',
   }),
   user: v.option(v.user, {
     means: 'Who it runs as: the name or number of a user. Needs an agent that runs as root.',

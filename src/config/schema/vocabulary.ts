@@ -137,19 +137,50 @@ export const user = z.union([text(32), z.int().min(0).max(4_294_967_294)]).regis
   write: "the name or number of a user, such as 'www-data' or 1000",
 })
 
+const variable = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
+  .max(255)
+  .register(words, { what: 'the name of a variable', write: 'letters, digits and underscores, such as LOG_LEVEL' })
+
+const SECRET: Words = {
+  what: "secret('…') with a name",
+  write: "secret('db-password'), with a name of lower-case letters, digits and dashes",
+  secret: true, // a password that was written in its place
+}
+
+export const secretRef = z
+  .strictObject({
+    $secret: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,62}$/)
+      .register(words, SECRET),
+  })
+  .register(words, SECRET)
+
 export const environment = z
   .record(
+    variable,
     z
-      .string()
-      .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
-      .register(words, { what: 'the name of a variable', write: 'letters, digits and underscores, such as LOG_LEVEL' }),
-    z
-      .string()
-      .max(131_072)
-      .refine((value) => !value.includes('\0'))
-      .register(words, { what: 'text', write: "text in quotes, such as '3000'", secret: true }),
+      .union([
+        z
+          .string()
+          .max(131_072)
+          .refine((value) => !value.includes('\0')),
+        secretRef,
+      ])
+      .register(words, {
+        what: 'text or a secret',
+        write: "text in quotes, such as '3000', or secret('db-password')",
+        secret: true,
+      }),
   )
   .register(words, { what: 'an object of variables', write: "an object, such as { LOG_LEVEL: 'debug' }" })
+
+export const secretFiles = z.record(variable, secretRef).register(words, {
+  what: 'an object of secrets',
+  write: "an object, such as { DB_PASSWORD_FILE: secret('db-password') }",
+})
 
 const aStatus = z.union([z.int(), z.string()]).refine((value) => parseStatus(value) !== undefined)
 

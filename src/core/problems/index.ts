@@ -24,7 +24,7 @@ import { instanceUnproven } from './instance-unproven.ts'
 import { leaseEnding } from './lease-ending.ts'
 import { noPrimary } from './no-primary.ts'
 import { nodeLeaving } from './node-leaving.ts'
-import { configRefused, nodeLost, storeAway, tooFewInstances } from './notices.ts'
+import { configRefused, nodeLost, secretMissing, storeAway, tooFewInstances } from './notices.ts'
 import { primaryDown } from './primary-down.ts'
 import { primaryNotStarted } from './primary-not-started.ts'
 import type { Finder } from './problem.ts'
@@ -40,6 +40,7 @@ export const FINDERS: readonly Finder[] = [
   clusterStopped,
   serviceStopped,
   serviceRemoved,
+  secretMissing,
   rolloutFailed,
   recruit,
   readOnly,

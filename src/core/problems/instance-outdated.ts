@@ -7,6 +7,7 @@ import type { NodeName, ServiceSpec } from '../model.ts'
 import type { RolloutRecord } from '../records.ts'
 import { soundNodes } from '../redundancy-missing.ts'
 import { isOutdatedOn, mayGo, placedNodes, rolloutOf, updateOf } from '../rollout.ts'
+import { missingSecretsIn } from '../secrets.ts'
 import type { Revised } from '../store-facts.ts'
 import { defaultSuccessor, switchoverRefusal } from '../switchover-check.ts'
 import { hasLeader, isWell, leaderOf, localInstance, nodeState, recordOf, type View } from '../view.ts'
@@ -15,7 +16,8 @@ import { found, without, write } from './rollout-steps.ts'
 import { isFirst } from './service-end.ts'
 
 export const instanceOutdated = forEachService((view, service) => {
-  if (view.local.stopping) return undefined
+  // What runs has its secrets; what would take its place could not be started.
+  if (view.local.stopping || missingSecretsIn(view, service).length > 0) return undefined
   const rollout = rolloutOf(view, service)
   if (rollout.turns.includes(view.self)) return inTurn(view, service, rollout)
   return lostTurn(view, service, rollout) ?? waiting(view, service, rollout)

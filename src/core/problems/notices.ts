@@ -2,6 +2,7 @@
  * Things that are wrong and that this node can only say: they explain what other finders do or do not do.
  */
 import { mayUse } from '../placement.ts'
+import { missingSecretsIn, missingSecretsText } from '../secrets.ts'
 import { isDrained, nodeState } from '../view.ts'
 import { type Finder, forEachService } from './problem.ts'
 
@@ -24,6 +25,15 @@ export const configRefused: Finder = (view) =>
   view.config?.refused === undefined
     ? []
     : [{ rule: 'config-refused', service: null, evidence: 'first-hand', why: view.config.refused, steps: [] }]
+
+/** choose.ts starts nothing then, so that a program is not started again and again without what it needs. */
+export const secretMissing = forEachService((view, service) => {
+  const missing = missingSecretsIn(view, service).map((name) => ({ name, services: [service.name] }))
+  if (missing.length === 0 || view.local.stopping) return undefined
+  const what = view.store.secrets ? missingSecretsText(missing) : 'its secrets are in the store, which was not read yet'
+  const why = `no instance of ${service.name} can be started: ${what}`
+  return { rule: 'secret-missing', service: service.name, evidence: 'first-hand', why, steps: [], told: 'once' }
+})
 
 /** A majority of its observers has heard nothing from it for `lostAfterMs`. */
 export const nodeLost: Finder = (view) =>

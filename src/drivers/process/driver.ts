@@ -11,7 +11,7 @@
  */
 
 import type { InstanceReport, NodeSpec, ServiceSpec, Term } from '../../core/model.ts'
-import { inBackground } from '../../lib/background.ts'
+import { guarded, inBackground } from '../../lib/background.ts'
 import { type Clock, sleep } from '../../lib/clock.ts'
 import { formatDuration } from '../../lib/duration.ts'
 import { isAlive, type ProcessIdentity, processState } from '../../lib/proc.ts'
@@ -20,6 +20,7 @@ import type { Stop } from '../../lib/stop.ts'
 import type { Driver, StartRequest } from '../driver.ts'
 import { isRefusal, notStarted, refusal } from '../driver-refusal.ts'
 import { describeEnding, type Ending } from './ending.ts'
+import type { SecretSource } from './given-secrets.ts'
 import { HEALTH_AT_START, healthAfterAdoption } from './health.ts'
 import { Instance, type InstanceParts, killRemains } from './instance.ts'
 import { InstanceHealth } from './instance-health.ts'
@@ -44,6 +45,8 @@ export interface ProcessDriverParts {
   loopLagMs(): number
   /** Whether a guard of ours killed this process, as a sentence; undefined when none did. Default: none ever does. */
   killedByUs?(identity: ProcessIdentity): string | undefined
+  /** Default: no secret is set. */
+  readonly secrets?: SecretSource
 }
 
 export function createProcessDriver(parts: ProcessDriverParts): Driver {
@@ -78,7 +81,7 @@ class ProcessDriver implements Driver {
   constructor(parts: ProcessDriverParts) {
     this.#parts = parts
     this.#clock = parts.clock
-    this.#place = new Place(parts.cluster, parts.node, parts.service, parts.nodeDir)
+    this.#place = new Place(parts.cluster, parts.node, parts.service, parts.nodeDir, parts.secrets)
     this.#standing = new InstanceState(parts.clock)
     this.#books = new InstanceHistory(this.#place.recordPath, parts.clock, parts.random, startedFrom(parts.service))
     this.#wellness = new InstanceHealth({
@@ -173,11 +176,15 @@ class ProcessDriver implements Driver {
   async adopt(): Promise<void> {
     const record = this.#loadBooks()
     if (record?.phase === 'ended') this.#standing.feel('unknown', record.note)
-    if (!record || record.phase === 'ended') return prepareLog(this.#place.log)
+    if (!record || record.phase === 'ended') {
+      if (!this.#isUnread) this.#place.removeSecrets()
+      return prepareLog(this.#place.log)
+    }
     if (record.phase === 'gated' || !isAlive(record.identity)) return this.#bury(record)
     this.#hold(new Instance({ identity: record.identity, child: null, ...this.#instanceParts() }))
     this.#standing.enter('running', record.startedAtMono)
-    const check = await this.#place.check(record.role, record.term, record.port, () => this.#instance?.identity.pid)
+    const pid = () => this.#instance?.identity.pid
+    const check = await this.#place.check(record.role, record.term, record.port, pid, record.secrets ?? {})
     // The first check is waited for, so that what this agent says first is something that it has seen itself.
     await this.#wellness.begin(check, record.startedAtMono, healthAfterAdoption(record.wasHealthy))
   }
@@ -234,13 +241,14 @@ class ProcessDriver implements Driver {
   /** The order of spawn.ts: an identity, the instance file, the fence, and only then the program. */
   async #run({ role, term, beforeRun }: StartRequest): Promise<void> {
     const port = await this.#place.findPort(this.#books.record?.port ?? null)
-    const check = await this.#place.check(role, term, port, () => this.#instance?.identity.pid)
+    const secrets = this.#place.secretsNow()
+    const check = await this.#place.check(role, term, port, () => this.#instance?.identity.pid, secrets)
     this.#throwIfCalledOff()
-    const { identity, child, open } = await this.#place.spawn(role, term, port)
+    const { identity, child, open } = await this.#place.spawn(role, term, port, secrets)
     const instance = new Instance({ identity, child, ...this.#instanceParts() })
     this.#hold(instance)
     this.#throwIfCalledOff()
-    this.#books.open({ identity, role, term, port })
+    this.#books.open({ identity, role, term, port, secrets })
     this.#place.writeTerm(term)
     await Promise.race([beforeRun?.(identity), instance.gone])
     this.#throwIfCalledOff()
@@ -317,6 +325,7 @@ class ProcessDriver implements Driver {
     this.#wellness.end()
     this.#stopLogWatch()
     this.#instance = undefined
+    guarded('removing the files of secrets', () => this.#place.removeSecrets())
     this.#books.close(note, !planned)
     this.#standing.feel('unknown', note)
     this.#standing.enter('stopped')

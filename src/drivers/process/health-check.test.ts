@@ -73,7 +73,7 @@ describe('one HTTP check', () => {
 
 describe('checks together', () => {
   const exec = (run: string | readonly string[]) =>
-    execCheck({ run, cwd: '/', env: { PATH: process.env.PATH }, runAs: null, timeoutMs: 2_000 })
+    execCheck({ run, cwd: '/', env: () => ({ PATH: process.env.PATH }), runAs: null, timeoutMs: 2_000 })
 
   it('all must pass', async () => {
     expect(await allChecks([exec('true'), exec(['true'])])()).toEqual({ ok: true, note: '' })

@@ -85,7 +85,8 @@ function listensText({ listens }: HttpTarget): string {
 export interface ExecCheckRequest {
   readonly run: Run
   readonly cwd: string
-  readonly env: Readonly<Record<string, string | undefined>>
+  /** Asked for each check, and not kept. */
+  env(): Readonly<Record<string, string | undefined>>
   readonly runAs: RunAs | null
   readonly timeoutMs: number
 }
@@ -97,7 +98,7 @@ export function execCheck(check: ExecCheckRequest): Check {
     new Promise((resolve) => {
       const child = spawnAs(check.runAs, program, words, {
         cwd: check.cwd,
-        env: { ...check.env },
+        env: { ...check.env() },
         detached: true,
         stdio: 'ignore',
       })

@@ -8,7 +8,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { ENDS_AT_MOST, LATELY_MS, restartWaitMs } from '../restart-backoff.ts'
 import { type InstanceRecord, readRecord, writeRecord } from './instance-record.ts'
-import { outdatedSince, type StartedFrom } from './started-from.ts'
+import { outdatedSince, type StartedFrom, secretParts } from './started-from.ts'
 
 const MOST_ENDS = 10
 
@@ -79,7 +79,10 @@ export class InstanceHistory {
   }
 
   /** A new instance, behind its gate. */
-  open(instance: Pick<InstanceRecord, 'identity' | 'role' | 'term' | 'port'>): InstanceRecord {
+  open({
+    secrets = {},
+    ...instance
+  }: Pick<InstanceRecord, 'identity' | 'role' | 'term' | 'port' | 'secrets'>): InstanceRecord {
     this.#retryAtMono = 0
     return this.#write({
       bootId: bootId(),
@@ -91,7 +94,8 @@ export class InstanceHistory {
       failures: this.#failures,
       retryAtMono: 0,
       note: this.#lastEnd,
-      startedFrom: this.#startedFrom,
+      startedFrom: { ...this.#startedFrom, ...secretParts(secrets) },
+      ...(Object.keys(secrets).length > 0 && { secrets }),
     })
   }
 

@@ -4,11 +4,13 @@ import type { NodeSpec, Role, ServiceSpec, Term } from '../../core/model.ts'
 import { choosePort, firstPort, requirePort } from '../instance-port.ts'
 import { commandWords } from './command-line.ts'
 import { inheritedEnvironment, instanceEnvironment } from './environment.ts'
+import { type GivenSecrets, openedIn, type SecretSource, secretsNow } from './given-secrets.ts'
 import { allChecks, type Check, execCheck, httpCheck } from './health-check.ts'
 import { listeningAddresses } from './listening-ports.ts'
 import type { LogPlace } from './log-writer.ts'
 import type { ProcessOptions } from './options.ts'
 import { lookUpUser, type RunAs } from './run-as.ts'
+import { removeSecretFiles, secretFilePath, writeSecretFiles } from './secret-files.ts'
 import { type Gate, spawnGate } from './spawn.ts'
 import { writeState } from './state-writes.ts'
 
@@ -20,8 +22,10 @@ export class Place {
   readonly #cluster: string
   readonly #node: NodeSpec
   readonly #service: ServiceSpec
+  readonly #nodeDir: string
+  readonly #source: SecretSource | undefined
 
-  constructor(cluster: string, node: NodeSpec, service: ServiceSpec, nodeDir: string) {
+  constructor(cluster: string, node: NodeSpec, service: ServiceSpec, nodeDir: string, secrets?: SecretSource) {
     this.recordPath = join(nodeDir, 'instances', `${service.name}.json`)
     this.termFile = join(nodeDir, 'instances', `${service.name}.term`)
     this.options = service.options as ProcessOptions // compiled by the config room into this very type
@@ -30,6 +34,8 @@ export class Place {
     this.#cluster = cluster
     this.#node = node
     this.#service = service
+    this.#nodeDir = nodeDir
+    this.#source = secrets
   }
 
   /** The port of the next instance: the fixed one, or the one it had before if it is free, or another. */
@@ -39,10 +45,16 @@ export class Place {
     return choosePort(address, lastPort, firstPort(this.#cluster, name, this.#service.name))
   }
 
-  async spawn(role: Exclude<Role, 'none'>, term: Term, port: number): Promise<Gate> {
-    const { run, cwd, limits } = this.options
+  /** What an instance that is started now is given. Throws a refusal when a secret is not set. */
+  secretsNow(): GivenSecrets {
+    return secretsNow(this.options, this.#source)
+  }
+
+  async spawn(role: Exclude<Role, 'none'>, term: Term, port: number, given: GivenSecrets): Promise<Gate> {
+    const { run, cwd, limits, secretFiles = {} } = this.options
     const runAs = await this.#runAs()
-    const env = this.#environment(runAs, role, term, port)
+    writeSecretFiles(this.#nodeDir, this.#service.name, openedIn(secretFiles, given, this.#source), runAs)
+    const env = this.#environment(runAs, role, term, port, given)
     return spawnGate({ words: commandWords(run), cwd, env, runAs, limits, log: this.log })
   }
 
@@ -52,6 +64,7 @@ export class Place {
     term: Term,
     port: number,
     group: () => number | undefined,
+    given: GivenSecrets,
   ): Promise<Check | null> {
     const { health, cwd } = this.options
     const timeoutMs = this.#service.timing.probeTimeoutMs
@@ -63,7 +76,7 @@ export class Place {
     }
     if (health.exec !== null) {
       const runAs = await this.#runAs()
-      const env = this.#environment(runAs, role, term, port)
+      const env = () => this.#environment(runAs, role, term, port, given)
       checks.push(execCheck({ run: health.exec, cwd, env, runAs, timeoutMs }))
     }
     return checks.length === 0 ? null : allChecks(checks)
@@ -78,11 +91,28 @@ export class Place {
     return this.options.user === null ? null : lookUpUser(this.options.user)
   }
 
-  #environment(runAs: RunAs | null, role: Exclude<Role, 'none'>, term: Term, port: number): NodeJS.ProcessEnv {
+  /** Nothing of it is left. */
+  removeSecrets(): void {
+    removeSecretFiles(this.#nodeDir, this.#service.name) // also of an instance from before the config changed
+  }
+
+  /** Made for each program that is started, and not kept: secrets are in it. */
+  #environment(
+    runAs: RunAs | null,
+    role: Exclude<Role, 'none'>,
+    term: Term,
+    port: number,
+    given: GivenSecrets,
+  ): NodeJS.ProcessEnv {
+    const { env, secretFiles = {} } = this.options
+    const files = Object.keys(secretFiles).map((variable) => {
+      return [variable, secretFilePath(this.#nodeDir, this.#service.name, variable)] as const
+    })
     return {
       ...inheritedEnvironment(process.env),
       ...runAs?.env,
-      ...this.options.env,
+      ...openedIn(env, given, this.#source),
+      ...Object.fromEntries(files),
       ...instanceEnvironment({
         cluster: this.#cluster,
         node: this.#node.name,

@@ -9,6 +9,7 @@ import type { Role, Term } from '../../core/model.ts'
 import { bootId } from '../../lib/boot.ts'
 import { readOfThisBoot } from '../../lib/files.ts'
 import type { ProcessIdentity } from '../../lib/proc.ts'
+import type { GivenSecrets } from './given-secrets.ts'
 import type { StartedFrom } from './started-from.ts'
 import { writeState } from './state-writes.ts'
 
@@ -32,6 +33,8 @@ export interface InstanceRecord {
   readonly note: string
   /** Absent in records of earlier versions. */
   readonly startedFrom?: StartedFrom
+  /** Absent: none. */
+  readonly secrets?: GivenSecrets
 }
 
 /**

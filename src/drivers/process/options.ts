@@ -6,6 +6,7 @@
  * nothing that happens here.
  */
 import type { Redundancy, Traits } from '../../core/model.ts'
+import type { SecretRef } from '../../core/secrets.ts'
 import type { HttpQuestion } from '../../lib/http-question.ts'
 
 /** A string is run by `/bin/sh -c`; a list of words is run as it stands, without a shell. */
@@ -17,7 +18,9 @@ export type ProcessOptions = {
   /** Absolute. By default the folder of the config file. */
   readonly cwd: string
   /** Added to the agent's own environment; wins over it, loses against the variables that the driver sets (PORT, …). */
-  readonly env: Readonly<Record<string, string>>
+  readonly env: Readonly<Record<string, string | SecretRef>>
+  /** Variables that each name the path of a file with the value of a secret. Absent: none. */
+  readonly secretFiles?: Readonly<Record<string, SecretRef>>
   /**
    * Whom it runs as: a name or a number; null is the user that runs the agent. Needs an agent that runs as root. It gets all
    * groups of that user (as-account.ts).

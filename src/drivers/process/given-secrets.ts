@@ -1,0 +1,47 @@
+/**
+ * The secrets that an instance was started with, sealed: its checks run with its environment, also after a newer value was set and
+ * before the instance is replaced. Opened where a program is started, and forgotten there.
+ */
+import { isSecretRef, type SealedSecret, type SecretRef, secretsOf } from '../../core/secrets.ts'
+import { refusal } from '../driver-refusal.ts'
+import type { ProcessOptions } from './options.ts'
+
+/** Where a driver gets secrets from. */
+export interface SecretSource {
+  /** As the store has it now; undefined: it is not set, or the store was not read yet. */
+  sealed(name: string): SealedSecret | undefined
+  /** The value. Throws a refusal, in which nothing of the value is. */
+  open(name: string, secret: SealedSecret): string
+}
+
+/** By name. */
+export type GivenSecrets = Readonly<Record<string, SealedSecret>>
+
+/** What a service is given at its start, of those that are set now. Throws a refusal when one is missing. */
+export function secretsNow({ env, secretFiles }: ProcessOptions, source: SecretSource | undefined): GivenSecrets {
+  const names = secretsOf({ options: { env, secretFiles } })
+  return Object.fromEntries(
+    names.map((name) => {
+      const found = source?.sealed(name)
+      if (!found) throw refusal(`secret “${name}” is not set, as far as this node knows`)
+      const { version, keyId, sealed } = found
+      return [name, { version, keyId, sealed }]
+    }),
+  )
+}
+
+/** Each variable with its text: as it was written, or opened. */
+export function openedIn(
+  variables: Readonly<Record<string, string | SecretRef>>,
+  given: GivenSecrets,
+  source: SecretSource | undefined,
+): Record<string, string> {
+  const text = (value: string | SecretRef) => (isSecretRef(value) ? opened(value.$secret, given, source) : value)
+  return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, text(value)]))
+}
+
+function opened(name: string, given: GivenSecrets, source: SecretSource | undefined): string {
+  const secret = given[name]
+  if (!secret || !source) throw refusal(`secret “${name}” is not known here`)
+  return source.open(name, secret)
+}
