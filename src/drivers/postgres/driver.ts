@@ -23,6 +23,7 @@ import { within } from './server/admin-session.ts'
 import { keepDoorLogin } from './server/balancer-role.ts'
 import { mayBeDamage } from './server/failed-start.ts'
 import { hasCaughtUp, type ServerLook } from './server/observe-server.ts'
+import { keepOwnerPassword } from './server/owner-password.ts'
 import { endOfLog, lastWords } from './server/postmaster.ts'
 import { ServerLifecycle } from './server/server-lifecycle.ts'
 import { Watch } from './server/server-watch.ts'
@@ -289,6 +290,7 @@ class PostgresDriver implements ReplicaDriver {
         'a look at the server',
       )
       inBackground(keepDoorLogin(replica), 'keeping the balancers’ login') // never rejects
+      inBackground(keepOwnerPassword(replica), 'keeping a password') // nor does this
     })
     this.#watch = new Watch({
       replica,

@@ -8,14 +8,13 @@
  * an agent finds a primary that was made by an older version. What is right already is not written again.
  */
 import type { ServiceName, ServiceSpec } from '../../../core/model.ts'
-import { sleep } from '../../../lib/clock.ts'
 import { isVerifierOf, verifierOf } from '../../../lib/scram.ts'
 import type { DoorNeeds } from '../../balancer-login.ts'
 import type { PostgresOptions } from '../options.ts'
 import type { Replica } from '../replica.ts'
 import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from '../role-names.ts'
-import { destroy, localClient, within } from './admin-session.ts'
 import { ident } from './catalog.ts'
+import { keepRole } from './role-upkeep.ts'
 
 /** Sessions of Understudy's own roles are never moved. */
 const FUNCTION = `
@@ -48,45 +47,17 @@ export function doorNeeds({ name, options }: ServiceSpec, secretFor: (purpose: s
   return { login: { user: DOOR_ROLE, password: doorPasswordOf(name, secretFor), database: DATABASE }, tls, sessions }
 }
 
-const TRIES = 5
-const BETWEEN_TRIES_MS = 1_000
-
-/**
- * Until it is there, balancers serve but move no sessions. Gives up when this replica is no longer primary, or after
- * some tries.
- */
-export async function keepDoorLogin(replica: Replica): Promise<void> {
-  for (let tries = 1; replica.runs && replica.quorumDurable; tries += 1) {
-    try {
-      return await ensureDoorLogin(replica)
-    } catch (error) {
-      if (tries === TRIES)
-        return replica.parts.tell(`the login of the balancers could not be created: ${String(error)}`)
-      await sleep(replica.parts.clock, BETWEEN_TRIES_MS)
-    }
-  }
-}
-
-/**
- * Idempotent; of use on a primary only. On a connection of its own, because what is written waits for no quorum: should it be
- * lost with this primary, the next one writes it again.
- */
-async function ensureDoorLogin(replica: Replica): Promise<void> {
-  const { clock, options, doorPassword } = replica.parts
-  const client = localClient(replica.socket)
-  const patient = <T>(what: string, work: Promise<T>) => within(clock, options.timing.statementMs, what, work)
-  try {
-    await patient('a connection', client.connect())
-    const there = (await patient('the login of the balancers', client.query(WHAT_IS_THERE))).rows[0]
-    const isKnown = isVerifierOf(there.verifier, doorPassword)
-    if (isKnown && there.function === true) return
-    const verb = there.role === true ? 'alter' : 'create'
+/** Until it is there, balancers serve but move no sessions. */
+export function keepDoorLogin(replica: Replica): Promise<void> {
+  return keepRole(replica, 'the login of the balancers', async (ask) => {
+    const { doorPassword } = replica.parts
+    const [there] = await ask(WHAT_IS_THERE)
+    const isKnown = isVerifierOf(there?.verifier, doorPassword)
+    if (isKnown && there?.function === true) return
+    const verb = there?.role === true ? 'alter' : 'create'
     const role = isKnown
       ? ''
       : `${verb} role ${ident(DOOR_ROLE)} login noinherit nosuperuser nocreaterole nocreatedb noreplication password '${verifierOf(doorPassword)}';`
-    const text = `begin; set local synchronous_commit = local; ${role} ${FUNCTION} commit`
-    await patient('the login of the balancers', client.query(text))
-  } finally {
-    destroy(client)
-  }
+    await ask(`begin; set local synchronous_commit = local; ${role} ${FUNCTION} commit`)
+  })
 }

@@ -81,7 +81,8 @@ async function prepare(session: Session, replicationPassword: string, bootstrap:
 async function ensureRole(session: Session, name: string, attributes: string, password: string | null): Promise<void> {
   const [there] = await session.query('select 1 from pg_roles where rolname = $1', [name])
   if (there) return
-  const secret = password === null ? '' : ` password ${literal(password)}`
+  // As a verifier: a statement may be logged.
+  const secret = password === null ? '' : ` password ${literal(verifierOf(password))}`
   await session.query(`create role ${ident(name)} ${attributes}${secret}`)
 }
 
@@ -89,7 +90,7 @@ export function ident(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-function literal(text: string): string {
+export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
