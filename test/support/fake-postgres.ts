@@ -28,6 +28,8 @@ type Row = readonly (string | null)[]
 export interface FakeOptions {
   /** What the answer to a question of the door has; undefined: an empty session, a database without functions. */
   rows?(question: string): readonly Row[] | undefined
+  /** True: this question is answered when `answer` is called. */
+  delays?(question: string): boolean
   /** True: it dies now. `nth` counts from 1 how often this moment has come. */
   dies?(moment: Moment, nth: number, text: string): boolean
   readonly pid?: number
@@ -129,13 +131,15 @@ export async function fakePostgres(options: FakeOptions = {}): Promise<FakePostg
       }
       const isOfDatabase = question.includes('what this database does')
       const rows = (options.rows?.(question) ?? (isOfDatabase ? [NO_FUNCTIONS] : [])).map(rowOf)
-      return (
+      const reply = () =>
         step(socket, 'question-sent', question) &&
         step(socket, 'question-parsed', question, message('1'), message('2')) &&
         step(socket, 'question-row', question, ...rows) &&
         step(socket, 'question-answered', question, message('C', 'SELECT 1\0'), message('3'), message('3')) &&
         step(socket, 'question-done', question, READY)
-      )
+      if (options.delays?.(question) !== true) return reply()
+      slow.push(() => void reply())
+      return true
     }
     socket.on('data', (chunk) => {
       seen = Buffer.concat([seen, chunk])

@@ -81,3 +81,10 @@ function send(place: { readonly host: string; readonly port: number }, packet: B
     socket.write(packet)
   })
 }
+
+/** In a message: `own`, the number of the present server, and `known`, the one that the client knows, so that no other session is taken for it. */
+export function exchange(buffer: Buffer, at: number, own: number | undefined, known: number | undefined): void {
+  if (own === undefined || known === undefined || own === known || buffer.length < at + 4) return
+  const pid = buffer.readInt32BE(at)
+  if (pid === own || pid === known) buffer.writeInt32BE(pid === own ? known : own, at)
+}

@@ -217,3 +217,24 @@ test('a session that the server ends while it is asked hears it in the words of 
   await until('the end', () => client.closed())
   expect(client.seen()).toContain('by administrator command')
 })
+
+test('a client that leaves while its session asks about the database leaves the question to the others', async () => {
+  const asked: string[] = []
+  const a = await fakePostgres({
+    delays: (question) => question.includes('what this database does') && asked.push(question) === 1,
+  })
+  const b = await fakePostgres()
+  const door = await openDoor([a.target('a', 1)], ROUTE)
+  const first = await clientOf(door)
+  expect(await first.ask('select 0')).toBe('CZ')
+  await until('the first question', () => asked.length === 1)
+  first.socket.destroy()
+  const second = await clientOf(door)
+  expect(await second.ask('select 1')).toBe('CZ')
+  await until('the question of another session', () => asked.length === 2)
+  door.route([a.target('a', 1, { state: 'draining', leaves: true })], ROUTE)
+  await until('the session to leave', () => a.open() === 0)
+  door.route([b.target('b', 2)], ROUTE)
+  expect(await second.ask('select 2')).toBe('CZ')
+  expect(b.heard).toContain('select 2')
+})

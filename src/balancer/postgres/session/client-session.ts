@@ -15,7 +15,7 @@
 import type { Socket } from 'node:net'
 import type { CutReason } from '../../../core/replicated/session-counts.ts'
 import type { LiveRoute } from '../../live-route.ts'
-import type { Cancellable, ClientKey } from '../cancel-keys.ts'
+import { type Cancellable, type ClientKey, exchange } from '../cancel-keys.ts'
 import { int32, message, TERMINATE } from '../messages.ts'
 import { cutResponse, protocolViolation, unavailable } from '../protocol-errors.ts'
 import type { Place } from '../verifiers.ts'
@@ -31,8 +31,6 @@ import { type SearchEvents, ServerSearch } from './server-search.ts'
 import type { SessionContext } from './session-context.ts'
 import type { Opened } from './startup-phase.ts'
 
-type Phase = 'seeking' | 'login' | 'open' | 'over'
-
 export class ClientSession implements Cancellable, SearchEvents, BackendEvents, ClientSideEvents, ServerSideEvents {
   readonly #around: SessionContext
   readonly #entrance: LiveRoute
@@ -42,7 +40,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   readonly #portable: PortableSession
   readonly #clientSide: ClientMessages
   readonly #serverSide: ServerMessages
-  #phase: Phase = 'seeking'
+  #phase: 'seeking' | 'login' | 'open' | 'over' = 'seeking'
   #backend: ServerConnection | undefined
   #arrival: { cancel(): void } | undefined
   #clientKey: ClientKey | undefined
@@ -200,11 +198,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
 
   /** The client knows its session by the number of its first server, and must know its own notifications by it. */
   onNotified(buffer: Buffer, at: number): void {
-    const [own, known] = [this.#backend?.pid, this.#clientKey?.pid]
-    if (own === undefined || known === undefined || own === known || buffer.length < at + 4) return
-    const pid = buffer.readInt32BE(at)
-    // Exchanged, so that no other session is taken for it.
-    if (pid === own || pid === known) buffer.writeInt32BE(pid === own ? known : own, at)
+    exchange(buffer, at, this.#backend?.pid, this.#clientKey?.pid)
   }
 
   onStateMissed(): void {
@@ -261,8 +255,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   onBackendGone(): void {
     this.#isTorn = this.#backend?.reader.between === false
     this.#backend = undefined
-    if (this.#asking === 'catalogue') this.#portable.database.abandon()
-    this.#asking = undefined
+    this.#askNothing()
     if (this.#phase === 'over') return
     if (this.#clientSide.terminated) return this.#dismiss()
     if (!this.entered) return this.#loginBroken()
@@ -370,6 +363,13 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   #dropBackend(): void {
     this.#backend?.cut()
     this.#backend = undefined
+    this.#askNothing()
+  }
+
+  /** What it asked for all sessions in its database is asked by another one. */
+  #askNothing(): void {
+    if (this.#asking === 'catalogue') this.#portable.database.abandon()
+    this.#asking = undefined
   }
 
   #cut(reason: CutReason): void {
@@ -378,8 +378,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     // What the server said while it was asked is the reason, and the code is the same.
     const itsWords = reason === 'state-unknown' ? this.#serverSide.farewell : undefined
     const words = itsWords ?? cutResponse(this.#entrance.route.service, reason)
-    const lastWords = this.#serverSide.saidFarewell ? undefined : words
-    this.#refuse(this.#isTorn ? 'torn' : lastWords)
+    this.#refuse(this.#isTorn ? 'torn' : this.#serverSide.saidFarewell ? undefined : words)
   }
 
   /** The server ended this session and no other. */
@@ -391,6 +390,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
 
   #over(): void {
     this.#phase = 'over'
+    this.#askNothing()
     this.#portable.ahead.drop()
     this.#arrival?.cancel()
     this.#backend = undefined
