@@ -114,11 +114,13 @@ export class AgentConfigSurface implements ConfigSurface {
     return { id: randomUUID(), what }
   }
 
+  /** By the view, as all else in a status: the config of the next turn is not what services are compared with yet. */
   status({ config: facts }: View): ConfigStatus {
-    const { number, hash, at, by, message } = this.#parts.agent.config
-    const removed = facts?.removed.map(({ name }) => name) ?? []
-    const refused = facts?.refused ?? null
-    return { number, hash, at: isoOf(at), by, message, leaving: facts?.leaving ?? [], removed, refused }
+    const { config } = this.#parts.agent
+    const { number = 0, leaving = [], removed = [], refused = null } = facts ?? {}
+    const known = config.number === number ? config : { hash: '', at: 0, by: '', message: '' }
+    const { hash, at, by, message } = known
+    return { number, hash, at: isoOf(at), by, message, leaving, removed: removed.map(({ name }) => name), refused }
   }
 
   async #goBack(present: Revised<ConfigRecord>, to: number, message: string, by: string): Promise<ConfigAccepted> {

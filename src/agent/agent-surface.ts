@@ -265,11 +265,12 @@ export class AgentSurface implements Surface {
 }
 
 /** What was asked for and is not done, or holds until further notice. */
-function wishesOf(view: View, service: ServiceSpec): Pick<ServiceStatus, 'rollout' | 'stopped'> {
+function wishesOf(view: View, service: ServiceSpec): Pick<ServiceStatus, 'rollout' | 'restarts' | 'stopped'> {
   const rollout = rolloutState(view, service)
   const stopped = service.stopped && view.store.wishes?.[service.name]?.stopped
   return {
     ...(rollout && { rollout }),
+    ...(service.restarts !== undefined && { restarts: service.restarts }),
     ...(stopped && { stopped: { at: new Date(stopped.at).toISOString(), by: stopped.by } }),
   }
 }

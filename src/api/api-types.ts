@@ -71,6 +71,8 @@ export interface ServiceStatus {
   readonly expectedRto?: ExpectedRto
   /** Only while instances do not run as the config says. */
   readonly rollout?: RolloutStatus
+  /** How often a restart was asked for while it ran. Absent: never. */
+  readonly restarts?: number
   /** Only of a service that an operator stopped: since when (ISO 8601), and by whom. */
   readonly stopped?: { readonly at: string; readonly by: string }
 }

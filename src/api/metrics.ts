@@ -44,8 +44,22 @@ export async function renderMetrics(surface: Pick<Surface, 'status' | 'gauges' |
 
 function writeCluster(page: Page, status: Status): void {
   page.gauge('understudy_store_writable', '1 while the store takes changes', flag(status.store.writable))
-  for (const { name: node, alive, drained } of status.nodes) {
+  if (status.config) {
+    const { number, leaving, removed, refused } = status.config
+    page.gauge('understudy_config_number', 'grows with every config that is applied', number)
+    const left = leaving.length + removed.length
+    page.gauge(
+      'understudy_config_leftover',
+      'nodes and services that the config no longer names and that are not gone',
+      left,
+    )
+    page.gauge('understudy_config_refused', '1 while a newer config cannot be acted on', flag(refused !== null))
+  }
+  for (const { name: node, alive, drained, leaving } of status.nodes) {
     page.gauge('understudy_node_alive', '1 while the node is heard from', flag(alive), { node })
+    page.gauge('understudy_node_leaving', '1 while the node is on its way out of the config', flag(leaving === true), {
+      node,
+    })
     page.gauge('understudy_node_drained', '1 while the node is drained', flag(drained), { node })
   }
   for (const service of status.services) writeService(page, service)
@@ -62,6 +76,16 @@ function writeService(page: Page, service: Status['services'][number]): void {
   const { there, wanted } = service.redundancyState
   page.gauge('understudy_service_instances_wanted', 'instances that are wanted', wanted, of)
   page.gauge('understudy_service_instances_there', 'instances that are there, ready cold standbys included', there, of)
+  const { rollout, stopped } = service
+  const isState = (state: string) => flag(rollout?.state === state)
+  page.gauge('understudy_service_rolling', '1 while instances are replaced in turns', isState('rolling'), of)
+  page.gauge('understudy_service_rollout_stopped', '1 while a roll-out stopped at a failure', isState('stopped'), of)
+  page.gauge(
+    'understudy_service_stopped',
+    '1 while an operator has stopped the service',
+    flag(stopped !== undefined),
+    of,
+  )
   page.gauge('understudy_service_term', 'grows with every change of primary', service.term, of)
   for (const { node, role, healthy, failures } of service.instances) {
     if (role === 'primary') {

@@ -97,9 +97,10 @@ export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
       redundancyState: reference('RedundancyState'),
       expectedRto: reference('ExpectedRto'),
       rollout: reference('RolloutStatus'),
+      restarts: count,
       stopped: object({ at: moment, by: text }),
     },
-    ['expectedRto', 'rollout', 'stopped'],
+    ['expectedRto', 'rollout', 'restarts', 'stopped'],
   ),
   RedundancyState: object({
     state: oneOf(...REDUNDANCY_STATES),

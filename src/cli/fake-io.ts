@@ -7,17 +7,27 @@ export interface FakeIo extends Io {
   readonly complained: string[]
   /** All that was printed, as one text without blanks at the ends of lines. */
   text(): string
+  /** As Ctrl-C. */
+  interrupt(): void
 }
 
-export function fakeIo(options: Partial<Pick<Io, 'cwd' | 'tty' | 'columns' | 'rows' | 'env'>> = {}): FakeIo {
+export function fakeIo(options: Partial<Pick<Io, 'cwd' | 'tty' | 'columns' | 'rows' | 'env' | 'ask'>> = {}): FakeIo {
   const printed: string[] = []
   const complained: string[] = []
+  const interrupted = new Set<() => void>()
   return {
     printed,
     complained,
     out: (text) => void printed.push(text),
     err: (text) => void complained.push(text),
     text: () => printed.join('\n'),
+    interrupt: () => {
+      for (const listener of [...interrupted]) listener()
+    },
+    onInterrupt: (listener) => {
+      interrupted.add(listener)
+      return () => interrupted.delete(listener)
+    },
     tty: false,
     columns: 120,
     rows: 40,

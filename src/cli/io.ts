@@ -1,4 +1,5 @@
 /** Where a command reads and writes: the terminal, or what a test puts in its place. */
+import { createInterface } from 'node:readline'
 import { createColors } from 'picocolors'
 
 export type Palette = ReturnType<typeof createColors>
@@ -13,6 +14,10 @@ export interface Io {
   readonly paint: Palette
   readonly cwd: string
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Asks an operator and resolves to the answer; undefined where there is none at a terminal. */
+  readonly ask?: ((question: string) => Promise<string>) | undefined
+  /** Ctrl-C is told to the listener and ends nothing, until the answer is called. */
+  onInterrupt(listener: () => void): () => void
 }
 
 export function systemIo(): Io {
@@ -34,5 +39,24 @@ export function systemIo(): Io {
     paint: createColors(colored),
     cwd: process.cwd(),
     env,
+    ask: process.stdin.isTTY === true && stdout.isTTY === true ? askOnTerminal : undefined,
+    onInterrupt: (listener) => {
+      process.on('SIGINT', listener)
+      return () => process.off('SIGINT', listener)
+    },
+  }
+}
+
+/** Ctrl-C and the end of the input answer with nothing. */
+async function askOnTerminal(question: string): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  try {
+    return await new Promise((resolve) => {
+      terminal.once('close', () => resolve(''))
+      terminal.once('SIGINT', () => terminal.close())
+      terminal.question(question, resolve)
+    })
+  } finally {
+    terminal.close()
   }
 }

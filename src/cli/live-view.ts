@@ -73,9 +73,9 @@ export class LiveView implements View {
     this.#draw()
   }
 
-  async #look({ client }: LocalCluster): Promise<void> {
+  async #look(cluster: LocalCluster): Promise<void> {
     while (!this.#closed.signal.aborted) {
-      const status = await client.status().catch(() => undefined)
+      const status = await cluster.client.status().catch(() => undefined)
       if (status) {
         this.#status = status
         this.#statusAt = systemClock.mono()

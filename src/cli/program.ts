@@ -2,9 +2,11 @@
 import { Command, CommanderError } from 'commander'
 import { ERRORS, type ErrorCode, UnderstudyError } from '../errors.ts'
 import { addAgent } from './commands/agent.ts'
+import { addApply } from './commands/apply.ts'
 import { addBackup } from './commands/backup.ts'
 import { addCheck } from './commands/check.ts'
-import type { AddCommand } from './commands/command.ts'
+import type { AddCommand, SetExit } from './commands/command.ts'
+import { addConfig } from './commands/config.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDown } from './commands/down.ts'
 import { addDrain, addUndrain } from './commands/drain.ts'
@@ -13,6 +15,7 @@ import { addLogs } from './commands/logs.ts'
 import { addPsql } from './commands/psql.ts'
 import { addReceipts } from './commands/receipts.ts'
 import { addResize } from './commands/resize.ts'
+import { addRestart, addStart, addStop } from './commands/restart.ts'
 import { addRestore } from './commands/restore.ts'
 import { addSim } from './commands/sim.ts'
 import { addStatus } from './commands/status.ts'
@@ -28,11 +31,12 @@ const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
   'Run:': [addUp, addDown, addCheck, addDemo],
   'Plan:': [addWhatIf, addSim],
   'Inspect:': [addStatus, addWhy, addEvents, addReceipts, addLogs, addPsql],
-  'Operate:': [addSwitchover, addResize, addDrain, addUndrain, addBackup, addRestore],
+  'Change:': [addApply, addConfig, addResize, addRestart, addStop, addStart],
+  'Operate:': [addSwitchover, addDrain, addUndrain, addBackup, addRestore],
   'Internal:': [addAgent],
 }
 
-export function buildProgram(io: Io, exit: (code: number) => void): Command {
+export function buildProgram(io: Io, exit: SetExit): Command {
   const program = new Command('understudy')
     .description('Keeps services and their data running when servers die.')
     .version(version(), '-V, --version', 'print the version')
@@ -56,25 +60,22 @@ export function buildProgram(io: Io, exit: (code: number) => void): Command {
 
 /** Commands that others have and this program has not. A near name of one that destroys is never suggested for them. */
 const MISSING: Readonly<Record<string, string>> = {
-  restart:
-    'there is no such command. “understudy switchover SERVICE” moves a primary, “understudy drain NODE” empties a node, ' +
-    '“understudy down” and “understudy up” stop and start the whole cluster',
-  start:
-    'there is no such command. “understudy up” starts the cluster, “understudy undrain NODE” gives a node work again',
-  stop: 'there is no such command. “understudy down” stops the whole cluster, “understudy drain NODE” empties one node',
-  reload: 'there is no such command. A changed config is taken by “understudy down” and “understudy up”',
+  reload:
+    'there is no such command. “understudy apply” takes a changed config, “understudy restart SERVICE” replaced files',
 }
 
 /** Runs one command line; resolves to the exit code. */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   let code = 0
+  let whenFails: number | undefined
   const missing = MISSING[args[0] ?? '']
   if (missing !== undefined) {
     io.err(`${io.paint.red('understudy:')} unknown command '${args[0]}': ${missing}`)
     return ERRORS.UND_BAD_REQUEST.exit
   }
-  const program = buildProgram(io, (chosen) => {
-    code = chosen
+  const program = buildProgram(io, (chosen, when) => {
+    if (when === 'fails') whenFails = chosen
+    else code = chosen
   })
   if (args.length === 0) {
     program.outputHelp()
@@ -85,7 +86,8 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     return code
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ERRORS.UND_BAD_REQUEST.exit
-    return await explain(io, error, args.includes('--json'))
+    const explained = await explain(io, error, args.includes('--json'))
+    return whenFails ?? explained
   }
 }
 

@@ -215,6 +215,16 @@ describe('what a config compiles to', () => {
     expect(spec.nodes.map(({ address }) => address)).toEqual(['127.0.0.13', '127.0.0.12', '127.0.0.14', '127.0.0.11'])
   })
 
+  test('keeps those of nodes that run, so that a node that comes or goes moves no other', () => {
+    const addresses = { a: '127.0.0.11', b: '127.0.0.12', c: '127.0.0.13' }
+    const { spec } = compileCluster({ ...shop, nodes: { d: {}, c: {}, b: {} } }, { ...context, addresses })
+    expect(spec.nodes.map(({ name, address }) => `${name} ${address}`)).toEqual([
+      'd 127.0.0.14',
+      'c 127.0.0.13',
+      'b 127.0.0.12',
+    ])
+  })
+
   test('declared by functions or written as JSON: the same', () => {
     const json = JSON.parse(JSON.stringify(shop))
     expect(compileCluster(json, context)).toEqual(compileCluster(shop, context))

@@ -39,12 +39,20 @@ export interface CompileContext {
   readonly cores?: number
   /** A path with all links followed; undefined when nothing is there. Default: looks at the disk. */
   readonly realPath?: (path: string) => string | undefined
+  /** The addresses of nodes that run: kept where the config writes none. Default: none runs. */
+  readonly addresses?: Readonly<Record<string, string>>
 }
 
 /** Throws InvalidConfig (UND_CONFIG_INVALID), with every complaint, and nothing else, whatever `raw` is. */
 export function compileCluster(
   raw: unknown,
-  { file, isLocal = isLocalAddress, realPath = asOnDisk, cores = availableParallelism() }: CompileContext = {},
+  {
+    file,
+    isLocal = isLocalAddress,
+    realPath = asOnDisk,
+    cores = availableParallelism(),
+    addresses,
+  }: CompileContext = {},
 ): Compiled {
   const findings = new Findings()
   const draft = toDraft(toPlain(raw, findings), findings)
@@ -58,7 +66,7 @@ export function compileCluster(
   for (const { path, kind, options } of draft.services) kind.check(path, options, findings)
   if (findings.complaints.length > 0) throw new InvalidConfig(findings.complaints, { file })
   checkCapacity(draft, cores, findings)
-  return { spec: deepFreeze(compileDraft(draft, folder)), warnings: findings.warnings }
+  return { spec: deepFreeze(compileDraft(draft, folder, addresses)), warnings: findings.warnings }
 }
 
 function asOnDisk(path: string): string | undefined {
@@ -69,19 +77,19 @@ function asOnDisk(path: string): string | undefined {
   }
 }
 
-function compileDraft(draft: Draft, folder: string): ClusterSpec {
+function compileDraft(draft: Draft, folder: string, running?: CompileContext['addresses']): ClusterSpec {
   return {
     name: draft.name,
     store: { kind: 'embedded' },
     apiPort: draft.apiPort,
-    nodes: compileNodes(draft),
+    nodes: compileNodes(draft, running),
     services: draft.services.map((service) => compileService(draft, service, folder)),
     timing: clusterTiming(timingsOf(draft)),
   }
 }
 
-function compileNodes(draft: Draft): NodeSpec[] {
-  const addresses = assignAddresses(draft)
+function compileNodes(draft: Draft, running: CompileContext['addresses']): NodeSpec[] {
+  const addresses = assignAddresses(draft, running)
   return [...draft.nodes].map(([name, { zone, region }]) => {
     return { name, address: addresses.get(name) ?? '', zone: zone ?? name, region: region ?? 'default' }
   })

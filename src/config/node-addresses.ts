@@ -8,14 +8,23 @@ import type { Draft } from './draft.ts'
 /** 127.0.0.1 to .10 are left to whatever else listens on this machine. */
 const FIRST = 11
 
-/** In order of writing: each node that has none gets the next one that is not written. */
-export function assignAddresses(draft: Draft): ReadonlyMap<string, string> {
-  const taken = new Set([...draft.nodes.values()].flatMap(({ address }) => address ?? []))
+/**
+ * In order of writing: each node that has none keeps the one that it runs with (`running`), or gets the next one that is not taken.
+ * So a node that is added or removed does not move the others.
+ */
+export function assignAddresses(
+  draft: Draft,
+  running: Readonly<Record<string, string>> = {},
+): ReadonlyMap<string, string> {
+  const written = new Set([...draft.nodes.values()].flatMap(({ address }) => address ?? []))
+  const taken = new Set([...written, ...Object.values(running)])
   const addresses = new Map<string, string>()
   let next = FIRST
   for (const [name, { address }] of draft.nodes) {
-    while (address === undefined && taken.has(loopback(next))) next++
-    addresses.set(name, address ?? loopback(next++))
+    const kept = running[name]
+    const known = address ?? (kept !== undefined && !written.has(kept) ? kept : undefined)
+    while (known === undefined && taken.has(loopback(next))) next++
+    addresses.set(name, known ?? loopback(next++))
   }
   return addresses
 }

@@ -8,16 +8,18 @@
  * anything is changed, down to the mode of the folder: what runs there needs it as it is.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Client, connect } from '../client/index.ts'
-import { type ConfigChange, changesText, configChanges } from '../core/config-changes.ts'
+import { type ConfigChange, changesText, configChanges, isSame } from '../core/config-changes.ts'
 import { type ConfigSource, unwritten } from '../core/config-record.ts'
 import type { ClusterSpec, NodeName } from '../core/model.ts'
+import type { ConfigRecord } from '../core/records.ts'
 import { UnderstudyError } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { unreadable } from '../lib/files.ts'
 import type { Stop } from '../lib/stop.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import { apiAddresses, StateFolder } from './cluster-folder.ts'
 import { type LocalEvent, LocalNode, type NodePhase } from './local-node.ts'
 import type { NodeProcess } from './node-processes.ts'
@@ -50,9 +52,10 @@ export interface LocalOptions {
 }
 
 export interface LocalCluster {
+  /** The config that holds now. */
   readonly spec: ClusterSpec
   readonly state: StateFolder
-  /** The road in. */
+  /** The road in; another one when other nodes serve it. */
   readonly client: Client
   readonly nodes: ReadonlyMap<NodeName, { readonly phase: NodePhase }>
   /** Resolves when every agent has ended because it was told to, by whomever. */
@@ -116,10 +119,16 @@ function runOf(spec: ClusterSpec, state: StateFolder): string {
   const other = kept && kept.spec.name !== spec.name
   const what = other ? `the cluster “${kept.spec.name}”` : 'an older version of this config'
   const differs = kept && !other ? ` (${changesText(changes)})` : ''
-  throw new UnderstudyError(
-    'UND_REFUSED',
-    `${what} still runs from ${state.path}${differs}; end it with “understudy down”, then “understudy up” takes the new config`,
-  )
+  const instead = other
+    ? 'end it with “understudy down”, or name another folder with --state DIR'
+    : 'change it with “understudy apply”'
+  throw new UnderstudyError('UND_REFUSED', `${what} still runs from ${state.path}${differs}; ${instead}`)
+}
+
+/** Something of this folder runs, with another version of this config: it can be applied. */
+export function runsOtherwise(spec: ClusterSpec, state: StateFolder): boolean {
+  if (!existsSync(state.clusterFile) || state.readCluster()?.spec.name !== spec.name) return false
+  return changesOf(spec, state).length > 0 && whatIsLeft(state).length > 0
 }
 
 /** What differs between the config that is kept there and this one. A file that cannot be read is told by those who need it. */
@@ -143,34 +152,51 @@ function clusterFile(
   return { config, run, version, ...(told && { source: told }), ...(configFile !== undefined && { configFile }) }
 }
 
+/** Between two looks at the file that agents write when another config holds. */
+const LOOK_AT_CONFIG_MS = 250
+
 class Local implements LocalCluster {
-  readonly spec: ClusterSpec
   readonly state: StateFolder
-  readonly client: Client
   readonly ended: Promise<void>
-  readonly #nodes: ReadonlyMap<NodeName, LocalNode>
+  readonly #nodes = new Map<NodeName, LocalNode>()
+  readonly #options: LocalOptions
+  readonly #token: string
   readonly #clock: Clock
   readonly #giveBack: () => void
   readonly #listeners = new Set<(event: LocalEvent) => void>()
+  readonly #watch: Stop
+  #client: Client
+  #spec: ClusterSpec
+  #seen = ''
+  /** Undefined until the file was read. */
+  #wanted: ReadonlySet<NodeName> | undefined
   #sayEnded = () => {}
 
   constructor(options: LocalOptions, state: StateFolder, token: string, giveBack: () => void) {
-    const { spec, clock = systemClock, agentCommand = ownAgent } = options
-    this.spec = spec
+    const { spec, clock = systemClock } = options
+    this.#options = options
+    this.#token = token
+    this.#spec = spec
     this.state = state
-    this.client = connect({ addresses: apiAddresses(spec), token })
+    this.#client = connect({ addresses: apiAddresses(spec), token })
     this.#clock = clock
     this.#giveBack = giveBack
     this.ended = new Promise((resolve) => {
       this.#sayEnded = resolve
     })
     if (options.onEvent) this.#listeners.add(options.onEvent)
-    const nodeOf = (name: NodeName) => {
-      const tell = (event: LocalEvent) => this.#tell(event)
-      return new LocalNode({ name, folder: state.node(name), command: agentCommand(name, state.path), clock, tell })
-    }
-    this.#nodes = new Map(spec.nodes.map(({ name }) => [name, nodeOf(name)]))
-    for (const node of this.#nodes.values()) node.start()
+    const leaving = state.readCluster()?.config.leaving ?? []
+    for (const { name } of [...spec.nodes, ...leaving]) this.#add(name)
+    const work = () => this.#followConfig()
+    this.#watch = superviseLoop({ clock, what: 'the look at the config', everyMs: LOOK_AT_CONFIG_MS, work }).stop
+  }
+
+  get spec(): ClusterSpec {
+    return this.#spec
+  }
+
+  get client(): Client {
+    return this.#client
   }
 
   get nodes(): ReadonlyMap<NodeName, { readonly phase: NodePhase }> {
@@ -215,7 +241,45 @@ class Local implements LocalCluster {
   }
 
   #stopLooking(): void {
+    this.#watch()
     for (const node of this.#nodes.values()) node.letGo()
+  }
+
+  #add(name: NodeName): void {
+    const { agentCommand = ownAgent } = this.#options
+    const { state } = this
+    const tell = (event: LocalEvent) => this.#tell(event)
+    const command = agentCommand(name, state.path)
+    const node = new LocalNode({ name, folder: state.node(name), command, clock: this.#clock, tell })
+    this.#nodes.set(name, node)
+    node.start()
+  }
+
+  /** Nodes that the config names now get an agent; one that has left is looked after until its agent has ended by itself. */
+  #followConfig(): void {
+    const seen = changeMark(this.state.clusterFile)
+    const isNews = seen !== this.#seen
+    this.#seen = seen // a file that cannot be read is told once
+    const kept = isNews ? this.state.readCluster() : undefined
+    if (kept) this.#adopt(kept.config)
+    for (const [name, node] of this.#nodes) {
+      const isWanted = this.#isWanted(name)
+      if (isWanted || node.phase === 'running') continue
+      node.letGo()
+      this.#nodes.delete(name)
+    }
+  }
+
+  #adopt({ spec, leaving }: ConfigRecord): void {
+    this.#wanted = new Set([...spec.nodes, ...leaving].map(({ name }) => name))
+    for (const { name } of spec.nodes) if (!this.#nodes.has(name)) this.#add(name)
+    if (isSame(spec, this.#spec)) return
+    this.#spec = spec
+    this.#client = connect({ addresses: apiAddresses(spec), token: this.#token })
+  }
+
+  #isWanted(name: NodeName): boolean {
+    return this.#wanted?.has(name) ?? true
   }
 
   #node(name: NodeName): LocalNode {
@@ -233,6 +297,12 @@ class Local implements LocalCluster {
       this.#sayEnded()
     }
   }
+}
+
+/** Differs when a file was written anew. */
+function changeMark(path: string): string {
+  const file = statSync(path, { throwIfNoEntry: false })
+  return file ? `${file.ino} ${file.mtimeMs}` : ''
 }
 
 /**

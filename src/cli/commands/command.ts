@@ -6,8 +6,8 @@ import type { Io } from '../io.ts'
 /** Adds a command to the program. */
 export type AddCommand = (program: Command, io: Io, exit: SetExit) => void
 
-/** The exit code of the process; 0 unless set. */
-export type SetExit = (code: number) => void
+/** The exit code of the process; 0 unless set. `fails`: whatever error the command ends with. */
+export type SetExit = (code: number, when?: 'fails') => void
 
 /** A command that is about a cluster of this machine: takes --state and --json, and shows an example in its help. */
 export function clusterCommand(program: Command, name: string, summary: string, example: string): Command {

@@ -5,25 +5,30 @@
  * gone) ends the output and nothing else: services must not die of a lost connection. SIGUSR2 lets go: `down` is taking
  * over.
  */
+import type { ConfigSource } from '../../core/config-record.ts'
 import type { ClusterSpec } from '../../core/model.ts'
 import { inBackground, reportUnhandledRejections } from '../../lib/background.ts'
 import { LET_GO_SIGNAL } from '../../local/end-cluster.ts'
 import type { LocalEvent } from '../../local/local-node.ts'
-import { type LocalCluster, refuseStart, startLocal } from '../../local/start-cluster.ts'
+import { type LocalCluster, refuseStart, runsOtherwise, startLocal } from '../../local/start-cluster.ts'
 import type { LeftProcess } from '../../local/stop-cluster.ts'
+import { applyToRunning } from '../apply-to-running.ts'
+import { author } from '../author.ts'
 import { type CommonOptions, stateFolder } from '../cluster-session.ts'
 import { detach, sayThatItLooksAfter } from '../detach.ts'
 import type { Io } from '../io.ts'
-import { configRoom, whatifRoom } from '../lazy-rooms.ts'
+import { whatifRoom } from '../lazy-rooms.ts'
 import { LiveView, PlainView, type View } from '../live-view.ts'
 import { footerLines } from '../print/frame.ts'
 import { killedLines, leftLine, stopLines } from '../print/print-stop.ts'
 import { warningLines } from '../print/whatif-parts.ts'
+import { readConfig } from '../read-config.ts'
 import { Screen } from '../screen.ts'
 import { version } from '../version.ts'
 import { type AddCommand, clusterCommand, durationOption, printJsonLine } from './command.ts'
 
 export interface UpOptions extends CommonOptions {
+  readonly yes?: boolean
   readonly detach?: boolean
   readonly plain?: boolean
   readonly timeout: number
@@ -34,26 +39,23 @@ export const addUp: AddCommand = (program, io, exit) => {
     .argument('[config]', 'the config, or a folder that holds one (default: understudy.config.ts here)')
     .option('--detach', 'return when every service is healthy; the cluster goes on in the background')
     .option('--timeout <duration>', 'with --detach: how long to wait for that', durationOption, 60_000)
+    .option('--yes', 'where the cluster runs with another config: apply this one without asking')
     .option('--plain', 'a line for each event, also on a terminal')
     .action(async (path: string | undefined, options: UpOptions) => {
-      const { spec, file, warnings } = await readConfig(path)
-      if (warnings !== '') io.err(warnings)
-      for (const line of await weakLines(io, spec)) io.err(line)
       const state = stateFolder(io, options)
-      // Not only by the process behind, which would leave a line in the log file of the one that runs.
+      const { spec, file, source, warnings } = await readConfig(path, state)
+      if (warnings !== '') io.err(warnings)
+      if (runsOtherwise(spec, state)) {
+        const outcome = await applyToRunning(io, { spec, source, state }, options)
+        if (outcome !== undefined) return exit(outcome)
+      } else for (const line of await weakLines(io, spec)) io.err(line)
+      // Not only by the process behind, which would leave a line in the log of the one that runs.
       if (options.detach) await refuseStart(spec, state)
       const code = options.detach
         ? await detach(io, { spec, file, state, json: options.json === true, timeoutMs: options.timeout })
-        : await stay(io, { spec, file, stateDir: state.path }, options)
+        : await stay(io, { spec, file, source, stateDir: state.path }, options)
       exit(code)
     })
-}
-
-async function readConfig(path: string | undefined) {
-  const config = await configRoom()
-  const { file, raw } = await config.loadConfig(path)
-  const { spec, warnings } = config.compileCluster(raw, { file })
-  return { spec, file, warnings: config.printWarnings(warnings) }
 }
 
 /** So many weaknesses are named before a start; `whatif` names all. */
@@ -69,10 +71,11 @@ async function weakLines(io: Io, spec: ClusterSpec): Promise<string[]> {
 interface Plan {
   readonly spec: ClusterSpec
   readonly file: string
+  readonly source: ConfigSource
   readonly stateDir: string
 }
 
-async function stay(io: Io, { spec, file, stateDir }: Plan, options: UpOptions): Promise<number> {
+async function stay(io: Io, { spec, file, source, stateDir }: Plan, options: UpOptions): Promise<number> {
   const live = io.tty && !options.plain && !options.json
   const view: View = live ? new LiveView(io) : new PlainView(io, options.json === true)
   const early: LocalEvent[] = []
@@ -81,6 +84,8 @@ async function stay(io: Io, { spec, file, stateDir }: Plan, options: UpOptions):
     stateDir,
     version: version(),
     configFile: file,
+    source,
+    by: author(),
     onEvent: (event) => early.push(event),
   })
   sayThatItLooksAfter()

@@ -4,8 +4,7 @@
  * receipts measured.
  */
 import type { Command } from 'commander'
-import type { Status } from '../../client/index.ts'
-import type { ClusterSpec, ServiceSpec } from '../../core/model.ts'
+import type { ClusterSpec } from '../../core/model.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { nearest } from '../../lib/nearest.ts'
 import type { FullReport, Question, WhatIf } from '../../whatif/whatif.ts'
@@ -14,6 +13,7 @@ import type { Io } from '../io.ts'
 import { configRoom, whatifRoom } from '../lazy-rooms.ts'
 import { killLines, reportLines } from '../print/print-whatif.ts'
 import { jsonRow, reportJson } from '../print/whatif-json.ts'
+import { runningQuestion } from '../running-facts.ts'
 import { type AddCommand, clusterCommand, durationOption, printJson } from './command.ts'
 
 interface WhatIfOptions extends CommonOptions {
@@ -105,19 +105,7 @@ async function askRunning(io: Io, options: CommonOptions, spec: ClusterSpec): Pr
   try {
     const session = openSession(io, options)
     if (session.spec.name !== spec.name) return {}
-    const { measuredFrom } = await whatifRoom()
-    const [status, receipts] = await Promise.all([session.client.status(), session.client.receipts()])
-    const isNode = (name: string | null): name is string => spec.nodes.some((node) => node.name === name)
-    const led = status.services.flatMap(({ name, primary }) => (isNode(primary) ? [[name, primary] as const] : []))
-    const inOrder = receipts.toSorted((a, b) => Date.parse(a.noticedAt) - Date.parse(b.noticedAt))
-    const services = spec.services.map((service) => sizedAs(service, status))
-    const cluster = { ...spec, services }
-    return {
-      cluster,
-      primaries: Object.fromEntries(led),
-      replicas: replicasIn(status, isNode),
-      measured: measuredFrom(inOrder),
-    }
+    return await runningQuestion(session.client, spec)
   } catch (error) {
     if (error instanceof UnderstudyError && error.code !== 'UND_INTERNAL') return {}
     throw error
@@ -128,20 +116,6 @@ const RUNNING = [
   'From the cluster that runs here: its primaries, where its replicas are, how many instances are wanted, and its receipts.',
   'Other placements are those of the config; “--fresh” answers from the config alone.',
 ]
-
-/** With the number of instances that was asked for since (`resize`). */
-function sizedAs(service: ServiceSpec, { services }: Status): ServiceSpec {
-  const wanted = services.find(({ name }) => name === service.name)?.wanted
-  return wanted === undefined || wanted < 1 ? service : { ...service, instances: wanted }
-}
-
-/** Of each database the nodes that its quorum names. */
-function replicasIn({ services }: Status, isNode: (name: string | null) => name is string) {
-  const found = services.flatMap(({ name, primary, quorum }) =>
-    quorum === null ? [] : [[name, [primary, ...quorum.standbys].filter(isNode)] as const],
-  )
-  return Object.fromEntries(found)
-}
 
 /** 1 when an objective cannot be kept: a plan that does not do what it promises. */
 function tellAll(io: Io, whatif: WhatIf, { json, pairs }: WhatIfOptions): number {

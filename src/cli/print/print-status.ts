@@ -34,7 +34,7 @@ export function summaryLine(io: Io, status: Status): string {
   const { cluster, nodes, store, answeredBy } = status
   const { bold, red, yellow, dim } = io.paint
   const alive = nodes.filter((node) => node.alive).length
-  const drained = nodes.filter((node) => node.drained).map(({ name }) => name)
+  const drained = nodes.filter((node) => node.drained && !node.leaving).map(({ name }) => name)
   const living = `${alive} of ${nodes.length} nodes alive`
   const kept = store.writable ? `store ${store.kind}` : red(`store ${store.kind}: ${store.why || 'takes no changes'}`)
   const line = [
@@ -43,9 +43,22 @@ export function summaryLine(io: Io, status: Status): string {
     alive === nodes.length ? living : red(living),
     ...(drained.length > 0 ? [yellow(`drained: ${drained.join(', ')}`)] : []),
     kept,
+    ...configText(io, status),
     dim(`(says ${answeredBy})`),
   ]
   return clip(io, line.join('  '))
+}
+
+/** `config 4`, and what of it is not done yet. */
+function configText({ paint }: Io, { config }: Status): string[] {
+  if (!config || config.number === 0) return []
+  const { number, leaving, removed, refused } = config
+  return [
+    `config ${number}`,
+    ...(leaving.length > 0 ? [paint.yellow(`leaving: ${leaving.join(', ')}`)] : []),
+    ...(removed.length > 0 ? [paint.yellow(`being removed: ${removed.join(', ')}`)] : []),
+    ...(refused === null ? [] : [paint.red(refused)]),
+  ]
 }
 
 /**
@@ -54,20 +67,28 @@ export function summaryLine(io: Io, status: Status): string {
  */
 export function headline({ paint }: Io, { services }: Status): string {
   const unhealthy = services.filter(isUnhealthy)
-  const degraded = services.filter((service) => !isUnhealthy(service) && service.redundancyState.state === 'degraded')
+  const stopped = services.filter((service) => service.stopped).map(({ name }) => name)
+  const degraded = services.filter(isDegraded)
   const thin = services.filter(({ redundancyState: { state } }) => state === 'not-redundant').map(({ name }) => name)
   const bad = [
     ...(unhealthy.length > 0 ? [paint.red(`unhealthy: ${unhealthy.map(unhealthyText).join(', ')}`)] : []),
     ...(degraded.length > 0 ? [paint.yellow(`degraded: ${degraded.map(degradedText).join(', ')}`)] : []),
   ]
+  if (stopped.length > 0) bad.push(paint.yellow(`stopped by an operator: ${stopped.join(', ')}`))
   if (bad.length > 0) return bad.join('; ')
   if (thin.length === 0) return paint.green('all healthy and redundant')
   return `${paint.green('all healthy')}, ${paint.yellow(`not redundant as configured: ${thin.join(', ')}`)}`
 }
 
 /** Clients are not served, or nothing can be written. */
-function isUnhealthy({ healthy, redundancyState }: ServiceStatus): boolean {
+function isUnhealthy({ healthy, redundancyState, stopped }: ServiceStatus): boolean {
+  if (stopped) return false
   return !healthy || redundancyState.state === 'unhealthy'
+}
+
+/** Clients are served, and something is missing. */
+function isDegraded(service: ServiceStatus): boolean {
+  return !isUnhealthy(service) && !service.stopped && service.redundancyState.state === 'degraded'
 }
 
 function unhealthyText({ name, redundancyState: { missing } }: ServiceStatus): string {
@@ -101,7 +122,7 @@ function missingLines(io: Io, services: readonly ServiceStatus[]): string[] {
 
 /** Is everything there that the config asks for? Of healthy services. */
 export function isWhole({ services }: Pick<Status, 'services'>): boolean {
-  return services.every(({ redundancyState: { state } }) => state !== 'degraded')
+  return services.every(({ redundancyState: { state }, stopped }) => stopped !== undefined || state !== 'degraded')
 }
 
 /** What `--exit-code` says: 0 all is as wished, 1 a service is unhealthy, 11 all serve and something is missing. */
@@ -163,9 +184,9 @@ export function versionLines(io: Io, { nodes }: Pick<Status, 'nodes'>): string[]
 /** What a process is called that says no version: it is of one before they did. */
 const EARLIER = 'earlier'
 
-function nodeState({ paint }: Io, { state, drained }: NodeStatus): string {
+function nodeState({ paint }: Io, { state, drained, leaving }: NodeStatus): string {
   const color = { alive: paint.green, suspect: paint.yellow, lost: paint.red, unknown: paint.yellow }[state]
-  return color(state) + (drained ? paint.yellow(', drained') : '')
+  return color(state) + (leaving ? paint.yellow(', leaving') : drained ? paint.yellow(', drained') : '')
 }
 
 /** Only where a service has standbys with data. */
@@ -182,14 +203,18 @@ const SERVICE_COLUMNS: readonly Column[] = [
 
 function serviceLines(io: Io, services: readonly ServiceStatus[]): string[] {
   const rows = services.map(
-    ({ name, healthy, readOnly, redundancyState, primary, redundancy, term, why, expectedRto }) => [
+    ({ name, healthy, readOnly, redundancyState, primary, redundancy, term, why, expectedRto, stopped, rollout }) => [
       name,
-      healthy ? io.paint.green('healthy') : io.paint.red(readOnly === null ? 'unhealthy' : 'read-only'),
+      stopped
+        ? io.paint.yellow('stopped')
+        : healthy
+          ? io.paint.green('healthy')
+          : io.paint.red(readOnly === null ? 'unhealthy' : 'read-only'),
       redundancyText(io, redundancyState),
       primary ?? '',
       redundancy === 'active-passive' ? String(term) : '',
       expectationText(io, expectedRto),
-      why,
+      [rolloutText(io, rollout), stopped ? stoppedText(stopped) : why].filter(Boolean).join('; '),
     ],
   )
   const isExpected = services.some(({ expectedRto }) => expectedRto !== undefined)
@@ -203,6 +228,18 @@ function serviceLines(io: Io, services: readonly ServiceStatus[]): string[] {
 function expectationText({ paint }: Io, expected: ServiceStatus['expectedRto']): string {
   if (expected === undefined) return ''
   return expected.ifNodeIsLostMs === null ? paint.red('never') : formatDuration(expected.ifNodeIsLostMs)
+}
+
+/** `rolling: 1 of 3 updated`. */
+function rolloutText({ paint }: Io, rollout: ServiceStatus['rollout']): string {
+  if (!rollout) return ''
+  const { state, updated, of, why } = rollout
+  const counted = `${updated} of ${of} updated`
+  return state === 'rolling' ? paint.yellow(`rolling: ${counted}`) : paint.red(`roll-out stopped: ${counted}, ${why}`)
+}
+
+function stoppedText({ at, by }: NonNullable<ServiceStatus['stopped']>): string {
+  return `stopped by ${by || 'an operator'} at ${at}`
 }
 
 function redundancyText({ paint }: Io, { state, there, wanted }: ServiceStatus['redundancyState']): string {
@@ -254,11 +291,12 @@ function instanceHealth({ paint }: Io, { state, healthy }: InstanceStatus): stri
 /** A standby is always a little behind while clients write. */
 const WORTH_TELLING_BYTES = 1_048_576
 
-function instanceNote({ note, failures, retryInMs, lagBytes = 0 }: InstanceStatus): string {
+function instanceNote({ note, failures, retryInMs, outdated, lagBytes = 0 }: InstanceStatus): string {
   const behind = lagBytes >= WORTH_TELLING_BYTES ? `${formatSize(lagBytes)} behind` : ''
   const failed = failures === 0 ? '' : `failed ${failures === 1 ? 'once' : `${failures} times in a row`}`
   const again = retryInMs > 0 ? `again in ${formatDuration(retryInMs)}` : ''
-  return [note, behind, failed, again].filter(Boolean).join('; ')
+  const old = outdated === undefined ? '' : `outdated: ${outdated}`
+  return [note, old, behind, failed, again].filter(Boolean).join('; ')
 }
 
 /** Where clients connect: one line for each service that has endpoints. */
@@ -283,10 +321,13 @@ function doorText(io: Io, { protocol, host, port, open }: EndpointStatus, isHear
 }
 
 function nextSteps({ services, nodes }: Status): string[] {
-  const drained = nodes.filter((node) => node.drained).map(({ name }) => `understudy undrain ${name}`)
-  const bad = services.filter((service) => isUnhealthy(service) || service.redundancyState.state === 'degraded')
-  const unhealthy = bad.map(({ name }) => `understudy why ${name}`)
-  return [...unhealthy, ...drained].length === 0 ? [] : [`Next: ${[...unhealthy, ...drained].join('   ')}`]
+  const drained = nodes.filter((node) => node.drained && !node.leaving).map(({ name }) => `understudy undrain ${name}`)
+  const isStuck = services.some(({ rollout }) => rollout?.state === 'stopped')
+  const stopped = services.flatMap(({ name, stopped: is }) => (is ? [`understudy start ${name}`] : []))
+  const bad = services.filter((service) => isUnhealthy(service) || isDegraded(service))
+  const why = bad.map(({ name }) => `understudy why ${name}`)
+  const next = [...why, ...drained, ...stopped, ...(isStuck ? ['understudy apply --abort'] : [])]
+  return next.length === 0 ? [] : [`Next: ${next.join('   ')}`]
 }
 
 function section(lines: readonly string[]): string[] {
