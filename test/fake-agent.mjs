@@ -11,7 +11,7 @@ import { join } from 'node:path'
 
 const [node, stateDir, how] = process.argv.slice(2)
 const folder = join(stateDir, 'nodes', node)
-const { spec } = JSON.parse(readFileSync(join(stateDir, 'cluster.json'), 'utf8'))
+const { spec } = JSON.parse(readFileSync(join(stateDir, 'cluster.json'), 'utf8')).config
 const token = readFileSync(join(stateDir, 'token'), 'utf8').trim()
 const wish = join(stateDir, 'stop-wish')
 

@@ -36,7 +36,7 @@ export class Operator {
   }
 
   address(node: string): string {
-    return `${this.#prefix}.${11 + 'abc'.indexOf(node)}`
+    return `${this.#prefix}.${11 + 'abcd'.indexOf(node)}`
   }
 
   write(file: string, text: string): void {
