@@ -42,6 +42,7 @@ export const ERRORS = {
   },
   UND_TOO_OLD: { exit: 3, retryable: false, means: 'a version of Understudy that took part is too old for this' },
   UND_UNKNOWN_CONFIG: { exit: 2, retryable: false, means: 'no config of that number is kept' },
+  UND_UNKNOWN_SECRET: { exit: 2, retryable: false, means: 'no secret of that name is set' },
   UND_TIMED_OUT: { exit: 9, retryable: true, means: 'it was not done within the time allowed; it may still happen' },
   UND_BAD_REQUEST: { exit: 2, retryable: false, means: 'the request is not one this API understands' },
   UND_PORT_FORBIDDEN: { exit: 5, retryable: false, means: 'this user may not listen on that port' },

@@ -36,6 +36,7 @@ import { UnderstudyError } from '../errors.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Store } from '../stores/store.ts'
 import { AgentConfigSurface } from './agent-config-surface.ts'
+import { AgentSecretSurface } from './agent-secret-surface.ts'
 import { KEY } from './agreed-records.ts'
 import type { Agent } from './loop.ts'
 import { nodeNamed, revisionOf, serviceNamed, writeAgreed } from './surface-writes.ts'
@@ -46,6 +47,8 @@ export interface SurfaceOptions {
   readonly agent: Agent
   readonly store: Store
   readonly run: string
+  /** The key of the nodes, which opens secrets. */
+  readonly secretsKeyFile: string
   /** Of this agent's Understudy. */
   readonly version: string
   versions(): VersionReport
@@ -56,11 +59,13 @@ export interface SurfaceOptions {
 
 export class AgentSurface implements Surface {
   readonly configs: AgentConfigSurface
+  readonly secrets: AgentSecretSurface
   readonly #options: SurfaceOptions
 
   constructor(options: SurfaceOptions) {
     this.#options = options
     this.configs = new AgentConfigSurface(options)
+    this.secrets = new AgentSecretSurface({ ...options, keyFile: options.secretsKeyFile })
   }
 
   get ready(): boolean {

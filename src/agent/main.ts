@@ -74,7 +74,7 @@ export interface AgentOptions {
 
 /** Runs until it is told to end. Resolves to the exit code: 0 when the cluster was stopped, 143 after SIGTERM. */
 export async function runAgent(options: AgentOptions): Promise<number> {
-  const { config, run, token, node, nodeDir } = options
+  const { config, run, token, node, nodeDir, version, secretsKeyFile } = options
   const cluster = effectiveCluster(config, { sizes: {}, wishes: {} })
   const spec = nodeSpec(cluster, node)
   const stops = new StopStack()
@@ -115,7 +115,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   companions.start() // before all that takes time: without a fence no lease is worth anything
   stops.push('companions', () => companions.close())
 
-  const surface = new AgentSurface({ agent, store, run, version: options.version, door, ...kept })
+  const surface = new AgentSurface({ agent, store, run, version, secretsKeyFile, door, ...kept })
   await serve(surface, mesh, { host: spec.address, port: cluster.apiPort, token }, stops)
 
   const secrets = new EndpointSecrets({ services: cluster.services, node: spec, nodeDir, clock, secretFor, door, tell })

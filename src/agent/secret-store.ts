@@ -75,7 +75,7 @@ export async function removeSecret(
   if (!found || !isSecret(found.value) || !isSet(found.value)) {
     const names = secretNames({ entries })
     const list = names.length === 0 ? 'none is set' : `there are: ${names.join(', ')}`
-    throw new UnderstudyError('UND_REFUSED', `there is no secret “${name}” (${list})`)
+    throw new UnderstudyError('UND_UNKNOWN_SECRET', `there is no secret “${name}” (${list})`)
   }
   const spec = (config?.value as ConfigRecord | undefined)?.spec ?? unwritten
   const users = spec ? usersOf(spec, name) : []

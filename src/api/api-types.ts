@@ -6,6 +6,7 @@
 import type { ConfigStatus, RolloutStatus } from './config-types.ts'
 
 export type * from './config-types.ts'
+export type * from './secret-types.ts'
 
 export interface Status {
   readonly cluster: string

@@ -16,6 +16,7 @@ import type {
   SwitchoverRequest,
 } from './api-types.ts'
 import { FakeConfigs } from './fake-configs.ts'
+import { FakeSecrets } from './fake-secrets.ts'
 import type { Gauges, Surface } from './surface.ts'
 
 const AT = '2026-01-02T03:04:05.678Z'
@@ -31,6 +32,7 @@ export class FakeSurface implements Surface {
   current: Status
   changes: Receipt[] = [fakeReceipt()]
   readonly configs = new FakeConfigs((what, of) => this.#accept(what, of))
+  readonly secrets = new FakeSecrets((what, of) => this.#accept(what, of))
 
   constructor(node = 'a') {
     this.#node = node

@@ -21,10 +21,15 @@ const BODIES: Readonly<Partial<Record<string, unknown>>> = {
   ResizeRequest: { service: 'mailer', instances: 3 },
   ApplyRequest: { spec: cluster([web()]), expect: 1, version: '1.0.0' },
   RollbackRequest: { to: 1 },
+  SetSecretRequest: { value: 'hunter2' },
 }
 
 function call(route: Route): Promise<Response> | Response {
-  const path = route.path.replace('{service}', 'web').replace('{node}', 'b').replace('{number}', '1')
+  const path = route.path
+    .replace('{service}', 'web')
+    .replace('{node}', 'b')
+    .replace('{number}', '1')
+    .replace('{secret}', 'token')
   const body = route.takes ? JSON.stringify(BODIES[route.takes] ?? {}) : undefined
   const headers = { authorization: 'Bearer t' }
   return app.request(path, { method: route.method, headers, ...(body ? { body } : {}) })

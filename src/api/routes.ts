@@ -9,6 +9,7 @@ import { renderMetrics } from './metrics.ts'
 import { describeApi } from './openapi.ts'
 import { readNothing, readResize, readSwitchover } from './request-bodies.ts'
 import type { Call, Route } from './route-shape.ts'
+import { SECRET_ROUTES } from './secret-routes.ts'
 
 export const ROUTES: readonly Route[] = [
   {
@@ -70,6 +71,7 @@ export const ROUTES: readonly Route[] = [
     handle: async ({ surface, body }) => json(await surface.resize(readResize(await body())), 202),
   },
   ...CONFIG_ROUTES,
+  ...SECRET_ROUTES,
   {
     method: 'POST',
     path: '/v1/nodes/{node}/drain',

@@ -13,6 +13,7 @@ import {
   type Schema,
   text,
 } from './schema-words.ts'
+import { type SecretSchemaName, secretSchemas } from './secret-schemas.ts'
 
 export type { Schema }
 
@@ -27,6 +28,7 @@ export function reference(schema: SchemaName): Schema {
 
 export type SchemaName =
   | ConfigSchemaName
+  | SecretSchemaName
   | 'Status'
   | 'NodeStatus'
   | 'ServiceStatus'
@@ -46,6 +48,7 @@ export type SchemaName =
 
 export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = {
   ...configSchemas,
+  ...secretSchemas,
   Status: object(
     {
       cluster: name,

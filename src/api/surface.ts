@@ -11,8 +11,12 @@ import type {
   EventRecord,
   Explanation,
   Receipt,
+  RemoveSecretRequest,
   ResizeRequest,
   RollbackRequest,
+  SecretAccepted,
+  SecretEntry,
+  SetSecretRequest,
   Status,
   SwitchoverRequest,
 } from './api-types.ts'
@@ -35,6 +39,16 @@ export interface Surface {
   /** Stops every service and every node of the cluster; who is asked stops last of its own node. */
   stopCluster(): Promise<Accepted>
   readonly configs: ConfigSurface
+  readonly secrets: SecretSurface
+}
+
+/** Values go in and never come out. */
+export interface SecretSurface {
+  list(): Promise<readonly SecretEntry[]>
+  /** Rejects with UND_BAD_REQUEST, UND_REFUSED, UND_STATE_UNREADABLE, UND_STORE_*. */
+  set(name: string, request: SetSecretRequest): Promise<SecretAccepted>
+  /** Rejects with UND_UNKNOWN_SECRET, and with UND_REFUSED while the config uses it. */
+  remove(name: string, request: RemoveSecretRequest): Promise<Accepted>
 }
 
 /** The config of the cluster, and what operators ask for besides it. */

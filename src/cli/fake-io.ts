@@ -11,7 +11,9 @@ export interface FakeIo extends Io {
   interrupt(): void
 }
 
-export function fakeIo(options: Partial<Pick<Io, 'cwd' | 'tty' | 'columns' | 'rows' | 'env' | 'ask'>> = {}): FakeIo {
+export function fakeIo(
+  options: Partial<Pick<Io, 'input' | 'cwd' | 'tty' | 'columns' | 'rows' | 'env' | 'ask'>> = {},
+): FakeIo {
   const printed: string[] = []
   const complained: string[] = []
   const interrupted = new Set<() => void>()
@@ -28,6 +30,7 @@ export function fakeIo(options: Partial<Pick<Io, 'cwd' | 'tty' | 'columns' | 'ro
       interrupted.add(listener)
       return () => interrupted.delete(listener)
     },
+    input: (async function* () {})(),
     tty: false,
     columns: 120,
     rows: 40,

@@ -1,12 +1,17 @@
 /** Where a command reads and writes: the terminal, or what a test puts in its place. */
 import { createInterface } from 'node:readline'
+import type { ReadStream } from 'node:tty'
 import { createColors } from 'picocolors'
 
 export type Palette = ReturnType<typeof createColors>
 
+/** Standard input: a terminal, a pipe, or what a test puts in its place. */
+export type Input = AsyncIterable<Uint8Array> & Partial<Pick<ReadStream, 'isTTY' | 'setRawMode' | 'pause'>>
+
 export interface Io {
   out(text: string): void
   err(text: string): void
+  readonly input: Input
   /** Is it a terminal? Then output may be coloured, truncated to the width, and redrawn in place. */
   readonly tty: boolean
   readonly columns: number
@@ -29,6 +34,9 @@ export function systemIo(): Io {
   return {
     out: (text) => void stdout.write(`${text}\n`),
     err: (text) => void stderr.write(`${text}\n`),
+    get input() {
+      return process.stdin // opened by the first look at it
+    },
     tty: stdout.isTTY === true,
     get columns() {
       return stdout.columns ?? 120

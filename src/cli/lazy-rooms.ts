@@ -45,6 +45,10 @@ export async function storeRoom() {
   return { ...stores, ...agreed }
 }
 
+export async function secretRoom() {
+  return import('../agent/secret-store.ts')
+}
+
 export async function simRoom() {
   const [many, run, shrink] = await Promise.all([
     import('../sim/many-seeds.ts'),

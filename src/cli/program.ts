@@ -17,6 +17,7 @@ import { addReceipts } from './commands/receipts.ts'
 import { addResize } from './commands/resize.ts'
 import { addRestart, addStart, addStop } from './commands/restart.ts'
 import { addRestore } from './commands/restore.ts'
+import { addSecret } from './commands/secret.ts'
 import { addSim } from './commands/sim.ts'
 import { addStatus } from './commands/status.ts'
 import { addSwitchover } from './commands/switchover.ts'
@@ -31,7 +32,7 @@ const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
   'Run:': [addUp, addDown, addCheck, addDemo],
   'Plan:': [addWhatIf, addSim],
   'Inspect:': [addStatus, addWhy, addEvents, addReceipts, addLogs, addPsql],
-  'Change:': [addApply, addConfig, addResize, addRestart, addStop, addStart],
+  'Change:': [addApply, addConfig, addResize, addSecret, addRestart, addStop, addStart],
   'Operate:': [addSwitchover, addDrain, addUndrain, addBackup, addRestore],
   'Internal:': [addAgent],
 }

@@ -19,9 +19,13 @@ import type {
   EventRecord,
   Explanation,
   Receipt,
+  RemoveSecretRequest,
   ResizeRequest,
   RollbackRequest,
+  SecretAccepted,
+  SecretEntry,
   ServiceRequest,
+  SetSecretRequest,
   Status,
   SwitchoverRequest,
 } from '../api/api-types.ts'
@@ -78,6 +82,15 @@ export interface Client {
   /** Ends a service on every node; it stays stopped, over failures and reboots, until it is started. */
   stop(service: string, request?: ServiceRequest): Promise<Accepted>
   start(service: string, request?: ServiceRequest): Promise<Accepted>
+  /** The secrets that are set, without their values, which no call answers. */
+  secrets(): Promise<readonly SecretEntry[]>
+  /**
+   * Gives a secret a value. Services that use it are restarted in turns, unless it had this value already. Rejects with
+   * UND_BAD_REQUEST when name or value cannot be used.
+   */
+  setSecret(name: string, request: SetSecretRequest): Promise<SecretAccepted>
+  /** Rejects with UND_UNKNOWN_SECRET, and with UND_REFUSED while the config uses it. */
+  removeSecret(name: string, request?: RemoveSecretRequest): Promise<Accepted>
 }
 
 /** A change goes through the store before it is answered. */
@@ -112,6 +125,10 @@ export function connect(options: ConnectOptions): Client {
     restart: (service, request = {}) => change(`/v1/services/${encodeURIComponent(service)}/restart`, request, false),
     stop: (service, request = {}) => change(`/v1/services/${encodeURIComponent(service)}/stop`, request, true),
     start: (service, request = {}) => change(`/v1/services/${encodeURIComponent(service)}/start`, request, true),
+    secrets: () => read('/v1/secrets'),
+    // Repeatable: the same value once more is no new version.
+    setSecret: (name, request) => change<SecretAccepted>(`/v1/secrets/${encodeURIComponent(name)}`, request, true),
+    removeSecret: (name, request = {}) => change(`/v1/secrets/${encodeURIComponent(name)}/remove`, request, false),
   }
 }
 

@@ -10,6 +10,7 @@ import type { ClusterSpec, ServiceSpec } from './model.ts'
 import type { ChangeOfOptions } from './options-change.ts'
 import type { ConfigRecord } from './records.ts'
 import { placedNodes } from './rollout.ts'
+import { missingSecrets, missingSecretsText, secretsSet } from './secrets.ts'
 import { instanceOn, leaderOf, nodeState, recordOf, type View } from './view.ts'
 
 export interface Refused {
@@ -42,7 +43,11 @@ export function contentRefusal(
   spec: ClusterSpec,
   changeOf: ChangeOfOptions,
 ): Refused | undefined {
-  const refusals = configRefusals(present.spec, spec, runningIn(view), changeOf)
+  const missing = missingSecretsText(missingSecrets(spec, secretsSet(view.store.secrets)))
+  const refusals = [
+    ...configRefusals(present.spec, spec, runningIn(view), changeOf),
+    ...(missing === '' ? [] : [missing]),
+  ]
   return refusals.length === 0 ? undefined : { code: 'UND_REFUSED', why: refusals.join('\n') }
 }
 

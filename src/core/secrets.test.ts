@@ -1,6 +1,7 @@
 /** Secrets by name: what is missing, what an instance is outdated by, and what is not started. */
 import { describe, expect, test } from 'vitest'
 import { cluster, running, stopped, view, web, worker } from '../../test/made-up.ts'
+import { contentRefusal } from './apply-check.ts'
 import { effectiveCluster, unwritten } from './config-record.ts'
 import { decide } from './decide.ts'
 import type { ServiceSpec } from './model.ts'
@@ -97,4 +98,17 @@ describe('a service whose secret is not set', () => {
     const outdated = running('web', { outdated: { why: 'its environment changed', needs: 'restart' } })
     expect(decided({}, service, outdated).acts).toEqual([])
   })
+})
+
+test('an apply of a config is refused as long as a secret that it names is not set', () => {
+  const [before, after] = [cluster([web({ options: {} })]), cluster([web({ options })])]
+  const refusal = (secrets: Record<string, Revised<SecretRecord>>) => {
+    const made = view({ cluster: before, store: { secrets } })
+    return contentRefusal(made, unwritten(before, { run: 'r' }), after, () => ({ needs: 'restart', what: [] }))
+  }
+  expect(refusal({ token: set(1) })).toMatchObject({
+    code: 'UND_REFUSED',
+    why: expect.stringContaining('“db-password”'),
+  })
+  expect(refusal({ token: set(1), 'db-password': set(1) })).toBeUndefined()
 })

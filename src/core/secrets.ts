@@ -50,6 +50,11 @@ export function missingSecrets(spec: Pick<ClusterSpec, 'services'>, names: Itera
   return [...missing].sort().map((name) => ({ name, services: usersOf(spec, name) }))
 }
 
+/** The names of those that have a value. */
+export function secretsSet(secrets: Readonly<Record<string, SecretRecord>> = {}): string[] {
+  return Object.keys(secrets).filter((name) => secrets[name]?.sealed !== undefined)
+}
+
 /** Which services of a config need a secret. */
 export function usersOf({ services }: Pick<ClusterSpec, 'services'>, secret: string): ServiceName[] {
   return services.filter((service) => secretsOf(service).includes(secret)).map(({ name }) => name)

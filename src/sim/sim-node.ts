@@ -172,6 +172,7 @@ export class SimNode {
       store: handle,
       run,
       version: '0.0.0',
+      secretsKeyFile: '/nowhere/secrets.key', // no scenario sets a secret
       ...{ pids: () => pids, versions: () => ({ protocol: PROTOCOL }), door: { open: [], counters: [] } },
     })
     this.#running = { gate, agent, surface, store: handle, mesh, drivers: made }

@@ -1,7 +1,9 @@
 import type { ClusterSpec } from '../../core/model.ts'
+import { stateFolder } from '../cluster-session.ts'
 import type { Io } from '../io.ts'
 import { configRoom } from '../lazy-rooms.ts'
 import { tableLines } from '../print/columns.ts'
+import { missingSecretsFor } from '../secrets-access.ts'
 import { type AddCommand, jsonCommand, printJson } from './command.ts'
 
 export const addCheck: AddCommand = (program, io) => {
@@ -11,12 +13,14 @@ export const addCheck: AddCommand = (program, io) => {
       const config = await configRoom()
       const { file, raw } = await config.loadConfig(path)
       const { spec, warnings } = config.compileCluster(raw, { file })
+      const missing = await missingSecretsFor(spec, stateFolder(io, {}))
       if (json) {
-        printJson(io, { ok: true, file, warnings, spec })
+        printJson(io, { ok: true, file, warnings, ...(missing !== '' && { missing }), spec })
         return
       }
       for (const line of specLines(io, spec)) io.out(line)
       if (warnings.length > 0) io.out(`\n${config.printWarnings(warnings)}`)
+      if (missing !== '') io.out(`\nWarning: ${missing}. “up” and “apply” refuse the config before.`)
       io.out(`\n${file} can be used.`)
     })
 }

@@ -24,6 +24,7 @@ import { killedLines, leftLine, stopLines } from '../print/print-stop.ts'
 import { warningLines } from '../print/whatif-parts.ts'
 import { readConfig } from '../read-config.ts'
 import { Screen } from '../screen.ts'
+import { refuseMissingSecrets } from '../secrets-access.ts'
 import { version } from '../version.ts'
 import { type AddCommand, clusterCommand, durationOption, printJsonLine } from './command.ts'
 
@@ -45,6 +46,7 @@ export const addUp: AddCommand = (program, io, exit) => {
       const state = stateFolder(io, options)
       const { spec, file, source, warnings } = await readConfig(path, state)
       if (warnings !== '') io.err(warnings)
+      await refuseMissingSecrets(spec, state)
       if (runsOtherwise(spec, state)) {
         const outcome = await applyToRunning(io, { spec, source, state }, options)
         if (outcome !== undefined) return exit(outcome)
