@@ -23,6 +23,7 @@ export class Door implements DoorPort {
   #table: RoutingTable | null = null
   #newest = 0
   #speaks: Speaks | null = null
+  #pid: number | null = null
   #counters: readonly RouteCounters[] = []
   #open: readonly string[] = []
   /** The version of the table that the balancer said it uses. */
@@ -46,6 +47,10 @@ export class Door implements DoorPort {
         this.#still = []
       },
     })
+  }
+
+  get pid(): number | null {
+    return this.#pid
   }
 
   /** What the balancer that was heard last is; null: none was heard. */
@@ -104,6 +109,11 @@ export class Door implements DoorPort {
     this.#link.confide(secrets)
   }
 
+  /** Lets the balancer start this program and hand over to it. */
+  handOver({ program, args }: { readonly program: string; readonly args: readonly string[] }): void {
+    this.#link.handOver(program, args)
+  }
+
   /** Lets the balancer finish what is open and end. */
   end(): void {
     this.#link.drainAndExit()
@@ -119,6 +129,7 @@ export class Door implements DoorPort {
       case 'hello':
         this.#inUse = message.version
         this.#speaks = message.program ?? EARLIER
+        this.#pid = message.pid
         this.#outbid(message.version)
         this.#changed()
         break

@@ -60,6 +60,33 @@ export class Companion {
     this.#watch()
   }
 
+  /** Starts the program of this version as the present one's successor; `more`: how it is told so. */
+  successorCommand(more: string): { readonly program: string; readonly args: readonly string[] } {
+    const { script, args, nodeArgs } = this.#options
+    return { program: process.execPath, args: [...nodeArgs, script, ...args, more] }
+  }
+
+  /** Starts one of this version, which ends the present one when it can take its place; the look finds it then. */
+  replace(more: string): void {
+    const { program, args } = this.successorCommand(more)
+    const log = openSync(this.#options.logFile, 'a', 0o600)
+    const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log] })
+    closeSync(log)
+    child.on('error', () => undefined) // tried again later
+    child.unref()
+  }
+
+  /** Another process has taken over and has written down which it is. */
+  adoptSuccessor(): void {
+    const saved = this.#saved()
+    if (!saved || !isAlive(saved) || saved.pid === this.#identity?.pid) return
+    this.#identity = saved
+    this.#isChild = false
+    this.#stopped = new StoppedSpell()
+    this.#startedAt = this.#options.clock.mono()
+    this.#options.onStart(`the ${this.#options.name} was replaced by one of another version`)
+  }
+
   /** Stops watching; the process goes on. */
   close(): void {
     this.#closed = true
@@ -121,6 +148,8 @@ export class Companion {
 
   #look(): void {
     if (this.#closed || (this.#identity && this.#works(this.#identity))) return
+    if (this.#identity) this.adoptSuccessor() // it may have ended because another one has taken over
+    if (this.#identity && isAlive(this.#identity)) return
     const { clock, name } = this.#options
     const sinceStartMs = clock.mono() - this.#startedAt
     if (this.#identity) this.#deaths = sinceStartMs > STEADY_MS ? 1 : this.#deaths + 1

@@ -4,7 +4,7 @@
  * is stopped, killed, or starved, it does not arm again, and at the deadline this process sends SIGKILL to the writer's
  * group. It depends on no other process.
  *
- *     node --max-old-space-size=32 dist/agent/fence-process.js --socket PATH --saved PATH [--memory] [--guard PATH]
+ *     node --max-old-space-size=32 dist/agent/fence-process.js --socket PATH --saved PATH [--memory] [--guard PATH] [--replace]
  *
  * Deadlines are absolute readings of CLOCK_MONOTONIC, the same for every process of this boot, so nothing is lost on
  * the way from one process to the other. A pid is verified by its start time before it is killed: a foreign process
@@ -14,6 +14,9 @@
  * the file (a stalled disk must not delay a kill): what can be missing from it is the last extension, and then the
  * writer is killed at the deadline before that, which is early and safe; or a first arming or a shortening of the last
  * few milliseconds, which the agent repeats as soon as it reaches the new fence.
+ *
+ * With `--replace` it takes the place of a fence that answers: it learns what that one has armed and keeps those deadlines itself
+ * before it ends it (fence-replace.ts).
  *
  * Behind it stands a shell that acts when fence and agent are both dead (last-guard.ts); this process checks that it is
  * there.
@@ -28,20 +31,23 @@
  *   runs. The term is the fencing token for that: what the writer writes to refuses a lower term than it has seen.
  */
 import { renameSync, rmSync } from 'node:fs'
-import { createConnection, createServer, type Socket } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { setPriority } from 'node:os'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { PROTOCOL, type Speaks } from '../core/protocol.ts'
 import { ERRORS } from '../errors.ts'
 import { faultLine, guarded, inBackground, onFault, reportFault, reportUnhandledRejections } from '../lib/background.ts'
 import { type Cancel, systemClock } from '../lib/clock.ts'
+import { writeFileUnsynced } from '../lib/files.ts'
 import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
-import { identify, signal } from '../lib/proc.ts'
+import { identify, isAlive, signal } from '../lib/proc.ts'
 import { version } from '../lib/program-version.ts'
 import { superviseLoop } from '../lib/supervised-loop.ts'
 import { FenceBook } from './fence-book.ts'
 import { kill } from './fence-kill.ts'
 import { type Fenced, type FenceReply, type FenceRequest, isObject, parseRequest } from './fence-protocol.ts'
+import { askWhatIsArmed } from './fence-replace.ts'
 import {
   NOTHING_SAVED,
   newest,
@@ -195,21 +201,6 @@ function log(line: object): void {
   process.stderr.write(toLine({ at: new Date(clock.wall()).toISOString(), ...line }))
 }
 
-/** Is there a fence behind this socket that answers? A stopped one accepts connections and says nothing. */
-function isAnswered(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const trial = createConnection(path, () => trial.write(toLine({ id: 0, ping: true } satisfies FenceRequest)))
-    const end = (answered: boolean) => {
-      cancel()
-      trial.destroy()
-      resolve(answered)
-    }
-    const cancel = clock.after(ANSWERS_WITHIN_MS, () => end(false))
-    trial.once('data', () => end(true))
-    trial.once('error', () => end(false))
-  })
-}
-
 function hurry(): void {
   try {
     setPriority(-10)
@@ -219,17 +210,14 @@ function hurry(): void {
 }
 
 const TEXT = { type: 'string' } as const
-const OPTIONS = { socket: TEXT, saved: TEXT, guard: TEXT, memory: { type: 'boolean' } } as const
+const FLAG = { type: 'boolean' } as const
+const OPTIONS = { socket: TEXT, saved: TEXT, guard: TEXT, memory: FLAG, replace: FLAG } as const
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: OPTIONS })
   if (!values.socket || !values.saved) {
     log({ event: 'usage', usage: 'fence-process --socket PATH --saved PATH [--memory] [--guard PATH]' })
     process.exit(2)
-  }
-  if (await isAnswered(values.socket)) {
-    log({ event: 'already running', socket: values.socket })
-    process.exit(ERRORS.UND_ALREADY_RUNNING.exit)
   }
   process.umask(0o077)
   process.stderr.on('error', () => {}) // a full disk under the log file must not end the guard
@@ -238,14 +226,31 @@ async function main(): Promise<void> {
   reportUnhandledRejections()
   process.on('uncaughtException', (error) => reportFault('an event', error))
   hurry()
-  const saved = readKept(values.saved)
-  // A predecessor that does not answer may wake up later and kill by deadlines that have long been extended.
-  if (saved.fence) signal(saved.fence, 'SIGKILL')
-  const fence = new Fence({ path: values.saved, inMemory: values.memory ?? false }, saved, values.guard)
-  process.on('SIGTERM', () => fence.leave())
-  process.on('SIGINT', () => fence.leave())
+  const { socket, saved, guard, replace = false } = values
+  const begin = (kept: Saved) => {
+    const fence = new Fence({ path: saved, inMemory: values.memory ?? false }, kept, guard)
+    process.on('SIGTERM', () => fence.leave())
+    process.on('SIGINT', () => fence.leave())
+    serve(fence, socket)
+  }
   process.on('SIGHUP', () => {}) // a terminal that closes is no reason
-  serve(fence, values.socket)
+  const isThere = await askWhatIsArmed(socket, clock, ANSWERS_WITHIN_MS, (armed) => {
+    const kept = readKept(saved)
+    const identity = replace ? identify(process.pid) : kept.fence
+    if (identity && isAlive(identity)) writeFileUnsynced(join(dirname(saved), 'fence.json'), JSON.stringify(identity))
+    if (!replace) return
+    if (kept.fence) signal(kept.fence, 'SIGKILL')
+    begin({ ...kept, armed })
+  })
+  if (isThere && replace) return
+  if (isThere) {
+    log({ event: 'already running', socket })
+    process.exit(ERRORS.UND_ALREADY_RUNNING.exit)
+  }
+  const kept = readKept(saved)
+  // A predecessor that does not answer may wake up later and kill by deadlines that have long been extended.
+  if (kept.fence) signal(kept.fence, 'SIGKILL')
+  begin(kept)
 }
 
 function serve(fence: Fence, socketPath: string): void {

@@ -31,11 +31,13 @@ import { removeFile } from '../lib/files.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import { version } from '../lib/program-version.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
+import { superviseLoop } from '../lib/supervised-loop.ts'
 import { openStore } from '../stores/index.ts'
 import type { World } from './agent-ports.ts'
 import { AgentSurface } from './agent-surface.ts'
 import { Door } from './balancer-link.ts'
 import { claimNode } from './claim-node.ts'
+import { CompanionRenewal } from './companion-renewal.ts'
 import { Companions } from './companions.ts'
 import { DriverSet } from './driver-set.ts'
 import { EarlierRecords } from './earlier-records.ts'
@@ -113,7 +115,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const agent: Agent = new Agent({ ...given, onExit: () => ended.end(0) })
   stops.push('told faults', onFault(faultsTo(agentSays('failed'))))
   companions.start() // before all that takes time: without a fence no lease is worth anything
-  stops.push('companions', () => companions.close())
+  stops.push('companions', renewCompanions(companions, door, fence))
 
   const surface = new AgentSurface({ agent, store, run, version, secretsKeyFile, door, ...kept })
   await serve(surface, mesh, { host: spec.address, port: cluster.apiPort, token }, stops)
@@ -132,6 +134,27 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   if (code === 0) endForGood(door, companions, identityFile)
   await stops.stop()
   return code
+}
+
+/** They become of this agent's version. The stop lets go of them. */
+function renewCompanions(companions: Companions, door: Door, fence: Fence): Stop {
+  const { balancer } = companions
+  const renewal = new CompanionRenewal(
+    {
+      ...{ version: version(), door, fence },
+      balancerPid: () => balancer.pid,
+      adoptBalancer: () => balancer.adoptSuccessor(),
+      handOver: () => door.handOver(balancer.successorCommand('--take-over')),
+      replaceFence: () => companions.fence.replace('--replace'),
+    },
+    clock.mono(),
+  )
+  const work = () => renewal.look(clock.mono())
+  const { stop } = superviseLoop({ clock, what: 'the look at the versions', everyMs: 1_000, work })
+  return () => {
+    stop()
+    companions.close()
+  }
 }
 
 /** Which the processes of this node are, and of what version. */

@@ -15,6 +15,10 @@ export class Secrets {
 
   readonly of: SecretOf = (service) => this.#byService.get(service) ?? null
 
+  get all(): readonly DoorSecret[] {
+    return [...this.#byService.values()]
+  }
+
   /** Replaces all of them. Says what is wrong with a message that is not whole; then the last ones stay. */
   take(value: unknown): string | undefined {
     if (!Array.isArray(value) || !value.every(isSecret)) return 'not the secrets of endpoints'

@@ -3,7 +3,7 @@
  * that depends on time. A new table is taken as a whole. Routes that are in both tables keep their listener, their
  * targets and their connections; a change of one target never touches what is open on another.
  */
-
+import type { Server } from 'node:net'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
 import type { Route, RouteCounters, RoutingTable } from '../core/routing-table.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
@@ -58,6 +58,8 @@ export class Balancer {
   #terms: Readonly<Record<string, number>> = {}
   #cancelTick: Cancel
   #draining = false
+  #retired = false
+  #table: RoutingTable | null = null
   #nextTickMs = TICK_MS
   #ahead: readonly string[] = []
   #still: readonly string[] = []
@@ -83,6 +85,11 @@ export class Balancer {
     this.#cancelTick = superviseLoop({ clock, what: 'the tick', everyMs, work: () => this.#tick() }).stop
   }
 
+  /** The one in use. */
+  get table(): RoutingTable | null {
+    return this.#table
+  }
+
   get version(): number {
     return this.#version
   }
@@ -100,6 +107,7 @@ export class Balancer {
   apply(table: RoutingTable): boolean {
     if (table.version <= this.#version || this.#draining) return false
     this.#version = table.version
+    this.#table = table
     this.#terms = highestTerms(table, this.#terms)
     const wanted = new Map(table.routes.map((route) => [routeKey(route), route]))
     for (const [key, open] of this.#open) {
@@ -109,10 +117,33 @@ export class Balancer {
       const open = this.#open.get(key)
       const term = this.#terms[route.service] ?? 0
       if (open) open.entrance.update(route, term)
-      else this.#open.set(key, this.#begin(route, term))
+      else if (!this.#retired) this.#open.set(key, this.#begin(route, term))
     }
     this.#tellStill()
     return true
+  }
+
+  /** Serves a route of the table that will be applied next on a socket that a predecessor listened on. */
+  adopt(route: Route, inherited: Server): void {
+    const key = routeKey(route)
+    if (this.#open.has(key)) return
+    this.#open.set(key, this.#begin(route, this.#terms[route.service] ?? 0, inherited))
+  }
+
+  /** The sockets that it listens on, by the keys of their routes. */
+  *listeners(): Iterable<readonly [string, Server]> {
+    for (const [key, { listener }] of this.#open) if (listener.listening) yield [key, listener.front.server]
+  }
+
+  /** Accepts nothing more; what is open goes on, by the tables that still come, until it ends by itself. */
+  retire(): void {
+    this.#retired = true
+    for (const { listener } of this.#open.values()) listener.retire()
+  }
+
+  /** Nothing is open any more. */
+  get isDone(): boolean {
+    return this.#ending.size === 0 && [...this.#open.values()].every(({ listener }) => listener.front.open === 0)
   }
 
   report(): RouteCounters[] {
@@ -152,13 +183,14 @@ export class Balancer {
     this.#cancelTick()
   }
 
-  #begin(route: Route, highestTerm: number): Open {
+  #begin(route: Route, highestTerm: number, inherited?: Server): Open {
     const entrance = new LiveRoute(this.#house, route, highestTerm)
     const front = SERVERS[route.protocol](entrance)
-    const listener = new Listener(front, route, this.#clock, {
+    const events = {
       onListening: () => this.#events.onListening(route),
-      onFailed: (code, message) => this.#events.onListenFailed(route, code, message),
-    })
+      onFailed: (code: string, message: string) => this.#events.onListenFailed(route, code, message),
+    }
+    const listener = new Listener(front, route, this.#clock, events, inherited)
     return { entrance, listener }
   }
 

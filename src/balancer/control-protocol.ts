@@ -32,6 +32,8 @@ export type ToBalancer =
   | { readonly type: 'secrets'; readonly secrets: readonly DoorSecret[] }
   | { readonly type: 'table'; readonly table: RoutingTable }
   | { readonly type: 'drain-and-exit' }
+  /** Start this program, a balancer of another version, and hand over to it (hand-over.ts). Nothing happens while that is under way. */
+  | { readonly type: 'hand-over'; readonly program: string; readonly args: readonly string[] }
 
 export interface BalancerLink {
   /** As `publish`. */
@@ -39,6 +41,7 @@ export interface BalancerLink {
   /** Sent now, and again after each reconnection; only the newest table is kept. */
   publish(table: RoutingTable): void
   drainAndExit(): void
+  handOver(program: string, args: readonly string[]): void
   /** Ends this end only; the balancer goes on. */
   close(): void
 }
@@ -102,6 +105,7 @@ export function connectBalancer(socketPath: string, listener: BalancerListener):
       send({ type: 'table', table })
     },
     drainAndExit: () => send({ type: 'drain-and-exit' }),
+    handOver: (program, args) => send({ type: 'hand-over', program, args }),
     close() {
       closed = true
       clearTimeout(again)

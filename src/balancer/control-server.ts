@@ -7,8 +7,9 @@ import { rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { handleLines, LineReader, toLine } from '../lib/json-lines.ts'
 import { malformed, NotUnderstood, unknownKind } from '../lib/not-understood.ts'
-import { fieldsOf } from '../lib/shapes.ts'
+import { areTexts, fieldsOf, isListOf } from '../lib/shapes.ts'
 import type { FromBalancer } from './balancer-messages.ts'
+import type { ToBalancer } from './control-protocol.ts'
 
 export interface Orders {
   /** The content of a `table` message, unchecked. */
@@ -16,6 +17,16 @@ export interface Orders {
   /** The content of a `secrets` message, unchecked. */
   onSecrets(secrets: unknown): void
   onDrainAndExit(): void
+  /** Start this program and hand over to it. */
+  onHandOver?(program: string, args: readonly string[]): void
+  /** Balancers before this one, which still have connections. What they say is no order. */
+  readonly predecessors?: {
+    /** One connected; `key` is what it is known by. */
+    join(key: object, send: (message: ToBalancer) => void): void
+    /** Something was said; false when it was said by none of them. */
+    hear(key: object, message: unknown): boolean
+    gone(key: object): void
+  }
   /** An agent connected: tell it the present state. */
   onConnected(): void
   /** A sentence about an order that this version does not know; once for each kind. */
@@ -28,6 +39,7 @@ const UNREAD_MAX_BYTES = 8 * 1024 * 1024
 export class ControlServer {
   readonly #server: Server
   readonly #agents = new Set<Socket>()
+  readonly #predecessors = new Set<Socket>()
   readonly #orders: Orders
   readonly #notUnderstood: NotUnderstood
 
@@ -60,28 +72,49 @@ export class ControlServer {
 
   close(): void {
     this.#server.close()
-    for (const agent of this.#agents) agent.end()
+    for (const socket of [...this.#agents, ...this.#predecessors]) socket.end()
   }
 
   #welcome(socket: Socket): void {
     const reader = new LineReader()
     this.#agents.add(socket)
     socket.on('error', () => {}) // an agent that died: 'close' follows
-    socket.on('close', () => this.#agents.delete(socket))
+    socket.on('close', () => {
+      this.#agents.delete(socket)
+      this.#predecessors.delete(socket)
+      this.#orders.predecessors?.gone(socket)
+    })
     socket.on('data', (chunk) => {
       // What breaks the framing does not speak our language; a proper agent connects again.
-      if (!handleLines(reader, chunk, 'an order of the agent', (message) => this.#obey(message))) socket.destroy()
+      if (!handleLines(reader, chunk, 'an order of the agent', (message) => this.#obey(message, socket)))
+        socket.destroy()
     })
     this.#orders.onConnected()
   }
 
-  #obey(message: unknown): void {
-    const { type, table, secrets } = fieldsOf<{ type: string; table: unknown; secrets: unknown }>(message)
+  #obey(message: unknown, socket: Socket): void {
+    const { predecessors } = this.#orders
+    if (predecessors?.hear(socket, message)) return
+    const { type, table, secrets, program, args } = fieldsOf<Order>(message)
     if (type === 'table') this.#orders.onTable(table)
     else if (type === 'secrets') this.#orders.onSecrets(secrets)
     else if (type === 'drain-and-exit') this.#orders.onDrainAndExit()
-    else this.#notUnderstood.note('the agent', typeof type === 'string' ? unknownKind(type) : malformed(type))
+    else if (type === 'hand-over' && areTexts(program) && isListOf(args, (one) => areTexts(one)))
+      this.#orders.onHandOver?.(program as string, args as readonly string[])
+    else if (type === 'predecessor' && predecessors) {
+      this.#agents.delete(socket) // it hears other things than an agent
+      this.#predecessors.add(socket)
+      predecessors.join(socket, (order) => socket.write(toLine(order)))
+    } else this.#notUnderstood.note('the agent', typeof type === 'string' ? unknownKind(type) : malformed(type))
   }
+}
+
+interface Order {
+  readonly type: string
+  readonly table: unknown
+  readonly secrets: unknown
+  readonly program: unknown
+  readonly args: unknown
 }
 
 function listen(server: Server, path: string): Promise<void> {

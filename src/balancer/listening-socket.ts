@@ -2,10 +2,13 @@
  * A listening socket that does not give up: when the port is taken (often by its own predecessor, for a moment) that is
  * reported once for each kind of failure and tried again every half second. Closing it lets open connections finish.
  */
+import { Server } from 'node:net'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import type { FrontServer } from './http/http-listener.ts'
 
 export const LISTEN_AGAIN_MS = 500
+/** A long queue: while this process is busy or just starting, the kernel keeps clients instead of refusing them. */
+const BACKLOG = 1_024
 
 export interface ListenerEvents {
   onListening(): void
@@ -23,7 +26,14 @@ export class Listener {
   #listening = false
   #closed = false
 
-  constructor(front: FrontServer, place: { host: string; port: number }, clock: Clock, events: ListenerEvents) {
+  /** `inherited`: listens there already; a predecessor had it (hand-over.ts). Without one, the place is listened on anew. */
+  constructor(
+    front: FrontServer,
+    place: { host: string; port: number },
+    clock: Clock,
+    events: ListenerEvents,
+    inherited?: Server,
+  ) {
     this.front = front
     this.#host = place.host
     this.#port = place.port
@@ -35,7 +45,8 @@ export class Listener {
       events.onListening()
     })
     front.server.on('error', (error: NodeJS.ErrnoException) => this.#failed(error))
-    this.#listen()
+    if (inherited) front.server.listen(inherited, BACKLOG)
+    else this.#listen()
   }
 
   get listening(): boolean {
@@ -45,6 +56,16 @@ export class Listener {
   /** Why it does not listen at the moment. */
   get failure(): { code: string; message: string } | undefined {
     return this.#failure
+  }
+
+  /** Another process listens there: no new connections here. Those that are open stay until they have nothing more to do. */
+  retire(): void {
+    this.#closed = true
+    this.#listening = false
+    this.#again?.()
+    // An HTTP server would also close idle connections, where the next request may be on its way.
+    Server.prototype.close.call(this.front.server)
+    this.front.retire?.()
   }
 
   /** No new connections; those that are open go on and are asked to end when they have answered. */
@@ -58,9 +79,8 @@ export class Listener {
 
   #listen(): void {
     if (this.#closed) return
-    // A long queue: while this process is busy or just starting, the kernel keeps clients instead of refusing them.
     try {
-      this.front.server.listen({ host: this.#host, port: this.#port, backlog: 1_024 })
+      this.front.server.listen({ host: this.#host, port: this.#port, backlog: BACKLOG })
     } catch (error) {
       this.#failed(error as NodeJS.ErrnoException) // refused before the kernel was asked: tried again all the same
     }

@@ -8,7 +8,7 @@
  * A file that cannot be used keeps nothing from being ended; but before it is said that nothing runs, `unreadableIn` is asked.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { UnderstudyError } from '../errors.ts'
 import { isAbsent, unreadable, writeFileAtomic } from '../lib/files.ts'
 import { readIdentityFile } from '../lib/identity-file.ts'
@@ -41,7 +41,8 @@ export function unreadableIn(nodeFolder: string): UnderstudyError | undefined {
   const instances = join(nodeFolder, 'instances')
   try {
     const books = identityFilesIn(instances)
-    for (const path of [...COMPANY.map((what) => join(nodeFolder, `${what}.json`)), ...books]) readIdentityFile(path)
+    const own = COMPANY.map((what) => join(nodeFolder, `${what}.json`))
+    for (const path of [...own, ...retiredBalancers(nodeFolder), ...books]) readIdentityFile(path)
     return undefined
   } catch (error) {
     return error as UnderstudyError
@@ -60,6 +61,7 @@ export function findProcesses(nodeFolder: string): NodeProcess[] {
   const instances = join(nodeFolder, 'instances')
   return [
     ...COMPANY.flatMap((what) => findIn(nodeFolder, `${what}.json`, what)),
+    ...retiredBalancers(nodeFolder).flatMap((path) => findIn(dirname(path), basename(path), 'balancer')),
     ...listFiles(instances).flatMap((file) => findInstance(instances, file)),
   ]
 }
@@ -93,6 +95,11 @@ export async function killProcesses(nodeFolder: string, rounds = 100): Promise<N
     await new Promise((resolve) => setTimeout(resolve, 10)) // a killed process takes a moment to be gone
   }
   return [...killed.values()]
+}
+
+/** Of balancers that have handed over and still have connections (balancer/hand-over.ts). */
+function retiredBalancers(nodeFolder: string): string[] {
+  return identityFilesIn(join(nodeFolder, 'balancers'))
 }
 
 function findIn(folder: string, file: string, what: string): NodeProcess[] {

@@ -224,6 +224,43 @@ describe('a fence in trouble', () => {
     await until('the first one counts as alive', () => fence.alive())
   })
 
+  const replace = () => {
+    const { socketPath, savedPath } = paths()
+    return run([process.execPath, FENCE_PROGRAM, '--socket', socketPath, '--saved', savedPath, '--replace'])
+  }
+
+  it('replaced: the new one keeps what was armed without being told again, says who it is, and the old one is gone', async () => {
+    const { child, identity } = run(['sleep', '1000'])
+    const killAtMono = now() + FAR_MS + 3_000
+    await arm(identity, killAtMono)
+    const before = fenceIdentity()
+    assert(before, 'there is one')
+    fence.close() // nothing arms again
+    const ended = endOf(child)
+    const { identity: next } = replace()
+    await until('the old one is gone', () => !isAlive(before))
+    expect(readJson(join(dir, 'fence.json'))).toEqual(next)
+    expect(await ended).toBeGreaterThanOrEqual(killAtMono)
+    expect(isAlive(next)).toBe(true)
+    fence = connectFence(paths().socketPath)
+    await fenceReady()
+  })
+
+  it('replaced by one that dies at any moment: what was armed dies at its deadline and not before', async () => {
+    const { child, identity } = run(['sleep', '1000'])
+    const killAtMono = now() + 4 * FAR_MS
+    await arm(identity, killAtMono)
+    const ended = endOf(child)
+    for (const afterMs of [20, 60, 90, 110, 130, 150, 180, 250]) {
+      const { child: next } = replace()
+      await new Promise((resolve) => setTimeout(resolve, afterMs))
+      next.kill('SIGKILL')
+      startFence(paths(), FENCE_PROGRAM) // as an agent does when it finds none; beside a good one it ends at once
+      await until('a fence answers', () => fence.alive())
+    }
+    expect(await ended).toBeGreaterThanOrEqual(killAtMono)
+  })
+
   it('asked to end, it ends when nothing is armed and not before', async () => {
     const { child, identity } = run(worker())
     const ended = endOf(child)

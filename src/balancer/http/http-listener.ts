@@ -22,6 +22,8 @@ export interface FrontServer {
   readonly server: NetServer
   /** Stops taking new work on connections that are open; to wait for them, count connections. */
   wind(): void
+  /** Answers what comes on connections that are open, and closes each with its answer. */
+  retire?(): void
   /** Called every few tens of milliseconds. */
   tick?(nowMs: number): void
   /** The node where all sessions that can be moved have logged in ahead. */
@@ -56,6 +58,9 @@ export function httpServer(entrance: LiveRoute): FrontServer {
   return {
     server,
     wind: () => wind(entrance, server),
+    retire() {
+      entrance.closing = true
+    },
     tick: (nowMs) => front.tick(nowMs),
     cutAll: () => front.cutAll(),
     get open() {
