@@ -22,13 +22,8 @@ if (how === 'dies') {
 
 mkdirSync(join(folder, 'instances'), { recursive: true })
 write('agent.json', identify(process.pid))
-// A shell with a child of its own: killing the shell alone would leave the child.
-keep('instances/web.json', 'sleep 1000 & wait', { UNDERSTUDY_SERVICE: 'web' })
-
 const { address } = spec.nodes.find(({ name }) => name === node)
-const door = JSON.stringify([spec.services[0].endpoints[0].port, address])
-keep('balancer.json', `exec ${process.execPath} -e 'require("net").createServer().listen(...${door})'`, {})
-createServer((request, response) => {
+const api = createServer((request, response) => {
   const allowed =
     request.headers.authorization === `Bearer ${token}` && request.method === 'POST' && request.url === '/v1/stop'
   response.writeHead(allowed ? 202 : 400, { 'content-type': 'application/json' })
@@ -36,8 +31,15 @@ createServer((request, response) => {
   response.end(
     JSON.stringify(allowed ? { id: '1', what: 'stop' } : { error: { code: 'UND_BAD_REQUEST', message: 'no' } }),
   )
-}).listen(spec.apiPort, address)
+})
+// It answers before anything else of it can be found: then whoever finds all of it may call.
+await new Promise((resolve) => api.listen(spec.apiPort, address, resolve))
 
+// A shell with a child of its own: killing the shell alone would leave the child.
+keep('instances/web.json', 'sleep 1000 & wait', { UNDERSTUDY_SERVICE: 'web' })
+
+const door = JSON.stringify([spec.services[0].endpoints[0].port, address])
+keep('balancer.json', `exec ${process.execPath} -e 'require("net").createServer().listen(...${door})'`, {})
 if (how !== 'deaf') {
   setInterval(() => {
     if (!existsSync(wish)) return

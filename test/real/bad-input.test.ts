@@ -192,9 +192,9 @@ describe('services that cannot work', () => {
       instancesIn(status, 'sick').some(({ failures }) => failures >= 2),
     )
     const { now, recent } = await operator.why('sick')
-    expect(now).toMatch(/GET \/sick/)
+    expect(now).toMatch(/GET http:\S+\/sick answered 503/)
     expect(recent.map(({ rule, why }) => `${rule}: ${why}`)).toContainEqual(
-      expect.stringMatching(/instance-unhealthy: sick on b did not become healthy within 1.0 s: .*GET \/sick: 503/),
+      expect.stringMatching(/instance-unhealthy: sick on b did not become healthy within 1.0 s: .*\/sick answered 503/),
     )
     const status = await operator.json<Status>('status')
     expect(serviceIn(status, 'waits')).toMatchObject({ healthy: false, why: 'waits waits for sick' })

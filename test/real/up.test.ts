@@ -186,7 +186,12 @@ async function healthy(): Promise<Status> {
     .poll(async () => {
       const { code, out } = await understudy('status', '--json')
       status = code === 0 ? (JSON.parse(out) as Status) : undefined
-      return status?.services.every((service) => service.healthy && service.instances.every((one) => one.healthy))
+      // An agent hears of the others soon after it has started: until then it cannot name their processes.
+      const isKnown = status?.nodes.every(({ agentPid, balancerPid, fencePid }) => agentPid && balancerPid && fencePid)
+      const areHealthy = status?.services.every(
+        ({ healthy, instances }) => healthy && instances.every((one) => one.healthy),
+      )
+      return Boolean(isKnown && areHealthy)
     }, WAIT)
     .toBe(true)
   return status as Status
