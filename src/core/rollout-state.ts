@@ -23,7 +23,9 @@ export function rolloutState(view: View, service: ServiceSpec): RolloutState | u
   )
   const outdated = outdatedNodes(view, service)
   const pending = [...new Set([...outdated, ...behind, ...turns])]
-  const nodes = [...new Set([...runningNodes(view, service), ...pending])]
+  // The one that failed may be down at the moment, and counts all the same.
+  const tried = failed && nodeState(view, failed.node) !== 'lost' ? [failed.node] : []
+  const nodes = [...new Set([...runningNodes(view, service), ...pending, ...tried])]
   const counted = { updated: nodes.filter((node) => !pending.includes(node)).length, of: nodes.length }
   if (failed) {
     const isOver = pending.length === 0 && isWellOn(view, failed.node, service.name)

@@ -1,6 +1,7 @@
 /**
  * `npm run torture:postgres -- --faults 200 --seed 7 [--bin npm] [--only NAME] [--trace]`: the test of that name, with many faults.
  * `npm run torture:sessions` with the same options but the last two: the random faults on sessions.
+ * `npm run torture:restarts -- --times 20 --seed 7`: web, worker and database of the shop restarted so often under load.
  * Exit code 1: something that was acknowledged is missing, two acknowledged at once, or the cluster did not become whole again.
  */
 import { spawn } from 'node:child_process'
@@ -15,6 +16,8 @@ const { values } = parseArgs({
     bin: { type: 'string' },
     only: { type: 'string' },
     sessions: { type: 'boolean', default: false },
+    restarts: { type: 'boolean', default: false },
+    times: { type: 'string', default: '20' },
     trace: { type: 'boolean', default: false },
   },
 })
@@ -23,7 +26,12 @@ const env = { ...process.env, UNDERSTUDY_FAULTS: values.faults, UNDERSTUDY_SEED:
 if (values.bin) env.UNDERSTUDY_BIN = values.bin
 if (values.only) env.UNDERSTUDY_ONLY = values.only
 if (values.trace) env.UNDERSTUDY_TRACE = '1'
-const file = values.sessions ? 'test/real/postgres-session-states.test.ts' : 'test/real/postgres-torture.test.ts'
+if (values.restarts) env.UNDERSTUDY_RESTARTS = values.times
+const file = values.restarts
+  ? 'test/real/rolling-restart.test.ts'
+  : values.sessions
+    ? 'test/real/postgres-session-states.test.ts'
+    : 'test/real/postgres-torture.test.ts'
 const args = [
   'vitest',
   'run',
