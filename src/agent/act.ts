@@ -6,8 +6,6 @@
 import type { ServiceName, ServiceSpec } from '../core/model.ts'
 import type { ServiceRecord } from '../core/records.ts'
 import { assertLegal } from '../core/roles.ts'
-import { targetOf } from '../core/rollout.ts'
-import { secretsOf } from '../core/secrets.ts'
 import type { Step } from '../core/step.ts'
 import { holdsLead, localInstance, recordOf, type View } from '../core/view.ts'
 import type { Driver, KeepingDriver } from '../drivers/driver.ts'
@@ -17,8 +15,8 @@ import type { ProcessIdentity } from '../lib/proc.ts'
 import { isQuorumPrimary, performOnReplica } from './act-on-replica.ts'
 import type { World } from './agent-ports.ts'
 import { KEY } from './agreed-records.ts'
-import { nextRecord, readHistory, readPastConfig, writeConfig } from './config-store.ts'
 import type { Leads } from './leads.ts'
+import { rollBack } from './roll-back.ts'
 
 export interface Hands {
   readonly world: World
@@ -65,7 +63,7 @@ export async function perform(step: Step, view: View, hands: Hands): Promise<str
     case 'rollout':
       return writeRecord(KEY.rollout(step.service), step, hands)
     case 'roll-back':
-      return rollBack(step.service, step.target, view, hands)
+      return rollBack(step.service, step.target, view, hands.world.store)
     case 'retire':
       return retire(step.service, hands)
     case 'write-config':
@@ -111,37 +109,6 @@ async function writeRecord(
 ): Promise<string | undefined> {
   const outcome = await world.store.swap([{ key, revision: step.revision }], [{ key, value: step.record }])
   return outcome === 'done' ? step.what : undefined
-}
-
-/** Only this service: what was changed beside it since stays. */
-async function rollBack(
-  service: ServiceName,
-  target: string,
-  view: View,
-  { world }: Hands,
-): Promise<string | undefined> {
-  const { config } = view.store
-  const rollout = view.store.rollouts?.[service]
-  if (!config || !rollout?.failed) return undefined
-  const present = config.spec.services.find(({ name }) => name === service)
-  if (!present || rollout.target !== target) return undefined
-  const past = (await readHistory(world.store)).filter(({ number }) => number < config.number)
-  for (const { number } of past) {
-    const before = (await readPastConfig(world.store, number))?.spec.services.find(({ name }) => name === service)
-    if (!before || targetOf(before) === targetOf(present)) continue
-    if (secretsOf(before).some((secret) => view.store.secrets?.[secret]?.sealed === undefined)) break // no way back
-    const services = config.spec.services.map((one) => (one.name === service ? before : one))
-    const message = `${service} back to config ${number}: ${rollout.failed.why}`
-    const who = { run: config.run, at: view.wall, by: `agent of ${view.self}`, message, version: config.version }
-    const next = { ...nextRecord(config, { ...config.spec, services }, who), returnsTo: number }
-    const outcome = await writeConfig(world.store, config, next, null)
-    return outcome === 'done' ? `config ${next.number}: ${message}` : undefined
-  }
-  const { revision, ...record } = rollout
-  const key = KEY.rollout(service)
-  const failed = { ...rollout.failed, noWayBack: true as const }
-  const outcome = await world.store.swap([{ key, revision }], [{ key, value: { ...record, failed } }])
-  return outcome === 'done' ? `there is no config before in which ${service} was another: it stays as it is` : undefined
 }
 
 async function retire(service: ServiceName, { world }: Hands): Promise<string | undefined> {

@@ -26,6 +26,8 @@ export interface PastConfig {
   readonly by: string
   readonly message: string
   readonly version: string
+  /** It is the way back to an earlier one, of this number. */
+  readonly returnsTo?: number
 }
 
 interface Packed extends PastConfig {
@@ -62,26 +64,36 @@ export async function writeConfig(
   return store.swap([{ key: KEY.config, revision: before?.revision ?? 0 }], writes)
 }
 
-function historyWrites({ number, hash, spec, at, by, message, version }: ConfigRecord, source: ConfigSource | null) {
+function historyWrites(record: ConfigRecord, source: ConfigSource | null) {
+  const { number, hash, spec, at, by, message, version, returnsTo } = record
   if (source && Buffer.byteLength(source.text) > MOST_SOURCE_BYTES) {
     const message = `the config has more than ${MOST_SOURCE_BYTES / 1024} KiB of text`
     throw new UnderstudyError('UND_BAD_REQUEST', message)
   }
   const packed = deflateRawSync(JSON.stringify({ spec, source })).toString('base64')
-  const entry: Packed = { number, hash, at, by, message, version, packed }
+  const entry: Packed = {
+    number,
+    hash,
+    at,
+    by,
+    message,
+    version,
+    packed,
+    ...(returnsTo !== undefined && { returnsTo }),
+  }
   const writes: Write[] = [{ key: KEY.pastConfig(number), value: entry }]
   if (number > KEPT_CONFIGS) writes.push({ key: KEY.pastConfig(number - KEPT_CONFIGS), value: undefined })
   return writes
 }
 
-/** Newest first. Entries that make no sense are left out. */
-export async function readHistory(store: Pick<Store, 'read'>): Promise<PastConfig[]> {
+/** Newest first, each with the revision at which it was written. Entries that make no sense are left out. */
+export async function readHistory(store: Pick<Store, 'read'>): Promise<Revised<PastConfig>[]> {
   const { entries } = await store.read(KEY.pastConfigs)
   const past = [...entries.values()].flatMap((entry) => {
     const found = packedIn(entry)
     if (!found) return []
     const { packed: _, ...rest } = found
-    return [rest]
+    return [{ ...rest, revision: entry.revision }]
   })
   return past.sort((a, b) => b.number - a.number)
 }

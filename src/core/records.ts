@@ -90,7 +90,7 @@ export interface RolloutFailure {
   readonly node: NodeName
   /** A sentence. */
   readonly why: string
-  /** The config before was asked to come back, and there is none. */
+  /** The config before was asked to come back, and there is none, or it is not the config that failed (agent/roll-back.ts). */
   readonly noWayBack?: true
 }
 
