@@ -119,7 +119,7 @@ test('a peer that was linked before it was ready hears its past', async () => {
 test('it says nothing of its instances before it has looked', async () => {
   const { agent, clock, mesh, processes, books, drivers } = newAgent()
   // The agent before it started this, and this one does not know yet.
-  const process = processes.spawn('web', 'active', 0)
+  const process = processes.spawn(web(), 'active', 0)
   processes.open(process)
   books.identity = process.identity
   mesh.linkUp('b')

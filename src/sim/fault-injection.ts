@@ -1,5 +1,6 @@
 /** Makes one fault happen in a world, and undoes it when its time is over. */
 import { assertNever } from '../lib/assert.ts'
+import { change } from './apply-changes.ts'
 import { letIn } from './database/foreign-clients.ts'
 import { harmCopy } from './database/replica-faults.ts'
 import type { CopyFaultKind, Fault } from './fault-schedule.ts'
@@ -99,6 +100,16 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'switchover':
     case 'stop cluster':
       return ask(world, fault)
+    case 'new version':
+    case 'bad version':
+    case 'in-place change':
+    case 'two applies':
+    case 'restart service':
+    case 'stop service':
+    case 'add service':
+    case 'remove service':
+    case 'take out node':
+      return change(world, fault)
     default:
       return assertNever(fault)
   }

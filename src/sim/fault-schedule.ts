@@ -35,6 +35,38 @@ export type StrangerKind = (typeof OF_STRANGERS)[number]
 
 const OF_STRANGERS = ['impostor', 'hasty writer', 'standby reader', 'stale reader'] as const
 
+/** What operators change while it runs (apply-changes.ts). */
+export type ApplyKind = (typeof OF_APPLIES)[number]
+
+const OF_APPLIES = [
+  'new version',
+  'bad version',
+  'in-place change',
+  'two applies',
+  'restart service',
+  'stop service',
+  'add service',
+  'remove service',
+  'take out node',
+] as const
+
+/** These leave the number of instances as it is. */
+export const VERSION_KINDS: readonly ApplyKind[] = OF_APPLIES.slice(0, 5)
+export const APPLY_KINDS: readonly ApplyKind[] = OF_APPLIES
+
+/** Beside faults. */
+export const APPLY_WEIGHTS: Readonly<Record<ApplyKind, number>> = {
+  'new version': 26,
+  'bad version': 18,
+  'in-place change': 8,
+  'two applies': 12,
+  'restart service': 14,
+  'stop service': 8,
+  'add service': 8,
+  'remove service': 10,
+  'take out node': 12,
+}
+
 export type FaultKind = Fault['kind']
 
 export type Fault = { readonly atMs: number; readonly forMs: number } & (
@@ -59,10 +91,11 @@ export type Fault = { readonly atMs: number; readonly forMs: number } & (
   | { readonly kind: 'stop cluster' }
   | { readonly kind: CopyFaultKind; readonly node: NodeName; readonly service: ServiceName }
   | { readonly kind: StrangerKind; readonly node: NodeName; readonly service: ServiceName }
+  | { readonly kind: ApplyKind; readonly node: NodeName; readonly service: ServiceName }
 )
 
 /** How often each kind is drawn, relative to the others. */
-export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind | StrangerKind>, number>> = {
+export const WEIGHTS: Readonly<Record<Exclude<FaultKind, CopyFaultKind | StrangerKind | ApplyKind>, number>> = {
   'kill process': 6,
   'freeze process': 3,
   'kill primary': 8,
@@ -100,6 +133,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   ...(Object.keys(WEIGHTS) as FaultKind[]),
   ...OF_COPIES,
   ...OF_STRANGERS,
+  ...OF_APPLIES,
 ]
 
 export interface Schedule {
@@ -193,8 +227,10 @@ const INSTANT = new Set<FaultKind>([
   'lost log',
   'broken stream',
   'half-open stream',
+  ...VERSION_KINDS,
 ])
 const NODE_WIDE = new Set<FaultKind>([
+  'take out node',
   'kill agent',
   'freeze agent',
   'kill node',

@@ -17,6 +17,8 @@ export interface MadeUpService {
   readonly instances: number
   readonly standby: 'warm' | 'cold'
   readonly needs?: readonly string[]
+  /** How it is changed while it runs, as the config says it. Default: that of the config. */
+  readonly update?: { readonly atOnce?: number; readonly pause?: string; readonly onFailure?: 'stop' | 'rollback' }
   /** Of a database: how many standbys confirm each write, and what is done without any. */
   readonly k?: number
   readonly degrade?: Replication['degrade']
@@ -63,13 +65,17 @@ function asDatabase(service: ServiceSpec, { instances, k, degrade = 'block' }: M
   }
 }
 
-function compiled({ kind, redundancy, instances, standby, needs = [] }: MadeUpService, listen: number): unknown {
+function compiled(
+  { kind, redundancy, instances, standby, needs = [], update }: MadeUpService,
+  listen: number,
+): unknown {
   const passive = redundancy === 'active-passive'
   const common = {
     run: 'program',
     redundancy,
     instances,
     needs: [...needs],
+    ...(update && { update }),
     ...(passive && { standby }),
     ...(kind === 'database' && { listen }),
     ...(passive && standby === 'warm' && { promote: { signal: 'SIGUSR2' as const } }),

@@ -17,6 +17,8 @@ export interface SimOptions {
   readonly seeds: number
   /** Default `mixed`. */
   readonly about?: About
+  /** Whether configs are applied while they run. Default false. */
+  readonly applies?: boolean
   /** Only these kinds of faults. Default: all. */
   readonly kinds?: readonly FaultKind[]
   /** The first seed. Default 1. */
@@ -34,6 +36,7 @@ export interface SimOptions {
 
 export interface Portion {
   readonly about: About
+  readonly applies?: boolean
   readonly kinds?: readonly FaultKind[]
   readonly from: number
   readonly count: number
@@ -48,9 +51,9 @@ export async function runSim(options: SimOptions): Promise<Summary> {
   const isOver = () => options.signal?.aborted || (options.untilBroken && sum.broken.length > 0)
   const take = (): Portion | undefined => {
     if (next >= from + seeds || isOver()) return undefined
-    const { about = 'mixed', kinds, untilBroken = false } = options
+    const { about = 'mixed', applies = false, kinds, untilBroken = false } = options
     const count = Math.min(cores === 1 ? 1 : PORTION, from + seeds - next)
-    const portion = { about, from: next, count, untilBroken, ...(kinds && { kinds }) }
+    const portion = { about, applies, from: next, count, untilBroken, ...(kinds && { kinds }) }
     next += portion.count
     return portion
   }

@@ -6,6 +6,8 @@
 import type { ClusterSpec } from '../core/model.ts'
 import { onFault } from '../lib/background.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
+import { repair } from './apply-changes.ts'
+import { applyCluster, applyProfileOf, drawApplies, watchCapacity } from './apply-worlds.ts'
 import { DATABASE_SCHEDULE, databaseCluster } from './database/database-schedule.ts'
 import { drawSequence } from './database/sequences.ts'
 import { faultsAtSteps } from './database/step-faults.ts'
@@ -25,6 +27,9 @@ export const SETTLED_WITHIN_MS = 45_000
 /** And then nothing is done for this long. */
 const QUIET_FOR_MS = 3_000
 
+/** An operator looks so often whether a version with a flaw is to be replaced. */
+const REPAIRED_EVERY_MS = 5_000
+
 const STARTED_AFTER_MS = 500
 const FAULTS_OVER_MS = 6_000
 
@@ -37,6 +42,8 @@ export interface RunOptions {
   readonly about?: About
   /** Of the user's own; made up from the seed when absent. */
   readonly cluster?: ClusterSpec
+  /** Whether configs are applied while it runs. Default false. */
+  readonly applies?: boolean
   /** Instead of the seed's own: what shrinking passes in. */
   readonly faults?: readonly Fault[]
   /** Only these. Default: all that suit what the world is about. */
@@ -49,27 +56,31 @@ export interface RunOptions {
 export async function runSeed(options: RunOptions): Promise<Verdict> {
   const random = seededRandom(options.seed)
   const isDatabase = isAboutDatabase(options)
-  const cluster = options.cluster ?? (isDatabase ? databaseCluster(random) : clusterOf(random))
-  const manner = isDatabase || options.kinds ? 'anything' : profileOf(options.seed)
+  const { applies = false } = options
+  const madeUp = () => (isDatabase ? databaseCluster(random) : clusterOf(random))
+  const cluster = options.cluster ?? (applies ? applyCluster(isDatabase, random) : madeUp())
+  const profile = applies ? applyProfileOf(options.seed) : undefined
+  const manner = isDatabase || applies || options.kinds ? 'anything' : profileOf(options.seed)
   const count = 2 + Math.floor(random() * 9)
   const kinds = options.kinds && { kinds: options.kinds }
   const schedule = { count, fromMs: 0, overMs: FAULTS_OVER_MS, ...(isDatabase && DATABASE_SCHEDULE), ...kinds }
-  const drawn = drawFor(manner, cluster, schedule, random)
+  const drawn = profile ? drawApplies(profile, cluster, isDatabase, random) : drawFor(manner, cluster, schedule, random)
   // What happens in a sequence of its own is not to be drowned by chance.
-  const sequence = isDatabase && !options.kinds ? drawSequence(seededRandom(~options.seed)) : undefined
+  const sequence = isDatabase && !applies && !options.kinds ? drawSequence(seededRandom(~options.seed)) : undefined
   const faults = options.faults ?? (sequence ? drawn.slice(0, sequence.otherFaults) : drawn)
   const { freezes = false } = options
   const world = new World({ cluster, seed: Math.floor(random() * 2 ** 32), drift: 0.001, freezes })
   if (options.onHappened) world.onHappened(options.onHappened)
   world.start()
   for (const fault of faults) world.clock.after(STARTED_AFTER_MS + fault.atMs, () => inject(world, fault))
-  const strikes = isDatabase && !options.kinds
+  const strikes = isDatabase && !options.kinds && (!profile || profile === 'with faults')
   const spare = sequence?.begin(world) ?? (strikes ? faultsAtSteps(world, seededRandom(options.seed)) : () => undefined)
   const endOfFaults = Math.max(sequence?.overMs ?? 0, ...faults.map((fault) => fault.atMs + fault.forMs))
   const isBroken = () => world.violations.length > 0
   let endWatch = () => {}
   world.clock.after(STARTED_AFTER_MS, () => {
-    endWatch = watchManner(manner, world, (sentence) => world.broken(sentence))
+    const broken = (sentence: string) => world.broken(sentence)
+    endWatch = profile ? watchCapacity(profile, world, broken) : watchManner(manner, world, broken)
   })
   // What an agent outlives is still a fault of it.
   const deaf = onFault((what, error) => world.broken(`a fault in ${what}: ${error.message}`))
@@ -99,6 +110,7 @@ async function settle(world: World): Promise<number> {
   let quietSince = world.nowMs
   let done = [world.stepsDone, world.stepsFailed, world.processChanges].join()
   let lookedAt = world.nowMs
+  let repairedAt = world.nowMs
   let settled = false
   const isOver = () => {
     if (settled || world.violations.length > 0) return true
@@ -106,6 +118,10 @@ async function settle(world: World): Promise<number> {
     lookedAt = world.nowMs
     const now = [world.stepsDone, world.stepsFailed, world.processChanges].join()
     if (now !== done) quietSince = world.nowMs
+    if (world.nowMs - repairedAt >= REPAIRED_EVERY_MS) {
+      repairedAt = world.nowMs
+      repair(world)
+    }
     done = now
     settled = world.nowMs - quietSince >= QUIET_FOR_MS && unsettled(world).length === 0
     return settled
@@ -132,6 +148,7 @@ function verdictOf(seed: number, world: World, faults: readonly Fault[], settled
       termsWon(world) - world.cluster.services.filter((one) => one.redundancy === 'active-passive').length,
     ),
     steps: world.stepsDone,
+    applied: world.applied,
     settledAfterMs: Math.round(settledAfterMs),
     rules: Object.fromEntries(world.rules),
     roleChanges: Object.fromEntries(world.roleChanges),

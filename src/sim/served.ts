@@ -20,7 +20,7 @@ export function serves(world: World, service: ServiceName, sinceMs = -1): NodeNa
       ? last.node
       : undefined
   }
-  const spec = world.cluster.services.find(({ name }) => name === service)
+  const spec = world.wanted.services.find(({ name }) => name === service)
   if (spec?.redundancy === 'active-passive') {
     const primary = world.primaryOf(service)
     return primary && world.node(primary.node).processes.isWell(primary) ? primary.node : undefined

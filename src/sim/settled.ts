@@ -6,16 +6,18 @@ import type { ServiceRecord } from '../core/records.ts'
 import { defaultK } from '../core/replicated/quorum.ts'
 import { standbysText } from '../core/replicated/quorum-config.ts'
 import { serves } from './served.ts'
+import { unapplied } from './settled-config.ts'
 import type { Process } from './sim-processes.ts'
 import type { World } from './sim-world.ts'
 
 export function unsettled(world: World): string[] {
   const drained = drainedNodes(world)
-  const ofServices = world.cluster.services.flatMap((service) => [
+  const services = world.wanted.services.filter(({ stopped }) => !stopped)
+  const ofServices = services.flatMap((service) => [
     ...unsettledOf(world, service, drained),
     ...crowdedUnsaid(world, service),
   ])
-  return [...ofServices, ...misinformed(world)]
+  return [...ofServices, ...misinformed(world), ...unapplied(world)]
 }
 
 /** Placement may have to give up the spread over zones, and never does without saying so. */
@@ -24,7 +26,7 @@ function crowdedUnsaid(world: World, service: ServiceSpec): string[] {
   const isSaid = [...world.nodes.values()].some(({ agent }) =>
     agent?.decision.problems.some((problem) => problem.rule === 'zone-crowded' && problem.service === service.name),
   )
-  return isSaid ? [] : zonesAreSpread(world.cluster, service, on).map((sentence) => `${sentence}, and no node says so`)
+  return isSaid ? [] : zonesAreSpread(world.wanted, service, on).map((sentence) => `${sentence}, and no node says so`)
 }
 
 /** Agents that go by what an earlier agent of another node said. */
@@ -41,7 +43,7 @@ function unsettledCopies(
   { name, instances, replication }: ServiceSpec,
   drained: ReadonlySet<string>,
 ): string[] {
-  const usable = world.cluster.nodes.filter((node) => !drained.has(node.name)).length
+  const usable = world.wanted.nodes.filter((node) => !drained.has(node.name)).length
   // With `block` a drained node keeps its replica as long as it is the second one.
   const least = replication?.degrade === 'block' ? Math.min(2, instances) : 1
   const wanted = Math.max(least, Math.min(instances, usable))
@@ -80,7 +82,7 @@ function unsettledOf(world: World, service: ServiceSpec, drained: ReadonlySet<st
   const found: string[] = []
   const ill = running.find((process) => !well.includes(process))
   if (ill) found.push(`${name} on ${ill.node} is not healthy`)
-  const usable = world.cluster.nodes.filter((node) => !drained.has(node.name)).length
+  const usable = world.wanted.nodes.filter((node) => !drained.has(node.name)).length
   const wanted = wantedCount(service, usable)
   // Every node is drained: it should run nowhere, and what serves stays, because there is no better place for it.
   if (usable === 0) return found
@@ -112,7 +114,7 @@ function wantedCount(service: ServiceSpec, usableNodes: number): number {
 
 function drainedNodes(world: World): Set<string> {
   const drained = new Set<string>()
-  for (const { name } of world.cluster.nodes) {
+  for (const { name } of world.wanted.nodes) {
     const record = world.store.read().entries.get(`node/${name}`)?.value as { drained?: boolean } | undefined
     if (record?.drained) drained.add(name)
   }

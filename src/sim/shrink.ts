@@ -12,8 +12,8 @@ export interface Shrunk {
   readonly runs: number
 }
 
-export async function shrink(seed: number, about: About = 'mixed'): Promise<Shrunk | undefined> {
-  let verdict = await runSeed({ seed, about })
+export async function shrink(seed: number, about: About = 'mixed', applies = false): Promise<Shrunk | undefined> {
+  let verdict = await runSeed({ seed, about, applies })
   const kind = kindOf(verdict)
   if (kind === undefined) return undefined
   let faults = verdict.faults
@@ -23,7 +23,7 @@ export async function shrink(seed: number, about: About = 'mixed'): Promise<Shru
     let smaller: readonly Fault[] | undefined
     for (let at = 0; at < faults.length && !smaller; at += size) {
       const left = faults.filter((_, index) => index < at || index >= at + size)
-      const attempt = await runSeed({ seed, about, faults: left })
+      const attempt = await runSeed({ seed, about, applies, faults: left })
       runs += 1
       if (kindOf(attempt) === kind) [smaller, verdict] = [left, attempt]
     }

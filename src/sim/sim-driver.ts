@@ -3,7 +3,6 @@
  * it learns arriving late and through its agent's gate. What must outlive the agent is in `Books`, the node's disk.
  */
 import type { InstanceReport, ServiceSpec, Term } from '../core/model.ts'
-import { targetOf } from '../core/rollout.ts'
 import type { Driver, StartRequest } from '../drivers/driver.ts'
 import { notStarted, refusal } from '../drivers/driver-refusal.ts'
 import { forgivenAfterMs, restartWaitMs } from '../drivers/restart-backoff.ts'
@@ -12,6 +11,7 @@ import type { ProcessIdentity } from '../lib/proc.ts'
 import type { Random } from '../lib/random.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Gate } from './gate.ts'
+import { outdatedSince } from './program-version.ts'
 import type { Process, Processes } from './sim-processes.ts'
 
 /** What a driver writes down on its node's disk. */
@@ -23,12 +23,12 @@ export interface Books {
   failures: number
   retryAt: number
   note: string
-  /** What the last run was started from (core/rollout.ts). */
-  target: string
+  /** What the last run was started from. */
+  startedFrom: ServiceSpec | null
 }
 
 export function newBooks(port: number): Books {
-  return { identity: null, port, term: 0, failures: 0, retryAt: 0, note: '', target: '' }
+  return { identity: null, port, term: 0, failures: 0, retryAt: 0, note: '', startedFrom: null }
 }
 
 export interface SimDriverParts {
@@ -71,6 +71,7 @@ export class SimDriver implements Driver {
     const { service, books, clock } = this.#parts
     const now = clock.mono()
     const process = this.#process
+    const outdated = outdatedSince(books.startedFrom, service)
     return {
       service: service.name,
       role: process && this.#state !== 'stopped' ? process.role : 'none',
@@ -83,8 +84,7 @@ export class SimDriver implements Driver {
       term: process ? process.term : books.term,
       failures: books.failures,
       retryInMs: Math.max(0, books.retryAt - now),
-      ...(process &&
-        books.target !== targetOf(service) && { outdated: { why: 'its config changed', needs: 'restart' as const } }),
+      ...(process && outdated && { outdated }),
       ...(process && { pid: process.identity.pid, startTime: process.identity.startTime, port: books.port }),
     }
   }
@@ -100,8 +100,8 @@ export class SimDriver implements Driver {
     if (this.#farewell) return this.#callOff('called off before it ran', false)
     if (processes.diskFull) return this.#callOff('not started: no space left on device', true)
     if (processes.habitsOf(service.name).refused) return this.#callOff('not started: command not found', true)
-    const process = processes.spawn(service.name, role, term)
-    Object.assign(books, { identity: process.identity, term, retryAt: 0, target: targetOf(service) })
+    const process = processes.spawn(service, role, term)
+    Object.assign(books, { identity: process.identity, term, retryAt: 0, startedFrom: service })
     this.#hold(process)
     try {
       await beforeRun?.(process.identity)
@@ -157,6 +157,7 @@ export class SimDriver implements Driver {
   async adopt(): Promise<void> {
     const { books, processes } = this.#parts
     if (books.identity === null) {
+      if (this.#startsAnew()) Object.assign(books, { failures: 0, retryAt: 0 })
       this.#note = books.note
       return
     }
@@ -254,13 +255,19 @@ export class SimDriver implements Driver {
     this.#hung = false
     if (failed) books.failures += 1
     const waitMs = failed ? restartWaitMs(books.failures, random) : 0
-    const isNew = books.target !== targetOf(this.#parts.service)
+    const isNew = this.#startsAnew()
     if (isNew) books.failures = 0
     Object.assign(books, { identity: null, note, retryAt: failed && !isNew ? clock.mono() + waitMs : 0 })
     this.#feel('unknown', note)
     this.#enter('stopped')
     for (const resolve of this.#whenGone.splice(0)) resolve()
     this.#tell()
+  }
+
+  /** What another version did does not count against the next one. */
+  #startsAnew(): boolean {
+    const { books, service } = this.#parts
+    return outdatedSince(books.startedFrom, service) !== undefined
   }
 
   #gone(): Promise<void> {

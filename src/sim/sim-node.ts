@@ -118,6 +118,11 @@ export class SimNode {
     return this.#running?.gate.state === 'running' ? this.#running.surface : null
   }
 
+  /** What an operator uses here: the agent's own way to the store. */
+  get operator(): Pick<Running, 'agent' | 'store'> | null {
+    return this.#running?.gate.state === 'running' ? this.#running : null
+  }
+
   get agentPid(): number {
     return this.#agentPid
   }
@@ -242,6 +247,7 @@ export class SimNode {
       gate,
       clock,
       random,
+      setAside: () => this.databases.set(service.name, this.#newDatabase(service.name)),
     })
   }
 

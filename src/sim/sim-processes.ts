@@ -5,11 +5,12 @@
  * A process is `gated` until it may run its first line, `open` while it runs (also while it is frozen or dying: it may
  * still write), and `dead` when nothing is left of it.
  */
-import type { NodeName, Role, ServiceName, Term } from '../core/model.ts'
+import type { NodeName, Role, ServiceName, ServiceSpec, Term } from '../core/model.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import type { Random } from '../lib/random.ts'
 import type { Stop } from '../lib/stop.ts'
+import { FLAW_CRASH_MS, flawOf, LATE_FLAW_MS } from './program-version.ts'
 
 /** How programs of one service behave on one node. Faults change it; each process follows what holds at the moment. */
 export interface Habits {
@@ -42,6 +43,8 @@ export interface Process {
   readonly node: NodeName
   readonly service: ServiceName
   readonly identity: ProcessIdentity
+  /** What it was started from. */
+  readonly spec: ServiceSpec
   role: Exclude<Role, 'none'>
   term: Term
   phase: 'gated' | 'open' | 'dead'
@@ -106,12 +109,13 @@ export class Processes {
     return process?.identity.startTime === identity.startTime ? process : undefined
   }
 
-  spawn(service: ServiceName, role: Exclude<Role, 'none'>, term: Term): Process {
+  spawn(spec: ServiceSpec, role: Exclude<Role, 'none'>, term: Term): Process {
     const identity = { pid: this.#nextPid++, startTime: Math.floor(this.#clock.mono()) }
     const process: Process = {
       node: this.#node,
-      service,
+      service: spec.name,
       identity,
+      spec,
       role,
       term,
       phase: 'gated',
@@ -133,7 +137,16 @@ export class Processes {
     this.#tell(process, 'open')
     const { bootMs } = this.habitsOf(process.service)
     this.#clock.after(bootMs, () => this.#hint(process))
+    const flaw = flawOf(process.spec)
+    if (flaw === 'crashes') this.#endLater(process, FLAW_CRASH_MS, 'ended with code 1', () => true)
+    if (flaw === 'late') this.#clock.after(LATE_FLAW_MS, () => this.#hint(process))
     this.followHabits(process.service)
+  }
+
+  /** By the version that it runs. */
+  isFlawed(process: Process): boolean {
+    const flaw = flawOf(process.spec)
+    return flaw === 'never healthy' || (flaw === 'late' && this.#clock.mono() - process.openedAt >= LATE_FLAW_MS)
   }
 
   promote(process: Process, term: Term): void {
@@ -198,6 +211,7 @@ export class Processes {
       !process.dying &&
       !process.headless &&
       !unhealthy &&
+      !this.isFlawed(process) &&
       this.isBooted(process, bootMs)
     )
   }

@@ -7,13 +7,17 @@
  *        └───▶ truth.ts: what is so, and the invariants over it
  */
 import type { EventRecord } from '../api/api-types.ts'
+import { effectiveCluster } from '../core/config-record.ts'
 import type { ClusterSpec, NodeName, ServiceName } from '../core/model.ts'
 import { withoutSecrets } from '../core/secrets.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
+import type { Write } from '../stores/store.ts'
+import { ConfigTruth } from './config-truth.ts'
 import { Ledger } from './database/ledger.ts'
 import { writeAllTheTime } from './database/writer.ts'
 import { Digest } from './digest.ts'
+import { APPLY_KINDS, type ApplyKind } from './fault-schedule.ts'
 import { FAIR, Network, type Weather } from './network.ts'
 import { NodeClock } from './node-clock.ts'
 import { SimNode } from './sim-node.ts'
@@ -53,6 +57,7 @@ export class World {
   readonly network: Network
   readonly store: StoreServer
   readonly truth: Truth
+  readonly configTruth: ConfigTruth
   readonly nodes: ReadonlyMap<NodeName, SimNode>
   readonly violations: { readonly atMs: number; readonly sentence: string }[] = []
   /** Steps that agents did, by rule; what liveness and coverage are judged by. */
@@ -68,10 +73,15 @@ export class World {
   /** Of services that replicate: what was promised to clients. */
   readonly ledgers = new Map<ServiceName, Ledger>()
   readonly #keptDead = new Set<NodeName>()
+  /** Their agents ended because a config had taken the nodes out. */
+  readonly #keptOut = new Set<NodeName>()
   readonly #failures = new Map<string, { readonly sinceMs: number; count: number }>()
   stepsDone = 0
   stepsFailed = 0
   processChanges = 0
+  /** Changes of the config, and wishes, that the store took. */
+  applied = 0
+  #version = 0
   #run = 0
   #isStopped = false
 
@@ -85,13 +95,19 @@ export class World {
     this.network = new Network(this.clock, this.random)
     this.network.weather = options.weather ?? FAIR
     this.truth = new Truth(cluster, (sentence) => this.broken(sentence))
+    this.configTruth = new ConfigTruth({
+      nowMs: () => this.nowMs,
+      isCalm: () => [...this.faults.keys()].every((kind) => APPLY_KINDS.includes(kind as ApplyKind)),
+      running: () => [...this.nodes.values()].flatMap(({ processes }) => processes.all()),
+      broken: (sentence) => this.broken(sentence),
+    })
     const rate = () => 1 + drift * (2 * this.random() - 1)
     const storeClock = new NodeClock(this.clock, rate(), 0)
     this.store = new StoreServer({
       now: () => storeClock.mono(),
       after: (ms, fn) => this.clock.after(storeClock.toWorldMs(ms), fn),
       random: this.random,
-      witness: (writes) => this.truth.swapped(writes),
+      witness: (writes) => this.#swapped(writes),
     })
     for (const { name, traits } of cluster.services)
       if (traits.replicates) this.ledgers.set(name, new Ledger(name, (sentence) => this.broken(sentence)))
@@ -102,6 +118,36 @@ export class World {
 
   get nowMs(): number {
     return this.clock.mono()
+  }
+
+  /** What the newest config asks for, with what operators asked for besides; as it was at the beginning until one is written. */
+  get wanted(): ClusterSpec {
+    const { config, wishes } = this.configTruth
+    if (!config) return this.cluster
+    return effectiveCluster({ ...config, leaving: [] }, { sizes: {}, wishes: revised(wishes) })
+  }
+
+  /** Of the present start of the cluster. */
+  get run(): string {
+    return `run-${this.#run}`
+  }
+
+  nextVersion(): number {
+    this.#version += 1
+    return this.#version
+  }
+
+  /** As `apply` does: the agents of nodes that a config names again. */
+  startAddedNodes(): void {
+    for (const { name } of this.wanted.nodes)
+      if (this.#keptOut.delete(name) && this.node(name).isUp && !this.node(name).agent) this.startAgent(name)
+  }
+
+  #swapped(writes: readonly Write[]): void {
+    this.truth.swapped(writes)
+    this.configTruth.swapped(writes)
+    for (const { key, value } of writes)
+      if (key.startsWith('service/') && value === undefined) this.ledgers.get(key.slice('service/'.length))?.forget()
   }
 
   node(name: NodeName): SimNode {
@@ -122,7 +168,7 @@ export class World {
   start(): void {
     this.#run += 1
     this.#isStopped = false
-    for (const node of this.nodes.values()) this.startAgent(node.name)
+    for (const node of this.nodes.values()) if (!this.#keptOut.has(node.name)) this.startAgent(node.name)
   }
 
   /** The operator asks for the end of the whole cluster; agents that end stay ended until the next start. */
@@ -176,7 +222,7 @@ export class World {
     if (this.#isStopped) this.start()
     for (const node of this.nodes.values()) {
       if (!node.isUp) this.bootNode(node.name)
-      if (!node.agent) this.startAgent(node.name)
+      if (!node.agent && !this.#keptOut.has(node.name)) this.startAgent(node.name)
       node.thawAgent()
       node.processes.diskFull = false
       for (const process of node.processes.all()) node.processes.thaw(process)
@@ -229,7 +275,7 @@ export class World {
       network: this.network,
       store: this.store,
       watcher: { changed: (process, what) => this.#processChanged(process, what) },
-      run: () => `run-${this.#run}`,
+      run: () => this.run,
       ledger: (service) => this.ledgerOf(service),
       database: (node, service) => this.nodes.get(node)?.databases.get(service),
       deliver: (to, from, message) => this.node(to).hear(from, message),
@@ -242,7 +288,9 @@ export class World {
 
   /** An agent ended because the cluster was stopped; when that was of an earlier start, it is started into this one. */
   #exited(name: NodeName): void {
-    if (this.#isStopped) this.#keptDead.add(name)
+    const isOut = this.wanted.nodes.every((node) => node.name !== name)
+    if (isOut) this.#keptOut.add(name)
+    else if (this.#isStopped) this.#keptDead.add(name)
     else this.clock.after(RELINK_MS, () => this.startAgent(name))
   }
 
@@ -251,6 +299,7 @@ export class World {
     const { node, service, identity, role, term } = process
     this.digest.add(`${this.nowMs} ${node} ${service} ${identity.pid} ${role} ${term} ${what}`)
     this.truth.processChanged(process, what)
+    this.configTruth.processChanged(process, what)
     for (const listener of this.#processListeners) listener(process, what)
   }
 
@@ -259,6 +308,7 @@ export class World {
     if (event.kind === 'failed') this.#failedAgain(node, event.rule)
     if (event.rule === 'promise-broken' && event.kind === 'noticed')
       this.broken(`${node} raised an alarm: ${event.why}`)
+    this.configTruth.told(node, event)
     const row = `${event.rule} ${event.kind}`
     this.rules.set(row, (this.rules.get(row) ?? 0) + 1)
     this.digest.add(`${this.nowMs} ${node} ${event.rule} ${event.kind} ${event.why}`)
@@ -293,4 +343,8 @@ export class World {
       this.nodes.get(b)?.linkUp(a)
     })
   }
+}
+
+function revised<T>(records: ReadonlyMap<string, T>): Record<string, T & { revision: number }> {
+  return Object.fromEntries([...records].map(([name, record]) => [name, { ...record, revision: 0 }]))
 }

@@ -15,6 +15,8 @@ export interface Verdict {
   readonly virtualMs: number
   readonly failovers: number
   readonly steps: number
+  /** Changes of the config, and wishes of operators, that the store took. */
+  readonly applied: number
   readonly settledAfterMs: number
   readonly rules: Readonly<Record<string, number>>
   /** How often each row of core/roles.ts was gone through. */
@@ -26,6 +28,8 @@ export interface Summary {
   readonly virtualMs: number
   readonly failovers: number
   readonly steps: number
+  /** Changes of the config, and wishes of operators, that the store took. */
+  readonly applied: number
   /** The longest time from healing to the last step. */
   readonly slowestToSettleMs: number
   /** Seeds and what they broke. */
@@ -45,6 +49,7 @@ export const NOTHING: Summary = {
   virtualMs: 0,
   failovers: 0,
   steps: 0,
+  applied: 0,
   slowestToSettleMs: 0,
   broken: [],
   faults: {},
@@ -61,6 +66,7 @@ export function summaryOf(verdict: Verdict): Summary {
     virtualMs: verdict.virtualMs,
     failovers: verdict.failovers,
     steps: verdict.steps,
+    applied: verdict.applied,
     slowestToSettleMs: verdict.settledAfterMs,
     broken: first === undefined ? [] : [{ seed: verdict.seed, sentence: first }],
     faults: verdict.injected,
@@ -77,6 +83,7 @@ export function together(a: Summary, b: Summary): Summary {
     virtualMs: a.virtualMs + b.virtualMs,
     failovers: a.failovers + b.failovers,
     steps: a.steps + b.steps,
+    applied: a.applied + b.applied,
     slowestToSettleMs: Math.max(a.slowestToSettleMs, b.slowestToSettleMs),
     broken: [...a.broken, ...b.broken].sort((one, other) => one.seed - other.seed),
     faults: added(a.faults, b.faults),

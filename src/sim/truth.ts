@@ -3,8 +3,8 @@
  * are checked here, at every change that could break one, and what is broken is kept as sentences.
  */
 import { oneRunForTerm, oneWriter, type Seen, termsAreGranted, termsGrow } from '../core/invariants.ts'
-import type { ClusterSpec, InstanceReport, NodeName, ServiceName, Term } from '../core/model.ts'
-import type { LeadRecord, ServiceRecord } from '../core/records.ts'
+import type { ClusterSpec, InstanceReport, NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
+import type { ConfigRecord, LeadRecord, ServiceRecord } from '../core/records.ts'
 import type { Route, RoutingTable } from '../core/routing-table.ts'
 import type { Write } from '../stores/store.ts'
 import type { Process } from './sim-processes.ts'
@@ -16,7 +16,7 @@ export interface Grant {
 }
 
 export class Truth {
-  readonly #cluster: ClusterSpec
+  #cluster: ClusterSpec
   readonly #broken: (sentence: string) => void
   readonly #open = new Set<Process>()
   readonly #granted = new Map<string, NodeName>()
@@ -53,7 +53,9 @@ export class Truth {
 
   swapped(writes: readonly Write[]): void {
     for (const { key, value } of writes) {
-      if (key.startsWith('service/')) this.#recordWritten(key.slice('service/'.length), value as ServiceRecord)
+      if (key === 'config') this.#know((value as ConfigRecord).spec.services)
+      if (key.startsWith('service/') && value === undefined) this.#forget(key.slice('service/'.length))
+      else if (key.startsWith('service/')) this.#recordWritten(key.slice('service/'.length), value as ServiceRecord)
       if (key.startsWith('lead/') && value !== undefined)
         this.#leadWritten(key.slice('lead/'.length), value as LeadRecord)
     }
@@ -92,6 +94,21 @@ export class Truth {
   forgetRoutes(node: NodeName): void {
     this.#tables.delete(node)
     for (const key of [...this.#routed.keys()]) if (key.startsWith(`${node} `)) this.#routed.delete(key)
+  }
+
+  /** Services that a config added: those that it took out are known as well, for as long as anything of them may run. */
+  #know(services: readonly ServiceSpec[]): void {
+    const isNew = ({ name }: ServiceSpec) => this.#cluster.services.every((one) => one.name !== name)
+    const added = services.filter(isNew)
+    if (added.length > 0) this.#cluster = { ...this.#cluster, services: [...this.#cluster.services, ...added] }
+  }
+
+  /** It was removed and nothing of it is left: one of the same name begins with its first term. */
+  #forget(service: ServiceName): void {
+    delete this.#terms[service]
+    for (const terms of [this.#granted, this.#ran])
+      for (const key of [...terms.keys()]) if (key.startsWith(`${service} `)) terms.delete(key)
+    for (const key of [...this.#routed.keys()]) if (key.endsWith(` ${service}`)) this.#routed.delete(key)
   }
 
   #recordWritten(service: ServiceName, { term }: ServiceRecord): void {

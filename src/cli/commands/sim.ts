@@ -16,6 +16,7 @@ interface SimCommandOptions {
   readonly seed?: number
   readonly config?: string
   readonly database?: boolean
+  readonly applies?: boolean
   readonly faults?: readonly FaultKind[]
   readonly cores?: number
   readonly untilBroken?: boolean
@@ -40,6 +41,7 @@ export const addSim: AddCommand = (program, io, exit) => {
     .option('--from <seed>', 'the first seed', countOption, 1)
     .option('--config <file>', 'your own cluster; made up from each seed when absent')
     .option('--database', 'only worlds with a replicated database (default: every fourth)')
+    .option('--applies', 'configs are applied while things fail: versions, services, nodes')
     .option('--faults <kinds>', 'only these kinds of faults, with commas', faultsOption)
     .option('--cores <count>', 'how many at a time (default: every core)', countOption)
     .option('--until-broken', 'stop at the first seed that breaks a promise')
@@ -64,9 +66,10 @@ function aboutOf({ database = false }: SimCommandOptions): About {
 }
 
 /** What decides, besides its number, which story a seed tells. */
-function wordsOf({ database, faults, config }: SimCommandOptions): string {
+function wordsOf({ database, applies, faults, config }: SimCommandOptions): string {
   const words = [
     database && '--database',
+    applies && '--applies',
     faults && `--faults '${faults.join(',')}'`,
     config !== undefined && `--config ${config}`,
   ]
@@ -79,13 +82,15 @@ async function runOne(io: Io, options: SimCommandOptions, seed: number, cluster?
   const verdict = await runSeed({
     seed,
     about: aboutOf(options),
+    applies: options.applies ?? false,
     ...(options.faults && { kinds: options.faults }),
     ...(cluster && { cluster }),
     ...(tells && { onHappened: (happened) => io.out(happenedLine(happened)) }),
   })
   if (options.json) printJson(io, verdict)
   else for (const line of verdictLines(verdict, !tells)) io.out(line)
-  const shrunk = options.shrink && cluster === undefined ? await shrink(seed, aboutOf(options)) : undefined
+  const shrunk =
+    options.shrink && cluster === undefined ? await shrink(seed, aboutOf(options), options.applies) : undefined
   if (shrunk && !options.json) io.out(describeShrunk(shrunk))
   return verdict.broken.length > 0 ? 1 : 0
 }
@@ -105,6 +110,7 @@ async function runMany(io: Io, options: SimCommandOptions, cluster?: ClusterSpec
   const sum = await runSim({
     seeds,
     about: aboutOf(options),
+    applies: options.applies ?? false,
     ...(options.faults && { kinds: options.faults }),
     cores,
     from,
@@ -119,5 +125,6 @@ async function runMany(io: Io, options: SimCommandOptions, cluster?: ClusterSpec
 }
 
 const EXAMPLE = `understudy sim --seeds 10000
+understudy sim --seeds 3000 --applies
 understudy sim --seed 4711 --trace
 understudy sim --config examples/shop --seeds 1000`

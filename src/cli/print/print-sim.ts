@@ -37,6 +37,7 @@ export function summaryLines(sum: Summary, ms: number, words: string): string[] 
     `role changes: ${counts(sum.roleChanges)}`,
     ...sum.broken.slice(0, BROKEN_SHOWN).map(({ seed, sentence }) => `seed ${seed}: ${sentence}`),
     `${sum.seeds} seeds, ${sum.broken.length} broken, ${sum.failovers} changes of primary, ${rate.toFixed(0)} seeds a second, hash ${sum.hash}`,
+    ...(sum.applied > 0 ? [`${sum.applied} changes of the config were applied`] : []),
     `settled at most ${formatDuration(sum.slowestToSettleMs)} of made-up time after healing`,
     ...(sum.broken[0] ? [`to repeat: understudy sim --seed ${sum.broken[0].seed}${words} --trace, or --shrink`] : []),
   ]

@@ -70,7 +70,15 @@ class ModelWorld implements ReplicaWorld {
     ).services
     if (!service) throw new Error('no service')
     const server = this.#server(node)
-    const driver = new DatabaseDriver({ service, server, port: 5432, gate, clock, random: this.#random })
+    const driver = new DatabaseDriver({
+      service,
+      server,
+      port: 5432,
+      gate,
+      clock,
+      random: this.#random,
+      setAside: () => undefined,
+    })
     this.#agents.set(node, { gate, driver })
     await driver.adopt()
   }

@@ -7,7 +7,7 @@ import { isAsBefore } from '../../agent/report-news.ts'
 import type { InstanceReport, ServiceSpec, Term } from '../../core/model.ts'
 import { sameConfig } from '../../core/replicated/quorum.ts'
 import type { Position, QuorumConfig, ReplicaReport } from '../../core/replicated/quorum-config.ts'
-import type { StartRequest } from '../../drivers/driver.ts'
+import type { KeepingDriver, StartRequest } from '../../drivers/driver.ts'
 import { refusal } from '../../drivers/driver-refusal.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../drivers/replica-driver.ts'
 import { restartWaitMs } from '../../drivers/restart-backoff.ts'
@@ -15,6 +15,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Stop } from '../../lib/stop.ts'
 import type { Gate } from '../gate.ts'
+import { outdatedSince } from '../program-version.ts'
 import type { DatabaseServer } from './database-server.ts'
 import { mayReceive } from './disk.ts'
 import { Verb } from './driver-verbs.ts'
@@ -32,6 +33,8 @@ export interface DatabaseDriverParts {
   /** The node's, through the gate. */
   readonly clock: Clock
   readonly random: Random
+  /** The data of this service on this node is moved away: the next driver finds none. */
+  setAside(): void
 }
 
 const LOOK_EVERY_MS = 100
@@ -39,7 +42,7 @@ const NOTICE_MS = 15
 const DEMOTE_WITHIN_MS = 400
 const FORGIVEN_AFTER_MS = 2_000
 
-export class DatabaseDriver implements ReplicaDriver {
+export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
   readonly #parts: DatabaseDriverParts
   readonly #listeners = new Set<() => void>()
   #verb: Verb | null = null
@@ -55,18 +58,23 @@ export class DatabaseDriver implements ReplicaDriver {
   #recruited: Position | null | undefined
   readonly #marks: QuorumRows
   #asked = false
+  /** What runs here, or ran last, was started from. */
+  #startedFrom: ServiceSpec | null = null
   #told: InstanceReport | null = null
   #unwatch: Stop = () => undefined
+  #isClosed = false
 
   constructor(parts: DatabaseDriverParts) {
     this.#parts = parts
     this.#stateSince = parts.clock.mono()
+    parts.server.version = parts.service
     this.#healthSince = this.#stateSince
     this.#marks = new QuorumRows(parts.server, parts.gate, () => this.#look())
   }
 
   observe(): InstanceReport {
     const { clock, service, server, port } = this.#parts
+    const outdated = outdatedSince(server.process?.spec ?? null, service)
     const { leading } = server.disk.record
     const now = clock.mono()
     const running = this.#state === 'running' || this.#state === 'stopping'
@@ -84,6 +92,7 @@ export class DatabaseDriver implements ReplicaDriver {
       term: leads || !running ? (leading?.term ?? 0) : 0,
       failures: this.#failures,
       retryInMs: running ? 0 : Math.max(0, this.#retryAt - now),
+      ...(process && outdated && { outdated }),
       ...(process && { pid: process.identity.pid, startTime: process.identity.startTime }),
       port,
       replica: this.#replica(leads),
@@ -218,12 +227,25 @@ export class DatabaseDriver implements ReplicaDriver {
     else if (leading !== null && !server.inRecovery) this.#marks.begin(leading)
   }
 
+  async retire(): Promise<string | undefined> {
+    const { server, service, setAside } = this.#parts
+    if (server.runs) throw refusal('it still runs')
+    const { hasData } = server.disk
+    setAside()
+    if (hasData) return `the data of ${service.name} on ${server.parts.node} was set aside`
+  }
+
   onChange(changed: () => void): Stop {
     this.#listeners.add(changed)
     return () => void this.#listeners.delete(changed)
   }
 
-  readonly close = async (): Promise<void> => this.letGo()
+  /** Another driver takes over what runs. */
+  readonly close = async (): Promise<void> => {
+    this.#isClosed = true
+    this.#marks.stop()
+    this.letGo()
+  }
 
   letGo(): void {
     this.#unwatch()
@@ -252,6 +274,7 @@ export class DatabaseDriver implements ReplicaDriver {
 
   #lookOn(): void {
     this.#parts.clock.after(LOOK_EVERY_MS, () => {
+      if (this.#isClosed) return
       this.#look()
       this.#lookOn()
     })
@@ -259,6 +282,8 @@ export class DatabaseDriver implements ReplicaDriver {
 
   #look(): void {
     const { server } = this.#parts
+    if (this.#isClosed) return
+    if (server.process) this.#startedFrom = server.process.spec
     if (!server.runs) this.#seeEnd()
     else {
       // Also in the middle of a verb: what its server says of itself is known as soon as it runs.
@@ -283,11 +308,13 @@ export class DatabaseDriver implements ReplicaDriver {
 
   #seeEnd(): void {
     if (this.#state === 'stopped' || (this.#state === 'starting' && this.#verb !== null)) return
-    const { clock, random } = this.#parts
+    const { clock, random, service } = this.#parts
     this.#marks.forget()
     this.#sight = null
     this.#recruited = this.#recruited === null ? null : undefined
-    if (!this.#asked) {
+    // What another version did does not count against the next one.
+    if (!this.#asked && outdatedSince(this.#startedFrom, service)) this.#note = 'ended by itself'
+    else if (!this.#asked) {
       this.#failures += 1
       this.#retryAt = clock.mono() + restartWaitMs(this.#failures, random)
       this.#note = 'ended by itself'
@@ -299,7 +326,9 @@ export class DatabaseDriver implements ReplicaDriver {
   /** A write that is committed through a fresh connection, or on a standby a read: done here by looking at the effect. */
   #judge(): void {
     const { server, service, clock } = this.#parts
-    const { unhealthy } = server.parts.processes.habitsOf(service.name)
+    const { processes } = server.parts
+    const isFlawed = server.process !== null && processes.isFlawed(server.process)
+    const unhealthy = processes.habitsOf(service.name).unhealthy || isFlawed
     const waits = server.senders.waitsForMs > service.timing.probeTimeoutMs
     if (server.isFrozen) this.#feel('unhealthy', 'stopped by a signal (SIGSTOP)')
     else if (unhealthy) this.#feel('unhealthy', 'the probe does not come back')

@@ -13,7 +13,7 @@
  * startup-process.ts brings WAL to a standby, receiver.ts is the receiving end, senders.ts the sending one;
  * database-driver.ts moves all of it as an agent would.
  */
-import type { NodeName, ServiceName } from '../../core/model.ts'
+import type { NodeName, ServiceName, ServiceSpec } from '../../core/model.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
@@ -53,6 +53,8 @@ export class DatabaseServer {
   readonly startup: Startup
   receiver: Receiver | null = null
   process: Process | null = null
+  /** What the next one is started from. */
+  version: ServiceSpec | null = null
   inRecovery = true
   /** The quorum setting as the running server has read it. */
   standbys: readonly NodeName[] = []

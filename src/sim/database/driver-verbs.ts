@@ -3,6 +3,7 @@ import type { NodeName } from '../../core/model.ts'
 import type { Position } from '../../core/replicated/quorum-config.ts'
 import { refusal } from '../../drivers/driver-refusal.ts'
 import { UnderstudyError } from '../../errors.ts'
+import { assert } from '../../lib/assert.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Gate } from '../gate.ts'
@@ -100,7 +101,9 @@ export class Verb {
     if (processes.habitsOf(service).refused) throw refusal('not started: the binary is missing')
     if (this.server.runs) return
     const leads = !this.disk.standbySignal
-    const process = processes.spawn(service, leads ? 'primary' : 'standby', leads ? this.server.lastTerm : 0)
+    const { version } = this.server
+    assert(version, 'a driver says what its server is started from')
+    const process = processes.spawn(version, leads ? 'primary' : 'standby', leads ? this.server.lastTerm : 0)
     processes.open(process)
     this.server.launch(process, { heedsArchive: false })
     await this.pass(ANSWERS_AFTER_MS)

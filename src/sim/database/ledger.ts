@@ -49,6 +49,16 @@ export class Ledger {
     return this.#newest
   }
 
+  /** The service was removed and its data set aside: one of the same name begins with nothing. */
+  forget(): void {
+    this.#promised.length = 0
+    this.#opened.clear()
+    this.#newest = 0
+    this.#early = []
+    this.#seen = []
+    this.last = null
+  }
+
   onMilestone(listener: (milestone: Milestone) => void): void {
     this.#listeners.push(listener)
   }
