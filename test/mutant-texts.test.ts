@@ -1,11 +1,12 @@
 /** A mutant changes a text of the sources: one that is not there any more would be noticed by `npm run mutants` alone, minutes later. */
 import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { APPLY_MUTANTS } from './mutants/apply-mutants.ts'
 import { DATABASE_MUTANTS } from './mutants/database-mutants.ts'
 import { mutated, RUNNER } from './mutants/find.ts'
 import { MUTANTS } from './mutants/mutant-list.ts'
 
-test.each([...MUTANTS, ...DATABASE_MUTANTS])('$name', (mutant) => {
+test.each([...MUTANTS, ...DATABASE_MUTANTS, ...APPLY_MUTANTS])('$name', (mutant) => {
   expect(mutated(mutant)).not.toBe('')
 })
 

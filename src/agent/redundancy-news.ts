@@ -32,6 +32,7 @@ export class RedundancyNews {
     if (view.now - this.#lookedAt < LOOK_EVERY_MS) return
     this.#lookedAt = view.now
     for (const service of view.cluster.services) {
+      if (service.stopped) continue // an operator wants it so
       const now = redundancyOf(view, service)
       const head = redundancyHead(service.name, now)
       const seen = this.#seen.get(service.name)

@@ -5,7 +5,7 @@
  */
 import type { Act } from '../core/choose.ts'
 import type { ServiceName } from '../core/model.ts'
-import { isDangerous, isUrgent, type Step, sameStep, serviceOfStep } from '../core/step.ts'
+import { isDangerous, isUrgent, type Step, sameStep, serviceOfStep, WHOLE_NODE } from '../core/step.ts'
 import type { Busy, FailedTry, View } from '../core/view.ts'
 import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -35,9 +35,6 @@ const WRITES = new Set<Step['kind']>([
 export function writesStore(step: Step): boolean {
   return WRITES.has(step.kind)
 }
-
-/** Names what is under way that is no service's. */
-const WHOLE_NODE = ''
 
 type Spell = { -readonly [K in keyof Busy]: Busy[K] }
 

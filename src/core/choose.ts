@@ -9,7 +9,7 @@ import type { Problem } from './problems/problem.ts'
 import type { Rule } from './rule-names.ts'
 import { missingSecretsIn } from './secrets.ts'
 import { mayWait, placesToStart, takesPlace } from './start-pace.ts'
-import { isUrgent, type Step } from './step.ts'
+import { isUrgent, type Step, WHOLE_NODE } from './step.ts'
 import type { View } from './view.ts'
 
 export interface Act {
@@ -49,8 +49,9 @@ function lacksSecret(view: View, step: Step): boolean {
 const ENDS: ReadonlySet<Step['kind']> = new Set(['stop', 'kill', 'demote', 'record'])
 
 function isBlocked(view: View, service: ServiceName | null, rule: string, step: Step): boolean {
-  const busy = service === null ? undefined : view.local.busy[service]
+  const busy = view.local.busy[service ?? WHOLE_NODE]
   if (busy === undefined) return false
+  if (service === null) return step.kind !== 'exit'
   if (rule === 'two-writers') return busy.step === step.kind // under way, or in back-off after a failure
   const isReplicated = view.cluster.services.some(({ name, traits }) => name === service && traits.replicates)
   if (!isReplicated) return true

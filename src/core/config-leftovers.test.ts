@@ -173,6 +173,13 @@ describe('a node that was taken out', () => {
     expect(leaves({ store: { ...record(['c']), reachable: false, why: 'gone' } })).toEqual([])
   })
 
+  it('does not write it a second time while a first one is under way or rests after a failure', () => {
+    for (const resting of [false, true]) {
+      const busy = { '': { step: 'write-config' as const, resting } }
+      expect(leaves({ store: record(['c']), local: { busy } })).toEqual([])
+    }
+  })
+
   it('ends what was removed with it first', () => {
     const local = { instances: { worker: running('worker', { role: 'standby' }) } }
     expect(leaves({ removed: [worker()], local, store: record(['c']) })).toEqual([])

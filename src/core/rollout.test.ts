@@ -81,6 +81,12 @@ describe('the order in which instances of an active-active service are replaced'
     expect(turn({ service, on: { ...on, c: 'lost' } }).step).toMatchObject(taken('a'))
   })
 
+  it('waits for what is new and has not been healthy for long, wherever it was started', () => {
+    expect(turn({ service, on: { ...on, c: running('web', { healthForMs: 9_000 }) } }).step).toBeUndefined()
+    expect(turn({ service, on: { ...on, c: running('web', { failures: 1 }) } }).step).toBeUndefined()
+    expect(turn({ service, on: { ...on, c: running('web') } }).step).toMatchObject(taken('a'))
+  })
+
   it('nothing is replaced while the store is away, in a turn or not', () => {
     const store = { reachable: false, why: 'gone' }
     expect(turn({ service, on, store }).step).toBeUndefined()
@@ -107,9 +113,12 @@ describe('a turn', () => {
 
   it('outlasts another config: its instance is down for the one as for the other', () => {
     const earlier = { target: 'of an earlier config', turns: ['c'] }
-    const on = { a: old('web'), b: old('web'), c: old('web') }
+    const on = { a: old('web'), b: old('web'), c: stopped('web') }
     expect(turn({ service, on, rollout: earlier }).step).toBeUndefined()
-    expect(turn({ service, on, rollout: earlier, self: 'c' }).step).toMatchObject({ kind: 'stop' })
+    expect(turn({ service, on, rollout: earlier, self: 'c' }).step).toMatchObject({ kind: 'start' })
+    expect(turn({ service, on: { ...on, c: old('web') }, rollout: earlier, self: 'c' }).step).toMatchObject({
+      kind: 'stop',
+    })
   })
 
   it('of a lost node is over, and one node says so', () => {
@@ -284,6 +293,9 @@ describe('a replicated database', () => {
     expect(turn({ service, on, store: served, self: 'b' }).step).toBeUndefined()
     expect(turn({ service, on, store: served }).step).toMatchObject(taken('a'))
     expect(turn({ service, on, store: served, rollout: { turns: ['a'] } }).step).toMatchObject({ kind: 'stop' })
+    // Also where a standby had a turn for another change.
+    const rollout = { target: 'of an earlier config', turns: ['b'] }
+    expect(turn({ service, on, store: served, rollout, self: 'b' }).step).toMatchObject(taken())
   })
 })
 

@@ -81,10 +81,19 @@ export function placedNodes(view: View, service: ServiceSpec): NodeName[] {
   return service.traits.replicates ? placedReplicas(view, service) : placedOn(view, service)
 }
 
-/** Nodes where an instance belongs and does not count now, for whatever reason; those that have a turn are not named. */
+/**
+ * Nodes where an instance belongs and does not count now, for whatever reason; those that have a turn are not named. One that runs
+ * what is new counts when it has been healthy for a while, wherever it was started: it may be about to fail as others did.
+ */
 export function missingNodes(view: View, service: ServiceSpec, turns: readonly NodeName[]): NodeName[] {
-  const sound = soundNodes(view, service)
+  const sound = soundNodes(view, service).filter((node) => !isUnproven(view, service, node))
   return placedNodes(view, service).filter((node) => !sound.includes(node) && !turns.includes(node))
+}
+
+function isUnproven(view: View, service: ServiceSpec, node: NodeName): boolean {
+  const instance = instanceOn(view, node, service.name)
+  if (instance?.state !== 'running' || instance.outdated) return false
+  return instance.failures > 0 || instance.healthForMs < updateOf(service).pauseMs
 }
 
 /** May `node` go now? `rollout.turns` does not name it. */

@@ -73,6 +73,9 @@ export type Step =
   /** End this agent: nothing runs here any more and nothing should. */
   | { readonly kind: 'exit' }
 
+/** Names, among what is under way, a step that is about no service. */
+export const WHOLE_NODE = ''
+
 /** A step that cannot be taken back: the agent looks again before it is performed. */
 export function isDangerous(step: Step): boolean {
   return step.kind !== 'start'

@@ -159,6 +159,7 @@ export function editConfig(world: World, edit: Edit, on: NodeName): undefined {
   insist(world, on, async ({ agent, store }, run) => {
     const entry = (await store.read(KEY.config)).entries.get(KEY.config)
     const found = entry && { ...(entry.value as ConfigRecord), revision: entry.revision }
+    world.startAddedNodes() // also when an earlier try was done and its answer was lost
     const spec = found?.run === run ? edit(found.spec, found) : undefined
     if (!found || !spec) return
     const who = { run, at: world.clock.wall(), by: 'operator@made-up', message: '', version: 'made up' }
@@ -171,7 +172,12 @@ export function editConfig(world: World, edit: Edit, on: NodeName): undefined {
   return undefined
 }
 
-function wish(world: World, on: NodeName, service: ServiceName, next: (wish: ServiceWish) => ServiceWish): undefined {
+export function wish(
+  world: World,
+  on: NodeName,
+  service: ServiceName,
+  next: (wish: ServiceWish) => ServiceWish,
+): undefined {
   insist(world, on, async ({ agent, store }) => {
     const key = KEY.wish(service)
     const entry = (await store.read(key)).entries.get(key)

@@ -7,7 +7,7 @@ import type { ClusterSpec, NodeName, ServiceName, ServiceSpec } from '../core/mo
 import type { ConfigRecord, LeadRecord, RolloutRecord, ServiceRecord, ServiceWish } from '../core/records.ts'
 import { updateOf } from '../core/rollout.ts'
 import type { Write } from '../stores/store.ts'
-import { flawOf } from './program-version.ts'
+import { flawOf, outdatedSince } from './program-version.ts'
 import type { Process } from './sim-processes.ts'
 
 export interface ConfigTruthParts {
@@ -15,6 +15,7 @@ export interface ConfigTruthParts {
   /** Nothing but changes of the config happened until now. */
   readonly isCalm: () => boolean
   readonly running: () => readonly Process[]
+  wanted(): ClusterSpec
   broken(sentence: string): void
 }
 
@@ -73,20 +74,14 @@ export class ConfigTruth {
     const ended = this.#ended.get(`${service} ${node}`)
     const spec = this.#specOf(service)
     if (!ended || !spec || spec.instances < 2 || ended.role !== 'primary') return
-    const isInPlace = spec.traits.replicates && !this.#leadsBySwitchover(ended, spec)
+    const isInPlace = spec.traits.replicates && outdatedSince(ended.spec, spec)?.needs !== 'restart'
     const leader = this.#leads.get(service)?.node ?? this.#records.get(service)?.replica?.quorumConfigs.at(-1)?.primary
     if (!isInPlace && leader === node)
       this.#parts.broken(`the primary of ${service} on ${node} was ended for a roll-out, and not switched over`)
   }
 
-  /** Whether what changed is more than what is restarted in place. */
-  #leadsBySwitchover({ spec: before }: Process, now: ServiceSpec): boolean {
-    const plain = (spec: ServiceSpec) => JSON.stringify(spec).replaceAll(/"PLACE_[^,}]*,?/g, '')
-    return plain(before) !== plain(now)
-  }
-
   #specOf(service: ServiceName): ServiceSpec | undefined {
-    return this.#config?.spec.services.find(({ name }) => name === service)
+    return this.#parts.wanted().services.find(({ name }) => name === service)
   }
 
   #wished(name: ServiceName, wish: ServiceWish | undefined): void {
@@ -136,7 +131,9 @@ export class ConfigTruth {
   /** A turn ends when the new instance has been healthy for long enough, and so runs for at least as long. */
   #checkProven(spec: ServiceSpec, node: NodeName): void {
     const process = this.#parts.running().find((one) => one.service === spec.name && one.node === node)
-    if (!process || process.dying || process.phase !== 'open') return
+    // One that is outdated again claims nothing: its turn may be handed back, because no other node can become primary.
+    const isOther = process && outdatedSince(process.spec, spec)
+    if (!process || isOther || process.dying || process.phase !== 'open') return
     const ranMs = this.#parts.nowMs() - process.openedAt
     if (ranMs + SLACK_MS < updateOf(spec).pauseMs)
       this.#parts.broken(
@@ -155,11 +152,6 @@ export class ConfigTruth {
       if (gone !== undefined) this.#parts.broken(`${gone} is in a quorum of ${service} and no longer in the cluster`)
     }
   }
-}
-
-/** With the nodes and services that the newest config names; `before` as long as none was written. */
-export function specIn(truth: ConfigTruth, before: ClusterSpec): ClusterSpec {
-  return truth.config?.spec ?? before
 }
 
 function isNamed({ spec, removed }: ConfigRecord, service: ServiceName): boolean {

@@ -3,7 +3,7 @@ import { assertNever } from '../lib/assert.ts'
 import { change } from './apply-changes.ts'
 import { letIn } from './database/foreign-clients.ts'
 import { harmCopy } from './database/replica-faults.ts'
-import type { CopyFaultKind, Fault } from './fault-schedule.ts'
+import { APPLY_KINDS, type ApplyKind, type CopyFaultKind, type Fault } from './fault-schedule.ts'
 import { FAIR, type Weather } from './network.ts'
 import type { CopyFault } from './scenario/language.ts'
 import type { Habits, Process } from './sim-processes.ts'
@@ -50,9 +50,14 @@ function isOfCopy(fault: Fault): fault is Extract<Fault, { kind: CopyFaultKind }
   return fault.kind in HARMS
 }
 
+function isChange(fault: Fault): fault is Extract<Fault, { kind: ApplyKind }> {
+  return APPLY_KINDS.includes(fault.kind as ApplyKind)
+}
+
 /** Returns what ends it; undefined when it is over at once. */
 function begin(world: World, fault: Fault): (() => void) | undefined {
   if (isOfCopy(fault)) return harmCopy(world, HARMS[fault.kind], fault.node, fault.service) ?? undefined
+  if (isChange(fault)) return change(world, fault)
   switch (fault.kind) {
     case 'kill process':
     case 'freeze process':
@@ -100,16 +105,6 @@ function begin(world: World, fault: Fault): (() => void) | undefined {
     case 'switchover':
     case 'stop cluster':
       return ask(world, fault)
-    case 'new version':
-    case 'bad version':
-    case 'in-place change':
-    case 'two applies':
-    case 'restart service':
-    case 'stop service':
-    case 'add service':
-    case 'remove service':
-    case 'take out node':
-      return change(world, fault)
     default:
       return assertNever(fault)
   }

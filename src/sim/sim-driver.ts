@@ -84,7 +84,7 @@ export class SimDriver implements Driver {
       term: process ? process.term : books.term,
       failures: books.failures,
       retryInMs: Math.max(0, books.retryAt - now),
-      ...(process && outdated && { outdated }),
+      ...(process && outdated && { outdated: { ...outdated, needs: 'restart' as const } }),
       ...(process && { pid: process.identity.pid, startTime: process.identity.startTime, port: books.port }),
     }
   }

@@ -99,6 +99,7 @@ export class World {
       nowMs: () => this.nowMs,
       isCalm: () => [...this.faults.keys()].every((kind) => APPLY_KINDS.includes(kind as ApplyKind)),
       running: () => [...this.nodes.values()].flatMap(({ processes }) => processes.all()),
+      wanted: () => this.wanted,
       broken: (sentence) => this.broken(sentence),
     })
     const rate = () => 1 + drift * (2 * this.random() - 1)
@@ -220,6 +221,7 @@ export class World {
     this.store.condition = 'well'
     this.store.slowMs = 0
     if (this.#isStopped) this.start()
+    this.startAddedNodes()
     for (const node of this.nodes.values()) {
       if (!node.isUp) this.bootNode(node.name)
       if (!node.agent && !this.#keptOut.has(node.name)) this.startAgent(node.name)

@@ -14,9 +14,12 @@ const ROOT = join(import.meta.dirname, '..', '..')
 /** A mutant that hangs is ended, and counts as not found. Far above what all its seeds take: what is found depends on seeds alone. */
 export const MOST_MS = 3_600_000
 
+/** `applies`: worlds of both kinds, in which configs are applied. */
+export type WorldsOf = About | 'applies'
+
 export interface Found {
   readonly mutant: Mutant
-  readonly about: About
+  readonly about: WorldsOf
   /** Seeds until the first that broke a promise; null: not found. */
   readonly seeds: number | null
   readonly sentence: string
@@ -44,10 +47,11 @@ export const RUNNER = 'sim/many-seeds.ts'
 /** What is run: the mutated simulator on one core, until a promise is broken. */
 const ENTRY = `import { runSim } from './${RUNNER.replace(/ts$/, 'js')}'
 const [seeds, about] = process.argv.slice(2)
-console.log(JSON.stringify(await runSim({ seeds: Number(seeds), about, untilBroken: true })))
+const how = about === 'applies' ? { applies: true } : { about }
+console.log(JSON.stringify(await runSim({ seeds: Number(seeds), ...how, untilBroken: true })))
 `
 
-export async function findMutant(mutant: Mutant, mostSeeds: number, about: About = 'processes'): Promise<Found> {
+export async function findMutant(mutant: Mutant, mostSeeds: number, about: WorldsOf = 'processes'): Promise<Found> {
   const dir = join(ROOT, 'dist', 'mutants', mutant.name)
   mkdirSync(dir, { recursive: true })
   try {

@@ -11,7 +11,7 @@ export interface Mutant {
   /** What a person who made this mistake would have thought. */
   readonly means: string
   /** The promise that it breaks. */
-  readonly breaks: 'one writer' | 'nothing is lost' | 'terms' | 'service comes back' | 'calm'
+  readonly breaks: 'one writer' | 'nothing is lost' | 'terms' | 'service comes back' | 'calm' | 'roll-outs'
 }
 
 export const MUTANTS: readonly Mutant[] = [

@@ -4,6 +4,7 @@
  * seeds than the bound; `npm run mutants -- -t NAME` runs one, and then nothing is written.
  */
 import { afterAll, describe, expect, it } from 'vitest'
+import { APPLY_MUTANTS } from './apply-mutants.ts'
 import { DATABASE_MUTANTS } from './database-mutants.ts'
 import { type Found, findMutant, MOST_MS } from './find.ts'
 import { MUTANTS } from './mutant-list.ts'
@@ -14,6 +15,7 @@ const MOST_SEEDS = Number(process.env.MUTANT_SEEDS ?? 8_000)
 const ALL = [
   ...MUTANTS.map((mutant) => ({ ...mutant, about: 'processes' as const })),
   ...DATABASE_MUTANTS.map((mutant) => ({ ...mutant, about: 'database' as const })),
+  ...APPLY_MUTANTS.map((mutant) => ({ ...mutant, about: 'applies' as const })),
 ]
 
 describe.concurrent('the simulator finds', () => {

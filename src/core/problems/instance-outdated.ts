@@ -6,7 +6,7 @@
 import type { NodeName, ServiceSpec } from '../model.ts'
 import type { RolloutRecord } from '../records.ts'
 import { soundNodes } from '../redundancy-missing.ts'
-import { isOutdatedOn, mayGo, placedNodes, rolloutOf, updateOf } from '../rollout.ts'
+import { isOutdatedOn, mayGo, outdatedNodes, placedNodes, rolloutOf, updateOf } from '../rollout.ts'
 import { missingSecretsIn } from '../secrets.ts'
 import type { Revised } from '../store-facts.ts'
 import { defaultSuccessor, switchoverRefusal } from '../switchover-check.ts'
@@ -42,7 +42,13 @@ function inTurn(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord
 /** A primary that ends in order on its own node is started there again; its standbys give it a moment. */
 function replace(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord>): Problem | undefined {
   const { name } = service
-  const why = `${name} on ${view.self} is replaced: ${localInstance(view, name).outdated?.why}`
+  const { outdated } = localInstance(view, name)
+  const over = { ...rollout, turns: without(rollout, view.self) }
+  // A turn that was taken for another config goes on with this one, where it is not the primary's place to be first.
+  const isOfAnother = view.store.rollouts?.[name]?.target !== rollout.target
+  if (isOfAnother && outdated?.needs === 'in-place' && outdatedNodes(view, service)[0] !== view.self)
+    return write(view, service, 'instance-outdated', `${name} on ${view.self} waits for its turn again`, over)
+  const why = `${name} on ${view.self} is replaced: ${outdated?.why}`
   // Without the store the turn may be over already: another node may believe that this one is lost.
   if (!view.store.reachable) return waits(service, `${why}, when the store is back`)
   if (!mustMove(view, service))
@@ -50,7 +56,6 @@ function replace(view: View, service: ServiceSpec, rollout: Revised<RolloutRecor
   const to = successorOf(view, service, rollout.turns)
   if (to !== undefined) return move(view, service, rollout, to, why)
   if (recordOf(view, name).switchover) return undefined // it is called off or done first
-  const over = { ...rollout, turns: without(rollout, view.self) }
   return write(view, service, 'instance-outdated', `${name} on ${view.self} stays for now: ${NO_SUCCESSOR}`, over)
 }
 

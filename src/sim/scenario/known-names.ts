@@ -5,6 +5,8 @@ import type { Command } from './language.ts'
 
 /** Throws with the line and with what there is. */
 export function checkNames(command: Command, { nodes, services }: ClusterSpec): void {
+  const isService = (name: string) => services.some((one) => one.name === name)
+  if (command.do === 'restart' && command.target.what === 'node' && isService(command.target.node)) return
   const named = namesIn(command)
   refuseUnknown(command.text, 'node', named.nodes, nodes)
   refuseUnknown(command.text, 'service', named.services, services)

@@ -4,6 +4,7 @@
  *
  *     cluster a:north b:south c:west          nodes and their zones
  *     service worker command active-passive 2 warm
+ *     service web http active-active 3 cold [at-once=2] [rollback]
  *     service db database 3 [k=1] [run-alone]
  *     start                                   what `up` does
  *     kill worker.primary | a.worker | a.agent [for good] | a.fence | a
@@ -17,17 +18,21 @@
  *     transaction db.primary                  a client begins one and does not end it before `fix`
  *     clock a back 1h | ahead 1h     slow-kills a     (its kernel takes long to end what is killed)
  *     switchover worker [to b]   drain a   undrain a   resize db 5 [block | run-alone]   stop
+ *     apply web env=2 [never-healthy | crashes | late]     apply db in-place=2     restart web     stop web     start web
+ *     remove node c   add node c   remove service web   add service web
  *     wait 500ms     wait for elect [within 2s]     (until an agent has done a step of that rule)
  *     expect worker served [by b] within 300ms     expect worker not served     expect one writer
  *     expect worker served for 5s             at every moment of it
  *     expect settled within 20s               every service has what its config asks for
  *     expect db read-only
+ *     expect web env=2 within 20s     expect roll-out of web stopped within 20s
  *     expect a empty within 5s     expect quiet for 5s
  *     status
  */
 import { RULES } from '../../core/rule-names.ts'
 import { parseDuration } from '../../lib/duration.ts'
 import type { MadeUpNode, MadeUpService } from '../made-up-cluster.ts'
+import { FLAWS, type Flaw } from '../program-version.ts'
 
 export type Target =
   | { readonly what: 'node'; readonly node: string }
@@ -74,6 +79,17 @@ export type Command = { readonly text: string } & (
       readonly instances: number
       readonly degrade?: 'block' | 'run-alone'
     }
+  | {
+      readonly do: 'apply'
+      readonly service: string
+      readonly how: 'env' | 'in-place'
+      readonly value: string
+      readonly flaw?: Flaw
+    }
+  | { readonly do: 'add node' | 'remove node'; readonly node: string }
+  | { readonly do: 'add service' | 'remove service' | 'stop service' | 'start service'; readonly service: string }
+  | { readonly do: 'expect env'; readonly service: string; readonly value: string; readonly withinMs: number }
+  | { readonly do: 'expect roll-out stopped'; readonly service: string; readonly withinMs: number }
   | { readonly do: 'wait' | 'expect quiet'; readonly forMs: number }
   | { readonly do: 'wait for'; readonly rule: string; readonly withinMs: number }
   | { readonly do: 'expect settled'; readonly withinMs: number }
@@ -105,8 +121,11 @@ type Parsed = object | null
 const VERBS: Readonly<Record<string, (rest: string[]) => Parsed>> = {
   cluster: (rest) => ({ do: 'cluster', nodes: rest.map(parseNode) }),
   service: parseService,
-  start: parseAlone('start'),
-  stop: parseAlone('stop'),
+  start: parseAloneOrFor('start'),
+  stop: parseAloneOrFor('stop'),
+  apply: parseApply,
+  add: parseNamed('add'),
+  remove: parseNamed('remove'),
   heal: parseAlone('heal'),
   status: parseAlone('status'),
   kill: parseTargeted('kill'),
@@ -186,6 +205,10 @@ function parseExpect(words: string[]): Parsed {
   if (not) return { do: 'expect not served', service: not[1] }
   const readOnly = /^(\S+) read-only$/.exec(said)
   if (readOnly) return { do: 'expect read-only', service: readOnly[1] }
+  const env = /^(\S+) env=(\S+) within (\S+)$/.exec(said)
+  if (env) return { do: 'expect env', service: env[1], value: env[2], withinMs: parseTime(env[3]) }
+  const rollout = /^roll-out of (\S+) stopped within (\S+)$/.exec(said)
+  if (rollout) return { do: 'expect roll-out stopped', service: rollout[1], withinMs: parseTime(rollout[2]) }
   const served = /^(\S+) served(?: by (\S+))? within (\S+)$/.exec(said)
   if (!served) return null
   return { do: 'expect served', service: served[1], by: served[2] ?? null, withinMs: parseTime(served[3]) }
@@ -201,8 +224,43 @@ function parseService([name, kind, ...rest]: string[]): Parsed {
   }
   const [redundancy = '', instances, standby = 'cold', ...more] = rest
   const isKnown = (kind === 'http' || kind === 'command') && ['active-active', 'active-passive'].includes(redundancy)
-  if (!isKnown || !['warm', 'cold'].includes(standby) || more.length > 0) return null
-  return { do: 'service', service: { name, kind, redundancy, instances: parseCount(instances), standby } }
+  if (!isKnown || !['warm', 'cold'].includes(standby)) return null
+  const service = { name, kind, redundancy, instances: parseCount(instances), standby, ...parseUpdate(more) }
+  return { do: 'service', service }
+}
+
+/** `at-once=2`, `rollback` */
+function parseUpdate(words: readonly string[]): Pick<MadeUpService, 'update'> {
+  const atOnce = words.find((word) => word.startsWith('at-once='))?.slice('at-once='.length)
+  const strange = words.find((word) => !word.startsWith('at-once=') && word !== 'rollback')
+  if (strange !== undefined) throw new Error(`a scenario does not know: ${strange}`)
+  if (words.length === 0) return {}
+  const onFailure = words.includes('rollback') ? 'rollback' : 'stop'
+  return { update: { onFailure, ...(atOnce !== undefined && { atOnce: parseCount(atOnce) }) } }
+}
+
+/** `web env=2`, `web env=3 crashes`, `db in-place=2` */
+function parseApply([service, change = '', said, ...rest]: string[]): Parsed {
+  const [, how, value] = /^(env|in-place)=(\S+)$/.exec(change) ?? []
+  const flaw = FLAWS.find((one) => one === said?.replace('-', ' '))
+  if (how === undefined || rest.length > 0 || (said !== undefined && flaw === undefined)) return null
+  return { do: 'apply', service, how, value, ...(flaw && { flaw }) }
+}
+
+function parseNamed(verb: 'add' | 'remove'): (rest: string[]) => Parsed {
+  return ([what, name, ...rest]) => {
+    if (name === undefined || rest.length > 0) return null
+    if (what === 'node') return { do: `${verb} node`, node: name }
+    return what === 'service' ? { do: `${verb} service`, service: name } : null
+  }
+}
+
+/** The whole cluster, or one service. */
+function parseAloneOrFor(verb: 'start' | 'stop'): (rest: string[]) => Parsed {
+  return ([service, ...rest]) => {
+    if (rest.length > 0) return null
+    return service === undefined ? { do: verb } : { do: `${verb} service`, service }
+  }
 }
 
 /** `k=2`, `run-alone` */

@@ -14,6 +14,7 @@ import { unsettled } from '../settled.ts'
 import { World } from '../sim-world.ts'
 import { checkNames } from './known-names.ts'
 import { type Command, type CopyFault, parse, type Target } from './language.ts'
+import { expectVersion, isChange, performChange, restartService } from './perform-change.ts'
 import { tableOf } from './who-runs-what.ts'
 
 export interface Told {
@@ -137,7 +138,13 @@ class Runner {
 
   /** What an operator asks of the cluster, and what is expected of it. */
   async #askOrExpect(command: Command, world: World): Promise<void> {
+    if (isChange(command)) return this.#say(`  ${await performChange(world, command)}`)
     switch (command.do) {
+      case 'expect env':
+      case 'expect roll-out stopped': {
+        const { isMet, sentence } = await expectVersion(world, command)
+        return this.#check(isMet, sentence, sentence)
+      }
       case 'stop':
         world.wantStopped()
         return this.#ask((surface) => surface.stopCluster())
@@ -206,6 +213,8 @@ class Runner {
       if (how === 'freeze') return processes.freeze(process)
       return processes.thaw(process)
     }
+    if (how === 'restart' && world.cluster.services.some(({ name }) => name === target.node))
+      return restartService(world, target.node)
     const node = world.node(target.node)
     if (target.what === 'fence') return node.fence.die()
     if (target.what === 'agent') {
