@@ -12,7 +12,7 @@ import type { Revised } from '../core/store-facts.ts'
 import { assertNever } from '../lib/assert.ts'
 import type { ApplyKind, Fault } from './fault-schedule.ts'
 import { madeUpCluster } from './made-up-cluster.ts'
-import { FLAWS, flawOf, withEnv } from './program-version.ts'
+import { FLAWS, flawOf, withEnv } from './made-up-version.ts'
 import type { SimNode } from './sim-node.ts'
 import type { World } from './sim-world.ts'
 

@@ -7,7 +7,7 @@ import type { ClusterSpec, NodeName, ServiceName, ServiceSpec } from '../core/mo
 import type { ConfigRecord, LeadRecord, RolloutRecord, ServiceRecord, ServiceWish } from '../core/records.ts'
 import { updateOf } from '../core/rollout.ts'
 import type { Write } from '../stores/store.ts'
-import { flawOf, outdatedSince } from './program-version.ts'
+import { flawOf, outdatedSince } from './made-up-version.ts'
 import type { Process } from './sim-processes.ts'
 
 export interface ConfigTruthParts {

@@ -11,7 +11,7 @@ import type { ProcessIdentity } from '../lib/proc.ts'
 import type { Random } from '../lib/random.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Gate } from './gate.ts'
-import { outdatedSince } from './program-version.ts'
+import { outdatedSince } from './made-up-version.ts'
 import type { Process, Processes } from './sim-processes.ts'
 
 /** What a driver writes down on its node's disk. */

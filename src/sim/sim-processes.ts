@@ -10,7 +10,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { ProcessIdentity } from '../lib/proc.ts'
 import type { Random } from '../lib/random.ts'
 import type { Stop } from '../lib/stop.ts'
-import { FLAW_CRASH_MS, flawOf, LATE_FLAW_MS } from './program-version.ts'
+import { FLAW_CRASH_MS, flawOf, LATE_FLAW_MS } from './made-up-version.ts'
 
 /** How programs of one service behave on one node. Faults change it; each process follows what holds at the moment. */
 export interface Habits {

@@ -32,7 +32,7 @@
 import { RULES } from '../../core/rule-names.ts'
 import { parseDuration } from '../../lib/duration.ts'
 import type { MadeUpNode, MadeUpService } from '../made-up-cluster.ts'
-import { FLAWS, type Flaw } from '../program-version.ts'
+import { FLAWS, type Flaw } from '../made-up-version.ts'
 
 export type Target =
   | { readonly what: 'node'; readonly node: string }

@@ -10,7 +10,7 @@ import {
   withoutNode,
   withoutService,
 } from '../apply-changes.ts'
-import { envOf, withEnv } from '../program-version.ts'
+import { envOf, withEnv } from '../made-up-version.ts'
 import type { World } from '../sim-world.ts'
 import type { Command } from './language.ts'
 
