@@ -11,6 +11,7 @@ import { addDemo } from './commands/demo.ts'
 import { addDown } from './commands/down.ts'
 import { addDrain, addUndrain } from './commands/drain.ts'
 import { addEvents } from './commands/events.ts'
+import { addLeftovers } from './commands/leftovers.ts'
 import { addLogs } from './commands/logs.ts'
 import { addPsql } from './commands/psql.ts'
 import { addReceipts } from './commands/receipts.ts'
@@ -33,7 +34,7 @@ const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
   'Plan:': [addWhatIf, addSim],
   'Inspect:': [addStatus, addWhy, addEvents, addReceipts, addLogs, addPsql],
   'Change:': [addApply, addConfig, addResize, addSecret, addRestart, addStop, addStart],
-  'Operate:': [addSwitchover, addDrain, addUndrain, addBackup, addRestore],
+  'Operate:': [addSwitchover, addDrain, addUndrain, addBackup, addRestore, addLeftovers],
   'Internal:': [addAgent],
 }
 

@@ -14,7 +14,10 @@ import type { Status } from '../../src/api/api-types.ts'
 import { postgres } from '../../src/config/define.ts'
 import type { ClusterSpec } from '../../src/core/model.ts'
 import { systemClock as clock } from '../../src/lib/clock.ts'
+import { identify, signal } from '../../src/lib/proc.ts'
 import { until } from '../../src/lib/until.ts'
+import { StateFolder } from '../../src/local/cluster-folder.ts'
+import { listLeftovers } from '../../src/local/leftovers.ts'
 import { openStore } from '../../src/stores/index.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { serviceOf, startCluster, type TestCluster } from './cluster.ts'
@@ -94,21 +97,30 @@ async function inStore<T>(cluster: TestCluster, work: (store: Store) => Promise<
   }
 }
 
+type Options = Record<string, unknown>
+type Changing = ClusterSpec & { services: ClusterSpec['services'] }
+
+async function apply(cluster: TestCluster, change: (options: Options) => void): Promise<void> {
+  await applySpec(cluster, ({ services }) => {
+    for (const { options } of services) change(options as Options)
+  })
+}
+
 /** As `apply` does it: another config by compare-and-swap. */
-async function apply(cluster: TestCluster, change: (options: Record<string, unknown>) => void): Promise<void> {
+async function applySpec(cluster: TestCluster, change: (spec: Changing) => void): Promise<void> {
   await inStore(cluster, async (store) => {
     const agreed = new AgreedRecords()
     agreed.take(await store.read(''))
     const before = agreed.config
     if (!before) throw new Error('no config in the store')
-    const spec = structuredClone(before.spec) as ClusterSpec
-    for (const { name, options } of spec.services) if (name === 'db') change(options as Record<string, unknown>)
+    const spec = structuredClone(before.spec) as Changing
+    change(spec)
     const who = { run: before.run, at: clock.wall(), by: 'test', message: '', version: 'test' }
     expect(await writeConfig(store, before, nextRecord(before, spec, who), null)).toBe('done')
   })
 }
 
-const set = (settings: Settings) => (options: Record<string, unknown>) => {
+const set = (settings: Settings) => (options: Options) => {
   options.settings = settings
 }
 
@@ -118,6 +130,20 @@ async function askRestart(cluster: TestCluster, restarts: number): Promise<void>
     const revision = (await store.read(key)).entries.get(key)?.revision ?? 0
     expect(await store.swap([{ key, revision }], [{ key, value: { restarts } }])).toBe('done')
   })
+}
+
+async function logsIn(cluster: TestCluster, password: string): Promise<boolean> {
+  const client = new pg.Client({ host: cluster.spec.nodes[0]?.address ?? '', port: LISTEN, ...LOGIN, password })
+  client.on('error', () => {}) // `connect` hears of it
+  try {
+    await client.connect()
+    return true
+  } catch (error) {
+    expect((error as { code?: string }).code).toBe('28P01')
+    return false
+  } finally {
+    await client.end().catch(() => {}) // it never connected
+  }
 }
 
 /** What each server says, by its node; of one that does not answer, nothing. */
@@ -219,4 +245,68 @@ test('a setting that a reload brings restarts nothing; a restart that is asked f
   expect((await cluster.service('db')).primary).not.toBe(primary)
   await writer.untilAcknowledged(20)
   await expectNothingLost(rolling)
+}, 300_000)
+
+test('the primary is killed in the middle of a roll-out, and an agent of each node in the next: nothing is lost', async () => {
+  const { cluster, writer } = await begin()
+  await apply(cluster, set(RAISED))
+  const isBegun = (status: Status) => serviceOf(status, 'db').instances.some(({ healthy }) => !healthy)
+  await cluster.until('a replica that is being restarted', isBegun, ROLLED_WITHIN_MS)
+  const { primary } = await cluster.service('db')
+  const pid = (await pids(cluster))[primary ?? '']
+  const server = pid ? identify(pid) : undefined
+  if (server) signal(server, 'SIGKILL')
+  await untilInForce(cluster, RAISED)
+  await writer.untilAcknowledged(20)
+
+  await apply(cluster, set(BASE))
+  for (const node of ['a', 'b', 'c']) {
+    cluster.local.killAgent(node)
+    await writer.untilAcknowledged(50)
+  }
+  await untilInForce(cluster, BASE)
+  await writer.untilAcknowledged(20)
+  expect(await writer.lost()).toEqual([])
+}, 480_000)
+
+test('another password is taken without an outage; a database that is removed is set aside, and one of its name begins anew', async () => {
+  const rolling = await begin()
+  const { cluster, writer } = rolling
+  const before = await pids(cluster)
+  await apply(cluster, (options) => {
+    options.bootstrap = { ...(options.bootstrap as Options), password: 'second' }
+  })
+  const patience = { clock, everyMs: 50, withinMs: 30_000 }
+  await until({ ...patience, what: 'the new password' }, () => logsIn(cluster, 'second'))
+  expect(await logsIn(cluster, 'first')).toBe(false)
+  expect(await pids(cluster)).toEqual(before)
+  await writer.untilAcknowledged(20)
+  await writer.stop()
+  expect(writer.told()).toBe('')
+
+  const { services } = cluster.spec
+  await applySpec(cluster, (spec) => {
+    spec.services = []
+  })
+  const state = new StateFolder(cluster.stateDir)
+  const aside = await until({ ...patience, what: 'three leftovers' }, async () => {
+    const all = (await listLeftovers(state)).filter(({ kind }) => kind === 'removed')
+    return all.length === 3 ? all : undefined
+  })
+  expect(aside.map(({ node, service }) => `${service} on ${node}`).sort()).toEqual(['db on a', 'db on b', 'db on c'])
+  await cluster.until('no service', (status) => status.services.length === 0, 30_000)
+  await until({ ...patience, what: 'its records to be deleted' }, () =>
+    inStore(cluster, async (store) => (await store.read('service/db')).entries.size === 0),
+  )
+  await applySpec(cluster, (spec) => {
+    spec.services = services
+  })
+  const isBack = (status: Status) => status.services.length === 1 && isWhole(status)
+  await cluster.until('three new replicas', isBack, 90_000)
+  expect(await logsIn(cluster, 'first')).toBe(true)
+  const client = new pg.Client({ host: cluster.spec.nodes[0]?.address ?? '', port: LISTEN, ...LOGIN })
+  await client.connect()
+  expect((await client.query("select to_regclass('ledger') as it")).rows).toEqual([{ it: null }])
+  await client.end()
+  expect((await listLeftovers(state)).filter(({ kind }) => kind === 'removed')).toHaveLength(3)
 }, 300_000)

@@ -12,19 +12,20 @@ import type { InstanceReport, Term } from '../../core/model.ts'
 import type { QuorumConfig } from '../../core/replicated/quorum-config.ts'
 import { inBackground } from '../../lib/background.ts'
 import type { Stop } from '../../lib/stop.ts'
-import type { StartRequest, StopRequest } from '../driver.ts'
+import type { KeepingDriver, StartRequest, StopRequest } from '../driver.ts'
 import { asOperating, refusal } from '../driver-refusal.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../replica-driver.ts'
 import { create } from './copy/create-database.ts'
+import { setAside } from './files/set-aside.ts'
 import type { PostgresOptions } from './options.ts'
 import type { Replica } from './replica.ts'
-import { type PostgresDriverParts, prepareReplica } from './replica-setup.ts'
+import { folderOf, type PostgresDriverParts, prepareReplica } from './replica-setup.ts'
 import { within } from './server/admin-session.ts'
 import { keepDoorLogin } from './server/balancer-role.ts'
 import { mayBeDamage } from './server/failed-start.ts'
 import { hasCaughtUp, type ServerLook } from './server/observe-server.ts'
 import { keepOwnerPassword } from './server/owner-password.ts'
-import { endOfLog, lastWords } from './server/postmaster.ts'
+import { endOfLog, lastWords, runningServer } from './server/postmaster.ts'
 import { ServerLifecycle } from './server/server-lifecycle.ts'
 import { Watch } from './server/server-watch.ts'
 import { seeStreaming } from './slots/user-slots.ts'
@@ -44,11 +45,11 @@ export type { PostgresDriverParts } from './replica-setup.ts'
 /** What a driver waits for to know all about a server that it takes over; what is not known by then comes later. */
 const TAKEN_OVER_WITHIN_MS = 1_000
 
-export function createPostgresDriver(parts: PostgresDriverParts): ReplicaDriver {
+export function createPostgresDriver(parts: PostgresDriverParts): ReplicaDriver & KeepingDriver {
   return new PostgresDriver(parts)
 }
 
-class PostgresDriver implements ReplicaDriver {
+class PostgresDriver implements ReplicaDriver, KeepingDriver {
   readonly #parts: PostgresDriverParts
   readonly #options: PostgresOptions
   readonly #turns = new VerbTurns()
@@ -197,6 +198,19 @@ class PostgresDriver implements ReplicaDriver {
       await replica.end('kill', 0, '')
       this.#stopped('', false)
     })
+  }
+
+  /** Needs no PostgreSQL: the files may be there when its programs are not. */
+  async retire(): Promise<string | undefined> {
+    let place: string | undefined
+    await this.#turns.push('retire', async () => {
+      const folder = folderOf(this.#parts, this.#options)
+      if (runningServer(folder) !== undefined) throw refusal('its server runs')
+      await this.close()
+      place = setAside(folder, this.#parts.service.name, this.#parts.clock.wall())
+    })
+    const { service, node } = this.#parts
+    return place && `the data of ${service.name} on ${node.name} is set aside: ${place}`
   }
 
   /** Does not reject when there is no PostgreSQL to be found: the agent has other work, and the note says it. */

@@ -85,6 +85,12 @@ export async function prepareReplica(
   return new Replica({ ...of, restarts, folder, record, binaries, replicationPassword, doorPassword, tell })
 }
 
+/** Where a replica's files are, whether or not there is a PostgreSQL to run on them. */
+export function folderOf({ nodeDir, service, node }: PostgresDriverParts, options: PostgresOptions): Folder {
+  const { data, account } = standsOn(nodeDir, service.name, node.name, options)
+  return new Folder(nodeDir, service.name, data, account)
+}
+
 interface Standing {
   /** Null: the usual one. */
   readonly data: string | null
