@@ -91,7 +91,7 @@ export interface PostgresDatabaseOption {
   readonly name: string
   /** The role that owns it and may log in. */
   readonly owner: string
-  /** The password of the owner when it is made. */
+  /** The password of the owner. */
   readonly password: string
 }
 

@@ -166,8 +166,8 @@ function instancesOf({ was, now, before, after, running }: Changed, options: Opt
   ]
 }
 
-function howOn(isMovable: boolean, { needs }: OptionsChange): InstancePlan['change'] {
-  if (needs === 'restart') return isMovable ? 'switchover-restart' : 'restart'
+function howOn(isMovable: boolean, { needs, primaryStays }: OptionsChange): InstancePlan['change'] {
+  if (needs === 'restart') return isMovable && !primaryStays ? 'switchover-restart' : 'restart'
   return needs === 'refused' ? 'nothing' : needs
 }
 

@@ -7,6 +7,8 @@ export interface OptionsChange {
    * `restart`: in turns. `refused`: not while the service is there.
    */
   readonly needs: 'nothing' | 'reload' | 'reload-or-restart' | 'restart' | 'refused'
+  /** Of a restart: a primary is restarted where it is, and not switched over. */
+  readonly primaryStays?: true
   /** The parts that changed, by name: no values, which may be secret. */
   readonly what: readonly string[]
   /** Of a refusal: a sentence that says what to do instead. */

@@ -27,8 +27,8 @@ const databaseShape = {
     breaks: 'Nothing: it is an ordinary role.',
   }),
   password: v.required(v.label, {
-    means: 'The password of the owner when it is made.',
-    turn: 'A first one. Change it afterwards with ALTER ROLE: it is never set again.',
+    means: 'The password of the owner.',
+    turn: 'Another one is set in the database when the config is applied, without an outage. One that was set with ALTER ROLE stays until the config changes.',
     breaks: 'It stands in the config and in the state folder for as long as you leave it there.',
   }),
 }
@@ -143,7 +143,7 @@ export const postgresShape = {
   settings: v.option(settings, {
     means: 'Settings of postgresql.conf.',
     default: "PostgreSQL's own",
-    turn: 'Memory, connections, logging: what fits the machine.',
+    turn: 'Memory, connections, logging: what fits the machine. A change is reloaded; what PostgreSQL reads only at a start is brought by a rolling restart.',
     breaks: 'Those that safety depends on are refused, each with the reason.',
   }),
   hba: v.option(lines, {

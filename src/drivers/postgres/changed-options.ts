@@ -5,6 +5,7 @@
 import { isSame } from '../../core/config-changes.ts'
 import type { OptionsChange } from '../../core/options-change.ts'
 import type { PostgresOptions } from './options.ts'
+import { type CapacityName, NEEDED_OF_PRIMARY, PRESET_CAPACITY } from './server/standby-capacity.ts'
 
 /** `context = 'postmaster'` in pg_settings of PostgreSQL 13 to 18, without what Understudy itself sets. */
 const NEEDS_RESTART = new Set(
@@ -34,13 +35,24 @@ export function postgresChange(before: PostgresOptions, after: PostgresOptions):
   const differs = (...names: (keyof PostgresOptions)[]) => names.filter((name) => !isSame(before[name], after[name]))
   const restart = [...differs('bin', 'port'), ...settings.filter((name) => NEEDS_RESTART.has(name.toLowerCase()))]
   const others = settings.filter((name) => !NEEDS_RESTART.has(name.toLowerCase()))
-  const reload = differs('hba', 'tls', 'sessions', 'timing', 'limits')
+  const reload: string[] = differs('hba', 'tls', 'sessions', 'timing', 'limits')
+  if (before.bootstrap.password !== after.bootstrap.password) reload.push('password')
+  const first = { ...before.bootstrap, password: after.bootstrap.password }
   // Read when the first replica is made, and never again.
-  const unread = differs('bootstrap', 'adopt').map((name) => `${name} (read at the first start only)`)
-  const what = [...restart, ...others, ...reload, ...unread]
-  if (restart.length > 0) return { needs: 'restart', what }
+  const unread = [...(isSame(first, after.bootstrap) ? [] : ['bootstrap']), ...differs('adopt')]
+  const what = [...restart, ...others, ...reload, ...unread.map((name) => `${name} (read at the first start only)`)]
+  if (restart.length > 0) return { needs: 'restart', what, ...(lowers(before, after) && { primaryStays: true }) }
   if (others.some((name) => !KNOWN_NAME.test(name))) return { needs: 'reload-or-restart', what }
   return { needs: others.length + reload.length > 0 ? 'reload' : 'nothing', what }
+}
+
+/** Of the settings that standbys need at least as much of: outdated-server.ts says why the primary goes first then. */
+function lowers(before: PostgresOptions, after: PostgresOptions): boolean {
+  const valueIn = ({ settings }: PostgresOptions, name: CapacityName) => {
+    const found = Object.entries(settings).findLast(([key]) => key.toLowerCase() === name)
+    return Number(found?.[1] ?? PRESET_CAPACITY[name])
+  }
+  return NEEDED_OF_PRIMARY.some((name) => valueIn(after, name) < valueIn(before, name))
 }
 
 function refusalOf(before: PostgresOptions, after: PostgresOptions) {

@@ -14,6 +14,7 @@ import type { NodeName } from '../../../core/model.ts'
 import type { QuorumConfig } from '../../../core/replicated/quorum-config.ts'
 import type { PostgresOptions } from '../options.ts'
 import { DATABASE, REPLICATION_ROLE } from '../role-names.ts'
+import { PRESET_CAPACITY } from '../server/standby-capacity.ts'
 import type { Branch } from '../server/wal-position.ts'
 import { decodes, SYNCHRONISES_SLOTS } from '../slots/logical-slots.ts'
 import { synchronousStandbyNames } from '../verbs/synchronous-standbys.ts'
@@ -146,8 +147,8 @@ export function settingsText(situation: Situation): string {
   // May be raised by users; what PostgreSQL has by default would do, too.
   const preset: Record<string, Value> = {
     wal_level: 'replica',
-    max_wal_senders: 16,
-    max_replication_slots: 16,
+    max_wal_senders: PRESET_CAPACITY.max_wal_senders,
+    max_replication_slots: PRESET_CAPACITY.max_replication_slots,
     ...reserved(options),
   }
   const lines = (settings: Readonly<Record<string, Value>>) =>

@@ -34,6 +34,9 @@ export const NEEDED_OF_PRIMARY = [
   'max_locks_per_transaction',
 ] as const satisfies readonly CapacityName[]
 
+/** What a server of ours has of them where the config does not say (server-settings.ts raises the last two). */
+export const PRESET_CAPACITY = { ...DEFAULTS, max_wal_senders: 16, max_replication_slots: 16 } as const
+
 export const CAPACITY_NAMES = Object.keys(DEFAULTS) as CapacityName[]
 
 /** SQL for a list of `select`: the five as one JSON text. */
