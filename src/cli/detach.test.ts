@@ -64,6 +64,18 @@ it('returns when it looks after the cluster and every service is healthy, and le
   expect(await detached()).toMatchObject({ code: 0, text: expect.stringContaining('every service is healthy') })
 })
 
+it('does not wait for a service that an operator stopped', async () => {
+  background(`process.send?.('looks after it'); setTimeout(() => process.exit(0), 3_000)`)
+  const [first, ...others] = surface.current.services
+  if (!first) throw new Error('there is a service')
+  const stopped = { at: '2026-01-02T03:04:05.678Z', by: 'op@host' }
+  surface.current = { ...surface.current, services: [{ ...first, healthy: false, stopped }, ...others] }
+  expect(await detached()).toMatchObject({
+    code: 0,
+    text: expect.stringContaining('every service is healthy, but for what an operator stopped: web'),
+  })
+})
+
 /** Of the first service, what its redundancy is. */
 function redundancyIs(given: Partial<RedundancyState>): void {
   const [first, ...others] = surface.current.services

@@ -120,7 +120,14 @@ async function statusOf(spec: ClusterSpec, state: StateFolder): Promise<Status |
 }
 
 function notUp(status: Status): Status['services'] {
-  return status.services.filter((service) => !isUp(status, service) || service.redundancyState.state === 'unhealthy')
+  // One that an operator stopped is as it shall be.
+  const wanted = status.services.filter(({ stopped }) => stopped === undefined)
+  return wanted.filter((service) => !isUp(status, service) || service.redundancyState.state === 'unhealthy')
+}
+
+function stoppedText({ services }: Status): string {
+  const names = services.filter(({ stopped }) => stopped).map(({ name }) => name)
+  return names.length === 0 ? '' : `, but for what an operator stopped: ${names.join(', ')}`
 }
 
 function doorsOf(status: Status, service: ServiceStatus): string {
@@ -136,7 +143,7 @@ function done(io: Io, screen: Screen, { spec, state, json }: DetachRequest, stat
     return 0
   }
   io.out(
-    `${io.paint.bold(spec.name)} is up: every service is healthy. “understudy down” stops it; its log is ${state.upLog}`,
+    `${io.paint.bold(spec.name)} is up: every service is healthy${stoppedText(status)}. “understudy down” stops it; its log is ${state.upLog}`,
   )
   // Redundant comes after healthy: clients are served while standbys are still being copied.
   if (!isWhole(status))

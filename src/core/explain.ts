@@ -50,6 +50,7 @@ export function knownProblems(view: View, own: readonly ReportedProblem[]): Know
 
 /** One sentence about a service: what is wrong first, else what is right. */
 export function sentenceFor(view: View, service: ServiceSpec, problems: readonly ReportedProblem[]): string {
+  if (service.stopped) return stoppedSentence(view, service)
   const all = problems.filter((problem) => problem.service === service.name)
   // Of several that are wrong, this one says what it comes to.
   const own = all.find(({ rule }) => rule === 'read-only') ?? all[0]
@@ -58,6 +59,14 @@ export function sentenceFor(view: View, service: ServiceSpec, problems: readonly
   const said = own ? `${own.why}${nextTry(view, service)}` : now
   const away = problems.find(({ rule }) => rule === 'store-away')
   return away && own?.rule !== 'lease-ending' ? `${said}; ${away.why}` : said
+}
+
+function stoppedSentence(view: View, { name }: ServiceSpec): string {
+  const runs = view.cluster.nodes.filter(
+    (node) => (instanceOn(view, node.name, name)?.state ?? 'stopped') !== 'stopped',
+  )
+  const ends = runs.length === 0 ? '' : ` and still ends on ${runs.map((node) => node.name).join(', ')}`
+  return `${name} was stopped by an operator${ends}: “understudy start ${name}” starts it`
 }
 
 /** When there is no primary because every candidate has to wait first. */

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+/** How far a roll-out is, as a status says it. */
+import { expect, it } from 'vitest'
 import { cluster, peer, running, stopped, view, web } from '../../test/made-up.ts'
 import type { InstanceReport } from './model.ts'
 import type { RolloutRecord } from './records.ts'
@@ -6,35 +7,72 @@ import { targetOf } from './rollout.ts'
 import { rolloutState } from './rollout-state.ts'
 
 const service = web()
-const OLD = { outdated: { why: 'its environment changed', needs: 'restart' } } as const
-const old = () => running('web', OLD)
-const failed = { node: 'a', why: 'the new instance of web on a failed: ended with code 1' }
+const target = targetOf(service)
+const updated: Partial<InstanceReport> = { target }
+const outdated: Partial<InstanceReport> = { target, outdated: { why: 'its command changed', needs: 'restart' } }
+const unjudged: Partial<InstanceReport> = { target: 'another' }
 
-function stateOf(a: InstanceReport, b: InstanceReport, c: InstanceReport, rollout: Partial<RolloutRecord> = {}) {
+function state(instances: readonly Partial<InstanceReport>[], rollout?: Partial<RolloutRecord>, of = service) {
+  const [a, b, c] = instances.map((given) => running('web', given))
+  if (!a || !b || !c) throw new Error('three instances')
+  const record = rollout && { rollouts: { web: { target, turns: [], ...rollout, revision: 1 } } }
+  const peers = { b: peer('b', [b]), c: peer('c', [c]) }
   return rolloutState(
-    view({
-      cluster: cluster([service]),
-      peers: { b: peer('b', [b]), c: peer('c', [c]) },
-      local: { instances: { web: a } },
-      store: { rollouts: { web: { target: targetOf(service), turns: [], revision: 5, ...rollout } } },
-    }),
-    service,
+    view({ cluster: cluster([of]), peers, local: { instances: { web: a } }, ...(record && { store: record }) }),
+    of,
   )
 }
 
-describe('how far a roll-out is', () => {
-  it('is not said when every instance runs as the config says', () => {
-    expect(stateOf(running('web'), running('web'), running('web'))).toBeUndefined()
-  })
+it('is absent when every instance runs as the config says', () => {
+  expect(state([updated, updated, updated])).toBeUndefined()
+  expect(state([{}, {}, {}])).toBeUndefined() // agents of an earlier version do not say
+})
 
-  it('counts those that run as the config says, and not the one that is being replaced', () => {
-    expect(stateOf(running('web'), old(), old())).toMatchObject({ state: 'rolling', updated: 1, of: 3 })
-    expect(stateOf(running('web'), stopped('web'), old(), { turns: ['b'] })).toMatchObject({ updated: 1, of: 3 })
+it('counts what is outdated, and says why', () => {
+  expect(state([updated, outdated, outdated])).toEqual({
+    state: 'rolling',
+    updated: 1,
+    of: 3,
+    why: 'b, c are outdated: its command changed',
   })
+})
 
-  it('counts the one that failed, down or up, and never as updated', () => {
-    const down = stopped('web', { failures: 1, note: 'ended with code 1' })
-    for (const tried of [down, running('web')])
-      expect(stateOf(tried, old(), old(), { failed })).toEqual({ state: 'stopped', updated: 0, of: 3, why: failed.why })
+it('counts a node that has not taken the config over yet: nothing is done before every node has compared', () => {
+  expect(state([updated, unjudged, updated])).toMatchObject({ updated: 2, why: 'nodes still take the new config over' })
+})
+
+it('goes on until the turn of the last one is over', () => {
+  expect(state([updated, updated, updated], { turns: ['b'] })).toMatchObject({
+    updated: 2,
+    of: 3,
+    why: 'b is being replaced',
   })
+})
+
+it('is stopped when a new instance failed, until the config is another one or it runs after all', () => {
+  const failed = { node: 'b', why: 'the new instance of web on b failed: it ended with code 3' }
+  expect(state([outdated, { ...updated, health: 'unhealthy' }, outdated], { failed })).toEqual({
+    state: 'stopped',
+    updated: 0,
+    of: 3,
+    why: failed.why,
+  })
+  expect(state([updated, updated, updated], { failed })).toBeUndefined()
+  expect(state([updated, updated, updated], { failed, target: 'of the config before' })).toBeUndefined()
+})
+
+it('is absent for a service that an operator stopped', () => {
+  expect(state([outdated, outdated, outdated], undefined, { ...service, stopped: true })).toBeUndefined()
+})
+
+it('counts the one that failed, down or up, and never as updated', () => {
+  const failed = { node: 'a', why: 'the new instance of web on a failed: ended with code 1' }
+  const down = { ...stopped('web', { failures: 1, note: 'ended with code 1' }), target }
+  for (const tried of [down, updated])
+    expect(state([tried, outdated, outdated], { failed })).toEqual({
+      state: 'stopped',
+      updated: 0,
+      of: 3,
+      why: failed.why,
+    })
 })

@@ -235,7 +235,7 @@ describe('another config', () => {
     spec = { ...spec, timing: { ...spec.timing, heartbeatMs: 999 } }
     await expect(start()).rejects.toMatchObject({
       code: 'UND_REFUSED',
-      message: expect.stringContaining('understudy down'),
+      message: expect.stringContaining('change it with “understudy apply”'),
     })
     expect(claimHolder(state.claimFile)).toBeUndefined()
   })
@@ -252,6 +252,39 @@ describe('another config', () => {
     expect(state.readCluster()?.spec.timing.heartbeatMs).toBe(999)
     expect(state.readCluster()?.run).not.toBe(run)
     expect(state.readToken()).toBe(token)
+  })
+})
+
+describe('a config that the agents have agreed on meanwhile', () => {
+  it('gets an agent for a node that it adds, and none any more for one that it no longer names', async () => {
+    const cluster = await start()
+    await allUp()
+    const kept = state.readCluster()
+    const [first] = spec.nodes
+    if (!kept || !first) throw new Error('a cluster runs')
+    const added: NodeSpec = { ...first, name: 'late', address: '127.0.0.77' }
+    const hold = (nodes: readonly NodeSpec[], leaving: readonly NodeSpec[] = []) => {
+      const { config } = kept
+      state.writeCluster({
+        ...kept,
+        config: { ...config, number: config.number + 1, spec: { ...config.spec, nodes }, leaving },
+      })
+    }
+    hold([...spec.nodes, added])
+    await expect.poll(() => namesOn('late'), WAIT).toContain('agent')
+    expect(cluster.spec.nodes.map(({ name }) => name)).toContain('late')
+    hold(spec.nodes, [added]) // on its way out: still looked after
+    const agent = findAgent(state.node('late'))
+    process.kill(agent?.pid ?? 0, 'SIGKILL')
+    await expect.poll(() => told('agent-started', 'late'), WAIT).toHaveLength(2)
+    hold(spec.nodes)
+    await expect.poll(() => cluster.spec.nodes.length, WAIT).toBe(spec.nodes.length)
+    process.kill(findAgent(state.node('late'))?.pid ?? 0, 'SIGKILL')
+    await expect.poll(() => cluster.nodes.has('late'), WAIT).toBe(false)
+    expect(findAgent(state.node('late'))).toBeUndefined()
+    const report = await cluster.stop()
+    expect(report.told).toBe(true)
+    expect(whatIsLeft(state)).toEqual([])
   })
 })
 

@@ -329,3 +329,47 @@ it('says versions only while they differ, and which balancer stays', () => {
     "
   `)
 })
+
+describe('a change of the config in a status', () => {
+  const config = { number: 4, hash: '', at: '', by: '', message: '', leaving: [], removed: [], refused: null }
+  const withWeb = (given: object, more: object = {}): Status => {
+    const status = fakeStatus()
+    const services = status.services.map((one) => (one.name === 'web' ? { ...one, ...given } : one))
+    return { ...status, services, config: { ...config, ...more } }
+  }
+  const text = (status: Status) => statusLines(io, status).join('\n')
+
+  it('shows the number, and what leaves', () => {
+    expect(text(withWeb({}))).toMatch(/^shop {2}.* {2}config 4 {2}/)
+    const leaves = withWeb({}, { leaving: ['c'], removed: ['api'] })
+    expect(text(leaves)).toContain('config 4  leaving: c  being removed: api')
+    expect(
+      text({
+        ...leaves,
+        nodes: leaves.nodes.map((node) => (node.name === 'c' ? { ...node, drained: true, leaving: true } : node)),
+      }),
+    ).toMatch(/c +127.0.0.13 +west +alive, leaving/)
+  })
+
+  it('shows how far a roll-out is, and why it stopped', () => {
+    const rolling = { state: 'rolling', updated: 1, of: 3, why: 'b is being replaced' }
+    expect(text(withWeb({ rollout: rolling }))).toContain('rolling: 1 of 3 updated; three of three')
+    const stopped = text(
+      withWeb({ rollout: { ...rolling, state: 'stopped', why: 'the new instance of web on b failed: exit 3' } }),
+    )
+    expect(stopped).toContain('roll-out stopped: 1 of 3 updated, the new instance of web on b failed: exit 3')
+    expect(stopped).toContain('Next: understudy apply --abort')
+  })
+
+  it('shows a service that an operator stopped as stopped, not as broken', () => {
+    const stopped = withWeb({
+      stopped: { at: '2026-01-02T03:04:05.678Z', by: 'op@host' },
+      healthy: false,
+      instances: [],
+    })
+    expect(text(stopped)).toContain('stopped by an operator: web')
+    expect(text(stopped)).toContain('stopped by op@host at 2026-01-02T03:04:05.678Z')
+    expect(text(stopped)).toContain('Next: understudy start web')
+    expect(statusExitCode(stopped)).toBe(0)
+  })
+})

@@ -32,10 +32,28 @@ function inTurn(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord
   if (instance.failures > 0) return undefined // rollout-failed.ts says so
   const isProven = isWell(instance) && instance.healthForMs >= updateOf(service).pauseMs
   if (isProven && soundNodes(view, service).includes(view.self))
-    return write(view, service, 'instance-outdated', `the new instance of ${name} on ${view.self} is healthy`, over)
+    return write(
+      view,
+      service,
+      'instance-outdated',
+      {
+        why: `the new instance of ${name} on ${view.self} is healthy`,
+        did: `${view.self} has replaced its instance of ${name}`,
+      },
+      over,
+    )
   // Moved away meanwhile: nothing to wait for here.
   if (instance.state === 'stopped' && !belongsHere(view, service))
-    return write(view, service, 'instance-outdated', `${name} does not belong on ${view.self} any more`, over)
+    return write(
+      view,
+      service,
+      'instance-outdated',
+      {
+        why: `${name} does not belong on ${view.self} any more`,
+        did: `the turn of ${view.self} to replace ${name} is over`,
+      },
+      over,
+    )
   return waits(service, `${name} on ${view.self} was replaced and has to be healthy for a while`)
 }
 
@@ -43,11 +61,15 @@ function inTurn(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord
 function replace(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord>): Problem | undefined {
   const { name } = service
   const { outdated } = localInstance(view, name)
-  const over = { ...rollout, turns: without(rollout, view.self) }
+  const givesBack = (why: string) => {
+    const did = `${view.self} gives its turn to replace ${name} back`
+    const over = { ...rollout, turns: without(rollout, view.self) }
+    return write(view, service, 'instance-outdated', { why, did }, over)
+  }
   // A turn that was taken for another config goes on with this one, where it is not the primary's place to be first.
   const isOfAnother = view.store.rollouts?.[name]?.target !== rollout.target
   if (isOfAnother && outdated?.needs === 'in-place' && outdatedNodes(view, service)[0] !== view.self)
-    return write(view, service, 'instance-outdated', `${name} on ${view.self} waits for its turn again`, over)
+    return givesBack(`${name} on ${view.self} waits for its turn again`)
   const why = `${name} on ${view.self} is replaced: ${outdated?.why}`
   // Without the store the turn may be over already: another node may believe that this one is lost.
   if (!view.store.reachable) return waits(service, `${why}, when the store is back`)
@@ -56,7 +78,7 @@ function replace(view: View, service: ServiceSpec, rollout: Revised<RolloutRecor
   const to = successorOf(view, service, rollout.turns)
   if (to !== undefined) return move(view, service, rollout, to, why)
   if (recordOf(view, name).switchover) return undefined // it is called off or done first
-  return write(view, service, 'instance-outdated', `${name} on ${view.self} stays for now: ${NO_SUCCESSOR}`, over)
+  return givesBack(`${name} on ${view.self} stays for now: ${NO_SUCCESSOR}`)
 }
 
 /** A node that is lost does not hand its turn back. */
@@ -65,7 +87,8 @@ function lostTurn(view: View, service: ServiceSpec, rollout: Revised<RolloutReco
     (node) => nodeState(view, node) === 'lost' || view.cluster.nodes.every(({ name }) => name !== node),
   )
   if (lost === undefined || !isFirst(view, (node) => nodeState(view, node) === 'alive')) return undefined
-  return write(view, service, 'instance-outdated', `${lost} is lost: its turn is over`, {
+  const said = { why: `${lost} is lost and was to replace ${service.name}`, did: `the turn of ${lost} is over` }
+  return write(view, service, 'instance-outdated', said, {
     ...rollout,
     turns: without(rollout, lost),
   })
@@ -84,8 +107,9 @@ function waiting(view: View, service: ServiceSpec, rollout: Revised<RolloutRecor
     return waits(service, `${why}; it waits for its turn`)
   if (moves && to === undefined) return waits(service, `${why}; ${NO_SUCCESSOR}`)
   // A cold standby proves itself only as the primary, so the turn is the successor's.
-  const turns = [...rollout.turns, isCold && to !== undefined ? to : view.self]
-  return write(view, service, 'instance-outdated', why, { ...rollout, turns })
+  const turn = isCold && to !== undefined ? to : view.self
+  const did = `it is the turn of ${turn} to replace ${name}`
+  return write(view, service, 'instance-outdated', { why, did }, { ...rollout, turns: [...rollout.turns, turn] })
 }
 
 const NO_SUCCESSOR = 'no other node can become primary now'
@@ -118,9 +142,11 @@ function move(
   const { name } = service
   const { switchover, revision, ...record } = recordOf(view, name)
   if (switchover || !view.store.reachable) return undefined // under way, or it cannot be asked for
-  const what = `switchover of ${name} to ${to}: ${why}`
+  const what = `switchover of ${name} to ${to} requested`
   const next = { ...record, switchover: { id: `rollout-${target}-${record.term}`, to, requestedAt: view.wall } }
-  return found(service, 'instance-outdated', what, [{ kind: 'record', service: name, what, record: next, revision }])
+  return found(service, 'instance-outdated', `${why}; ${to} becomes primary first`, [
+    { kind: 'record', service: name, what, record: next, revision },
+  ])
 }
 
 function waits(service: ServiceSpec, why: string): Problem {

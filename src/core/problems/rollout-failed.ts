@@ -25,7 +25,13 @@ function failedHere(view: View, service: ServiceSpec, rollout: Revised<RolloutRe
   const how = instance.note || instance.lastEnd || 'it ended'
   const why = `the new instance of ${service.name} on ${view.self} failed: ${how}`
   const next = { ...rollout, turns: without(rollout, view.self), failed: { node: view.self, why } }
-  return write(view, service, 'rollout-stopped', why, next)
+  return write(
+    view,
+    service,
+    'rollout-stopped',
+    { why, did: `no further instance of ${service.name} is replaced` },
+    next,
+  )
 }
 
 function failed(view: View, service: ServiceSpec, rollout: RolloutRecord): Problem | undefined {

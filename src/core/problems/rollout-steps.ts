@@ -7,18 +7,20 @@ import type { Revised } from '../store-facts.ts'
 import type { View } from '../view.ts'
 import type { Problem } from './problem.ts'
 
-/** Writes the record of the roll-out, if the store answers. */
+/** Writes the record of the roll-out, if the store answers. `did` is said when that is done: another sentence than `why`. */
 export function write(
   view: View,
   service: ServiceSpec,
   rule: Rule,
-  what: string,
+  { why, did }: { readonly why: string; readonly did: string },
   next: Revised<RolloutRecord>,
 ): Problem {
   const { target, turns, failed, revision } = next
   const record: RolloutRecord = { target, turns, ...(failed && { failed }) }
-  const steps: Step[] = view.store.reachable ? [{ kind: 'rollout', service: service.name, what, record, revision }] : []
-  return found(service, rule, what, steps)
+  const steps: Step[] = view.store.reachable
+    ? [{ kind: 'rollout', service: service.name, what: did, record, revision }]
+    : []
+  return found(service, rule, why, steps)
 }
 
 export function found({ name }: ServiceSpec, rule: Rule, why: string, steps: readonly Step[]): Problem {
