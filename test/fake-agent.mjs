@@ -11,7 +11,7 @@ import { join } from 'node:path'
 
 const [node, stateDir, how] = process.argv.slice(2)
 const folder = join(stateDir, 'nodes', node)
-const { spec } = JSON.parse(readFileSync(join(stateDir, 'cluster.json'), 'utf8')).config
+const { spec, leaving } = JSON.parse(readFileSync(join(stateDir, 'cluster.json'), 'utf8')).config
 const token = readFileSync(join(stateDir, 'token'), 'utf8').trim()
 const wish = join(stateDir, 'stop-wish')
 
@@ -22,7 +22,7 @@ if (how === 'dies') {
 
 mkdirSync(join(folder, 'instances'), { recursive: true })
 write('agent.json', identify(process.pid))
-const { address } = spec.nodes.find(({ name }) => name === node)
+const { address } = [...spec.nodes, ...leaving].find(({ name }) => name === node)
 const api = createServer((request, response) => {
   const allowed =
     request.headers.authorization === `Bearer ${token}` && request.method === 'POST' && request.url === '/v1/stop'

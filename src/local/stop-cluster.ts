@@ -52,6 +52,7 @@ export async function stopEverything(request: StopRequest): Promise<StopReport> 
   const graceMs = Math.max(0, ...(spec?.services ?? []).map(({ timing }) => timing.settleMs + timing.graceMs))
   const outcome = await tellAgents(request)
   if (outcome === true) {
+    signalAll(leftOfFormerNodes(state, spec), 'SIGTERM')
     await waitFor(request, request.withinMs ?? graceMs + 5_000, () => agentsOf(state) === 0)
     await waitFor(request, COMPANIONS_MS, () => agentsOf(state) > 0 || whatIsLeft(state).length === 0)
   } else if (whatIsLeft(state).length > 0) {
@@ -66,6 +67,14 @@ export async function stopEverything(request: StopRequest): Promise<StopReport> 
   const killed = await killEverything(state, clock)
   request.onLeft?.([])
   return { told: outcome === true, why: outcome === true ? '' : outcome, killed }
+}
+
+/** No agent ends what is left of a node that was taken out of the config while it was lost. */
+function leftOfFormerNodes(state: StateFolder, spec: ClusterSpec | undefined): LeftProcess[] {
+  const named = new Set(spec?.nodes.map(({ name }) => name))
+  const left = whatIsLeft(state).filter(({ node }) => spec !== undefined && !named.has(node))
+  const looked = new Set(left.filter(({ what }) => what === 'agent').map(({ node }) => node))
+  return left.filter(({ node }) => !looked.has(node))
 }
 
 /** SIGKILL for everything, now; returns what was killed. */

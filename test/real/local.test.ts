@@ -86,6 +86,12 @@ function pidsOn(node: string): number[] {
   return findProcesses(state.node(node)).map(({ identity }) => identity.pid)
 }
 
+function killAgentOf(node: string): void {
+  const agent = findAgent(state.node(node))
+  if (!agent) throw new Error(`an agent runs on ${node}`)
+  process.kill(agent.pid, 'SIGKILL')
+}
+
 function told(what: LocalEvent['what'], node?: string): LocalEvent[] {
   return events.filter((event) => event.what === what && (node === undefined || event.node === node))
 }
@@ -271,19 +277,18 @@ describe('a config that the agents have agreed on meanwhile', () => {
       })
     }
     hold([...spec.nodes, added])
-    await expect.poll(() => namesOn('late'), WAIT).toContain('agent')
+    await expect.poll(() => namesOn('late'), WAIT).toBe('agent balancer web')
     expect(cluster.spec.nodes.map(({ name }) => name)).toContain('late')
     hold(spec.nodes, [added]) // on its way out: still looked after
-    const agent = findAgent(state.node('late'))
-    process.kill(agent?.pid ?? 0, 'SIGKILL')
+    killAgentOf('late')
     await expect.poll(() => told('agent-started', 'late'), WAIT).toHaveLength(2)
+    await expect.poll(() => namesOn('late'), WAIT).toBe('agent balancer web')
     hold(spec.nodes)
-    await expect.poll(() => cluster.spec.nodes.length, WAIT).toBe(spec.nodes.length)
-    process.kill(findAgent(state.node('late'))?.pid ?? 0, 'SIGKILL')
+    killAgentOf('late')
     await expect.poll(() => cluster.nodes.has('late'), WAIT).toBe(false)
     expect(findAgent(state.node('late'))).toBeUndefined()
-    const report = await cluster.stop()
-    expect(report.told).toBe(true)
+    expect(namesOn('late')).toBe('balancer web')
+    expect(await cluster.stop()).toMatchObject({ told: true, killed: [] })
     expect(whatIsLeft(state)).toEqual([])
   })
 })

@@ -55,6 +55,14 @@ const NEEDS_A_CLUSTER = [
   ['resize', 'db', '2'],
   ['drain', 'a'],
   ['undrain', 'a'],
+  ['apply', '--yes'],
+  ['apply', '--abort'],
+  ['config', 'show'],
+  ['config', 'history'],
+  ['config', 'rollback', '1', '--yes'],
+  ['restart', 'db'],
+  ['stop', 'db'],
+  ['start', 'db'],
   ['backup', 'db', '--to', 'nowhere'],
   ['agent', '--node', 'a', '--state', '.understudy'],
 ]
@@ -139,6 +147,11 @@ describe('while a cluster runs', () => {
   it('no command that is refused changes anything, down to the mode of a folder', async () => {
     const before = mode()
     operator.write('other.config.ts', config(operator, "web: http({ run: 'node web.mjs', listen: 8081 })"))
+    operator.write('wrong.config.ts', config(operator, "web: http({ helthy: '/' })"))
+    // Two of the three nodes that hold the database, and another cluster.
+    const alone = config(operator, SERVICES.replace('instances: 3', 'instances: 1')).replace(/, b: .*?\}, c: .*?\}/, '')
+    operator.write('alone.config.ts', alone)
+    operator.write('renamed.config.ts', config(operator, SERVICES).replace(/name: '\w+'/, "name: 'other'"))
     const primary = serviceIn(await operator.json<Status>('status'), 'db').instances.find(
       ({ role }) => role === 'primary',
     )
@@ -160,6 +173,19 @@ describe('while a cluster runs', () => {
       ['switchover', 'web'],
       ['switchover', 'db', '--to', 'nope'],
       ['switchover', 'db', '--to', primary?.node ?? ''],
+      ['apply', 'other.config.ts'],
+      ['apply', 'wrong.config.ts', '--yes'],
+      ['apply', 'alone.config.ts', '--yes'],
+      ['apply', 'renamed.config.ts', '--yes'],
+      ['apply', 'absent.config.ts', '--plan'],
+      ['apply', '--abort'],
+      ['config', 'show', '99'],
+      ['config', 'diff', '1', '99'],
+      ['config', 'rollback', '99', '--yes'],
+      ['config', 'rollback', 'one'],
+      ['restart', 'nope'],
+      ['stop', 'nope'],
+      ['start', 'nope'],
       ['resize', 'nope', '2'],
       ['resize', 'db', '9'],
       ['resize', 'db', 'two'],
@@ -187,19 +213,30 @@ describe('while a cluster runs', () => {
     const call = (method: string, path: string, body?: string, bearer = token) =>
       fetch(`${base}${path}`, { method, headers: { authorization: `Bearer ${bearer}` }, ...(body && { body }) })
     const before = takePicture(operator.state.path, { isBusy })
-    const posts = ['switchover', 'resize', 'nodes/a/drain', 'nodes/a/undrain', 'stop']
+    const ofServices = ['restart', 'stop', 'start'].map((verb) => `services/job/${verb}`)
+    const small = ['switchover', 'resize', 'nodes/a/drain', 'nodes/a/undrain', 'stop', ...ofServices]
+    const ofConfigs = ['config/rollback', 'config/abort']
+    const posts = [...small, ...ofConfigs, 'config/apply']
     for (const [status, method, path, body, bearer] of [
       ...posts.map((path) => [401, 'POST', path, undefined, 'wrong'] as const),
       ...posts.map((path) => [400, 'POST', path, '{'] as const),
       ...posts.map((path) => [400, 'POST', path, '[]'] as const),
       ...posts.map((path) => [400, 'POST', path, '{"fromTheFuture":1}'] as const),
-      ...posts.map((path) => [405, 'GET', path] as const),
-      ...posts.map((path) => [413, 'POST', path, ' '.repeat(100_000)] as const),
+      ...small.map((path) => [405, 'GET', path] as const),
+      ...[...small, ...ofConfigs].map((path) => [413, 'POST', path, ' '.repeat(100_000)] as const),
       [400, 'POST', 'switchover', '{"to":"b"}'],
       [400, 'POST', 'resize', '{"service":"db","instances":"two"}'],
       [404, 'POST', 'switchover', '{"service":"nope"}'],
       [404, 'POST', 'resize', '{"service":"nope","instances":2}'],
       [404, 'POST', 'nodes/nope/drain'],
+      ...['restart', 'stop', 'start'].map((verb) => [404, 'POST', `services/nope/${verb}`] as const),
+      [413, 'POST', 'config/apply', ' '.repeat(4_500_000)],
+      [400, 'POST', 'config/apply', '{"expect":1,"version":"0.1.0","spec":{"name":"x"}}'],
+      [404, 'POST', 'config/rollback', '{"to":99}'],
+      [409, 'POST', 'config/rollback', '{"to":1,"expect":99}'],
+      [409, 'POST', 'config/abort', '{}'],
+      [404, 'GET', 'config/99'],
+      [400, 'GET', 'config/one'],
       [404, 'GET', 'why/nope'],
       [404, 'GET', 'nope'],
     ] as const) {

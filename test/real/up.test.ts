@@ -105,8 +105,9 @@ describe('up', () => {
 
     writeConfig(1)
     expect(await understudy('up', '--detach')).toMatchObject({
-      code: 3,
-      err: expect.stringContaining('understudy down'),
+      code: 2,
+      out: expect.stringContaining('config 1 → 2'),
+      err: expect.stringContaining('add --yes'),
     })
     writeConfig(2)
     expect((await understudy('up', '--detach')).code).toBe(0)
