@@ -15,7 +15,7 @@ import type { ConfigRecord } from '../core/records.ts'
 import { type DoorSays, type HoldProgress, heardByDoors, holdProgress, wentAhead } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
-import type { SecretSource } from '../drivers/process/given-secrets.ts'
+import type { SecretSource } from '../drivers/secret-source.ts'
 import { UnderstudyError } from '../errors.ts'
 import {
   type FaultListener,

@@ -99,6 +99,11 @@ export function secretsIn(snapshot: Pick<Snapshot, 'entries'>): SecretFacts[] {
   return set.map(([name, { version, at, by }]) => ({ name, version, at, by }))
 }
 
+export function findSecret(snapshot: Pick<Snapshot, 'entries'>, name: string): SealedSecret | undefined {
+  const found = recordsIn(snapshot).get(name)
+  return found && isSet(found) ? found : undefined
+}
+
 export function secretNames(snapshot: Pick<Snapshot, 'entries'>): string[] {
   return secretsIn(snapshot).map(({ name }) => name)
 }

@@ -69,6 +69,17 @@ export async function refuseMissingSecrets(spec: ClusterSpec, state: StateFolder
   if (missing !== '') throw new UnderstudyError('UND_UNKNOWN_SECRET', missing)
 }
 
+/** Null: it is not set, or cannot be opened by this user. */
+export async function secretValueIn(state: StateFolder, name: string): Promise<string | null> {
+  const { findSecret, openSecret } = await secretRoom()
+  try {
+    const found = await withStore(state, async (store) => findSecret(await store.read('secret/'), name))
+    return found ? openSecret(state.secretsKeyFile, name, found) : null
+  } catch {
+    return null // another user's store or key
+  }
+}
+
 async function listHere(state: StateFolder): Promise<SecretEntry[]> {
   if (!existsSync(state.storeFile)) return []
   const { secretsIn } = await secretRoom()

@@ -1,4 +1,5 @@
 /** The options of a PostgreSQL database, as types. See cluster-options.ts for how the comments are held to the docs. */
+import type { SecretRef } from '../core/secrets.ts'
 import type { Size } from './cluster-options.ts'
 import type { ServiceOptions } from './service-options.ts'
 
@@ -91,8 +92,8 @@ export interface PostgresDatabaseOption {
   readonly name: string
   /** The role that owns it and may log in. */
   readonly owner: string
-  /** The password of the owner. */
-  readonly password: string
+  /** The password of the owner: a secret, or text. */
+  readonly password: string | SecretRef
 }
 
 export interface PostgresSessionOptions {

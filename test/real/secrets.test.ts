@@ -86,7 +86,9 @@ it('are given to programs, roll out when they change, and are found nowhere', as
   expect([mode, path.startsWith(state.path)]).toEqual([0o600, false])
 
   const requests = keepAsking()
-  expect((await understudy(SECOND, 'secret', 'set', 'db-password')).out).toContain('web, broken will be restarted in turns')
+  expect((await understudy(SECOND, 'secret', 'set', 'db-password')).out).toContain(
+    'web, broken will be restarted in turns',
+  )
   await untilServed(SECOND)
   expect(await requests.stop()).toEqual({ failed: [], some: true })
   const events = await client.events()

@@ -4,10 +4,12 @@
  */
 import { spawn } from 'node:child_process'
 import type { Status } from '../../client/index.ts'
+import { isSecretRef, type SecretRef } from '../../core/secrets.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { type CommonOptions, mustKnowNode, openSession, type Session } from '../cluster-session.ts'
 import { type Database, mustBeDatabase, openDoor, serviceIn } from '../databases.ts'
 import type { Io } from '../io.ts'
+import { secretValueIn } from '../secrets-access.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
 
 interface PsqlOptions extends CommonOptions {
@@ -62,7 +64,10 @@ export const addPsql: AddCommand = (program, io, exit) => {
       }
       if (options.json) printJson(io, { ...place, url: urlOf(place) })
       else if (options.printUrl) io.out(urlOf(place))
-      else exit(await runPsql(io, await psqlIn(bin), place, user === bootstrap.owner ? bootstrap.password : null, args))
+      else {
+        const password = user === bootstrap.owner ? await passwordIn(session, bootstrap.password) : null
+        exit(await runPsql(io, await psqlIn(bin), place, password, args))
+      }
     })
 }
 
@@ -107,6 +112,11 @@ function socketUrlOf({ host, port, user, database }: Place): string {
 
 function urlOf({ host, port, user, database }: Place): string {
   return `postgresql://${encodeURIComponent(user)}@${host}:${port}/${encodeURIComponent(database)}`
+}
+
+/** A secret is opened with the key of the state folder, where this user may read that; else psql asks. */
+async function passwordIn({ state }: Session, password: string | SecretRef | null): Promise<string | null> {
+  return isSecretRef(password) ? await secretValueIn(state, password.$secret) : password
 }
 
 async function psqlIn(bin: string | null): Promise<string> {

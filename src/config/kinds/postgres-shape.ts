@@ -26,10 +26,10 @@ const databaseShape = {
     turn: 'The role that your program connects as. Not `postgres`, which has no password and comes in from nowhere.',
     breaks: 'Nothing: it is an ordinary role.',
   }),
-  password: v.required(v.label, {
-    means: 'The password of the owner.',
-    turn: 'Another one is set in the database when the config is applied, without an outage. One that was set with ALTER ROLE stays until the config changes.',
-    breaks: 'It stands in the config and in the state folder for as long as you leave it there.',
+  password: v.required(v.password, {
+    means: 'The password of the owner: a secret, or text.',
+    turn: '`secret(NAME)`. Another value is set in the database, and no session ends. One that was set with ALTER ROLE stays until then.',
+    breaks: 'Text stands in the config, in the store and in the state folder.',
   }),
 }
 

@@ -158,6 +158,12 @@ export const secretRef = z
   })
   .register(words, SECRET)
 
+export const password = z.union([text(255), secretRef]).register(words, {
+  what: 'a password or a secret',
+  write: "secret('db-password'), or text",
+  secret: true,
+})
+
 export const environment = z
   .record(
     variable,

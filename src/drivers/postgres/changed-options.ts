@@ -36,7 +36,7 @@ export function postgresChange(before: PostgresOptions, after: PostgresOptions):
   const restart = [...differs('bin', 'port'), ...settings.filter((name) => NEEDS_RESTART.has(name.toLowerCase()))]
   const others = settings.filter((name) => !NEEDS_RESTART.has(name.toLowerCase()))
   const reload: string[] = differs('hba', 'tls', 'sessions', 'timing', 'limits')
-  if (before.bootstrap.password !== after.bootstrap.password) reload.push('password')
+  if (!isSame(before.bootstrap.password, after.bootstrap.password)) reload.push('password')
   const first = { ...before.bootstrap, password: after.bootstrap.password }
   // Read when the first replica is made, and never again.
   const unread = [...(isSame(first, after.bootstrap) ? [] : ['bootstrap']), ...differs('adopt')]

@@ -4,6 +4,7 @@
  */
 import type { Traits } from '../../core/model.ts'
 import type { SessionOptions } from '../../core/replicated/session-counts.ts'
+import type { SecretRef } from '../../core/secrets.ts'
 
 // A type and not an interface: only a type may stand where `Record<string, unknown>` is asked for (ServiceSpec.options).
 export type PostgresOptions = {
@@ -40,7 +41,7 @@ export type BootstrapOptions = {
   /** A database to make, owned by `owner`. Null: none but `postgres`. */
   readonly database: string | null
   readonly owner: string | null
-  readonly password: string | null
+  readonly password: string | SecretRef | null
   readonly encoding: string
   readonly locale: string
   /**

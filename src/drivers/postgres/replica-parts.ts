@@ -1,6 +1,7 @@
 /** What a replica is made of: its place, its files, its programs, and its secrets (replica-setup.ts puts them together). */
 import type { NodeName } from '../../core/model.ts'
 import type { Clock } from '../../lib/clock.ts'
+import type { SecretSource } from '../secret-source.ts'
 import type { RecordFile } from './files/durable-record.ts'
 import type { Folder } from './files/replica-folder.ts'
 import type { PostgresOptions } from './options.ts'
@@ -29,6 +30,8 @@ export interface ReplicaParts {
   readonly replicationPassword: string
   /** With which the balancers log in themselves: balancer-role.ts. */
   readonly doorPassword: string
+  /** Of operators, by name; undefined: none is set. */
+  readonly secrets?: SecretSource | undefined
   /** Reports what a long piece of work is doing. */
   readonly tell: (note: string) => void
 }

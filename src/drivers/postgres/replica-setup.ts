@@ -7,6 +7,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { ProcessIdentity } from '../../lib/proc.ts'
 import { asOperating } from '../driver-refusal.ts'
 import { choosePort, firstPort, requirePort } from '../instance-port.ts'
+import type { SecretSource } from '../secret-source.ts'
 import { restoreOrder } from './copy/restore-backup.ts'
 import { RecordFile } from './files/durable-record.ts'
 import { dataFolderOn, Folder } from './files/replica-folder.ts'
@@ -36,6 +37,8 @@ export interface PostgresDriverParts {
   doorsWentAhead(): boolean
   /** How far the hold of this number is, which this node's server asked for. */
   holdProgress(hold: number): HoldProgress
+  /** Default: no secret is set. */
+  readonly secrets?: SecretSource
 }
 
 /** The purpose of the secret with which replicas, and backups, log in. */
@@ -44,7 +47,7 @@ export function replicationPurpose(service: string): string {
 }
 
 export async function prepareReplica(
-  { cluster, nodeDir, service, node, clock, secretFor }: PostgresDriverParts,
+  { cluster, nodeDir, service, node, clock, secretFor, secrets }: PostgresDriverParts,
   options: PostgresOptions,
   tell: (note: string) => void,
 ): Promise<Replica> {
@@ -82,7 +85,7 @@ export async function prepareReplica(
   const of = { node: node.name, address: node.address, port, findPort, clock, options, refused, refresh }
   const doorPassword = doorPasswordOf(service.name, secretFor)
   const { restarts = 0 } = service
-  return new Replica({ ...of, restarts, folder, record, binaries, replicationPassword, doorPassword, tell })
+  return new Replica({ ...of, secrets, restarts, folder, record, binaries, replicationPassword, doorPassword, tell })
 }
 
 /** Where a replica's files are, whether or not there is a PostgreSQL to run on them. */

@@ -4,15 +4,8 @@
  */
 import { isSecretRef, type SealedSecret, type SecretRef, secretsOf } from '../../core/secrets.ts'
 import { refusal } from '../driver-refusal.ts'
+import type { SecretSource } from '../secret-source.ts'
 import type { ProcessOptions } from './options.ts'
-
-/** Where a driver gets secrets from. */
-export interface SecretSource {
-  /** As the store has it now; undefined: it is not set, or the store was not read yet. */
-  sealed(name: string): SealedSecret | undefined
-  /** The value. Throws a refusal, in which nothing of the value is. */
-  open(name: string, secret: SealedSecret): string
-}
 
 /** By name. */
 export type GivenSecrets = Readonly<Record<string, SealedSecret>>

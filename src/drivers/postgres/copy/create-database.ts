@@ -13,6 +13,7 @@ import { includeOurs, replaceFile } from '../files/server-settings.ts'
 import type { Replica } from '../replica.ts'
 import { SUPERUSER } from '../role-names.ts'
 import { prepareCatalog } from '../server/catalog.ts'
+import { openedBootstrap } from '../server/owner-password.ts'
 import { serverEnvironment } from '../server/postmaster.ts'
 import { ensureSlots, promote } from '../verbs/promote-server.ts'
 import { synchronousStandbyNames } from '../verbs/synchronous-standbys.ts'
@@ -21,7 +22,7 @@ import { forgetOrder, type RestoreOrder, restoreInto, restoreOrder } from './res
 
 /** Everything but the quorum row: standbys that are yet to be cloned from it cannot acknowledge. */
 export async function create(replica: Replica, quorum: QuorumConfig, signal: AbortSignal): Promise<void> {
-  const { record, folder, node, options } = replica.parts
+  const { record, folder, node } = replica.parts
   folder.refuseForeign()
   const again = record.now.leading?.id === quorum.id
   const order = restoreOrder(folder)
@@ -44,7 +45,7 @@ export async function create(replica: Replica, quorum: QuorumConfig, signal: Abo
   if (foreign) await takeOver(replica, quorum)
   if (order && !foreign) await fromBackup(replica, quorum, order, signal)
   else await fromNothing(replica, quorum, again || foreign)
-  await prepareCatalog(replica.session, quorum.id, replica.parts.replicationPassword, options.bootstrap)
+  await prepareCatalog(replica.session, quorum.id, replica.parts.replicationPassword, openedBootstrap(replica.parts))
   await replica.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(quorum))
   await ensureSlots(replica, quorum.standbys)
 }

@@ -42,6 +42,9 @@ grant execute on function pg_catalog.pg_read_binary_file(text, bigint, bigint, b
 grant execute on function pg_catalog.pg_control_checkpoint() to ${REPLICATION_ROLE};
 `
 
+/** The password is text here. */
+export type Bootstrap = Pick<BootstrapOptions, 'database' | 'owner'> & { readonly password: string | null }
+
 /**
  * Idempotent, and for term 1 alone. Waits for no quorum: standbys cannot connect before their role is there, and no
  * client is admitted yet. Rows of any other promotion came with the data from the cluster that it was of, and say
@@ -51,7 +54,7 @@ export async function prepareCatalog(
   session: Session,
   promotion: string,
   replicationPassword: string,
-  bootstrap: BootstrapOptions,
+  bootstrap: Bootstrap,
 ) {
   await session.query('set synchronous_commit = local')
   try {
@@ -62,7 +65,7 @@ export async function prepareCatalog(
   }
 }
 
-async function prepare(session: Session, replicationPassword: string, bootstrap: BootstrapOptions) {
+async function prepare(session: Session, replicationPassword: string, bootstrap: Bootstrap) {
   await session.query(SCHEMA)
   // As a verifier: a server that is set to md5 would otherwise keep a password with which no replica can log in.
   await ensureRole(session, REPLICATION_ROLE, 'login replication', null)

@@ -5,18 +5,35 @@
  *
  * No session ends for it, and no server restarts.
  */
+
+import { isSecretRef } from '../../../core/secrets.ts'
 import { isVerifierOf, verifierOf } from '../../../lib/scram.ts'
+import { refusal } from '../../driver-refusal.ts'
+import type { SecretSource } from '../../secret-source.ts'
 import type { PostgresOptions } from '../options.ts'
 import type { Replica } from '../replica.ts'
-import { ident, literal } from './catalog.ts'
+import { type Bootstrap, ident, literal } from './catalog.ts'
 import { type Ask, keepRole } from './role-upkeep.ts'
 
 /** The one place where the password of the config is read; null: the config names none. */
-export function ownerLogin({
-  bootstrap,
-}: PostgresOptions): { readonly owner: string; readonly password: string } | null {
+export function ownerLogin(
+  { bootstrap }: PostgresOptions,
+  secrets: SecretSource | undefined,
+): { readonly owner: string; readonly password: string } | null {
   const { owner, password } = bootstrap
-  return owner === null || password === null ? null : { owner, password }
+  if (owner === null || password === null) return null
+  return { owner, password: isSecretRef(password) ? openNow(password.$secret, secrets) : password }
+}
+
+/** What the catalog is prepared with, the password opened. Throws a refusal when it is a secret that cannot be. */
+export function openedBootstrap({ options, secrets }: Replica['parts']): Bootstrap {
+  return { ...options.bootstrap, password: ownerLogin(options, secrets)?.password ?? null }
+}
+
+function openNow(name: string, secrets: SecretSource | undefined): string {
+  const sealed = secrets?.sealed(name)
+  if (!secrets || !sealed) throw refusal(`secret “${name}” is not set, as far as this node knows`)
+  return secrets.open(name, sealed)
 }
 
 const TAKEN = 'understudy.config_passwords'
@@ -26,9 +43,11 @@ select exists (select 1 from pg_roles where rolname = $1) as role, to_regclass('
 
 /** Of use on a primary whose quorum row is durable. */
 export async function keepOwnerPassword(replica: Replica): Promise<void> {
-  const login = ownerLogin(replica.parts.options)
-  if (login === null) return
-  await keepRole(replica, `the password of ${login.owner}`, async (ask) => {
+  const { options, secrets } = replica.parts
+  if (options.bootstrap.owner === null) return
+  await keepRole(replica, `the password of ${options.bootstrap.owner}`, async (ask) => {
+    const login = ownerLogin(options, secrets)
+    if (login === null) return
     const { taken, role } = await whatIsThere(ask, login.owner)
     const todo = passwordWork(taken, login.password, role)
     if (todo === 'nothing') return

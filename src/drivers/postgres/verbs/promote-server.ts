@@ -16,6 +16,7 @@ import { slotName } from '../files/server-settings.ts'
 import type { Replica } from '../replica.ts'
 import { destroy, unlessOvertaken, within } from '../server/admin-session.ts'
 import { insertQuorumRow, isOnQuorum, prepareCatalog } from '../server/catalog.ts'
+import { openedBootstrap } from '../server/owner-password.ts'
 import { positionIn } from '../server/replica-position.ts'
 import { BRANCHES_KEPT } from '../server/wal-position.ts'
 import { dropUnsafeSlots, leapForConsumers } from '../slots/user-slots.ts'
@@ -44,9 +45,10 @@ export async function promoteReplica(
     await replica.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(quorum))
   }
   // The agent that created the first replica may have died before it was ready.
-  const { replicationPassword, options } = replica.parts
+  const { replicationPassword } = replica.parts
   const promotion = replica.record.lineage.at(-1)?.id ?? quorum.id
-  if (quorum.term === 1) await prepareCatalog(replica.session, promotion, replicationPassword, options.bootstrap)
+  if (quorum.term === 1)
+    await prepareCatalog(replica.session, promotion, replicationPassword, openedBootstrap(replica.parts))
   await mark()
 }
 
