@@ -55,6 +55,8 @@ export interface DoorPort {
   readonly holding: readonly string[]
   /** Of those: where no session of it has a transaction open or a statement unanswered. */
   readonly still: readonly string[]
+  /** Of those: where besides no session of it needs anything more from that primary. */
+  readonly ready: readonly string[]
   /** Where all sessions that can be moved have logged in ahead: `service@node`. */
   readonly ahead: readonly string[]
   /** Does the table that it uses lead clients to the primary of this term? */

@@ -30,6 +30,7 @@ export class Door implements DoorPort {
   #inUse = 0
   #ahead: readonly string[] = []
   #still: readonly string[] = []
+  #ready: readonly string[] = []
   readonly #sessions = new Map<ServiceName, SessionTally>()
   readonly #changed: () => void
 
@@ -45,6 +46,7 @@ export class Door implements DoorPort {
         this.#open = [] // told anew once it is there again
         this.#ahead = []
         this.#still = []
+        this.#ready = []
       },
     })
   }
@@ -78,6 +80,10 @@ export class Door implements DoorPort {
 
   get still(): readonly string[] {
     return this.#still
+  }
+
+  get ready(): readonly string[] {
+    return this.#ready
   }
 
   get ahead(): readonly string[] {
@@ -139,6 +145,7 @@ export class Door implements DoorPort {
         break
       case 'still':
         this.#still = message.places
+        this.#ready = message.ready ?? []
         this.#changed()
         break
       case 'counters':

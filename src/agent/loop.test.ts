@@ -73,6 +73,7 @@ function newAgent() {
         leaving: [],
         holding: [],
         still: [],
+        ready: [],
         ahead: [],
         sessions: [],
         leadsTo: () => true,

@@ -254,8 +254,8 @@ interface Known {
 
 function knownBy(agent: () => Agent, door: Door, fence: Fence, { nodeDir, secretsKeyFile }: AgentOptions): Known {
   const says = (): DoorSays => {
-    const { open: openDoors, leaving, holding, still, ahead } = door
-    return { openDoors, leaving, holding, still, ahead }
+    const { open: openDoors, leaving, holding, still, ready, ahead } = door
+    return { openDoors, leaving, holding, still, ready, ahead }
   }
   return {
     loopLagMs: () => agent().loopLagMs,

@@ -58,7 +58,7 @@ function isNodeReport(value: unknown): boolean {
     areFlags(report.stopping) &&
     orAbsent(report.config, (number) => areNumbers(number)) &&
     isListOf(report.instances, isInstance) &&
-    areLists(report.openDoors, report.leaving, report.holding, report.still, report.ahead) &&
+    areLists(report.openDoors, report.leaving, report.holding, report.still, report.ready, report.ahead) &&
     orAbsent(report.sessions, (sessions) => isListOf(sessions, isTally)) &&
     orAbsent(report.problems, (problems) => isListOf(problems, isProblem))
   )

@@ -57,6 +57,7 @@ export class Publisher {
       leaving: this.#world.door.leaving,
       holding: this.#world.door.holding,
       still: this.#world.door.still,
+      ready: this.#world.door.ready,
       ahead: this.#world.door.ahead,
       sessions: this.#world.door.sessions,
       instances: Object.values(instances),

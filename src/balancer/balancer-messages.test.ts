@@ -36,6 +36,13 @@ test.each(GOOD)(
   },
 )
 
+test('a balancer of an earlier version does not say at which holds sessions are ready', () => {
+  const still = { type: 'still', places: ['db@a#7'] }
+  expect(decodeFromBalancer(still)).toEqual(still)
+  expect(decodeFromBalancer({ ...still, ready: ['db@a#7'] })).toEqual({ ...still, ready: ['db@a#7'] })
+  expect(decodeFromBalancer({ ...still, ready: [7] })).toHaveProperty('undecoded')
+})
+
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'understudy-messages-'))
   onTestFinished(() => rmSync(path, { recursive: true, force: true }))

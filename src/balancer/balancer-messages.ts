@@ -48,8 +48,11 @@ export type FromBalancer =
   | ({ readonly type: 'sessions' } & SessionTally)
   /** Where all sessions that can be moved have logged in ahead, as `service@node`; at each change. */
   | { readonly type: 'ahead'; readonly places: readonly string[] }
-  /** Where nothing begins and no session has anything open, as `service@node#hold`; at each change. */
-  | { readonly type: 'still'; readonly places: readonly string[] }
+  /**
+   * Where nothing begins and no session has anything open, as `service@node#hold`; and of those where no session needs anything
+   * more. At each change.
+   */
+  | { readonly type: 'still'; readonly places: readonly string[]; readonly ready?: readonly string[] }
   /** The table that was sent is not used, and why. */
   | { readonly type: 'table-refused'; readonly why: string }
 
@@ -87,7 +90,10 @@ const CHECKS: Readonly<Record<FromBalancer['type'], (value: unknown) => boolean>
     return areTexts(service) && areNumbers(term, held, moved) && areCounts
   },
   ahead: (value) => isListOf(fieldsOf<Of<'ahead'>>(value).places, (place) => areTexts(place)),
-  still: (value) => isListOf(fieldsOf<Of<'still'>>(value).places, (place) => areTexts(place)),
+  still(value) {
+    const { places, ready = [] } = fieldsOf<Of<'still'>>(value)
+    return [places, ready].every((list) => isListOf(list, (place) => areTexts(place)))
+  },
   'table-refused': (value) => areTexts(fieldsOf<Of<'table-refused'>>(value).why),
 }
 

@@ -30,7 +30,8 @@ export interface DoorEvents {
   onFull(service: string, targetId: string, isFull: boolean, of: string): void
   onSessions(tally: SessionTally): void
   onAhead(places: readonly string[]): void
-  onStill(places: readonly string[]): void
+  /** `ready`: of these places. */
+  onStill(places: readonly string[], ready: readonly string[]): void
 }
 
 /** How often the clock is checked while requests are open: fine enough for waits of 100 ms. */
@@ -63,6 +64,7 @@ export class Balancer {
   #nextTickMs = TICK_MS
   #ahead: readonly string[] = []
   #still: readonly string[] = []
+  #ready: readonly string[] = []
 
   constructor(clock: Clock, random: Random, events: DoorEvents, secretOf: SecretOf = () => null) {
     this.#clock = clock
@@ -79,7 +81,7 @@ export class Balancer {
       onVerdict: (service, { spec, belief }) => events.onVerdict(service, spec.id, belief.verdict, belief.why),
       onFull: (service, target) => events.onFull(service, target.spec.id, target.toldFull, target.fullOf),
       onSessions: (tally) => events.onSessions(tally),
-      onStill: () => this.#tellStill(),
+      onStill: () => this.#tellStill('ready'),
     }
     const everyMs = () => this.#nextTickMs
     this.#cancelTick = superviseLoop({ clock, what: 'the tick', everyMs, work: () => this.#tick() }).stop
@@ -119,7 +121,7 @@ export class Balancer {
       if (open) open.entrance.update(route, term)
       else if (!this.#retired) this.#open.set(key, this.#begin(route, term))
     }
-    this.#tellStill()
+    this.#tellStill('any')
     return true
   }
 
@@ -153,7 +155,7 @@ export class Balancer {
   /** What every listener and target is at now, for an agent that has just connected. */
   retell(): void {
     this.#events.onAhead(this.#ahead)
-    this.#events.onStill(this.#still)
+    this.#events.onStill(this.#still, this.#ready)
     for (const { entrance, listener } of this.#open.values()) {
       const { route } = entrance
       if (listener.listening) this.#events.onListening(route)
@@ -216,7 +218,7 @@ export class Balancer {
       listener.front.tick?.(now)
     }
     this.#tellAhead()
-    this.#tellStill()
+    this.#tellStill('any')
     for (const open of this.#ending) {
       open.entrance.tick(now)
       open.listener.front.tick?.(now)
@@ -235,11 +237,16 @@ export class Balancer {
     this.#events.onAhead(places)
   }
 
-  #tellStill(): void {
-    const places = [...this.#open.values()].flatMap(({ listener }) => listener.front.still ?? [])
-    if (sameItems(places, this.#still)) return
+  /** `ready`: a hold that is still and not ready yet is told at the next tick, because mostly it is ready before. */
+  #tellStill(when: 'any' | 'ready'): void {
+    const fronts = [...this.#open.values()].map(({ listener }) => listener.front)
+    const ready = fronts.flatMap((front) => front.ready ?? [])
+    if (when === 'ready' && sameItems(ready, this.#ready)) return
+    const places = fronts.flatMap((front) => front.still ?? [])
+    if (sameItems(places, this.#still) && sameItems(ready, this.#ready)) return
     this.#still = places
-    this.#events.onStill(places)
+    this.#ready = ready
+    this.#events.onStill(places, ready)
   }
 
   #quiet(): boolean {

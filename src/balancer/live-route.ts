@@ -36,7 +36,7 @@ export interface BalancerShared {
   onVerdict(service: string, target: LiveTarget): void
   onFull(service: string, target: LiveTarget): void
   onSessions(tally: SessionTally): void
-  /** Nothing of a session is under way any more at a target that holds. */
+  /** Something of a session has ended at a target that holds. */
   onStill(): void
 }
 

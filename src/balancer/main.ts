@@ -351,7 +351,7 @@ function eventsTo(tell: (message: FromBalancer) => void): DoorEvents {
     onFull: (service, targetId, isFull, of) => tell({ type: 'full', service, targetId, isFull, of }),
     onSessions: (tally) => tell({ type: 'sessions', ...tally }),
     onAhead: (places) => tell({ type: 'ahead', places }),
-    onStill: (places) => tell({ type: 'still', places }),
+    onStill: (places, ready) => tell({ type: 'still', places, ready }),
   }
 }
 

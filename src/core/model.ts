@@ -183,6 +183,8 @@ export interface NodeReport extends VersionReport {
   readonly holding?: readonly string[]
   /** Of those: where no session of its balancer has a transaction open or a statement unanswered. */
   readonly still?: readonly string[]
+  /** Of those: where besides no session of its balancer needs anything more from that primary to go on at another one. */
+  readonly ready?: readonly string[]
   /** Where its balancer has logged in ahead all sessions that it could, as `service@node`. */
   readonly ahead?: readonly string[]
   /** What its balancer said of the sessions of each service at its last change of primary. */

@@ -198,7 +198,17 @@ describe('a hold', () => {
     expect(progress(still, { openDoors: [] })).toBe('still')
   })
 
+  test('is ready when every balancer says so of this very hold', () => {
+    const ready = { ...still, ready: ['db@a#7'] }
+    expect(progress(ready, ready)).toBe('ready')
+    expect(progress(ready, still)).toBe('still')
+    expect(progress(ready, { ...still, ready: ['db@a#6'] })).toBe('still')
+    expect(progress(ready, { openDoors: [] })).toBe('ready')
+    expect(progress(ready, {}, 'suspect')).toBe('asked')
+    expect(progress(ready, {}, 'lost')).toBe('ready')
+  })
+
   test('of a service whose sessions no balancer moves waits for no balancer', () => {
-    expect(progress({}, {}, 'alive', db)).toBe('still')
+    expect(progress({}, {}, 'alive', db)).toBe('ready')
   })
 })

@@ -84,18 +84,20 @@ export function holdName(service: ServiceName, node: NodeName, hold: number): st
 }
 
 /** What the balancer of a node says of itself. */
-export type DoorSays = Pick<NodeReport, 'openDoors' | 'leaving' | 'holding' | 'still' | 'ahead'>
+export type DoorSays = Pick<NodeReport, 'openDoors' | 'leaving' | 'holding' | 'still' | 'ready' | 'ahead'>
 
 /**
  * How far a hold is. `asked`: some balancer lets clients begin yet. `held`: none does. `still`: and no session of a balancer
- * has a transaction open or a statement unanswered, so that nothing comes from balancers until the hold ends.
+ * has a transaction open or a statement unanswered, so that nothing comes from balancers until the hold ends. `ready`: and
+ * every session has been asked about its state, so that its primary may end without a further word to balancers.
  */
-export type HoldProgress = 'asked' | 'held' | 'still'
+export type HoldProgress = 'asked' | 'held' | 'still' | 'ready'
 
 /** Of a hold of the primary on this node. `own`: this node's balancer. */
 export function holdProgress(view: View, service: ServiceSpec, hold: number, own: DoorSays): HoldProgress {
-  if (!movesSessions(service)) return 'still'
+  if (!movesSessions(service)) return 'ready'
   const name = holdName(service.name, view.self, hold)
+  if (everyDoor(view, own, ({ ready }) => ready?.includes(name) === true)) return 'ready'
   if (everyDoor(view, own, ({ still }) => still?.includes(name) === true)) return 'still'
   return everyDoor(view, own, ({ holding }) => holding?.includes(name) === true) ? 'held' : 'asked'
 }

@@ -70,6 +70,7 @@ const NO_BALANCER = {
   leaving: [],
   holding: [],
   still: [],
+  ready: [],
   ahead: [],
   sessions: [],
   leadsTo: () => true,

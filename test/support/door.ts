@@ -82,6 +82,8 @@ export interface TestDoor {
   ahead(): readonly string[]
   /** Where it said last that nothing is open and nothing begins. */
   still(): readonly string[]
+  /** Of those: where no session needs anything more. */
+  ready(): readonly string[]
   /** A new table with these targets. */
   route(targets: readonly Target[], more?: Partial<Route>): void
 }
@@ -96,6 +98,7 @@ export async function openDoor(
   const sessions: SessionTally[] = []
   let ahead: readonly string[] = []
   let still: readonly string[] = []
+  let ready: readonly string[] = []
   let listens = false
   let version = 0
   const events: DoorEvents = {
@@ -109,8 +112,9 @@ export async function openDoor(
     onAhead(places) {
       ahead = places
     },
-    onStill(places) {
+    onStill(places, ofThose) {
       still = places
+      ready = ofThose
     },
   }
   const door = new Balancer(systemClock, seededRandom(1), events, () => secret)
@@ -136,7 +140,7 @@ export async function openDoor(
     door.cutAll()
   })
   await until('the door listens', () => listens)
-  return { door, port, verdicts, sessions, ahead: () => ahead, still: () => still, route }
+  return { door, port, verdicts, sessions, ahead: () => ahead, still: () => still, ready: () => ready, route }
 }
 
 export interface RawClient {

@@ -30,6 +30,8 @@ export interface FrontServer {
   readonly ahead?: NodeName | undefined
   /** A hold at which no session has anything open: `service@node#hold`. */
   readonly still?: string | undefined
+  /** The same, and no session there needs anything more from that server. */
+  readonly ready?: string | undefined
   /** Ends every connection now. */
   cutAll(): void
   readonly open: number

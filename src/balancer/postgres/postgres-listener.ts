@@ -23,7 +23,22 @@ export function postgresServer(entrance: LiveRoute): FrontServer {
   const { cancels } = house
   const knowledge = new SessionKnowledge(house.clock, () => house.secretOf(entrance.route.service)?.sessions ?? STRICT)
   const verifiers = new Verifiers(house.clock)
-  const around: SessionContext = { entrance, cancels, verifiers, knowledge, tally: new Tally() }
+  const lookAgain = (): void => {
+    for (const { passage } of clients) passage?.lookAgain()
+  }
+  const isStill = () => holdAt(entrance, clients, ({ holdsUp }) => holdsUp) !== undefined
+  const around: SessionContext = {
+    entrance,
+    cancels,
+    verifiers,
+    knowledge,
+    tally: new Tally(),
+    isStill,
+    onRest() {
+      if (isStill()) lookAgain()
+      house.onStill()
+    },
+  }
   const vanguard = new PreLoginQueue(entrance, () => [...clients].flatMap(({ passage }) => passage ?? []))
   const server = createServer({ noDelay: true }, (socket) => {
     socket.setKeepAlive(true, 10_000)
@@ -35,7 +50,7 @@ export function postgresServer(entrance: LiveRoute): FrontServer {
     wind: () => {}, // a connection that is open is work in progress: there is nothing to decline
     tick(nowMs) {
       vanguard.look()
-      if (knowledge.takeChanged()) for (const { passage } of clients) passage?.lookAgain()
+      if (knowledge.takeChanged() || isStill()) lookAgain()
       const told = around.tally.look(entrance.route.service, servingTerm(entrance), nowMs)
       if (told) house.onSessions(told)
     },
@@ -49,16 +64,23 @@ export function postgresServer(entrance: LiveRoute): FrontServer {
       return vanguard.there
     },
     get still() {
-      return stillAt(entrance, clients)
+      return holdAt(entrance, clients, ({ holdsUp }) => holdsUp)
+    },
+    get ready() {
+      return holdAt(entrance, clients, ({ holdsUp, isToBeAsked }) => holdsUp || isToBeAsked)
     },
   }
 }
 
-/** The hold of this route at which no session has anything open, as targets.ts names it. */
-function stillAt({ route, targets }: LiveRoute, clients: Iterable<Client>): string | undefined {
+/** The hold of this route, as targets.ts names it, when no session hinders it. */
+function holdAt(
+  { route, targets }: LiveRoute,
+  clients: Iterable<Client>,
+  hinders: (session: ClientSession) => boolean,
+): string | undefined {
   const held = [...targets].find(({ spec, isHolding }) => spec.holds !== undefined && isHolding)?.spec
   if (held?.holds === undefined) return undefined
-  for (const { passage } of clients) if (passage?.holdsUp) return undefined
+  for (const { passage } of clients) if (passage && hinders(passage)) return undefined
   return holdName(route.service, held.node, held.holds)
 }
 

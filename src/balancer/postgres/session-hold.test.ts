@@ -71,6 +71,10 @@ async function enter({ door }: Place) {
 const aMoment = () => new Promise((resolve) => setTimeout(resolve, 60))
 
 const isStill = ({ door }: Place) => door.still().join() === STILL.join()
+const isReady = ({ door }: Place) => door.ready().join() === STILL.join()
+
+/** As a server says it to each session when it is shut down. */
+const FAREWELL = message('E', 'SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0')
 
 test('a client between two transactions is held, and goes on in the same session when the hold ends', async () => {
   const place = await begin()
@@ -158,6 +162,77 @@ test('the server dies during the hold: the client goes on at the next one, as it
   place.door.route([place.b.target('b', 2)], ROUTE)
   await client.answered(4)
   expect([place.a.heard, place.b.heard]).toEqual([['select 0', 'select 1'], ['select 2']])
+})
+
+describe('when no session needs anything more from the server that holds', () => {
+  test('each has been asked about its state, and one of them about the database', async () => {
+    const asked: string[] = []
+    const place = await begin((question) => {
+      asked.push(question.includes('what this session has') ? 'session' : 'database')
+      return undefined
+    })
+    const clients = [await enter(place), await enter(place), await enter(place)]
+    for (const client of clients) await client.ask('select 1')
+    await until('all were asked when the database had been read', () => asked.length === 4)
+    await aMoment()
+    for (const client of clients) await client.ask('select 2')
+    await clients[0]?.ask('begin')
+    asked.length = 0
+    place.hold()
+    await until('the others have been asked', () => asked.length >= 2)
+    await aMoment()
+    expect(asked).toEqual(['session', 'session'])
+    expect([place.door.still(), place.door.ready()]).toEqual([[], []])
+    await clients[0]?.ask('commit')
+    await until('all are ready', () => isReady(place))
+    expect(asked.toSorted()).toEqual(['database', 'session', 'session', 'session'])
+  })
+
+  test('its end moves all that can move, without a word of the agent', async () => {
+    const place = await begin()
+    const [one, other] = [await enter(place), await enter(place)]
+    await one.ask('select 1')
+    place.hold()
+    await until('all are ready', () => isReady(place))
+    one.say(query('select 2'))
+    place.a.say(FAREWELL)
+    place.a.die()
+    place.door.route([place.b.target('b', 2)], ROUTE)
+    await one.answered(3)
+    other.say(query('select 3'))
+    await other.answered(2)
+    expect([place.a.heard, place.b.heard.toSorted()]).toEqual([['select 1'], ['select 2', 'select 3']])
+  })
+
+  test('its end closes what cannot move, and its client is told why', async () => {
+    const place = await begin((question) => {
+      return question.includes('what this session has') ? [['temporary-table', '', '']] : undefined
+    })
+    const client = await enter(place)
+    await client.ask('create temp table t (n int)')
+    place.hold()
+    await until('all are ready', () => isReady(place))
+    place.a.say(FAREWELL)
+    place.a.die()
+    await until('it is closed', () => client.closed())
+    expect(client.seen()).toContain('57P01')
+    expect(client.seen()).not.toContain('administrator command')
+  })
+
+  test('that is true of each hold anew, and not when it has ended', async () => {
+    const place = await begin()
+    const client = await enter(place)
+    place.hold()
+    await until('all are ready', () => isReady(place))
+    place.release()
+    await until('it has ended', () => place.door.ready().length === 0)
+    await client.ask('begin')
+    place.hold(8)
+    await aMoment()
+    expect(place.door.ready()).toEqual([])
+    await client.ask('commit')
+    await until('all are ready', () => place.door.ready().join() === 'db@a#8')
+  })
 })
 
 describe('a statement that is under way when the hold begins', () => {

@@ -53,8 +53,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   readonly #onClientData = (chunk: Buffer): void => {
     if (this.#phase === 'open') this.#leaveIfDue()
     const isHeld = this.#isHeld
-    const isRelayed = this.#phase === 'login' || (this.#phase === 'open' && !this.#asking && !isHeld)
-    if (isRelayed) {
+    if (this.#phase === 'login' || (this.#phase === 'open' && !this.#asking && !isHeld)) {
       this.#portable.used()
       return this.#clientSide.reader.feed(chunk)
     }
@@ -97,6 +96,12 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   /** Something of it is under way at a server that holds: a transaction or a statement. */
   get holdsUp(): boolean {
     return this.#isOpenWhereHeld && !this.#portable.state.idle
+  }
+
+  /** It needs something more from a server that holds before that may end: a login, or an answer about its state. */
+  get isToBeAsked(): boolean {
+    if (this.#phase === 'login') return this.#search.isHolding
+    return this.#isOpenWhereHeld && (this.#asking !== undefined || !this.#portable.isAsked)
   }
 
   /** The client is gone, or the balancer closes. */
@@ -176,11 +181,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     this.onBackendGone()
   }
 
-  onTargetLeaves(): void {
-    if (this.#phase === 'open') this.#leaveIfDue()
-  }
-
-  onHoldChanged(): void {
+  onTargetChanged(): void {
     if (this.#phase === 'open') this.#leaveIfDue()
     this.#goOn()
   }
@@ -218,7 +219,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   onTurn(): void {
     if (this.#portable.state.idle) this.onIdle()
     this.#goOn()
-    if (this.#search.isHolding && !this.holdsUp) this.#entrance.house.onStill()
+    if (this.#search.isHolding && !this.holdsUp) this.#around.onRest()
   }
 
   onIdle(): void {
@@ -226,7 +227,7 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     const wanted = this.#portable.catalogueWanted(false)
     if (wanted) return this.#askCatalogue(wanted)
     const { state, isStale, ahead } = this.#portable
-    if (state.unsure || isStale || ahead.wantsRehearsal) this.#ask()
+    if (state.unsure || isStale || (ahead.wantsRehearsal && !this.#isHeld)) this.#ask()
     else this.#leaveIfDue()
   }
 
@@ -265,12 +266,9 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
   }
 
   #loginBroken(): void {
-    if (this.#serverSide.silent) {
-      this.#phase = 'seeking'
-      this.#search.unsuitable()
-      return
-    }
-    this.#refuse(unavailable(this.#entrance.route.service, 'lost'))
+    if (!this.#serverSide.silent) return this.#refuse(unavailable(this.#entrance.route.service, 'lost'))
+    this.#phase = 'seeking'
+    this.#search.unsuitable()
   }
 
   #refuse(words: Buffer | 'torn' | undefined): void {
@@ -298,16 +296,18 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
 
   /** Asks once more before: exact, whatever happened in the session. One that is held is asked at once, not when it leaves. */
   #leaveIfDue(): void {
-    if (!this.#portable.state.idle || this.#asking) return
+    const { state, database } = this.#portable
+    if (!state.idle || this.#asking) return
     const isDue = this.#search.isDue(this.#portable)
     if (!isDue && !this.#isHeld) return
-    const wanted = this.#portable.catalogueWanted(true)
-    if (wanted) return this.#askCatalogue(wanted)
-    if (this.#portable.waits(this.#onAnother)) {
-      this.#asking = 'another'
-      return
+    // Of sessions that are held one asks, for all of them, when the last one has come to rest.
+    if (isDue || !database.catalogue || (state.isKnown && this.#around.isStill())) {
+      const wanted = this.#portable.catalogueWanted(true)
+      if (wanted) this.#askCatalogue(wanted)
+      else if (this.#portable.waits(this.#onAnother)) this.#asking = 'another'
     }
-    if (!this.#portable.state.isKnown || this.#portable.isStale) this.#ask()
+    if (this.#asking) return
+    if (!state.isKnown || this.#portable.isStale) this.#ask()
     else if (isDue) this.#leave()
   }
 
@@ -348,9 +348,9 @@ export class ClientSession implements Cancellable, SearchEvents, BackendEvents, 
     this.#asking = undefined
     if (asked === 'catalogue') this.#portable.database.answered(rows)
     else this.#portable.answered(rows)
-    // It may be asked something else now, or leave.
-    this.onIdle()
+    this.onIdle() // it may be asked something else now, or leave
     this.#goOn()
+    if (this.#search.isHolding && !this.isToBeAsked) this.#entrance.house.onStill()
   }
 
   #move(): void {

@@ -82,6 +82,11 @@ export class PortableSession {
     return this.#usedAtMs > hidden.verifiedAtMs
   }
 
+  /** Nothing is left to be asked before it leaves its server. */
+  get isAsked(): boolean {
+    return this.state.isKnown && !this.isStale && this.catalogueWanted(true) === undefined
+  }
+
   catalogueQuestion(what: 'all' | 'fingerprint'): Buffer {
     return catalogueQuestion(what, this.state.parameters.get('server_version'))
   }

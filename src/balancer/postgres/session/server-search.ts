@@ -23,10 +23,8 @@ export interface SearchEvents {
   onReached(socket: Socket): void
   /** The target that is in use is gone, or must not be used any more. */
   onTargetLost(): void
-  /** It takes nothing new: sessions that can be moved leave. */
-  onTargetLeaves(): void
-  /** The target has begun to hold, or has ended that. */
-  onHoldChanged(): void
+  /** It takes nothing new, so that sessions that can be moved leave; or it has begun to hold, or has ended that. */
+  onTargetChanged(): void
   onUnfound(why: 'hold-expired' | 'hold-full'): void
 }
 
@@ -127,11 +125,11 @@ export class ServerSearch implements Hanging, Held {
   }
 
   onDraining(): void {
-    this.#events.onTargetLeaves()
+    this.#events.onTargetChanged()
   }
 
   onHoldChanged(): void {
-    this.#events.onHoldChanged()
+    this.#events.onTargetChanged()
   }
 
   onRemoved(): void {

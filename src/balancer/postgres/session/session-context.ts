@@ -11,4 +11,8 @@ export interface SessionContext {
   readonly verifiers: Verifiers
   readonly knowledge: SessionKnowledge
   readonly tally: Tally
+  /** No session of the route has anything open at the server that holds. */
+  isStill(): boolean
+  /** A session has come to rest at a server that holds. */
+  onRest(): void
 }

@@ -31,6 +31,7 @@ export async function dropUnsafeSlots(replica: Replica): Promise<void> {
 
 /** Consumers are to reconnect, and would otherwise hold up the end of a server until they have confirmed everything. */
 export async function endConsumers(replica: Replica): Promise<void> {
+  if (!decodes(replica.parts.options.settings)) return
   await replica.session.query(
     `select pg_terminate_backend(active_pid) from pg_replication_slots where slot_type = 'logical' and active`,
   )

@@ -27,20 +27,29 @@ interface Situation {
   readonly failsAt?: number
   /** How long the server takes to answer while clients are held. */
   readonly heldAnswerMs?: number
+  /** When the balancers have logged their sessions in at the successor. */
+  readonly aheadAt?: number
 }
 
 const HEARD_AFTER_MS = 20
 
-const heardAndStill = (forMs: number, open: number): HoldProgress => {
+const heardAndReady = (forMs: number, open: number): HoldProgress => {
   if (forMs < HEARD_AFTER_MS) return 'asked'
-  return open > 0 ? 'held' : 'still'
+  return open > 0 ? 'held' : 'ready'
 }
 
 function begin(situation: Situation, work: Work = (replica, steps, signal) => demote(replica, 2, steps, signal)) {
-  const { transactions, progress = heardAndStill, failsAt = Number.POSITIVE_INFINITY, heldAnswerMs = 0 } = situation
+  const {
+    transactions,
+    progress = heardAndReady,
+    failsAt = Number.POSITIVE_INFINITY,
+    heldAnswerMs = 0,
+    aheadAt = 0,
+  } = situation
   const clock = new VirtualClock()
   const zero = clock.mono()
   const said: string[] = []
+  const checkpoints: number[] = []
   let heldSince: number | undefined
   let number = 0
   const nowMs = () => clock.mono() - zero
@@ -60,6 +69,7 @@ function begin(situation: Situation, work: Work = (replica, steps, signal) => de
   }
   const session = {
     async query(text: string) {
+      if (text === 'checkpoint') checkpoints.push(Math.round(nowMs()))
       if (!text.includes('pg_stat_activity')) return []
       if (nowMs() >= failsAt) throw new Error('no answer')
       if (heldSince !== undefined && heldAnswerMs > 0) await sleep(clock, heldAnswerMs)
@@ -86,7 +96,7 @@ function begin(situation: Situation, work: Work = (replica, steps, signal) => de
     end: async (how: string) => void said.push(`ended ${how}`),
   } as unknown as Replica
   const steps = {
-    doorsWentAhead: () => true,
+    doorsWentAhead: () => nowMs() >= aheadAt,
     doorsHeard: () => true,
     hold() {
       note('hold')
@@ -104,18 +114,18 @@ function begin(situation: Situation, work: Work = (replica, steps, signal) => de
       return progress(nowMs() - (heldSince ?? Number.NaN), count)
     },
     stopping: () => void note('stopping'),
-    ending: () => void said.push('ending'),
+    ending: () => void note('ending'),
   }
   const abort = new AbortController()
   const ended = work(replica, steps, abort.signal).catch((error: Error) => {
-    if (!said.includes('ending')) said.push(error.message) // the fake cannot pledge
+    if (!said.some((one) => one.startsWith('ending'))) said.push(error.message) // the fake cannot pledge
   })
   const finish = async (): Promise<string[]> => {
     for (let waitedMs = 0; waitedMs < 20_000; waitedMs += 5) await clock.advance(5)
     await ended
     return said
   }
-  return { clock, said, finish, abort }
+  return { clock, said, finish, abort, checkpoints }
 }
 
 /** The moments as hundreds of milliseconds, rounded down: looks come every 5 ms. */
@@ -129,7 +139,7 @@ test('a transaction that is open and does not end calls it off before any client
 
 test('a transaction that is open and ends is waited for while clients work on', async () => {
   const said = await begin({ transactions: [{ beginsAt: -1_000, takes: 2_000 }] }).finish()
-  expect(roughly(said).slice(0, 3)).toEqual(['hold 10', 'stopping 10', 'ending'])
+  expect(roughly(said)).toEqual(['hold 10', 'ending 10'])
 })
 
 describe('a transaction that begins during the wait', () => {
@@ -146,19 +156,19 @@ describe('a transaction that begins during the wait', () => {
 
   test('and ends within the hold is waited for there', async () => {
     const said = await begin({ transactions: [waitedFor, { beginsAt: 500, takes: 700 }] }).finish()
-    expect(roughly(said).slice(0, 3)).toEqual(['hold 10', 'stopping 12', 'ending'])
+    expect(roughly(said)).toEqual(['hold 10', 'ending 12'])
   })
 
   test('and outlasts the first hold is waited for while clients work on, and then comes another hold', async () => {
     const said = await begin({ transactions: [waitedFor, { beginsAt: 500, takes: 1_500 }] }).finish()
-    expect(roughly(said).slice(0, 5)).toEqual(['hold 10', 'release 12', 'hold 20', 'stopping 20', 'ending'])
+    expect(roughly(said)).toEqual(['hold 10', 'release 12', 'hold 20', 'ending 20'])
   })
 })
 
 test('long transactions that overlap all the time end in the second hold, which is longer', async () => {
   const transactions = Array.from({ length: 100 }, (_, nth) => ({ beginsAt: -900 + nth * 300, takes: 900 }))
   const said = await begin({ transactions }).finish()
-  expect(said.map((one) => one.split(' ')[0])).toEqual(['hold', 'release', 'hold', 'stopping', 'ending'])
+  expect(said.map((one) => one.split(' ')[0])).toEqual(['hold', 'release', 'hold', 'ending'])
   const at = (nth: number) => Number(said[nth]?.split(' ')[1])
   expect(at(3) - at(2)).toBeLessThan(1_000 + HEARD_AFTER_MS)
 })
@@ -174,7 +184,7 @@ describe('clients that are connected past the balancers', () => {
   test('and work all the time hold nothing up', async () => {
     const transactions = Array.from({ length: 2_000 }, (_, nth) => ({ beginsAt: nth * 10, takes: 10, isDirect: true }))
     const said = await begin({ transactions }).finish()
-    expect(roughly(said)).toEqual(['hold 0', 'stopping 0', 'ending'])
+    expect(roughly(said)).toEqual(['hold 0', 'ending 0'])
   })
 
   test('and have begun before the hold are waited for in it', async () => {
@@ -182,7 +192,7 @@ describe('clients that are connected past the balancers', () => {
       { beginsAt: -1_000, takes: 2_000 },
       { beginsAt: 900, takes: 250, isDirect: true },
     ]
-    expect(roughly(await begin({ transactions }).finish()).slice(0, 2)).toEqual(['hold 10', 'stopping 11'])
+    expect(roughly(await begin({ transactions }).finish()).slice(0, 2)).toEqual(['hold 10', 'ending 11'])
   })
 
   test('and outlast everything call it off', async () => {
@@ -211,6 +221,35 @@ test('a transaction that a balancer had passed on when it heard counts, although
   expect(said.map((one) => one.split(' ')[0])).toEqual(['hold', 'release', '1'])
 })
 
+test('when no session needs anything more, the server ends without a further round of messages to balancers', async () => {
+  const said = await begin({ transactions: [{ beginsAt: -10, takes: 60 }] }).finish()
+  expect(said).toEqual(['hold 50', expect.stringMatching(/^ending 7\d$/)])
+})
+
+describe('sessions that still need something from the server when no transaction is open any more', () => {
+  const readyAfter =
+    (ms: number) =>
+    (forMs: number): HoldProgress =>
+      forMs < ms ? 'still' : 'ready'
+
+  test('are waited for within the hold', async () => {
+    const said = await begin({ transactions: [], progress: readyAfter(150) }).finish()
+    expect(roughly(said)).toEqual(['hold 0', 'ending 1'])
+  })
+
+  test('leave one by one when that takes longer, and are waited for until they are ready', async () => {
+    const idle = { beginsAt: 0, takes: 60_000, isDirect: true, isQuestion: true }
+    const said = await begin({ transactions: [idle], progress: readyAfter(700) }).finish()
+    expect(roughly(said)).toEqual(['hold 0', 'stopping 2', 'ending 7'])
+  })
+})
+
+test('what became dirty before sessions had logged in ahead is written before clients are held', async () => {
+  const { said, finish, checkpoints } = begin({ transactions: [], aheadAt: 400 })
+  await finish()
+  expect([...checkpoints, ...roughly(said)]).toEqual([0, 400, 'hold 4', 'ending 4'])
+})
+
 test('clients are released when something more urgent comes during the hold', async () => {
   const { clock, said, finish, abort } = begin({ transactions: [], progress: () => 'held' })
   await clock.advance(50)
@@ -227,7 +266,7 @@ test('clients are released when the server cannot be asked during the hold', asy
 test('a question of a balancer is no transaction', async () => {
   const question = { beginsAt: 0, takes: 60_000, isDirect: true, isQuestion: true }
   const said = await begin({ transactions: [question] }).finish()
-  expect(roughly(said).slice(0, 2)).toEqual(['hold 0', 'stopping 0'])
+  expect(roughly(said)).toEqual(['hold 0', 'ending 0'])
 })
 
 test('what balancers said of a hold is not believed when they may have ended it by themselves meanwhile', async () => {
@@ -239,5 +278,5 @@ test('a primary that is to return lets open transactions end before it ends, and
   const late = await begin({ transactions: [{ beginsAt: -1_000, takes: 60_000 }] }, endToReturn).finish()
   expect(late).toEqual([expect.stringContaining('1 transaction is still open after 2.0 s')])
   const said = await begin({ transactions: [{ beginsAt: -1_000, takes: 2_000 }] }, endToReturn).finish()
-  expect(roughly(said)).toEqual(['hold 10', 'stopping 10', 'ending', 'ended fast'])
+  expect(roughly(said)).toEqual(['hold 10', 'ending 10', 'ended fast', 'stopping 10'])
 })

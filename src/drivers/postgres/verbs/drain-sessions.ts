@@ -1,6 +1,8 @@
 /**
  * Lets sessions leave before a primary ends on purpose. No transaction is open by then (end-transactions.ts), and balancers let
- * none begin: they take their sessions off this server. The primary waits for as long as sessions grow fewer.
+ * none begin: they take their sessions off this server. The primary waits for as long as sessions grow fewer, or until balancers say
+ * that no session of theirs needs anything more from it: then the end of the server is what makes them leave. Mostly that is so when
+ * the hold succeeds, and then this wait is left out (demote.ts).
  *
  * What is left are clients that are connected past the balancers, and those of a balancer that has not heard. A transaction that
  * they began just now is waited for; younger ones are not, because the next follows each and waiting would never end.
@@ -22,9 +24,13 @@ export const ON_ITS_WAY_MS = 100
 const QUIET_MS = 100
 
 /** Resolves when the server may end, at the latest after `drainMs`. Rejects only when it is called off by `signal`. */
-export async function drain(replica: Replica, doorsHeard: () => boolean, signal: AbortSignal): Promise<void> {
+export async function drain(
+  replica: Replica,
+  balancers: { isReady(): boolean; haveHeard(): boolean },
+  signal: AbortSignal,
+): Promise<void> {
   try {
-    await untilTheyLeft(replica, doorsHeard, signal)
+    await untilTheyLeft(replica, balancers, signal)
   } catch {
     // A server that cannot be asked: it ends without it, and what was acknowledged is on the quorum.
   }
@@ -34,18 +40,22 @@ export async function drain(replica: Replica, doorsHeard: () => boolean, signal:
   signal.throwIfAborted()
 }
 
-async function untilTheyLeft(replica: Replica, doorsHeard: () => boolean, signal: AbortSignal): Promise<void> {
+async function untilTheyLeft(
+  replica: Replica,
+  balancers: { isReady(): boolean; haveHeard(): boolean },
+  signal: AbortSignal,
+): Promise<void> {
   const { clock, options } = replica.parts
   const beganAt = clock.mono()
   let fewest = Number.POSITIVE_INFINITY
   let fewerAt = beganAt
   let heardAt: number | undefined
-  while (!signal.aborted) {
+  while (!signal.aborted && !balancers.isReady()) {
     const sessions = await clientSessions(replica.session)
     const now = clock.mono()
     if (sessions.length < fewest) [fewest, fewerAt] = [sessions.length, now]
     const forMs = now - beganAt
-    if (doorsHeard() || forMs >= HEARD_WITHIN_MS) heardAt ??= now
+    if (balancers.haveHeard() || forMs >= HEARD_WITHIN_MS) heardAt ??= now
     const heardForMs = heardAt === undefined ? 0 : now - heardAt
     const isOld = sessions.some((one) => one.busy && one.forMs > heardForMs - ON_ITS_WAY_MS)
     const isQuiet = heardForMs >= ON_ITS_WAY_MS && now - fewerAt >= QUIET_MS
