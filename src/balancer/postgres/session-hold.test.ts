@@ -173,8 +173,8 @@ describe('when no session needs anything more from the server that holds', () =>
     })
     const clients = [await enter(place), await enter(place), await enter(place)]
     for (const client of clients) await client.ask('select 1')
-    await until('all were asked when the database had been read', () => asked.length === 4)
-    await aMoment()
+    await until('the database has been read', () => asked.includes('database'))
+    for (let nth = 0; nth < 3; nth += 1) await aMoment() // sessions are asked because of that
     for (const client of clients) await client.ask('select 2')
     await clients[0]?.ask('begin')
     asked.length = 0

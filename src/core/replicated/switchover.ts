@@ -5,12 +5,12 @@
  *     catch up    until the successor is close; what takes too long is called off, and nothing has happened
  *     go ahead    the record says `switching-over` and names the successor: balancers log their sessions in there ahead
  *     hold        open transactions end, and balancers let none begin; sessions stay where they are
- *     leave       the primary says that it stops, and sessions leave it
- *     demote      the primary ends in order, and its standbys get all its WAL
+ *     leave       sessions that need something more from the primary leave it one by one, when that takes long
+ *     demote      the primary ends in order, and its standbys get all its WAL; its end moves the sessions
  *     recruit     the next term is won; from here on as after any failure, and the successor is preferred
  *     promote, release
  *
- * Until sessions leave, nothing has happened that could not be taken back: when a transaction does not end in time, the
+ * Until sessions leave or the primary ends, nothing has happened that could not be taken back: when a transaction does not end in time, the
  * switchover is called off, the record says `serving` again in the term that it was in, and clients that were held go on in the
  * same sessions. When the primary dies during the switchover, the others recruit without it.
  */
