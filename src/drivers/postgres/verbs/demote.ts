@@ -47,7 +47,7 @@ export async function endToReturn(replica: Replica, steps: Steps, signal: AbortS
 /** Clients wait, and what is told makes work for every agent and balancer: so it is told when the server has begun to end. */
 async function end(replica: Replica, steps: Steps, why: string): Promise<void> {
   const ended = replica.end('fast', replica.parts.options.timing.demoteMs, why)
-  steps.stopping()
+  if (replica.runs) steps.stopping()
   await ended
 }
 
