@@ -288,7 +288,7 @@ describe('one service', () => {
     service('web', { rollout: undefined })
     expect(await outcome).toMatchObject({
       code: 0,
-      text: expect.stringContaining('Every instance of web was replaced.'),
+      text: expect.stringContaining('every instance of web was replaced.'),
     })
   })
 
@@ -307,7 +307,7 @@ describe('one service', () => {
     const outcome = type('stop mailer')
     await expect.poll(() => surface.asked).toEqual(['stop mailer'])
     service('mailer', { stopped: { at: '2026-01-02T03:04:05.678Z', by: 'op@host' }, instances: [] })
-    expect(await outcome).toMatchObject({ code: 0, text: expect.stringContaining('Mailer is stopped') })
+    expect(await outcome).toMatchObject({ code: 0, text: expect.stringContaining('mailer is stopped') })
     const started = type('start mailer')
     await expect.poll(() => surface.asked).toHaveLength(2)
     service('mailer', { stopped: undefined })

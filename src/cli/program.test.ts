@@ -270,7 +270,7 @@ describe('help', () => {
   it('lists the commands on one screen', async () => {
     for (const line of ['', '--help']) {
       const { code, text } = await type(line)
-      expect([code, text.split('\n').length]).toEqual([0, expect.toSatisfy((lines: number) => lines <= 46)])
+      expect([code, text.split('\n').length]).toEqual([0, expect.toSatisfy((lines: number) => lines <= 50)])
       expect(text).toContain('switchover SERVICE')
     }
   })

@@ -90,7 +90,7 @@ async function perform(io: Io, verb: Verb, service: string, options: Options): P
   const goal = verb.goal(service)
   const code = await followChange(io, client, { seen, json, timeoutMs, goal, onInterrupt, progress })
   if (json) printJson(io, named(await client.status()))
-  else if (code === 0) io.out(`${goal[0]?.toUpperCase()}${goal.slice(1)}.`)
+  else if (code === 0) io.out(`${goal}.`)
   return code
 }
 
