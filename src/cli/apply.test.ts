@@ -311,7 +311,7 @@ describe('one service', () => {
     const started = type('start mailer')
     await expect.poll(() => surface.asked).toHaveLength(2)
     service('mailer', { stopped: undefined })
-    expect(await started).toMatchObject({ code: 0, text: expect.stringContaining('Mailer runs.') })
+    expect(await started).toMatchObject({ code: 0, text: expect.stringContaining('mailer runs.') })
   })
 
   it.each(['restart', 'stop', 'start'])('%s of a service that is not there names the near one', async (verb) => {
