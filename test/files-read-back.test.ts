@@ -10,6 +10,7 @@ import { claimNode } from '../src/agent/claim-node.ts'
 import { ownCertificate } from '../src/agent/own-certificate.ts'
 import { RecordFile as RecordLog } from '../src/agent/record-file.ts'
 import { isEventRecord } from '../src/agent/record-shapes.ts'
+import { keepSecretsKey, readSecretsKey } from '../src/agent/secrets-key.ts'
 import { readSaved } from '../src/balancer/saved-table.ts'
 import { unwritten } from '../src/core/config-record.ts'
 import { giveOrder, restoreOrder } from '../src/drivers/postgres/copy/restore-backup.ts'
@@ -114,6 +115,15 @@ const FILES: Readonly<Record<string, Kept>> = {
     },
     read: () => state().readToken(),
     writeAgain: () => state().keepToken(),
+  },
+  'the key of the nodes (secrets.key)': {
+    write() {
+      state().create()
+      keepSecretsKey(state().secretsKeyFile)
+      return state().secretsKeyFile
+    },
+    read: readSecretsKey,
+    writeAgain: keepSecretsKey,
   },
   'the last table of a balancer (balancer-saved.json)': {
     write() {

@@ -7,7 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,7 +70,7 @@ function writeConfig(): void {
   writeFileSync(join(folder, 'understudy.config.json'), JSON.stringify(config))
 }
 
-it('are given to programs, roll out when they change, and are found nowhere', async () => {
+it('secrets are given to programs, roll out when they change, and are found nowhere', async () => {
   writeConfig()
   const seen = watchCommandLines()
   expect(await understudy('', 'up', '--plain')).toMatchObject({
@@ -121,12 +121,34 @@ it('are given to programs, roll out when they change, and are found nowhere', as
   ]
   expect(places.flatMap(([where, bytes]) => (holds(bytes) ? [where] : []))).toEqual([])
   expect(existsSync(path)).toBe(true)
+  await withoutKey(client)
 
   expect((await understudy('', 'down')).code).toBe(0)
   expect(existsSync(path)).toBe(false)
   expect(filesBelow(state.path).filter((file) => holds(readFileSync(file)))).toEqual([])
   expect(seen()).toEqual([])
 })
+
+/** What runs goes on without the key, what ends is not started, and both say why; with the key back all is as before. */
+async function withoutKey(client: Client): Promise<void> {
+  const before = (await webOf(client)).instances
+  const aside = join(folder, 'aside.key')
+  renameSync(state.secretsKeyFile, aside)
+  const notes = async () => (await webOf(client)).instances.map(({ note }) => note)
+  await expect.poll(async () => (await notes()).every((note) => note.includes('check: not run')), WAIT).toBe(true)
+  expect((await webOf(client)).instances.map(({ pid, healthy }) => [pid, healthy])).toEqual(
+    before.map(({ pid }) => [pid, true]),
+  )
+  expect(await understudy('x', 'secret', 'set', 'other')).toMatchObject({
+    code: 5,
+    err: expect.stringContaining('put it back'),
+  })
+  process.kill(-(before[0]?.pid as number), 'SIGKILL')
+  await expect.poll(async () => (await notes()).join(), WAIT).toContain('cannot be opened')
+  renameSync(aside, state.secretsKeyFile)
+  await untilServed(SECOND)
+  expect((await webOf(client)).instances.map(({ pid }) => pid)).toContain(before[1]?.pid)
+}
 
 /** As it is, and as JSON, URLs, base64 and hex would write it. */
 function holds(bytes: Buffer): boolean {

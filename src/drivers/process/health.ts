@@ -11,6 +11,8 @@ export type Verdict = 'unknown' | 'healthy' | 'unhealthy'
 
 export interface CheckResult {
   readonly ok: boolean
+  /** False: we could not even ask. It says nothing of the instance, which must not be ended for it. */
+  readonly asked?: false
   /** Why not; empty when ok. */
   readonly note: string
 }
@@ -38,6 +40,7 @@ export function healthAfterAdoption(wasHealthy: boolean): HealthState {
 
 export function judge(state: HealthState, check: CheckResult, loopLagMs: number): HealthState {
   if (check.ok) return { verdict: 'healthy', misses: 0, note: '' }
+  if (check.asked === false) return { ...state, note: check.note }
   // Does not count yet, whichever side was late; but it explains an instance that never becomes healthy.
   if (state.verdict === 'unknown') return { verdict: 'unknown', misses: 0, note: `not healthy yet: ${check.note}` }
   if (loopLagMs > TRUSTED_LAG_MS) return state
