@@ -338,6 +338,10 @@ export class Agent {
     const { record } = this.#config
     const cluster = this.#config.cluster(this.#agreed.wishes)
     this.#peers.fit(cluster, this.#world.clock.mono())
+    this.#peers.forget(
+      record.removed.map(({ name }) => name),
+      record.number,
+    )
     this.#lag.expect(cluster.timing.heartbeatMs)
     this.#world.mesh.meet(cluster.nodes.filter(({ name }) => name !== this.#options.self))
     this.#world.keepConfig(record)

@@ -6,7 +6,7 @@
  * lost when that has lasted for `lostAfterMs`. An observer that cannot be heard has no voice: otherwise the last node
  * standing could never conclude anything.
  */
-import type { ClusterSpec, InstanceReport, NodeName, NodeReport } from '../core/model.ts'
+import type { ClusterSpec, InstanceReport, NodeName, NodeReport, ServiceName } from '../core/model.ts'
 import { firstSuspicion, heard, isCondemned, isSuspect, LATE_MS, type Suspicion } from '../core/suspicion.ts'
 import type { PeerFacts } from '../core/view.ts'
 import { mayMatter } from './report-news.ts'
@@ -29,6 +29,9 @@ export class Peers {
   #cluster: ClusterSpec
   readonly #self: NodeName
   readonly #peers = new Map<NodeName, Peer>()
+  /** The config that took a service out: what was reported before is of no service that there is now. */
+  #removed: readonly ServiceName[] = []
+  readonly #removedIn = new Map<ServiceName, number>()
 
   constructor(cluster: ClusterSpec, self: NodeName, now: number) {
     this.#cluster = cluster
@@ -44,6 +47,21 @@ export class Peers {
     for (const name of others) if (!this.#peers.has(name)) this.#peers.set(name, strangerAt(cluster, now))
   }
 
+  /** Services that a config took out. What is reported of them by nodes that do not know it yet would be taken for a new one's. */
+  forget(services: readonly ServiceName[], config: number): void {
+    const removed = services.filter((name) => !this.#removed.includes(name))
+    this.#removed = services
+    for (const name of removed) this.#removedIn.set(name, config)
+    if (removed.length > 0)
+      for (const peer of this.#peers.values()) peer.report = peer.report && this.#ofPresent(peer.report)
+  }
+
+  #ofPresent(report: NodeReport): NodeReport {
+    const { config = 0, instances } = report
+    const present = instances.filter(({ service }) => config >= (this.#removedIn.get(service) ?? 0))
+    return present.length === instances.length ? report : { ...report, instances: present }
+  }
+
   beat(from: NodeName, suspects: readonly NodeName[], abstains: boolean, now: number): void {
     const peer = this.#peers.get(from)
     if (!peer) return // a node that this config does not know has no voice
@@ -54,9 +72,10 @@ export class Peers {
   }
 
   /** Takes a report; false when nothing can be decided otherwise by it than by the last one. */
-  report(from: NodeName, report: NodeReport, now: number): boolean {
+  report(from: NodeName, said: NodeReport, now: number): boolean {
     const peer = this.#peers.get(from)
     if (!peer) return false
+    const report = this.#ofPresent(said)
     // From an agent that has died since. But not for long: a wall clock that was set back must not silence a new agent.
     const isOlder = peer.report !== null && report.incarnation < peer.report.incarnation
     if (isOlder && now - peer.reportedAt < OVERTAKEN_MS) return false

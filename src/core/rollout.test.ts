@@ -85,6 +85,15 @@ describe('the order in which instances of an active-active service are replaced'
     expect(turn({ service, on: { ...on, c: running('web', { healthForMs: 9_000 }) } }).step).toBeUndefined()
     expect(turn({ service, on: { ...on, c: running('web', { failures: 1 }) } }).step).toBeUndefined()
     expect(turn({ service, on: { ...on, c: running('web') } }).step).toMatchObject(taken('a'))
+    // Also one that is outdated by now: it goes first.
+    const young = { ...on, c: old('web', { healthForMs: 9_000 }) }
+    const rollout = { target: 'of an earlier config' }
+    expect(turn({ service, on: young }).step).toMatchObject(taken('a'))
+    expect(turn({ service, on: young, rollout }).step).toBeUndefined()
+    expect(turn({ service, on: young, rollout, self: 'c' }).step).toMatchObject(taken('c'))
+    const ill = { ...young, b: old('web', { health: 'unhealthy', healthForMs: 100 }) }
+    expect(turn({ service, on: ill, rollout, self: 'c' }).step).toBeUndefined()
+    expect(turn({ service, on: ill, rollout, self: 'b' }).step).toMatchObject(taken('b'))
   })
 
   it('nothing is replaced while the store is away, in a turn or not', () => {

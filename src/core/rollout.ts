@@ -54,13 +54,14 @@ export function isOutdatedOn(view: View, service: ServiceSpec, node: NodeName): 
   return nodeState(view, node) !== 'lost' && instance?.state === 'running' && instance.outdated !== undefined
 }
 
-/** Those that run and are outdated, in the order in which they go. */
+/** Those that run and are outdated, in the order in which they go: first what is unhealthy, or was until a moment ago. */
 export function outdatedNodes(view: View, service: ServiceSpec): NodeName[] {
   const primary = leaderOf(view, service)?.node
   const rank = (node: NodeName) => {
     const instance = instanceOn(view, node, service.name)
-    if (node === primary) return instance?.outdated?.needs === 'in-place' && othersWait(view, service, node) ? 1 : 3
-    return isWell(instance) ? 2 : 0
+    if (node === primary) return instance?.outdated?.needs === 'in-place' && othersWait(view, service, node) ? 1 : 4
+    if (!isWell(instance)) return 0
+    return isUnproven(view, service, node) ? 2 : 3
   }
   const nodes = view.cluster.nodes.map(({ name }) => name).filter((node) => isOutdatedOn(view, service, node))
   return nodes
@@ -82,8 +83,8 @@ export function placedNodes(view: View, service: ServiceSpec): NodeName[] {
 }
 
 /**
- * Nodes where an instance belongs and does not count now, for whatever reason; those that have a turn are not named. One that runs
- * what is new counts when it has been healthy for a while, wherever it was started: it may be about to fail as others did.
+ * Nodes where an instance belongs and does not count now, for whatever reason; those that have a turn are not named. One that has
+ * not been healthy for long does not count, wherever it was started: it may be about to fail as others of its version did.
  */
 export function missingNodes(view: View, service: ServiceSpec, turns: readonly NodeName[]): NodeName[] {
   const sound = soundNodes(view, service).filter((node) => !isUnproven(view, service, node))
@@ -92,7 +93,9 @@ export function missingNodes(view: View, service: ServiceSpec, turns: readonly N
 
 function isUnproven(view: View, service: ServiceSpec, node: NodeName): boolean {
   const instance = instanceOn(view, node, service.name)
-  if (instance?.state !== 'running' || instance.outdated) return false
+  if (instance?.state !== 'running') return false // a cold standby has nothing to prove
+  // As long as nothing was ever rolled out, what is outdated is what the service began with.
+  if (instance.outdated && !view.store.rollouts?.[service.name]) return false
   return instance.failures > 0 || instance.healthForMs < updateOf(service).pauseMs
 }
 
@@ -103,6 +106,6 @@ export function mayGo(view: View, service: ServiceSpec, node: NodeName, { turns 
   const waiting = outdatedNodes(view, service).filter((one) => !turns.includes(one))
   const index = waiting.indexOf(node)
   if (index < 0 || index >= places) return false
-  const missing = missingNodes(view, service, turns)
-  return missing.includes(node) || missing.length < places
+  if (!isWell(instanceOn(view, node, service.name))) return true // nothing is lost by it
+  return missingNodes(view, service, turns).filter((one) => one !== node).length < places
 }

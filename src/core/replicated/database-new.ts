@@ -18,10 +18,12 @@ export const databaseNew = forEachReplicated((view, service) => {
   if (record.replica || !view.store.reachable || view.local.stopping) return undefined
   const placed = placedReplicas(view, service)
   const alive = placed.filter((node) => nodeState(view, node) === 'alive')
-  const { adopts } = replicationOf(service)
+  const { adopts, degrade } = replicationOf(service)
+  // Its first writes would be on one node only.
+  const isAlone = degrade === 'block' && service.instances > 1 && placed.length < 2
   const holders = view.cluster.nodes.map(({ name }) => name).filter((node) => replicaOn(view, node, service)?.position)
   const rank = adopts ? (holders.join() === view.self ? 0 : -1) : alive.indexOf(view.self)
-  const waits = unmetNeeds(view, service)
+  const waits = [...unmetNeeds(view, service), ...(isAlone ? ['a second node that can have a replica'] : [])]
   const first = firstRecord(view, service, record.term + 1, placed)
   const myTurn = rank >= 0 && view.local.startedAgoMs >= (rank + 1) * view.cluster.timing.staggerMs
   return {

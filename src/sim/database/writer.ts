@@ -13,6 +13,7 @@ const EVERY_MS = 20
 /** What it needs of the simulated world. */
 interface WrittenWorld {
   readonly cluster: ClusterSpec
+  readonly wanted: ClusterSpec
   readonly nodes: ReadonlyMap<string, SimNode>
   readonly nowMs: number
   readonly clock: Pick<Clock, 'after'>
@@ -30,6 +31,8 @@ export function writeAllTheTime(world: WrittenWorld, service: ServiceName, ledge
       const sentAtMs = world.nowMs
       server.write((entry) => {
         ledger.acknowledge(node.name, entry, server.disk.log, world.nowMs, sentAtMs)
+        // What was taken out of the config is set aside, by one node after the other.
+        if (world.wanted.services.every(({ name }) => name !== service)) return
         const others = copiesOf(world, service, entry) - 1
         if (needsTwo && others < 1)
           world.broken(`${service} on ${node.name} acknowledged a write that no other node has`)
