@@ -75,11 +75,40 @@ export async function detach(io: Io, request: DetachRequest): Promise<number> {
 }
 
 function startBehind({ file, state }: DetachRequest): ChildProcess {
+  return runBehind(state, ['up', file, '--state', state.path, '--plain'])
+}
+
+function runBehind(state: StateFolder, command: readonly string[]): ChildProcess {
   const log = openSync(state.upLog, 'a', 0o600)
-  const args = [...process.execArgv, process.argv[1] ?? '', 'up', file, '--state', state.path, '--plain']
+  const args = [...process.execArgv, process.argv[1] ?? '', ...command]
   const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log, 'ipc'] })
   closeSync(log) // the child has its own descriptor
   return child
+}
+
+const RESUMED_WITHIN_MS = 30_000
+
+/** Starts `up --resume` of this program in the background. Resolves to its pid when it looks after the agents. */
+export async function resumeBehind(state: StateFolder): Promise<number> {
+  const logStart = statSync(state.upLog, { throwIfNoEntry: false })?.size ?? 0
+  const child = runBehind(state, ['up', '--resume', '--state', state.path, '--plain'])
+  const outcome = await new Promise<'resumed' | 'ended' | 'late'>((resolve) => {
+    const cancel = systemClock.after(RESUMED_WITHIN_MS, () => resolve('late'))
+    const is = (what: 'resumed' | 'ended') => () => {
+      cancel()
+      resolve(what)
+    }
+    child.once('message', is('resumed'))
+    child.once('exit', is('ended'))
+    child.once('error', is('ended'))
+  })
+  letGo(child)
+  if (outcome === 'resumed' && child.pid !== undefined) return child.pid
+  const said = readFileSync(state.upLog).subarray(logStart).toString('utf8').trim()
+  throw new UnderstudyError(
+    'UND_TIMED_OUT',
+    `no process looks after the agents now (they run on): “understudy up --resume” ${outcome === 'late' ? 'took too long' : 'ended'}: ${said}`,
+  )
 }
 
 /** Where nothing can be redrawn (a log file, a pipe) a line is printed when what is waited for changes, and at the latest after ten seconds. */

@@ -276,7 +276,7 @@ describe('help', () => {
   })
 
   it.each(
-    'up down check apply config restart stop start status why events receipts logs switchover resize drain undrain psql backup restore agent'.split(
+    'up down upgrade check apply config restart stop start status why events receipts logs switchover resize drain undrain psql backup restore agent'.split(
       ' ',
     ),
   )('shows an example of %s', async (command) => {

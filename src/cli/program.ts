@@ -23,6 +23,7 @@ import { addSim } from './commands/sim.ts'
 import { addStatus } from './commands/status.ts'
 import { addSwitchover } from './commands/switchover.ts'
 import { addUp } from './commands/up.ts'
+import { addUpgrade } from './commands/upgrade.ts'
 import { addWhatIf } from './commands/whatif.ts'
 import { addWhy } from './commands/why.ts'
 import type { Io } from './io.ts'
@@ -30,7 +31,7 @@ import { configRoom } from './lazy-rooms.ts'
 import { version } from './version.ts'
 
 const GROUPS: Readonly<Record<string, readonly AddCommand[]>> = {
-  'Run:': [addUp, addDown, addCheck, addDemo],
+  'Run:': [addUp, addDown, addUpgrade, addCheck, addDemo],
   'Plan:': [addWhatIf, addSim],
   'Inspect:': [addStatus, addWhy, addEvents, addReceipts, addLogs, addPsql],
   'Change:': [addApply, addConfig, addResize, addSecret, addRestart, addStop, addStart],

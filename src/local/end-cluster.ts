@@ -46,6 +46,12 @@ function ifUsable<T>(read: () => T): T | undefined {
   }
 }
 
+/** The `up` that looks after the agents of this folder, if there is one, lets go of them: they run on. */
+export async function letGoOf(state: StateFolder, clock: Clock): Promise<void> {
+  const holder = claimHolder(state.claimFile) ?? keeperOf(whatIsLeft(state))
+  if (holder) await letGo(holder, clock)
+}
+
 async function letGo(holder: ProcessIdentity, clock: Clock): Promise<void> {
   signal(holder, LET_GO_SIGNAL)
   const deadline = clock.mono() + LET_GO_WITHIN_MS

@@ -7,7 +7,9 @@
  */
 import type { ConfigSource } from '../../core/config-record.ts'
 import type { ClusterSpec } from '../../core/model.ts'
+import { UnderstudyError } from '../../errors.ts'
 import { inBackground, reportUnhandledRejections } from '../../lib/background.ts'
+import type { StateFolder } from '../../local/cluster-folder.ts'
 import { LET_GO_SIGNAL } from '../../local/end-cluster.ts'
 import type { LocalEvent } from '../../local/local-node.ts'
 import { type LocalCluster, refuseStart, runsOtherwise, startLocal } from '../../local/start-cluster.ts'
@@ -30,6 +32,7 @@ import { type AddCommand, clusterCommand, durationOption, printJsonLine } from '
 
 export interface UpOptions extends CommonOptions {
   readonly yes?: boolean
+  readonly resume?: boolean
   readonly detach?: boolean
   readonly plain?: boolean
   readonly timeout: number
@@ -41,9 +44,11 @@ export const addUp: AddCommand = (program, io, exit) => {
     .option('--detach', 'return when every service is healthy; the cluster goes on in the background')
     .option('--timeout <duration>', 'with --detach: how long to wait for that', durationOption, 60_000)
     .option('--yes', 'where the cluster runs with another config: apply this one without asking')
+    .option('--resume', 'look after what runs from the state folder, with the config that it has')
     .option('--plain', 'a line for each event, also on a terminal')
     .action(async (path: string | undefined, options: UpOptions) => {
       const state = stateFolder(io, options)
+      if (options.resume) return exit(await stay(io, whatRuns(state), options))
       const { spec, file, source, warnings } = await readConfig(path, state)
       if (warnings !== '') io.err(warnings)
       await refuseMissingSecrets(spec, state)
@@ -60,6 +65,13 @@ export const addUp: AddCommand = (program, io, exit) => {
     })
 }
 
+/** Throws UND_NOT_RUNNING when nothing was ever started from that folder. */
+function whatRuns(state: StateFolder): Plan {
+  const kept = state.readCluster()
+  if (!kept) throw new UnderstudyError('UND_NOT_RUNNING', `no cluster was started from ${state.path}`)
+  return { spec: kept.spec, file: kept.configFile, source: kept.source, stateDir: state.path }
+}
+
 /** So many weaknesses are named before a start; `whatif` names all. */
 const MOST_WARNINGS = 3
 
@@ -72,8 +84,8 @@ async function weakLines(io: Io, spec: ClusterSpec): Promise<string[]> {
 
 interface Plan {
   readonly spec: ClusterSpec
-  readonly file: string
-  readonly source: ConfigSource
+  readonly file: string | undefined
+  readonly source: ConfigSource | undefined
   readonly stateDir: string
 }
 
@@ -85,8 +97,8 @@ async function stay(io: Io, { spec, file, source, stateDir }: Plan, options: UpO
     spec,
     stateDir,
     version: version(),
-    configFile: file,
-    source,
+    ...(file !== undefined && { configFile: file }),
+    ...(source && { source }),
     by: author(),
     onEvent: (event) => early.push(event),
   })
