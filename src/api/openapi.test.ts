@@ -117,6 +117,26 @@ describe('/metrics', () => {
     }
   })
 
+  it('says how far a change of the config is', async () => {
+    const before = surface.current
+    const config = { number: 4, hash: '', at: '', by: '', message: '', leaving: ['c'], removed: [], refused: null }
+    const rollout = { state: 'stopped', updated: 0, of: 3, why: 'it failed' } as const
+    surface.current = { ...before, config, services: before.services.map((one) => ({ ...one, rollout })) }
+    const response = await app.request('/metrics', { headers: { authorization: 'Bearer t' } })
+    surface.current = before
+    const lines = (await response.text()).split('\n')
+    for (const line of [
+      'understudy_config_number 4',
+      'understudy_config_leftover 1',
+      'understudy_config_refused 0',
+      'understudy_service_rolling{service="web"} 0',
+      'understudy_service_rollout_stopped{service="web"} 1',
+      'understudy_service_stopped{service="web"} 0',
+      'understudy_node_leaving{node="b"} 0',
+    ])
+      expect(lines).toContain(line)
+  })
+
   it('counts nothing by itself: two scrapes of the same facts are the same', async () => {
     const scrape = async () => (await app.request('/metrics', { headers: { authorization: 'Bearer t' } })).text()
     expect(await scrape()).toBe(await scrape())

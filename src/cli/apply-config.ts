@@ -77,7 +77,7 @@ async function isWanted(io: Io, { yes }: ApplyOptions): Promise<boolean> {
   if (!io.ask)
     throw new UnderstudyError(
       'UND_BAD_REQUEST',
-      'there is no terminal to ask on: add --yes, or --plan to change nothing',
+      'there is no terminal to ask on: add --yes; “understudy apply --plan” changes nothing',
     )
   return /^y(es)?$/i.test((await io.ask('Apply this? [y/N] ')).trim())
 }

@@ -85,7 +85,7 @@ describe('a plan', () => {
 
   it('restarts standbys before a primary, which moves first', () => {
     const { change, instances } = planOf('db', withDb({ settings: { max_connections: 300 } }))
-    expect([change, instances]).toEqual(['restart', ['c switchover-restart', 'a restart', 'b restart']])
+    expect([change, instances]).toEqual(['restart', ['a restart', 'b restart', 'c switchover-restart']])
   })
 
   it.each([
@@ -103,7 +103,7 @@ describe('a plan', () => {
     const { what, instances } = planOf('db', withDb({ bootstrap }))
     expect([what, instances]).toEqual([
       ['bootstrap (read at the first start only)'],
-      ['c nothing', 'a nothing', 'b nothing'],
+      ['a nothing', 'b nothing', 'c nothing'],
     ])
   })
 
@@ -120,7 +120,7 @@ describe('a plan', () => {
       'db instances',
       'worker removed',
     ])
-    expect(planOf('web', after).instances).toEqual(['b nothing', 'a nothing', 'c moves d'])
+    expect(planOf('web', after).instances).toEqual(['a nothing', 'b nothing', 'c moves d'])
     expect(planOf('worker', after).instances).toEqual(['b ends'])
   })
 

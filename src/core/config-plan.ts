@@ -154,8 +154,11 @@ function instancesOf({ was, now, before, after, running }: Changed, options: Opt
   const nodesAfter = placesOf(now, after.nodes, facts, wanted)
   const fresh = nodesAfter.filter((node) => !nodesBefore.includes(node))
   const leaves = nodesBefore.filter((node) => !nodesAfter.includes(node))
-  const stays = nodesBefore.filter((node) => nodesAfter.includes(node))
   const primary = facts?.primary ?? null
+  const isStaying = (node: NodeName) => nodesBefore.includes(node) && nodesAfter.includes(node)
+  const inOrder = after.nodes.map(({ name }) => name).filter(isStaying)
+  // As they go: the primary last.
+  const stays = [...inOrder.filter((node) => node !== primary), ...inOrder.filter((node) => node === primary)]
   return [
     ...stays.map((node) => ({ node, change: howOn(node === primary && nodesAfter.length > 1, options) })),
     ...leaves.map((node, at): InstancePlan => {
