@@ -99,7 +99,7 @@ async function setHere(state: StateFolder, name: string, value: string, by: stri
   const what = changed
     ? `${name} has version ${version} now, in ${state.path}`
     : `${name} has this value already (version ${version})`
-  return { version, changed, what: `${what}; nothing of the cluster runs` }
+  return { version, changed, what: `${what}; no agent was running to be told` }
 }
 
 async function removeHere(state: StateFolder, name: string, by: string): Promise<Pick<Accepted, 'what'>> {
