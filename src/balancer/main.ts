@@ -27,7 +27,7 @@ import type { ToBalancer } from './control-protocol.ts'
 import { ControlServer } from './control-server.ts'
 import { type FromSuccessor, handOver, type Successor, type ToSuccessor } from './hand-over.ts'
 import { routeKey } from './live-route.ts'
-import { APPLIED_WITHIN_MS, Predecessors } from './predecessors.ts'
+import { APPLIED_WITHIN_MS, type Places, Predecessors } from './predecessors.ts'
 import { readTable } from './read-table.ts'
 import { RetiredLink } from './retired-link.ts'
 import { readSaved, type Saved, Saver } from './saved-table.ts'
@@ -64,7 +64,7 @@ class BalancerProcess {
   #isTakingOver = false
   #isHandingOver = false
   #isLeaving = false
-  readonly #told: { ahead: readonly string[]; still: readonly string[] } = { ahead: [], still: [] }
+  readonly #told: Record<Places, readonly string[]> = { ahead: [], still: [], ready: [] }
 
   constructor(paths: Paths) {
     this.#paths = paths
@@ -151,6 +151,7 @@ class BalancerProcess {
     else if (message.type === 'sessions') this.#control?.tell({ ...this.#predecessors.sum(message), type: 'sessions' })
     else if (message.type === 'ahead' || message.type === 'still') {
       this.#told[message.type] = message.places
+      if (message.type === 'still') this.#told.ready = message.ready ?? []
       this.#tellPlaces(message.type)
     } else this.#control?.tell(message)
   }
@@ -160,7 +161,9 @@ class BalancerProcess {
   }
 
   #tellPlaces(type: 'ahead' | 'still'): void {
-    this.#control?.tell({ type, places: this.#predecessors.agreeOn(type, this.#told[type]) })
+    const agreed = (what: Places) => this.#predecessors.agreeOn(what, this.#told[what])
+    const places = agreed(type)
+    this.#control?.tell(type === 'still' ? { type, places, ready: agreed('ready') } : { type, places })
   }
 
   #accept(value: unknown): void {

@@ -55,6 +55,16 @@ test('a place is still, or has sessions ahead, when all of them say so', () => {
   expect(predecessors.agreeOn('ahead', ['db@b'])).toEqual([])
 })
 
+test('a place is ready when all of them say so, and those of an earlier version never do', () => {
+  const { predecessors, key } = one()
+  predecessors.says(key, { type: 'still', places: ['db@a#1'] })
+  expect(predecessors.agreeOn('ready', ['db@a#1'])).toEqual([])
+  predecessors.says(key, { type: 'still', places: ['db@a#1'], ready: ['db@a#1'] })
+  expect(predecessors.agreeOn('ready', ['db@a#1'])).toEqual(['db@a#1'])
+  predecessors.says(key, { type: 'still', places: [] })
+  expect(predecessors.agreeOn('ready', ['db@a#1'])).toEqual([])
+})
+
 test('sessions of one change of primary are added up, those of another one are not', () => {
   const { predecessors, key } = one()
   const tally = { service: 'db', term: 2, held: 1, moved: 1, cut: { copy: 1 }, longestHoldMs: 30 }

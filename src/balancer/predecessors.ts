@@ -21,11 +21,14 @@ export type FromPredecessor =
   /** It uses the table of this version. */
   | { readonly type: 'applied'; readonly version: number }
 
+/** What a balancer says of places. */
+export type Places = 'ahead' | 'still' | 'ready'
+
 interface Predecessor {
   readonly send: (message: ToBalancer) => void
   applied: number
   counters: readonly RouteCounters[]
-  readonly places: Record<'ahead' | 'still', readonly string[]>
+  readonly places: Record<Places, readonly string[]>
   readonly tallies: Map<ServiceName, SessionTally>
 }
 
@@ -40,7 +43,8 @@ export class Predecessors {
 
   /** `key`: its connection. */
   join(key: object, send: (message: ToBalancer) => void): void {
-    this.#all.set(key, { send, applied: 0, counters: [], places: { ahead: [], still: [] }, tallies: new Map() })
+    const places = { ahead: [], still: [], ready: [] }
+    this.#all.set(key, { send, applied: 0, counters: [], places, tallies: new Map() })
   }
 
   /** What it said, so far as it is of use here; undefined for what is no predecessor. */
@@ -56,6 +60,7 @@ export class Predecessors {
     if (isUndecoded(message)) return null
     if (message.type === 'counters') one.counters = message.routes
     if (message.type === 'ahead' || message.type === 'still') one.places[message.type] = message.places
+    if (message.type === 'still') one.places.ready = message.ready ?? []
     if (message.type === 'sessions') one.tallies.set(message.service, message)
     return message
   }
@@ -80,8 +85,8 @@ export class Predecessors {
     return [...this.#all.values()].every(({ applied }) => applied >= version)
   }
 
-  /** Of the places where this balancer has logged in ahead, or is still: those where all of them have, or are. */
-  agreeOn(what: 'ahead' | 'still', places: readonly string[]): readonly string[] {
+  /** Of the places where this balancer has logged in ahead, is still, or is ready: those where all of them have, or are. */
+  agreeOn(what: Places, places: readonly string[]): readonly string[] {
     const all = [...this.#all.values()]
     return places.filter((place) => all.every((one) => one.places[what].includes(place)))
   }
