@@ -82,6 +82,8 @@ export interface RolloutRecord {
   readonly target: string
   /** Nodes whose instance is being replaced. */
   readonly turns: readonly NodeName[]
+  /** An instance of it was healthy for as long as `update` asks: one that fails later is an ordinary failure. */
+  readonly proven?: true
   /** It does not go on: the new instance of a node failed. */
   readonly failed?: RolloutFailure
 }

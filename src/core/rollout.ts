@@ -49,6 +49,18 @@ export function rolloutOf(view: View, service: ServiceSpec): Revised<RolloutReco
   return found?.target === target ? found : { target, turns: found?.turns ?? [], revision: found?.revision ?? 0 }
 }
 
+/**
+ * Is an instance that fails the fault of what is rolled out, wherever it was started? Until one has been healthy for a while. A node
+ * may start what is new without a turn: a failover brought it there, or the old instance ended by itself. Replicas stay where they
+ * are, and their drivers count failures of what is old, too: of those only a turn says more.
+ */
+export function isOnTrial(view: View, service: ServiceSpec): boolean {
+  if (service.traits.replicates) return false
+  const found = view.store.rollouts?.[service.name]
+  if (found?.target === targetOf(service)) return !found.proven && !found.failed
+  return outdatedNodes(view, service).length > 0
+}
+
 export function isOutdatedOn(view: View, service: ServiceSpec, node: NodeName): boolean {
   const instance = instanceOn(view, node, service.name)
   return nodeState(view, node) !== 'lost' && instance?.state === 'running' && instance.outdated !== undefined

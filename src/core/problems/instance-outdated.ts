@@ -6,7 +6,7 @@
 import type { NodeName, ServiceSpec } from '../model.ts'
 import type { RolloutRecord } from '../records.ts'
 import { soundNodes } from '../redundancy-missing.ts'
-import { isOutdatedOn, mayGo, outdatedNodes, placedNodes, rolloutOf, updateOf } from '../rollout.ts'
+import { isOnTrial, isOutdatedOn, mayGo, outdatedNodes, placedNodes, rolloutOf, updateOf } from '../rollout.ts'
 import { missingSecretsIn } from '../secrets.ts'
 import type { Revised } from '../store-facts.ts'
 import { defaultSuccessor, switchoverRefusal } from '../switchover-check.ts'
@@ -20,7 +20,7 @@ export const instanceOutdated = forEachService((view, service) => {
   if (view.local.stopping || missingSecretsIn(view, service).length > 0) return undefined
   const rollout = rolloutOf(view, service)
   if (rollout.turns.includes(view.self)) return inTurn(view, service, rollout)
-  return lostTurn(view, service, rollout) ?? waiting(view, service, rollout)
+  return lostTurn(view, service, rollout) ?? provenHere(view, service, rollout) ?? waiting(view, service, rollout)
 })
 
 /** The turn is ours: end the old instance, wait for the new one, and hand the turn back or say that it failed. */
@@ -30,18 +30,11 @@ function inTurn(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord
   const instance = localInstance(view, name)
   const over = { ...rollout, turns: without(rollout, view.self) }
   if (instance.failures > 0) return undefined // rollout-failed.ts says so
-  const isProven = isWell(instance) && instance.healthForMs >= updateOf(service).pauseMs
-  if (isProven && soundNodes(view, service).includes(view.self))
-    return write(
-      view,
-      service,
-      'instance-outdated',
-      {
-        why: `the new instance of ${name} on ${view.self} is healthy`,
-        did: `${view.self} has replaced its instance of ${name}`,
-      },
-      over,
-    )
+  if (provesItself(view, service)) {
+    const why = `the new instance of ${name} on ${view.self} is healthy`
+    const did = `${view.self} has replaced its instance of ${name}`
+    return write(view, service, 'instance-outdated', { why, did }, { ...over, proven: true })
+  }
   // Moved away meanwhile: nothing to wait for here.
   if (instance.state === 'stopped' && !belongsHere(view, service))
     return write(
@@ -55,6 +48,22 @@ function inTurn(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord
       over,
     )
   return waits(service, `${name} on ${view.self} was replaced and has to be healthy for a while`)
+}
+
+/** What is new runs here though no turn began it: a failover did, or it was never another. */
+function provenHere(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord>): Problem | undefined {
+  const isNews = isOnTrial(view, service) && view.store.rollouts?.[service.name]?.target === rollout.target
+  if (!isNews || !provesItself(view, service)) return undefined
+  const why = `${service.name} on ${view.self} runs as the config says and has been healthy for a while`
+  const did = `a later failure of ${service.name} does not stop its roll-out any more, outside of a turn`
+  return write(view, service, 'instance-outdated', { why, did }, { ...rollout, proven: true })
+}
+
+function provesItself(view: View, service: ServiceSpec): boolean {
+  const instance = localInstance(view, service.name)
+  const isNew = instance.state === 'running' && instance.outdated === undefined && instance.failures === 0
+  const isLong = isWell(instance) && instance.healthForMs >= updateOf(service).pauseMs
+  return isNew && isLong && soundNodes(view, service).includes(view.self)
 }
 
 /** A primary that ends in order on its own node is started there again; its standbys give it a moment. */

@@ -5,7 +5,7 @@
  */
 import type { ServiceSpec } from '../model.ts'
 import type { RolloutRecord } from '../records.ts'
-import { isOutdatedOn, outdatedNodes, rolloutOf, updateOf } from '../rollout.ts'
+import { isOnTrial, outdatedNodes, rolloutOf, targetOf, updateOf } from '../rollout.ts'
 import type { Revised } from '../store-facts.ts'
 import { localInstance, nodeState, type View } from '../view.ts'
 import { forEachService, type Problem } from './problem.ts'
@@ -20,8 +20,10 @@ export const rolloutFailed = forEachService((view, service) => {
 
 function failedHere(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord>): Problem | undefined {
   const instance = localInstance(view, service.name)
-  const isTried = rollout.turns.includes(view.self) && !isOutdatedOn(view, service, view.self) && instance.failures > 0
-  if (!isTried) return undefined
+  // Its driver may still report what the service was before, and one that is being ended is no new one.
+  const isNew = instance.outdated === undefined && [undefined, targetOf(service)].includes(instance.target)
+  const isTried = rollout.turns.includes(view.self) || isOnTrial(view, service)
+  if (!isTried || !isNew || instance.failures === 0) return undefined
   const how = instance.note || instance.lastEnd || 'it ended'
   const why = `the new instance of ${service.name} on ${view.self} failed: ${how}`
   const next = { ...rollout, turns: without(rollout, view.self), failed: { node: view.self, why } }

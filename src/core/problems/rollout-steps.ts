@@ -15,8 +15,8 @@ export function write(
   { why, did }: { readonly why: string; readonly did: string },
   next: Revised<RolloutRecord>,
 ): Problem {
-  const { target, turns, failed, revision } = next
-  const record: RolloutRecord = { target, turns, ...(failed && { failed }) }
+  const { target, turns, proven, failed, revision } = next
+  const record: RolloutRecord = { target, turns, ...(proven && { proven }), ...(failed && { failed }) }
   const steps: Step[] = view.store.reachable
     ? [{ kind: 'rollout', service: service.name, what: did, record, revision }]
     : []
