@@ -55,7 +55,7 @@ function provenHere(view: View, service: ServiceSpec, rollout: Revised<RolloutRe
   const isNews = isOnTrial(view, service) && view.store.rollouts?.[service.name]?.target === rollout.target
   if (!isNews || !provesItself(view, service)) return undefined
   const why = `${service.name} on ${view.self} runs as the config says and has been healthy for a while`
-  const did = `a later failure of ${service.name} does not stop its roll-out any more, outside of a turn`
+  const did = `${service.name} has proven itself on ${view.self}`
   return write(view, service, 'instance-outdated', { why, did }, { ...rollout, proven: true })
 }
 
