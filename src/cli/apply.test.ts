@@ -14,6 +14,9 @@ import { StateFolder } from '../local/cluster-folder.ts'
 import { type FakeIo, fakeIo } from './fake-io.ts'
 import { run } from './program.ts'
 
+/** A machine under load takes its time. */
+const PATIENCE = { timeout: 15_000, interval: 20 }
+
 let folder: string
 let surface: FakeSurface
 let api: ApiServer
@@ -165,18 +168,18 @@ describe('apply', () => {
 
   it('waits until every service that changes runs as the config says', async () => {
     const outcome = typed(`${apply} --yes --timeout 20s`)
-    await expect.poll(() => surface.asked).toHaveLength(1)
+    await expect.poll(() => surface.asked, PATIENCE).toHaveLength(1)
     service('web', { rollout: { state: 'rolling', updated: 1, of: 2, why: 'b is being replaced' } })
     status({ config: at(2) })
     surface.happen('b-1', { service: 'web', rule: 'instance-outdated', kind: 'done', why: 'web on b was replaced' })
-    await expect.poll(() => outcome.io.text()).toContain('web on b was replaced')
+    await expect.poll(() => outcome.io.text(), PATIENCE).toContain('web on b was replaced')
     service('web', { rollout: undefined })
     expect(await outcome).toMatchObject({ code: 0, text: expect.stringMatching(/shop runs with config 2\.$/) })
   })
 
   it('ends with 1 when the roll-out stopped, and says how to go back', async () => {
     const outcome = typed(`${apply} --yes`)
-    await expect.poll(() => surface.asked).toHaveLength(1)
+    await expect.poll(() => surface.asked, PATIENCE).toHaveLength(1)
     service('web', {
       rollout: { state: 'stopped', updated: 0, of: 2, why: 'the new instance of web on a failed: exit 1' },
     })
@@ -191,7 +194,7 @@ describe('apply', () => {
 
   it('ends with 1 when another config came in between', async () => {
     const outcome = typed(`${apply} --yes`)
-    await expect.poll(() => surface.asked).toHaveLength(1)
+    await expect.poll(() => surface.asked, PATIENCE).toHaveLength(1)
     status({ config: { ...at(3), message: 'back to config 1' } })
     expect(await outcome).toMatchObject({
       code: 1,
@@ -201,7 +204,7 @@ describe('apply', () => {
 
   it('goes on after Ctrl-C, and says how to look and how to go back', async () => {
     const outcome = typed(`${apply} --yes`)
-    await expect.poll(() => surface.asked).toHaveLength(1)
+    await expect.poll(() => surface.asked, PATIENCE).toHaveLength(1)
     outcome.io.interrupt()
     const { code, text } = await outcome
     expect([code, surface.asked.length]).toEqual([130, 1])
@@ -282,7 +285,7 @@ describe('config', () => {
 describe('one service', () => {
   it('restart waits until every instance was replaced', async () => {
     const outcome = type('restart web')
-    await expect.poll(() => surface.asked).toEqual(['restart web'])
+    await expect.poll(() => surface.asked, PATIENCE).toEqual(['restart web'])
     service('web', { restarts: 1, rollout: { state: 'rolling', updated: 0, of: 2, why: 'a is outdated' } })
     await new Promise((resolve) => setTimeout(resolve, 300))
     service('web', { rollout: undefined })
@@ -295,7 +298,7 @@ describe('one service', () => {
   it('restart ends with 1 when it stopped', async () => {
     service('web', { restarts: 1, rollout: { state: 'stopped', updated: 1, of: 2, why: 'it ended' } })
     const outcome = type('restart web')
-    await expect.poll(() => surface.asked).toHaveLength(1)
+    await expect.poll(() => surface.asked, PATIENCE).toHaveLength(1)
     service('web', { restarts: 2 })
     expect(await outcome).toMatchObject({
       code: 1,
@@ -305,11 +308,11 @@ describe('one service', () => {
 
   it('stop waits until nothing of it runs, start until it is healthy', async () => {
     const outcome = type('stop mailer')
-    await expect.poll(() => surface.asked).toEqual(['stop mailer'])
+    await expect.poll(() => surface.asked, PATIENCE).toEqual(['stop mailer'])
     service('mailer', { stopped: { at: '2026-01-02T03:04:05.678Z', by: 'op@host' }, instances: [] })
     expect(await outcome).toMatchObject({ code: 0, text: expect.stringContaining('mailer is stopped') })
     const started = type('start mailer')
-    await expect.poll(() => surface.asked).toHaveLength(2)
+    await expect.poll(() => surface.asked, PATIENCE).toHaveLength(2)
     service('mailer', { stopped: undefined })
     expect(await started).toMatchObject({ code: 0, text: expect.stringContaining('mailer runs.') })
   })
