@@ -36,10 +36,10 @@ export function postgresChange(before: PostgresOptions, after: PostgresOptions):
   const restart = [...differs('bin', 'port'), ...settings.filter((name) => NEEDS_RESTART.has(name.toLowerCase()))]
   const others = settings.filter((name) => !NEEDS_RESTART.has(name.toLowerCase()))
   const reload: string[] = differs('hba', 'tls', 'sessions', 'timing', 'limits')
-  if (!isSame(before.bootstrap.password, after.bootstrap.password)) reload.push('password')
-  const first = { ...before.bootstrap, password: after.bootstrap.password }
+  if (!isSame(before.bootstrap?.password, after.bootstrap?.password)) reload.push('password')
+  const first = { ...before.bootstrap, password: after.bootstrap?.password }
   // Read when the first replica is made, and never again.
-  const unread = [...(isSame(first, after.bootstrap) ? [] : ['bootstrap']), ...differs('adopt')]
+  const unread = [...(isSame(first, { ...after.bootstrap }) ? [] : ['bootstrap']), ...differs('adopt')]
   const what = [...restart, ...others, ...reload, ...unread.map((name) => `${name} (read at the first start only)`)]
   if (restart.length > 0) return { needs: 'restart', what, ...(lowers(before, after) && { primaryStays: true }) }
   if (others.some((name) => !KNOWN_NAME.test(name))) return { needs: 'reload-or-restart', what }
