@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it, vi } from 'vitest'
 import type { Finder } from '../src/core/problems/problem.ts'
 import { RULES } from '../src/core/rule-names.ts'
-import { FAULT_KINDS } from '../src/sim/fault-schedule.ts'
+import { APPLY_KINDS, FAULT_KINDS } from '../src/sim/fault-schedule.ts'
 import { runSim, unreached } from '../src/sim/many-seeds.ts'
 import { runSeed } from '../src/sim/run-seed.ts'
 import { NOTHING, type Summary, summaryOf, together } from '../src/sim/summary.ts'
@@ -41,7 +41,7 @@ const SEEDS = Number(process.env.SIM_SEEDS ?? 300)
 const AT_MOST_MS = Number(process.env.SIM_MOST_MS ?? 45_000)
 
 /**
- * An alarm that must never be raised. Told by front doors, which are not in these worlds; the name of a handover that nobody
+ * An alarm that must never be raised. Told by balancers, of secrets and of later versions, which are not in these worlds; the name of a handover that nobody
  * gave a reason for, of which there is none; and what is only shown to those who ask (its finder is counted all the same).
  */
 const ELSEWHERE = new Set([
@@ -53,6 +53,8 @@ const ELSEWHERE = new Set([
   'table-refused',
   'switchover',
   'promise-broken',
+  'secret-missing',
+  'config-refused',
 ])
 /** What these seeds must reach, or they prove less than they say: all that agents can notice, and every change of role. */
 const REACHED = Object.keys(RULES).filter((rule) => !ELSEWHERE.has(rule))
@@ -74,13 +76,15 @@ describe('the simulator', () => {
     const began = performance.now()
     let sum: Summary = NOTHING
     let seed = FROM
-    for (; seed < FROM + SEEDS && performance.now() - began < AT_MOST_MS; seed += 1)
+    for (; seed < FROM + SEEDS && performance.now() - began < AT_MOST_MS; seed += 1) {
       sum = together(sum, summaryOf(await runSeed({ seed })))
+      if (seed % 3 === 0) sum = together(sum, summaryOf(await runSeed({ seed, applies: true })))
+    }
     console.log(
       `seeds ${FROM} to ${seed - 1}: ${sum.broken.length} broken, ${sum.failovers} changes of primary, hash ${sum.hash}`,
     )
     expect(sum.broken).toEqual([])
-    if (sum.seeds < 250) return
+    if (seed < FROM + 250) return
     expect(unreached(sum, REACHED)).toEqual([])
     // An alarm has nothing to find; that it can be raised is tested beside it.
     const never = finderNames().filter((name, index) => !found.has(index) && name !== 'promiseBroken')
@@ -100,7 +104,9 @@ describe('the simulator', () => {
     timeout: 90_000,
   }, async () => {
     for (const kind of FAULT_KINDS) {
-      const { broken, injected } = await runSeed({ seed: 4, about: 'database', kinds: [kind] })
+      // A changed config needs a world in which a version has less than ten seconds to prove itself.
+      const applies = APPLY_KINDS.some((one) => one === kind)
+      const { broken, injected } = await runSeed({ seed: 4, about: 'database', kinds: [kind], applies })
       expect(broken, kind).toEqual([])
       expect(Object.keys(injected), kind).toEqual([kind])
     }

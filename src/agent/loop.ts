@@ -13,6 +13,7 @@ import type { Rule } from '../core/rule-names.ts'
 import { sameStep } from '../core/step.ts'
 import { LATE_MS } from '../core/suspicion.ts'
 import { recordOf, type View } from '../core/view.ts'
+import { UnderstudyError } from '../errors.ts'
 import { guarded, inBackground } from '../lib/background.ts'
 import { deepFreeze } from '../lib/deep-freeze.ts'
 import { type Stop, StopStack } from '../lib/stop.ts'
@@ -206,6 +207,7 @@ export class Agent {
     this.#leads.renewDue() // first: a turn of a large cluster on a busy machine takes long, and timers come after it
     if (this.#readAt === 0) return // the store has said nothing yet, not even that it is away: that comes at once
     this.#counts.turns += 1
+    inBackground(this.#writeConfig(), 'the first write of a config')
     this.#fitDrivers()
     this.#view = this.#observe()
     this.#decision = decide(this.#view)
@@ -330,7 +332,6 @@ export class Agent {
     this.#readAt = this.#world.clock.mono()
     const isHeld = (service: ServiceName) => this.#world.drivers.get(service) !== undefined
     if (this.#config.see(this.#agreed.config, isHeld)) this.#configChanged()
-    if (this.#running) inBackground(this.#writeConfig(), 'the first write of a config')
     this.wake()
   }
 
@@ -357,6 +358,8 @@ export class Agent {
       const next = nextRecord(found, record.spec, record)
       await writeConfig(this.#world.store, found, next, this.#options.source ?? null)
       await this.announce() // also when another agent was faster: what it wrote is what holds
+    } catch (error) {
+      if (!(error instanceof UnderstudyError)) throw error // else the store is away, and the next turn tries again
     } finally {
       this.#isWritingConfig = false
     }
