@@ -192,6 +192,18 @@ describe('a node that was taken out', () => {
     expect(leaves({ ...lost, store: record(['c', 'a']) })).toEqual([])
   })
 
+  it('sets its data aside when the config no longer has it, and only then ends', () => {
+    const rest = cluster([WEB, DB], ['b', 'c'])
+    const out = (instances: Record<string, InstanceReport>) =>
+      decide(seen({ spec: rest, self: 'a', local: { stopping: true, instances } })).acts.map(({ step }) => step)
+    expect(out({ db: running('db', { role: 'standby' }) })).toEqual([{ kind: 'stop', service: 'db' }])
+    expect(out({ db: stopped('db'), web: stopped('web') })).toEqual([
+      { kind: 'retire', service: 'db' },
+      { kind: 'retire', service: 'web' },
+    ])
+    expect(out({})).toEqual([{ kind: 'exit' }])
+  })
+
   it('counts as drained: nothing is placed there and nothing new is led there', () => {
     const { acts } = decide(seen({ ...given, store: record(['c']) }))
     expect(acts.filter(({ step }) => step.kind === 'start')).toEqual([])
