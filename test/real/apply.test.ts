@@ -129,7 +129,7 @@ describe('under load, without a failed request', () => {
     const before = await operator.json<Status>('status')
     const { code, out, err } = await operator.run('restart', 'web')
     expect([code, err]).toEqual([0, ''])
-    expect(out).toContain('Every instance of web was replaced.')
+    expect(out).toContain('every instance of web was replaced.')
     const after = await operator.json<Status>('status')
     const pids = (status: Status, name: string) => instancesIn(status, name).flatMap(({ pid }) => pid ?? [])
     expect(pids(after, 'web').filter((pid) => pids(before, 'web').includes(pid))).toEqual([])
