@@ -62,6 +62,7 @@ const isShut = (t: Trio): Promise<boolean> =>
   visit(t).then(
     () => false,
     (error: { code?: string }) => {
+      if (error.code === undefined) return false // the client's own limit, on a busy machine: it asks again
       expect(error.code).toBe('28000')
       return true
     },
