@@ -43,5 +43,5 @@ test('the package names what it exports', async () => {
     cwd: join(dist, '..'),
     timeout: 30_000,
   })
-  expect(stdout.trim()).toBe('ERRORS UnderstudyError command defineCluster hasCode http postgres')
+  expect(stdout.trim()).toBe('ERRORS UnderstudyError command defineCluster hasCode http postgres secret')
 })
