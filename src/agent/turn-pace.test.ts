@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { cluster, type MadeUp, peer, running, stopped, view, web } from '../../test/made-up.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
-import { TurnPace } from './turn-pace.ts'
+import { isIdle, TurnPace } from './turn-pace.ts'
 
 /** Turns that take as long as they are told to, although no time passes on a virtual clock while something runs. */
 function paced(tookMs: number) {
@@ -54,4 +55,24 @@ test('the rest is bounded, however long the turn was held up', async () => {
   pace.ask()
   await clock.advance(50)
   expect(turns.length).toBe(2)
+})
+
+const others = { b: peer('b'), c: peer('c') }
+const calm = { web: running('web'), worker: stopped('worker') }
+const isCalm = (given: Partial<MadeUp>) =>
+  isIdle(view({ cluster: cluster([web()]), peers: others, local: { instances: calm }, ...given }), {
+    problems: [],
+    acts: [],
+  })
+
+test('an agent is idle while all peers are alive and all instances are healthy or stopped', () => {
+  expect(isCalm({})).toBe(true)
+})
+
+test('one silent peer, one instance that is not healthy or ends, or one step under way ends the calm', () => {
+  expect(isCalm({ peers: { ...others, c: peer('c', [], { state: 'suspect' }) } })).toBe(false)
+  const busy = { web: { step: null, resting: true } }
+  expect(isCalm({ local: { instances: calm, busy } })).toBe(false)
+  for (const web of [running('web', { health: 'unhealthy' }), running('web', { state: 'stopping' })])
+    expect(isCalm({ local: { instances: { ...calm, web } } })).toBe(false)
 })

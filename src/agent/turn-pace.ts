@@ -5,7 +5,7 @@
  */
 import type { Decision } from '../core/decide.ts'
 import type { InstanceReport } from '../core/model.ts'
-import type { View } from '../core/view.ts'
+import { isWell, type View } from '../core/view.ts'
 import type { Clock } from '../lib/clock.ts'
 
 /** A turn up to this long is followed by no pause: a cluster of three nodes takes 1 to 2 ms. */
@@ -53,10 +53,13 @@ export const CALM_TURN_EVERY_MS = 500
  * so a calm agent need not think with every heartbeat, and an idle cluster costs little.
  */
 export function isIdle({ peers, local }: View, { problems }: Decision): boolean {
-  if (problems.length > 0 || Object.keys(local.busy).length > 0) return false
-  return Object.values(peers).every(({ state }) => state === 'alive') && Object.values(local.instances).every(isSteady)
+  if (problems.length > 0) return false
+  for (const _ in local.busy) return false
+  for (const node in peers) if (peers[node]?.state !== 'alive') return false
+  for (const service in local.instances) if (!isSteady(local.instances[service])) return false
+  return true
 }
 
-function isSteady({ state, health }: InstanceReport): boolean {
-  return state === 'stopped' || (state === 'running' && health === 'healthy')
+function isSteady(instance: InstanceReport | undefined): boolean {
+  return instance?.state === 'stopped' || isWell(instance)
 }

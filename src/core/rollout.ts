@@ -58,7 +58,7 @@ export function isOnTrial(view: View, service: ServiceSpec): boolean {
   if (service.traits.replicates) return false
   const found = view.store.rollouts?.[service.name]
   if (found?.target === targetOf(service)) return !found.proven && !found.failed
-  return outdatedNodes(view, service).length > 0
+  return view.cluster.nodes.some(({ name }) => isOutdatedOn(view, service, name))
 }
 
 export function isOutdatedOn(view: View, service: ServiceSpec, node: NodeName): boolean {
@@ -68,6 +68,8 @@ export function isOutdatedOn(view: View, service: ServiceSpec, node: NodeName): 
 
 /** Those that run and are outdated, in the order in which they go: first what is unhealthy, or was until a moment ago. */
 export function outdatedNodes(view: View, service: ServiceSpec): NodeName[] {
+  const nodes = view.cluster.nodes.map(({ name }) => name).filter((node) => isOutdatedOn(view, service, node))
+  if (nodes.length < 2) return nodes
   const primary = leaderOf(view, service)?.node
   const rank = (node: NodeName) => {
     const instance = instanceOn(view, node, service.name)
@@ -75,7 +77,6 @@ export function outdatedNodes(view: View, service: ServiceSpec): NodeName[] {
     if (!isWell(instance)) return 0
     return isUnproven(view, service, node) ? 2 : 3
   }
-  const nodes = view.cluster.nodes.map(({ name }) => name).filter((node) => isOutdatedOn(view, service, node))
   return nodes
     .map((node) => ({ node, rank: rank(node) }))
     .sort((a, b) => a.rank - b.rank)

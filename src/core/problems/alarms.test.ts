@@ -73,4 +73,15 @@ describe('zone-crowded', () => {
     const away = { ...all, c: peer('c', [], { state: 'lost' }) }
     expect(zoneCrowded(view({ cluster: zones, peers: away }))).toMatchObject([{ rule: 'zone-crowded', steps: [] }])
   })
+
+  it('is not said of a zone in which the service may use no node, nor of one that has another node to offer', () => {
+    const spread = ['a:north', 'b:south', 'c:south', 'd:north']
+    const peers = { b: peer('b'), c: peer('c', [], { state: 'lost' }), d: peer('d') }
+    expect(zoneCrowded(view({ cluster: cluster([web({ instances: 2 })], spread), peers }))).toEqual([])
+    const northOnly = cluster([web({ instances: 2, nodes: ['a', 'd'] })], ['a:north', 'b:south', 'c:south', 'd:north'])
+    const southLost = { ...peers, b: peer('b', [], { state: 'lost' }) }
+    expect(zoneCrowded(view({ cluster: northOnly, peers: southLost }))).toEqual([])
+    const anywhere = cluster([web({ instances: 2 })], spread)
+    expect(zoneCrowded(view({ cluster: anywhere, peers: southLost }))).toMatchObject([{ rule: 'zone-crowded' }])
+  })
 })

@@ -7,8 +7,8 @@
  */
 
 import { oneWriter, onlyTheNewestAcknowledges, type Seen, termsAreGranted, zonesAreSpread } from '../invariants.ts'
-import type { ServiceSpec } from '../model.ts'
-import { placedOn } from '../placement.ts'
+import type { NodeSpec, ServiceSpec } from '../model.ts'
+import { mayUse, placedOn } from '../placement.ts'
 import { placedReplicas } from '../replicated/replica-facts.ts'
 import { hasLeader, instanceOn, isDrained, isStopping, nodeState, recordOf, type View } from '../view.ts'
 import { forEachService } from './problem.ts'
@@ -64,14 +64,16 @@ export const zoneCrowded = forEachService((view, service) => {
 })
 
 /** Placement is spread as long as each zone has a node to offer: a quick look, because this is asked in every turn. */
-function isSomeZoneAway(view: View, { nodes: allowed }: ServiceSpec): boolean {
-  const all = new Set<string>()
-  const there = new Set<string>()
-  for (const { name, region, zone } of view.cluster.nodes) {
-    if (allowed.length > 0 && !allowed.includes(name)) continue
-    all.add(`${region}/${zone}`)
-    if (nodeState(view, name) !== 'lost' && !isDrained(view, name) && !isStopping(view, name))
-      there.add(`${region}/${zone}`)
-  }
-  return there.size < all.size
+function isSomeZoneAway(view: View, service: ServiceSpec): boolean {
+  const { nodes } = view.cluster
+  const offers = ({ name }: NodeSpec) =>
+    nodeState(view, name) !== 'lost' && !isDrained(view, name) && !isStopping(view, name)
+  return nodes.some((node) => {
+    if (!mayUse(service, node.name) || offers(node)) return false
+    return !nodes.some((other) => isSameZone(other, node) && mayUse(service, other.name) && offers(other))
+  })
+}
+
+function isSameZone(a: NodeSpec, b: NodeSpec): boolean {
+  return a.region === b.region && a.zone === b.zone
 }

@@ -52,7 +52,7 @@ function inTurn(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord
 
 /** What is new runs here though no turn began it: a failover did, or it was never another. */
 function provenHere(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord>): Problem | undefined {
-  const isNews = isOnTrial(view, service) && view.store.rollouts?.[service.name]?.target === rollout.target
+  const isNews = view.store.rollouts?.[service.name]?.target === rollout.target && isOnTrial(view, service)
   if (!isNews || !provesItself(view, service)) return undefined
   const why = `${service.name} on ${view.self} runs as the config says and has been healthy for a while`
   const did = `${service.name} has proven itself on ${view.self}`

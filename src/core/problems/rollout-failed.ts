@@ -20,10 +20,11 @@ export const rolloutFailed = forEachService((view, service) => {
 
 function failedHere(view: View, service: ServiceSpec, rollout: Revised<RolloutRecord>): Problem | undefined {
   const instance = localInstance(view, service.name)
+  if (instance.failures === 0) return undefined
   // Its driver may still report what the service was before, and one that is being ended is no new one.
   const isNew = instance.outdated === undefined && [undefined, targetOf(service)].includes(instance.target)
   const isTried = rollout.turns.includes(view.self) || isOnTrial(view, service)
-  if (!isTried || !isNew || instance.failures === 0) return undefined
+  if (!isTried || !isNew) return undefined
   const how = instance.note || instance.lastEnd || 'it ended'
   const why = `the new instance of ${service.name} on ${view.self} failed: ${how}`
   const next = { ...rollout, turns: without(rollout, view.self), failed: { node: view.self, why } }
