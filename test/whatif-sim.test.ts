@@ -128,8 +128,8 @@ function expectSame(world: World, whatif: WhatIf, failures: readonly Failure[]):
     const others = othersThatMayLead(world, outcome, failures, before[service] ?? [])
     if (others !== null && serving.length === 1) expect(others, what).toEqual(expect.arrayContaining(serving))
     else expect(serving, what).toEqual(by)
-    if (outcome.doors !== null && outcome.served && serving.join() === by.join())
-      expect(doorsTo(world, service, serving), `balancers that lead to ${what}`).toEqual(outcome.doors)
+    if (outcome.balancers !== null && outcome.served && serving.join() === by.join())
+      expect(balancersTo(world, service, serving), `balancers that lead to ${what}`).toEqual(outcome.balancers)
     if (isCloned(world, service, before[service] ?? [])) continue
     if (outcome.reads !== null) expectReads(world, service, outcome.reads)
     if (outcome.alone)
@@ -162,7 +162,7 @@ function isCloned(world: World, service: string, before: readonly NodeName[]): b
 }
 
 /** Living nodes whose newest routing table leads to an instance that serves and that they can reach. */
-function doorsTo(world: World, service: string, serving: readonly NodeName[]): NodeName[] {
+function balancersTo(world: World, service: string, serving: readonly NodeName[]): NodeName[] {
   return living(world).filter((node) =>
     servingTargets(world, node, service).some((to) => serving.includes(to) && hears(world, node, to)),
   )
@@ -257,7 +257,7 @@ function servedIn(world: World, service: string): NodeName[] {
   return [...world.nodes.values()]
     .filter(({ processes }) => {
       const process = processes.of(service)
-      return process?.role === 'active' && processes.isWell(process)
+      return process?.role === 'active' && processes.isHealthy(process)
     })
     .map((node) => node.name)
 }

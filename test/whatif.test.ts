@@ -214,7 +214,7 @@ describe('who leads, and when', () => {
     const led = cluster([worker({ endpoints: [{ purpose: 'primary', protocol: 'tcp', port: 9000 }] })])
     const cut = { ...NOTHING, cuts: ['a c'] }
     const outcome = new WhatIf({ cluster: led, primaries: { worker: 'a' } }).inquiry.outcome('worker', cut)
-    expect(outcome).toMatchObject({ served: true, by: ['a'], doors: ['a', 'b'] })
+    expect(outcome).toMatchObject({ served: true, by: ['a'], balancers: ['a', 'b'] })
   })
 
   it('says so when the core takes steps that it does not know', () => {

@@ -20,7 +20,7 @@ export interface World {
   readonly mesh: Mesh
   readonly drivers: Drivers
   readonly fence: FencePort
-  readonly door: DoorPort
+  readonly balancer: BalancerPort
   /**
    * Where all nodes share a machine: resolves when no other node runs a primary of this service, and kills it for that.
    * Rejects when this one must not start. Undefined where a node cannot see the processes of others.
@@ -44,7 +44,7 @@ export interface FencePort {
 }
 
 /** The balancer of this node. */
-export interface DoorPort {
+export interface BalancerPort {
   /** Where it listens now, as `host:port`: empty for one that does not answer. Undefined: there is no balancer to ask. */
   readonly open: readonly string[] | undefined
   /** What it said last of each service whose primary changed. */

@@ -31,7 +31,7 @@ import { resizeRefusal } from '../core/resize.ts'
 import { rolloutState } from '../core/rollout-state.ts'
 import type { RouteCounters } from '../core/routing-table.ts'
 import { defaultSuccessor, switchoverRefusal, whyNobody } from '../core/switchover-check.ts'
-import { instanceOn, isDrained, isLeaving, isWell, leaderOf, nodeState, recordOf, type View } from '../core/view.ts'
+import { instanceOn, isDrained, isHealthy, isLeaving, leaderOf, nodeState, recordOf, type View } from '../core/view.ts'
 import { UnderstudyError } from '../errors.ts'
 import type { Stop } from '../lib/stop.ts'
 import type { Store } from '../stores/store.ts'
@@ -54,7 +54,7 @@ export interface SurfaceOptions {
   versions(): VersionReport
   pids(): { readonly agent: number; readonly balancer: number | null; readonly fence: number | null }
   /** What the balancer of this node said last: where it listens, and what passed through. */
-  readonly door: { readonly open: readonly string[]; readonly counters: readonly RouteCounters[] }
+  readonly balancer: { readonly open: readonly string[]; readonly counters: readonly RouteCounters[] }
 }
 
 export class AgentSurface implements Surface {
@@ -117,7 +117,11 @@ export class AgentSurface implements Surface {
   }
 
   gauges(): Gauges {
-    return { ...this.#options.agent.counts, rssBytes: process.memoryUsage.rss(), balancer: this.#options.door.counters }
+    return {
+      ...this.#options.agent.counts,
+      rssBytes: process.memoryUsage.rss(),
+      balancer: this.#options.balancer.counters,
+    }
   }
 
   async switchover({ service: name, to }: SwitchoverRequest): Promise<Accepted> {
@@ -204,9 +208,9 @@ export class AgentSurface implements Surface {
   }
 
   /** As the node itself says; nothing is said for one that is not heard. */
-  #openDoors(node: NodeName): readonly string[] | undefined {
+  #openEndpoints(node: NodeName): readonly string[] | undefined {
     const { view } = this.#options.agent
-    if (node === view.self) return this.#options.door.open
+    if (node === view.self) return this.#options.balancer.open
     return nodeState(view, node) === 'lost' ? undefined : view.peers[node]?.report?.openDoors
   }
 
@@ -240,7 +244,7 @@ export class AgentSurface implements Surface {
           protocol,
           host: node.address,
           port,
-          open: this.#openDoors(node.name)?.includes(`${node.address}:${port}`) ?? false,
+          open: this.#openEndpoints(node.name)?.includes(`${node.address}:${port}`) ?? false,
         })),
       ),
     }
@@ -257,7 +261,7 @@ export class AgentSurface implements Surface {
       node,
       role: instance.state === 'stopped' ? 'none' : instance.role,
       state: silent ? 'unknown' : instance.state,
-      healthy: !silent && isWell(instance),
+      healthy: !silent && isHealthy(instance),
       note: silent ? `${node}: ${silenceOf(view, node)}${instance.note && `; then: ${instance.note}`}` : instance.note,
       pid: instance.pid ?? null,
       port: instance.port ?? null,

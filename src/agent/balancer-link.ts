@@ -3,7 +3,7 @@
  * the balancer's own: it has acted on it already, the agent only tells.
  */
 import type { FromBalancer } from '../balancer/balancer-messages.ts'
-import { type BalancerLink, connectBalancer, type DoorSecret } from '../balancer/control-protocol.ts'
+import { type BalancerLink, type BalancerSecret, connectBalancer } from '../balancer/control-protocol.ts'
 import type { ServiceName, Term } from '../core/model.ts'
 import { EARLIER, type Speaks } from '../core/protocol.ts'
 import type { SessionTally } from '../core/replicated/session-counts.ts'
@@ -12,10 +12,10 @@ import type { RouteCounters, RoutingTable } from '../core/routing-table.ts'
 import type { Rule } from '../core/rule-names.ts'
 import { heldAt, leftBy } from '../core/targets.ts'
 import type { View } from '../core/view.ts'
-import type { DoorPort } from './agent-ports.ts'
+import type { BalancerPort } from './agent-ports.ts'
 import type { Entry } from './repeats.ts'
 
-export class Door implements DoorPort {
+export class NodeBalancer implements BalancerPort {
   readonly #link: BalancerLink
   readonly #tell: (entry: Entry) => void
   readonly #view: () => View
@@ -111,7 +111,7 @@ export class Door implements DoorPort {
   }
 
   /** Secrets for the balancer; sent again whenever it was restarted. */
-  confide(secrets: readonly DoorSecret[]): void {
+  confide(secrets: readonly BalancerSecret[]): void {
     this.#link.confide(secrets)
   }
 

@@ -3,18 +3,18 @@ import { expect, test } from 'vitest'
 import { EARLIER, type Speaks } from '../core/protocol.ts'
 import { AGAIN_MS, CompanionRenewal, SETTLED_MS } from './companion-renewal.ts'
 
-function found(balancer: Speaks | null, fence: Speaks | null, alive = true) {
+function found(speaks: Speaks | null, fence: Speaks | null, alive = true) {
   const asked: string[] = []
-  const door = { speaks: balancer, pid: 7 as number | null }
+  const balancer = { speaks, pid: 7 as number | null }
   const guard = { speaks: fence, alive: () => alive }
   const ports = {
-    ...{ version: '2', door, fence: guard },
+    ...{ version: '2', balancer, fence: guard },
     balancerPid: () => 7,
     adoptBalancer: () => asked.push('adopt'),
     handOver: () => asked.push('hand over'),
     replaceFence: () => asked.push('replace the fence'),
   }
-  return { asked, door, guard, renewal: new CompanionRenewal(ports, 0) }
+  return { asked, balancer, guard, renewal: new CompanionRenewal(ports, 0) }
 }
 
 const [old, own]: Speaks[] = [
@@ -23,7 +23,7 @@ const [old, own]: Speaks[] = [
 ] as const
 
 test('the fence first, then the balancer, each asked once until it is long overdue', () => {
-  const { asked, guard, door, renewal } = found(old, old)
+  const { asked, guard, balancer, renewal } = found(old, old)
   renewal.look(SETTLED_MS - 1)
   expect(asked, 'an agent that dies at once changes nothing').toEqual([])
   for (const at of [0, 1, 1_000]) renewal.look(SETTLED_MS + at)
@@ -33,7 +33,7 @@ test('the fence first, then the balancer, each asked once until it is long overd
   expect(asked).toEqual(['replace the fence', 'hand over'])
   renewal.look(SETTLED_MS + 2_000 + AGAIN_MS)
   expect(asked).toEqual(['replace the fence', 'hand over', 'hand over'])
-  door.speaks = own
+  balancer.speaks = own
   renewal.look(SETTLED_MS + 10 * AGAIN_MS)
   expect(asked).toHaveLength(3)
 })
@@ -59,8 +59,8 @@ test('a balancer from before there was a protocol stays, and a fence from then i
 })
 
 test('a successor that says hello is looked after from then on', () => {
-  const { asked, door, renewal } = found(own, own)
-  door.pid = 8
+  const { asked, balancer, renewal } = found(own, own)
+  balancer.pid = 8
   renewal.look(1)
   expect(asked).toEqual(['adopt'])
 })

@@ -10,7 +10,7 @@ import { type Speaks, UNSAID_PROTOCOL } from '../core/protocol.ts'
 /** What it is about: the two, and how they are replaced. */
 export interface RenewalPorts {
   readonly version: string
-  readonly door: { readonly speaks: Speaks | null; readonly pid: number | null }
+  readonly balancer: { readonly speaks: Speaks | null; readonly pid: number | null }
   readonly fence: { readonly speaks: Speaks | null; alive(): boolean }
   /** The pid of the balancer that is looked after. */
   balancerPid(): number | null
@@ -35,12 +35,12 @@ export class CompanionRenewal {
   }
 
   look(now: number): void {
-    const { version, door, fence, balancerPid, adoptBalancer, handOver, replaceFence } = this.#ports
-    if (door.pid !== null && door.pid !== balancerPid()) adoptBalancer()
+    const { version, balancer, fence, balancerPid, adoptBalancer, handOver, replaceFence } = this.#ports
+    if (balancer.pid !== null && balancer.pid !== balancerPid()) adoptBalancer()
     if (now - this.#begunAt < SETTLED_MS || !fence.alive() || !fence.speaks) return
     if (fence.speaks.version !== version) {
       if (this.#isDue('fence', now)) replaceFence()
-    } else if (door.speaks && door.speaks.version !== version && door.speaks.protocol > UNSAID_PROTOCOL) {
+    } else if (balancer.speaks && balancer.speaks.version !== version && balancer.speaks.protocol > UNSAID_PROTOCOL) {
       if (this.#isDue('balancer', now)) handOver()
     }
   }

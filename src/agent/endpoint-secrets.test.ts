@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { DoorSecret } from '../balancer/control-protocol.ts'
+import type { BalancerSecret } from '../balancer/control-protocol.ts'
 import type { ServiceSpec } from '../core/model.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { EndpointSecrets } from './endpoint-secrets.ts'
@@ -22,19 +22,19 @@ afterEach(() => {
 })
 
 function begin(tls: unknown, clock = new VirtualClock()) {
-  const confided: (readonly DoorSecret[])[] = []
+  const confided: (readonly BalancerSecret[])[] = []
   const told: Entry[] = []
   const services = [
     { name: 'db', kind: 'postgres', options: { tls } },
     { name: 'web', kind: 'http', options: {} },
   ] as unknown as ServiceSpec[]
   secrets = new EndpointSecrets({
-    services,
+    cluster: { services },
     node,
     nodeDir: root,
     clock,
     secretFor: (purpose) => `secret of the ${purpose}`,
-    door: { confide: (all) => confided.push(all) },
+    balancer: { confide: (all) => confided.push(all) },
     tell: (entry) => told.push(entry),
   })
   return { secrets, confided, told, clock }

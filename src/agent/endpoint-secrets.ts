@@ -5,10 +5,10 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DoorSecret } from '../balancer/control-protocol.ts'
+import type { BalancerSecret } from '../balancer/control-protocol.ts'
 import type { NodeSpec, ServiceName, ServiceSpec } from '../core/model.ts'
-import type { DoorNeeds } from '../drivers/balancer-login.ts'
-import { doorNeedsOf } from '../drivers/index.ts'
+import type { BalancerNeeds } from '../drivers/balancer-login.ts'
+import { balancerNeedsOf } from '../drivers/index.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
 import { superviseLoop } from '../lib/supervised-loop.ts'
 import { endsAt, fits, type Pair } from './certificate-pair.ts'
@@ -19,29 +19,29 @@ const LOOK_EVERY_MS = 60_000
 /** How long before a certificate ends operators are warned. */
 const TELL_BEFORE_MS = 14 * 86_400_000
 
-export interface DoorSecretsParts {
-  readonly services: readonly ServiceSpec[]
+export interface EndpointSecretsParts {
+  readonly cluster: { readonly services: readonly ServiceSpec[] }
   readonly node: NodeSpec
   /** The node's own state folder; its certificate is kept in `door-tls` there. */
   readonly nodeDir: string
   readonly clock: Clock
   secretFor(purpose: string): string
-  readonly door: { confide(secrets: readonly DoorSecret[]): void }
+  readonly balancer: { confide(secrets: readonly BalancerSecret[]): void }
   tell(entry: Entry): void
 }
 
 export class EndpointSecrets {
-  readonly #parts: DoorSecretsParts
-  #needs: readonly (readonly [ServiceName, DoorNeeds])[] = []
+  readonly #parts: EndpointSecretsParts
+  #needs: readonly (readonly [ServiceName, BalancerNeeds])[] = []
   readonly #inUse = new Map<ServiceName, Pair>()
   /** What was said last about a service's certificate; said once. */
   readonly #told = new Map<ServiceName, string>()
   #confided = ''
   #cancel: Cancel = () => {}
 
-  constructor(parts: DoorSecretsParts) {
+  constructor(parts: EndpointSecretsParts) {
     this.#parts = parts
-    this.#know(parts.services)
+    this.#know(parts.cluster.services)
   }
 
   /** Other services are in the config from now on. */
@@ -52,7 +52,7 @@ export class EndpointSecrets {
 
   #know(services: readonly ServiceSpec[]): void {
     this.#needs = services.flatMap((service) => {
-      const needs = doorNeedsOf(service, this.#parts.secretFor)
+      const needs = balancerNeedsOf(service, this.#parts.secretFor)
       return needs ? [[service.name, needs] as const] : []
     })
   }
@@ -73,7 +73,7 @@ export class EndpointSecrets {
   }
 
   async look(): Promise<void> {
-    const secrets: DoorSecret[] = []
+    const secrets: BalancerSecret[] = []
     for (const [service, { login, tls, sessions }] of this.#needs) {
       const pair = tls === 'none' ? null : await this.#certificate(service, tls)
       secrets.push({ service, ...login, tls: pair, ...(sessions ? { sessions } : {}) })
@@ -81,10 +81,10 @@ export class EndpointSecrets {
     const text = secrets.length === 0 ? '' : JSON.stringify(secrets)
     if (text === this.#confided) return
     this.#confided = text
-    this.#parts.door.confide(secrets)
+    this.#parts.balancer.confide(secrets)
   }
 
-  async #certificate(service: ServiceName, from: Exclude<DoorNeeds['tls'], 'none'>): Promise<Pair | null> {
+  async #certificate(service: ServiceName, from: Exclude<BalancerNeeds['tls'], 'none'>): Promise<Pair | null> {
     const { clock, node, nodeDir } = this.#parts
     try {
       const pair =

@@ -68,7 +68,7 @@ function newAgent() {
       drivers,
       keepConfig: () => undefined,
       fence: { arm: async () => undefined, disarm: async () => undefined },
-      door: {
+      balancer: {
         open: [],
         leaving: [],
         holding: [],

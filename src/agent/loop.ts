@@ -223,7 +223,7 @@ export class Agent {
     this.#redundancy.see(this.#view, this.journal)
     this.#telling.routes(this.#view)
     this.#telling.report(this.#view, this.#decision.problems, false)
-    for (const receipt of this.#receipts.see(this.#view, this.#world.door)) this.#tellReceipt(receipt)
+    for (const receipt of this.#receipts.see(this.#view, this.#world.balancer)) this.#tellReceipt(receipt)
   }
 
   /** Before anything is decided: a decision about a service needs its driver. */

@@ -12,7 +12,7 @@ import { type ConfigSource, effectiveCluster } from '../core/config-record.ts'
 import type { ClusterSpec, NodeName, NodeSpec, ServiceSpec } from '../core/model.ts'
 import { PROTOCOL } from '../core/protocol.ts'
 import type { ConfigRecord } from '../core/records.ts'
-import { type DoorSays, type HoldProgress, heardByDoors, holdProgress, wentAhead } from '../core/targets.ts'
+import { type BalancerSays, type HoldProgress, heardByBalancers, holdProgress, wentAhead } from '../core/targets.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { createDriver } from '../drivers/index.ts'
 import type { SecretSource } from '../drivers/secret-source.ts'
@@ -35,7 +35,7 @@ import { superviseLoop } from '../lib/supervised-loop.ts'
 import { openStore } from '../stores/index.ts'
 import type { World } from './agent-ports.ts'
 import { AgentSurface } from './agent-surface.ts'
-import { Door } from './balancer-link.ts'
+import { NodeBalancer } from './balancer-link.ts'
 import { claimNode } from './claim-node.ts'
 import { CompanionRenewal } from './companion-renewal.ts'
 import { Companions } from './companions.ts'
@@ -93,12 +93,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const fence = connectFence(companions.fenceSocket)
   stops.push('fence', () => fence.close())
   stops.push('guard', holdGuard(companions.guardPipe))
-  const door: Door = new Door(companions.balancerSocket, tell, () => agent)
-  stops.push('door', () => door.close())
+  const balancer: NodeBalancer = new NodeBalancer(companions.balancerSocket, tell, () => agent)
+  stops.push('balancer link', () => balancer.close())
 
   // Derived from the cluster's token, which cannot be found from one of them.
   const secretFor = (purpose: string) => derivedSecret(options.token, purpose)
-  const known = knownBy(() => agent, door, fence, options)
+  const known = knownBy(() => agent, balancer, fence, options)
   const drivers = new DriverSet({ create: driversOf(options, spec, secretFor, known), notAdopted: notAdopted(tell) })
   stops.push('drivers', () => drivers.close())
 
@@ -109,18 +109,18 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     guarded('keeping the config', () => options.keepConfig(record))
     inBackground(secrets.fit(record.spec.services), 'the secrets of another config')
   }
-  const kept = { remember: past.remember, keepConfig, endFormer, ...processesOf(companions, door, fence) }
-  const world = { clock, store, mesh, drivers, fence, door, ...kept }
+  const kept = { remember: past.remember, keepConfig, endFormer, ...processesOf(companions, balancer, fence) }
+  const world = { clock, store, mesh, drivers, fence, balancer, ...kept }
   const given = { config, source: options.source ?? null, self: node, run, world, startsAtOnce }
   const agent: Agent = new Agent({ ...given, onExit: () => ended.end(0) })
   stops.push('told faults', onFault(faultsTo(agentSays('failed'))))
   companions.start() // before all that takes time: without a fence no lease is worth anything
-  stops.push('companions', renewCompanions(companions, door, fence))
+  stops.push('companions', renewCompanions(companions, balancer, fence))
 
-  const surface = new AgentSurface({ agent, store, run, version, secretsKeyFile, door, ...kept })
+  const surface = new AgentSurface({ agent, store, run, version, secretsKeyFile, balancer, ...kept })
   await serve(surface, mesh, { host: spec.address, port: cluster.apiPort, token }, stops)
 
-  const secrets = new EndpointSecrets({ services: cluster.services, node: spec, nodeDir, clock, secretFor, door, tell })
+  const secrets = new EndpointSecrets({ cluster, node: spec, nodeDir, clock, secretFor, balancer, tell })
   stops.push('secrets', () => secrets.stop())
 
   await Promise.all([secrets.start(), drivers.begin([...cluster.services, ...config.removed])])
@@ -131,20 +131,19 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   stops.push('loop', () => agent.stop())
 
   const code = await ended.code
-  if (code === 0) endForGood(door, companions, identityFile)
+  if (code === 0) endForGood(balancer, companions, identityFile)
   await stops.stop()
   return code
 }
 
 /** They become of this agent's version. The stop lets go of them. */
-function renewCompanions(companions: Companions, door: Door, fence: Fence): Stop {
-  const { balancer } = companions
+function renewCompanions(companions: Companions, balancer: NodeBalancer, fence: Fence): Stop {
   const renewal = new CompanionRenewal(
     {
-      ...{ version: version(), door, fence },
-      balancerPid: () => balancer.pid,
-      adoptBalancer: () => balancer.adoptSuccessor(),
-      handOver: () => door.handOver(balancer.successorCommand('--take-over')),
+      ...{ version: version(), balancer, fence },
+      balancerPid: () => companions.balancer.pid,
+      adoptBalancer: () => companions.balancer.adoptSuccessor(),
+      handOver: () => balancer.handOver(companions.balancer.successorCommand('--take-over')),
       replaceFence: () => companions.fence.replace('--replace'),
     },
     clock.mono(),
@@ -158,13 +157,17 @@ function renewCompanions(companions: Companions, door: Door, fence: Fence): Stop
 }
 
 /** Which the processes of this node are, and of what version. */
-function processesOf(companions: Companions, door: Door, fence: Fence): Required<Pick<World, 'pids' | 'versions'>> {
+function processesOf(
+  companions: Companions,
+  balancer: NodeBalancer,
+  fence: Fence,
+): Required<Pick<World, 'pids' | 'versions'>> {
   const own = { version: version(), protocol: PROTOCOL }
   return {
     pids: () => companions.pids,
     versions: () => ({
       ...own,
-      balancerVersion: door.speaks?.version ?? null,
+      balancerVersion: balancer.speaks?.version ?? null,
       fenceVersion: fence.speaks?.version ?? null,
     }),
   }
@@ -190,8 +193,8 @@ async function serve(
 }
 
 /** The last agent of a run leaves no name behind; but until it has ended, those who wait for that must find it. */
-function endForGood(door: Door, companions: Companions, identityFile: string): void {
-  door.end()
+function endForGood(balancer: NodeBalancer, companions: Companions, identityFile: string): void {
+  balancer.end()
   companions.end()
   process.once('exit', () => removeFile(identityFile))
 }
@@ -245,22 +248,27 @@ function openLate({ storeFile }: AgentOptions): LateStore {
 /** What drivers ask the agent that they work for. */
 interface Known {
   loopLagMs(): number
-  doorsHeard(service: string): boolean
-  doorsWentAhead(service: ServiceSpec): boolean
+  balancersHeard(service: string): boolean
+  balancersWentAhead(service: ServiceSpec): boolean
   holdProgress(service: ServiceSpec, hold: number): HoldProgress
   killedByUs(service: string, identity: ProcessIdentity): string | undefined
   readonly secrets: SecretSource
 }
 
-function knownBy(agent: () => Agent, door: Door, fence: Fence, { nodeDir, secretsKeyFile }: AgentOptions): Known {
-  const says = (): DoorSays => {
-    const { open: openDoors, leaving, holding, still, ready, ahead } = door
+function knownBy(
+  agent: () => Agent,
+  balancer: NodeBalancer,
+  fence: Fence,
+  { nodeDir, secretsKeyFile }: AgentOptions,
+): Known {
+  const says = (): BalancerSays => {
+    const { open: openDoors, leaving, holding, still, ready, ahead } = balancer
     return { openDoors, leaving, holding, still, ready, ahead }
   }
   return {
     loopLagMs: () => agent().loopLagMs,
-    doorsHeard: (service) => heardByDoors(agent().view, service, says()),
-    doorsWentAhead: (service) => wentAhead(agent().view, service, says()),
+    balancersHeard: (service) => heardByBalancers(agent().view, service, says()),
+    balancersWentAhead: (service) => wentAhead(agent().view, service, says()),
     holdProgress: (service, hold) => holdProgress(agent().view, service, hold, says()),
     killedByUs: (service, identity) => {
       const kill = fence.isOver(identity) ? sentenceFor('fence') : ownKill(nodeDir, identity)
@@ -285,15 +293,15 @@ function driversOf(
   { config, nodeDir }: AgentOptions,
   node: NodeSpec,
   secretFor: (purpose: string) => string,
-  { loopLagMs, doorsHeard, doorsWentAhead, holdProgress, killedByUs, secrets }: Known,
+  { loopLagMs, balancersHeard, balancersWentAhead, holdProgress, killedByUs, secrets }: Known,
 ): (service: ServiceSpec) => Driver {
   const parts = { cluster: config.spec.name, node, nodeDir, clock, random: Math.random, loopLagMs, secretFor, secrets }
   return (service) =>
     createDriver({
       ...parts,
       service,
-      doorsHeard: () => doorsHeard(service.name),
-      doorsWentAhead: () => doorsWentAhead(service),
+      balancersHeard: () => balancersHeard(service.name),
+      balancersWentAhead: () => balancersWentAhead(service),
       holdProgress: (hold) => holdProgress(service, hold),
       killedByUs: (identity) => killedByUs(service.name, identity),
     })

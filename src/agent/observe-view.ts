@@ -12,7 +12,7 @@ export interface Observed {
   readonly config: LiveConfig
   readonly self: NodeName
   readonly run: string
-  readonly world: Pick<World, 'clock' | 'drivers' | 'door'>
+  readonly world: Pick<World, 'clock' | 'drivers' | 'balancer'>
   readonly agreed: AgreedRecords
   readonly peers: Peers
   readonly leads: Leads
@@ -48,7 +48,7 @@ export function observe(
       startedAgoMs: now - startedAt,
       lagMs,
       startsAtOnce: startsAtOnce(cluster),
-      openDoors: world.door.open,
+      openDoors: world.balancer.open,
       stopping: isTakenOut || (store.cluster.desired === 'stopped' && store.cluster.run === run),
     },
   }

@@ -69,7 +69,7 @@ export class ChangesOfPrimary {
     return change?.term === term ? change.candidates : []
   }
 
-  isDoorOpen(service: ServiceName, term: Term): boolean {
+  isEndpointOpen(service: ServiceName, term: Term): boolean {
     const change = this.#changes.get(service)
     return change?.term !== term || change.at.has('endpoint open')
   }

@@ -13,14 +13,14 @@ import { isNoNews } from './report-news.ts'
 const AGAIN_MS = 1_000
 
 export class Publisher {
-  readonly #world: Pick<World, 'clock' | 'door' | 'mesh' | 'pids' | 'versions'>
+  readonly #world: Pick<World, 'clock' | 'balancer' | 'mesh' | 'pids' | 'versions'>
   readonly #self: NodeName
   readonly #incarnation: number
   #routes: readonly Route[] | undefined
   #version: number
   #reported: { readonly report: NodeReport; readonly at: number } | undefined
 
-  constructor(world: Pick<World, 'clock' | 'door' | 'mesh' | 'pids' | 'versions'>, self: NodeName) {
+  constructor(world: Pick<World, 'clock' | 'balancer' | 'mesh' | 'pids' | 'versions'>, self: NodeName) {
     this.#world = world
     this.#self = self
     this.#incarnation = world.clock.wall()
@@ -39,7 +39,7 @@ export class Publisher {
     if (routes === this.#routes) return
     this.#routes = routes
     this.#version += 1
-    this.#world.door.publish({ version: this.#version, node: this.#self, routes })
+    this.#world.balancer.publish({ version: this.#version, node: this.#self, routes })
   }
 
   /** `again`: also when nothing changed; a peer may not have heard the last one. */
@@ -53,13 +53,13 @@ export class Publisher {
       balancerPid: pids.balancer,
       fencePid: pids.fence,
       ...this.#world.versions?.(),
-      openDoors: this.#world.door.open,
-      leaving: this.#world.door.leaving,
-      holding: this.#world.door.holding,
-      still: this.#world.door.still,
-      ready: this.#world.door.ready,
-      ahead: this.#world.door.ahead,
-      sessions: this.#world.door.sessions,
+      openDoors: this.#world.balancer.open,
+      leaving: this.#world.balancer.leaving,
+      holding: this.#world.balancer.holding,
+      still: this.#world.balancer.still,
+      ready: this.#world.balancer.ready,
+      ahead: this.#world.balancer.ahead,
+      sessions: this.#world.balancer.sessions,
       instances: Object.values(instances),
       stopping,
       config: view.config?.number,

@@ -8,9 +8,9 @@ import { endedInOrder } from '../core/election.ts'
 import type { NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
 import { isCrashing } from '../core/problems/instance-missing.ts'
 import type { Problem } from '../core/problems/problem.ts'
-import { isWell, localInstance, recordOf, type View } from '../core/view.ts'
+import { isHealthy, localInstance, recordOf, type View } from '../core/view.ts'
 import { assert } from '../lib/assert.ts'
-import type { DoorPort } from './agent-ports.ts'
+import type { BalancerPort } from './agent-ports.ts'
 import { ChangesOfPrimary, sessionsIn } from './primary-change.ts'
 
 interface Open {
@@ -97,21 +97,23 @@ export class Receipts {
     open?.marks.push({ name, atMs: this.#wall() - open.noticedAt })
   }
 
-  /** Once a turn. The receipts that are complete: what failed is healthy again here. `door`: this node's balancer. */
-  see(view: View, door: Pick<DoorPort, 'sessions' | 'leadsTo'>): Receipt[] {
-    this.#changes.see(view, (service, term) => door.leadsTo(service, term))
+  /** Once a turn. The receipts that are complete: what failed is healthy again here. `balancer`: this node's balancer. */
+  see(view: View, balancer: Pick<BalancerPort, 'sessions' | 'leadsTo'>): Receipt[] {
+    this.#changes.see(view, (service, term) => balancer.leadsTo(service, term))
     const done: Receipt[] = []
     for (const [service, open] of this.#open) {
       const instance = localInstance(view, service)
       const back =
-        isWell(instance) &&
+        isHealthy(instance) &&
         (open.kind === 'repair'
           ? open.marks.length > 0 && !isCrashing(instance)
           : instance.role === 'primary' && instance.term >= open.term && instance.replica?.quorumDurable !== false)
       if (!back && open.backAt === undefined) continue
       open.backAt ??= this.#wall()
-      const sessions = open.isReplicated ? sessionsIn(view, specOf(view, service), open.term, door.sessions) : undefined
-      const settled = this.#changes.isDoorOpen(service, open.term) && (sessions?.unheard ?? []).length === 0
+      const sessions = open.isReplicated
+        ? sessionsIn(view, specOf(view, service), open.term, balancer.sessions)
+        : undefined
+      const settled = this.#changes.isEndpointOpen(service, open.term) && (sessions?.unheard ?? []).length === 0
       if (open.isReplicated && !settled && this.#wall() - open.backAt < SETTLES_WITHIN_MS) continue
       this.#open.delete(service)
       done.push({ ...this.#receipt(service, open, open.backAt), ...(sessions && { sessions }) })

@@ -112,7 +112,7 @@ test('what safety hangs on is tried again soon, however often it failed, and not
     wake: () => void steps.begin(act, view),
   })
   await steps.begin(act, view)
-  expect(steps.busy).toEqual({ web: { step: 'kill', resting: true } })
+  expect(steps.busy).toEqual({ web: { step: 'kill', backingOff: true } })
   await clock.runUntil(60_000)
   expect(tries).toBeGreaterThan(55)
   expect(tries).toBeLessThan(75)

@@ -12,9 +12,9 @@ import type { Clock } from '../lib/clock.ts'
 import { type Hands, perform } from './act.ts'
 
 /** After a step failed, until its service is looked at again; doubles up to the last figure. */
-const REST = { firstMs: 250, mostMs: 10_000 }
+const BACKOFF = { firstMs: 250, mostMs: 10_000 }
 /** The same where the safety of another node hangs on the step. */
-const URGENT_REST = { firstMs: 250, mostMs: 1_000 }
+const URGENT_BACKOFF = { firstMs: 250, mostMs: 1_000 }
 /** Failures of one kind of step longer ago than this do not count: what failed then was another fault. */
 const REMEMBERED_MS = 60_000
 /** The same step done so often within `REPEATED_WITHIN_MS` did not help: before it is done again there is a pause as after a failure. */
@@ -73,7 +73,7 @@ export class Steps {
   /** What is under way or in back-off, by service. */
   get busy(): Record<ServiceName, Busy> {
     const busy: Record<ServiceName, Busy> = {}
-    for (const [service, { step, resting }] of this.#busy) busy[service] = { step, resting }
+    for (const [service, { step, backingOff }] of this.#busy) busy[service] = { step, backingOff }
     return busy
   }
 
@@ -88,7 +88,7 @@ export class Steps {
 
   /** Keeps others from beginning anything for a service until the returned function is called. */
   occupy(service: ServiceName): () => void {
-    return this.#enter(service, { step: null, resting: false })
+    return this.#enter(service, { step: null, backingOff: false })
   }
 
   /** Performs one act unless the world has changed since it was decided. */
@@ -96,7 +96,7 @@ export class Steps {
     const service = serviceOfStep(act.step)
     const current = isDangerous(act.step) ? this.#options.recheck(act) : view
     if (!current) return
-    const spell: Spell = { step: act.step.kind, resting: false }
+    const spell: Spell = { step: act.step.kind, backingOff: false }
     const release = this.#enter(service ?? WHOLE_NODE, spell)
     try {
       const what = await perform(act.step, current, this.#options.hands)
@@ -110,7 +110,7 @@ export class Steps {
     } catch (error) {
       // A more urgent step called it off and is under way or done: that is no failure, and needs no back-off.
       if (this.#busy.get(service ?? WHOLE_NODE) !== spell) return
-      this.#rest(act, service ?? WHOLE_NODE, { spell, release, why: (error as Error).message })
+      this.#backOff(act, service ?? WHOLE_NODE, { spell, release, why: (error as Error).message })
       this.#options.failed(act, service, error as Error)
     }
   }
@@ -123,16 +123,16 @@ export class Steps {
     }
   }
 
-  #rest({ step }: Act, service: ServiceName, { spell, release, why }: Failed): void {
+  #backOff({ step }: Act, service: ServiceName, { spell, release, why }: Failed): void {
     const now = this.#options.clock.mono()
     const before = this.#failures.get(failureKey(step))
     const failures = (before && now - before.at < REMEMBERED_MS ? before.count : 0) + 1
     this.#failures.set(failureKey(step), { count: failures, at: now })
     if ((step.kind === 'start' || step.kind === 'promote' || step.kind === 'demote') && step.term > 0)
       this.#failedIn.set(service, { term: step.term, why })
-    spell.resting = true
+    spell.backingOff = true
     if (!isUrgent(step) && step.kind !== 'follow') spell.step = null
-    this.#options.clock.after(backoffMs(failures, isUrgent(step) ? URGENT_REST : REST), release)
+    this.#options.clock.after(backoffMs(failures, isUrgent(step) ? URGENT_BACKOFF : BACKOFF), release)
   }
 
   /** A step that is done and wanted again at once, and again, changes nothing: it must not keep the node busy for ever. */
@@ -145,8 +145,8 @@ export class Steps {
     const times = isSame ? before.times + 1 : 1
     this.#repeats.set(step.service, { step, times, at: now })
     if (times < DONE_AT_ONCE || this.#busy.get(step.service) !== spell) return release()
-    spell.resting = true
-    this.#options.clock.after(backoffMs(times - DONE_AT_ONCE + 1, URGENT_REST), release)
+    spell.backingOff = true
+    this.#options.clock.after(backoffMs(times - DONE_AT_ONCE + 1, URGENT_BACKOFF), release)
   }
 }
 

@@ -71,7 +71,7 @@ test('an agent is idle while all peers are alive and all instances are healthy o
 
 test('one silent peer, one instance that is not healthy or ends, or one step under way ends the calm', () => {
   expect(isCalm({ peers: { ...others, c: peer('c', [], { state: 'suspect' }) } })).toBe(false)
-  const busy = { web: { step: null, resting: true } }
+  const busy = { web: { step: null, backingOff: true } }
   expect(isCalm({ local: { instances: calm, busy } })).toBe(false)
   for (const web of [running('web', { health: 'unhealthy' }), running('web', { state: 'stopping' })])
     expect(isCalm({ local: { instances: { ...calm, web } } })).toBe(false)

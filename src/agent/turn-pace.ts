@@ -5,7 +5,7 @@
  */
 import type { Decision } from '../core/decide.ts'
 import type { InstanceReport } from '../core/model.ts'
-import { isWell, type View } from '../core/view.ts'
+import { isHealthy, type View } from '../core/view.ts'
 import type { Clock } from '../lib/clock.ts'
 
 /** A turn up to this long is followed by no pause: a cluster of three nodes takes 1 to 2 ms. */
@@ -61,5 +61,5 @@ export function isIdle({ peers, local }: View, { problems }: Decision): boolean 
 }
 
 function isSteady(instance: InstanceReport | undefined): boolean {
-  return instance?.state === 'stopped' || isWell(instance)
+  return instance?.state === 'stopped' || isHealthy(instance)
 }

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import type { Status } from './api-types.ts'
-import { closedDoors, isUp } from './closed-endpoints.ts'
+import { closedEndpoints, isUp } from './closed-endpoints.ts'
 import { fakeStatus } from './fake-surface.ts'
 
-function withDoorClosed(at: string, alive = true): Status {
+function withBalancerClosed(at: string, alive = true): Status {
   const status = fakeStatus()
   return {
     ...status,
     nodes: status.nodes.map((node) => (node.name === at ? { ...node, alive } : node)),
     services: status.services.map((service) => ({
       ...service,
-      endpoints: service.endpoints.map((door) => (door.node === at ? { ...door, open: false } : door)),
+      endpoints: service.endpoints.map((endpoint) => (endpoint.node === at ? { ...endpoint, open: false } : endpoint)),
     })),
   }
 }
@@ -27,13 +27,13 @@ describe('doors', () => {
   })
 
   it('a closed endpoint of a living node is one at which clients are refused', () => {
-    const status = withDoorClosed('b')
-    expect(closedDoors(status, web(status)).map(({ node }) => node)).toEqual(['b'])
+    const status = withBalancerClosed('b')
+    expect(closedEndpoints(status, web(status)).map(({ node }) => node)).toEqual(['b'])
     expect(isUp(status, web(status))).toBe(false)
   })
 
   it('the endpoint of a node that is gone does not count', () => {
-    const status = withDoorClosed('b', false)
+    const status = withBalancerClosed('b', false)
     expect(isUp(status, web(status))).toBe(true)
   })
 })

@@ -2,12 +2,12 @@
 import type { EndpointStatus, ServiceStatus, Status } from './api-types.ts'
 
 /** Of one service, at living nodes. */
-export function closedDoors({ nodes }: Status, { endpoints }: ServiceStatus): readonly EndpointStatus[] {
+export function closedEndpoints({ nodes }: Status, { endpoints }: ServiceStatus): readonly EndpointStatus[] {
   const living = new Set(nodes.filter(({ alive }) => alive).map(({ name }) => name))
   return endpoints.filter(({ node, open }) => !open && living.has(node))
 }
 
 /** Healthy, and a client that connects to a living node is accepted. */
 export function isUp(status: Status, service: ServiceStatus): boolean {
-  return service.healthy && closedDoors(status, service).length === 0
+  return service.healthy && closedEndpoints(status, service).length === 0
 }

@@ -5,17 +5,17 @@
  */
 import type { ServiceName } from '../core/model.ts'
 import type { SessionOptions } from '../core/replicated/session-counts.ts'
-import type { DoorSecret } from './control-protocol.ts'
+import type { BalancerSecret } from './control-protocol.ts'
 
 /** Null: nothing was told about that service. Asked at each use, because certificates are renewed. */
-export type SecretOf = (service: ServiceName) => DoorSecret | null
+export type SecretOf = (service: ServiceName) => BalancerSecret | null
 
 export class Secrets {
-  #byService: ReadonlyMap<ServiceName, DoorSecret> = new Map()
+  #byService: ReadonlyMap<ServiceName, BalancerSecret> = new Map()
 
   readonly of: SecretOf = (service) => this.#byService.get(service) ?? null
 
-  get all(): readonly DoorSecret[] {
+  get all(): readonly BalancerSecret[] {
     return [...this.#byService.values()]
   }
 
@@ -27,9 +27,9 @@ export class Secrets {
   }
 }
 
-function isSecret(value: unknown): value is DoorSecret {
+function isSecret(value: unknown): value is BalancerSecret {
   if (typeof value !== 'object' || value === null) return false
-  const { service, user, password, database, tls, sessions } = value as Partial<Record<keyof DoorSecret, unknown>>
+  const { service, user, password, database, tls, sessions } = value as Partial<Record<keyof BalancerSecret, unknown>>
   return (
     [service, user, password, database].every((text) => typeof text === 'string') &&
     isTls(tls) &&

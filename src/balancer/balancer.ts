@@ -23,7 +23,7 @@ import { postgresServer } from './postgres/postgres-listener.ts'
 import { tcpServer } from './tcp/tcp-listener.ts'
 import type { Verdict } from './verdict.ts'
 
-export interface DoorEvents {
+export interface BalancerEvents {
   onListening(route: Route): void
   onListenFailed(route: Route, code: string, message: string): void
   onVerdict(service: string, targetId: string, verdict: Verdict, why: string): void
@@ -50,7 +50,7 @@ interface Open {
 
 export class Balancer {
   readonly #clock: Clock
-  readonly #events: DoorEvents
+  readonly #events: BalancerEvents
   readonly #house: BalancerShared
   readonly #open = new Map<string, Open>()
   /** Routes that are in the table no more, with connections that still end. */
@@ -66,7 +66,7 @@ export class Balancer {
   #still: readonly string[] = []
   #ready: readonly string[] = []
 
-  constructor(clock: Clock, random: Random, events: DoorEvents, secretOf: SecretOf = () => null) {
+  constructor(clock: Clock, random: Random, events: BalancerEvents, secretOf: SecretOf = () => null) {
     this.#clock = clock
     this.#events = events
     this.#house = {

@@ -14,7 +14,7 @@ import { isUndecoded, NotUnderstood } from '../lib/not-understood.ts'
 import { decodeFromBalancer, type FromBalancer } from './balancer-messages.ts'
 
 /** What the balancer of a PostgreSQL service needs for its own login and for TLS. Kept in memory, never on the disk. */
-export interface DoorSecret {
+export interface BalancerSecret {
   readonly service: ServiceName
   /** May log in and call `understudy.verifier(name)`, and nothing else. */
   readonly user: string
@@ -29,7 +29,7 @@ export interface DoorSecret {
 
 export type ToBalancer =
   /** Sent after connecting, before the table, and whenever one of them changes: all of them. */
-  | { readonly type: 'secrets'; readonly secrets: readonly DoorSecret[] }
+  | { readonly type: 'secrets'; readonly secrets: readonly BalancerSecret[] }
   | { readonly type: 'table'; readonly table: RoutingTable }
   | { readonly type: 'drain-and-exit' }
   /** Start this program, a balancer of another version, and hand over to it (hand-over.ts). Nothing happens while that is under way. */
@@ -37,7 +37,7 @@ export type ToBalancer =
 
 export interface BalancerLink {
   /** As `publish`. */
-  confide(secrets: readonly DoorSecret[]): void
+  confide(secrets: readonly BalancerSecret[]): void
   /** Sent now, and again after each reconnection; only the newest table is kept. */
   publish(table: RoutingTable): void
   drainAndExit(): void
@@ -60,7 +60,7 @@ const RECONNECT_MS = 100
 export function connectBalancer(socketPath: string, listener: BalancerListener): BalancerLink {
   let socket: Socket | undefined
   let latest: RoutingTable | undefined
-  let confided: readonly DoorSecret[] | undefined
+  let confided: readonly BalancerSecret[] | undefined
   let again: NodeJS.Timeout | undefined
   let closed = false
   let goneTold = false

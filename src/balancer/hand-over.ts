@@ -15,7 +15,7 @@
 import type { Server } from 'node:net'
 import type { RoutingTable } from '../core/routing-table.ts'
 import type { Cancel, Clock } from '../lib/clock.ts'
-import type { DoorSecret } from './control-protocol.ts'
+import type { BalancerSecret } from './control-protocol.ts'
 
 /** Over the channel between the two processes. */
 export type ToSuccessor =
@@ -24,7 +24,7 @@ export type ToSuccessor =
       /** Null: none was ever accepted. */
       readonly table: RoutingTable | null
       readonly highestTerms: Readonly<Record<string, number>>
-      readonly secrets: readonly DoorSecret[]
+      readonly secrets: readonly BalancerSecret[]
     }
   /** The path of the control socket is free. */
   | { readonly type: 'control' }

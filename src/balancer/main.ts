@@ -20,7 +20,7 @@ import { removeFile, writeFileAtomic } from '../lib/files.ts'
 import { identify } from '../lib/proc.ts'
 import { version } from '../lib/program-version.ts'
 import { superviseLoop } from '../lib/supervised-loop.ts'
-import { Balancer, type DoorEvents } from './balancer.ts'
+import { Balancer, type BalancerEvents } from './balancer.ts'
 import type { FromBalancer } from './balancer-messages.ts'
 import { Secrets } from './balancer-secrets.ts'
 import type { ToBalancer } from './control-protocol.ts'
@@ -54,7 +54,7 @@ class BalancerProcess {
   readonly #paths: Paths
   readonly #secrets = new Secrets()
   readonly #predecessors = new Predecessors()
-  readonly #door: Balancer
+  readonly #balancer: Balancer
   readonly #saver: Saver
   #control: ControlServer | undefined
   /** Where this process is known as one that still runs, once it is no longer the balancer of the node. */
@@ -71,21 +71,21 @@ class BalancerProcess {
     this.#leavingFile = join(dirname(paths.saved), 'balancers', `${process.pid}.json`)
     // A full disk must not stop the balancer: it has the table in memory, and the agent has it too.
     this.#saver = new Saver(paths.saved, (error) => log(`the table could not be saved: ${text(error)}`))
-    this.#door = new Balancer(
+    this.#balancer = new Balancer(
       systemClock,
       Math.random,
       eventsTo((message) => this.#tell(message)),
       this.#secrets.of,
     )
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => this.#leave())
-    tellCounters(this.#door, (message) => this.#tell(message))
+    tellCounters(this.#balancer, (message) => this.#tell(message))
   }
 
   async serve(): Promise<void> {
     const saved = savedTable(this.#paths.saved)
     if (saved) {
-      this.#door.recallTerms(saved.highestTerms)
-      this.#door.apply(saved.table)
+      this.#balancer.recallTerms(saved.highestTerms)
+      this.#balancer.apply(saved.table)
     }
     await this.#openControl()
   }
@@ -97,13 +97,13 @@ class BalancerProcess {
     await takeOver(channelToPredecessor(), {
       prepare: (given) => {
         state = given
-        this.#door.recallTerms(given.highestTerms)
+        this.#balancer.recallTerms(given.highestTerms)
         this.#takeSecrets(given.secrets)
       },
       openControl: () => this.#openControl(),
       adopt: (key, listener) => {
         const route = state?.table?.routes.find((one) => routeKey(one) === key)
-        if (route) this.#door.adopt(route, listener)
+        if (route) this.#balancer.adopt(route, listener)
       },
       begin: () => {
         this.#isTakingOver = false
@@ -123,8 +123,8 @@ class BalancerProcess {
       onNotUnderstood: log,
       onConnected: () => {
         this.#hello()
-        this.#door.retell()
-        this.#tell({ type: 'counters', routes: this.#door.report() })
+        this.#balancer.retell()
+        this.#tell({ type: 'counters', routes: this.#balancer.report() })
       },
       predecessors: {
         join: (key, send) => this.#welcome(key, send),
@@ -138,7 +138,7 @@ class BalancerProcess {
   }
 
   #hello(): void {
-    const { version } = this.#door
+    const { version } = this.#balancer
     this.#tell({ type: 'hello', pid: process.pid, version, program: SPEAKS })
   }
 
@@ -177,12 +177,12 @@ class BalancerProcess {
       this.#tell({ type: 'table-refused', why: table })
       return
     }
-    if (!this.#door.apply(table)) return
+    if (!this.#balancer.apply(table)) return
     if (this.#link) {
       this.#link.tell({ type: 'applied', version: table.version })
       return
     }
-    this.#saver.save({ table, highestTerms: this.#door.highestTerms })
+    this.#saver.save({ table, highestTerms: this.#balancer.highestTerms })
     this.#predecessors.forward({ type: 'table', table })
     if (this.#predecessors.use(table.version)) this.#hello()
     else systemClock.after(APPLIED_WITHIN_MS, () => this.#hello())
@@ -197,15 +197,15 @@ class BalancerProcess {
   #welcome(key: object, send: (message: ToBalancer) => void): void {
     this.#predecessors.join(key, send)
     send({ type: 'secrets', secrets: this.#secrets.all })
-    if (this.#door.table) send({ type: 'table', table: this.#door.table })
+    if (this.#balancer.table) send({ type: 'table', table: this.#balancer.table })
   }
 
   #hear(key: object, said: unknown): boolean {
     const message = this.#predecessors.says(key, said)
     if (message === undefined) return false
-    if (message?.type === 'applied' && message.version === this.#door.version) {
+    if (message?.type === 'applied' && message.version === this.#balancer.version) {
       if (this.#predecessors.use(message.version)) this.#hello()
-    } else if (message?.type === 'counters') this.#tell({ type: 'counters', routes: this.#door.report() })
+    } else if (message?.type === 'counters') this.#tell({ type: 'counters', routes: this.#balancer.report() })
     else if (message?.type === 'sessions') this.#control?.tell(message)
     else if (message?.type === 'ahead' || message?.type === 'still') this.#tellPlaces(message.type)
     return true
@@ -217,11 +217,11 @@ class BalancerProcess {
     const duties = {
       state: () => ({
         type: 'state' as const,
-        table: this.#door.table,
-        highestTerms: this.#door.highestTerms,
+        table: this.#balancer.table,
+        highestTerms: this.#balancer.highestTerms,
         secrets: this.#secrets.all,
       }),
-      listeners: () => this.#door.listeners(),
+      listeners: () => this.#balancer.listeners(),
       releaseControl: () => this.#releaseControl(),
       regainControl: () => inBackground(this.#regainControl(), 'opening the control socket again'),
       retire: () => this.#retire(),
@@ -254,19 +254,19 @@ class BalancerProcess {
   }
 
   #retire(): void {
-    this.#door.retire()
+    this.#balancer.retire()
     this.#link = new RetiredLink(this.#paths.socket, {
       onTable: (value) => this.#accept(value),
       onSecrets: (value) => this.#takeSecrets(value),
       onDrainAndExit: () => this.#leave(),
       onConnected: () => {
-        this.#link?.tell({ type: 'applied', version: this.#door.version })
-        this.#door.retell()
-        this.#tell({ type: 'counters', routes: this.#door.report() })
+        this.#link?.tell({ type: 'applied', version: this.#balancer.version })
+        this.#balancer.retell()
+        this.#tell({ type: 'counters', routes: this.#balancer.report() })
       },
     })
     const work = () => {
-      if (this.#door.isDone) this.#leave()
+      if (this.#balancer.isDone) this.#leave()
     }
     superviseLoop({ clock: systemClock, what: 'the look at the last connections', everyMs: DONE_EVERY_MS, work })
     log('handed over; this process ends with its last connection')
@@ -276,9 +276,9 @@ class BalancerProcess {
     if (this.#isLeaving) return
     this.#isLeaving = true
     this.#predecessors.forward({ type: 'drain-and-exit' })
-    const last = this.#counted(this.#door.report()) // routes that have ended are not reported any more
+    const last = this.#counted(this.#balancer.report()) // routes that have ended are not reported any more
     const leave = async () => {
-      await this.#door.drain()
+      await this.#balancer.drain()
       this.#control?.close()
       this.#link?.tell(last)
       await this.#link?.end()
@@ -341,7 +341,7 @@ function savedTable(path: string): Saved | undefined {
   }
 }
 
-function eventsTo(tell: (message: FromBalancer) => void): DoorEvents {
+function eventsTo(tell: (message: FromBalancer) => void): BalancerEvents {
   return {
     onListening: ({ service, host, port }) => tell({ type: 'listening', service, host, port }),
     onListenFailed({ service, host, port }, code, message) {
@@ -358,10 +358,10 @@ function eventsTo(tell: (message: FromBalancer) => void): DoorEvents {
   }
 }
 
-function tellCounters(door: Balancer, tell: (message: FromBalancer) => void): void {
+function tellCounters(balancer: Balancer, tell: (message: FromBalancer) => void): void {
   let last = ''
   const work = () => {
-    const routes = door.report()
+    const routes = balancer.report()
     const now = JSON.stringify(routes)
     if (now !== last) tell({ type: 'counters', routes })
     last = now

@@ -4,7 +4,7 @@
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, closers, openDoor, type TestDoor, until } from '../../test/support/door.ts'
+import { closeAll, closers, openBalancer, type TestBalancer, until } from '../../test/support/door.ts'
 import type { Route, Target } from '../core/routing-table.ts'
 import { type Random, seededRandom } from '../lib/random.ts'
 import { join } from './http/tunnel.ts'
@@ -103,7 +103,7 @@ async function unkindClient(port: number, first: string, random: Random): Promis
   await misbehave(socket, random)
 }
 
-const open = ({ door }: TestDoor): number => door.report().reduce((sum, counters) => sum + counters.open, 0)
+const open = ({ balancer }: TestBalancer): number => balancer.report().reduce((sum, counters) => sum + counters.open, 0)
 
 async function run(isHttp: boolean): Promise<void> {
   const random = seededRandom(Number(process.env.SOCKET_SEED ?? 7))
@@ -112,10 +112,10 @@ async function run(isHttp: boolean): Promise<void> {
   const before = handles()
   const one = await unkindInstance('one', random, isHttp)
   const two = await unkindInstance('two', random, isHttp)
-  const door = await openDoor([one.target, two.target], route)
+  const balancer = await openBalancer([one.target, two.target], route)
   for (let done = 0; done < ORDERS; done += AT_ONCE) {
     const clients = Array.from({ length: AT_ONCE }, () =>
-      unkindClient(door.port, isHttp ? oneOf(ASKED, random) : '', random),
+      unkindClient(balancer.port, isHttp ? oneOf(ASKED, random) : '', random),
     )
     for (let changes = 1 + Math.floor(random() * 4); changes > 0; changes--) {
       await new Promise((resolve) => setTimeout(resolve, random() * 12))
@@ -125,13 +125,13 @@ async function run(isHttp: boolean): Promise<void> {
       await new Promise((resolve) => heard.once('data', resolve))
       const state = oneOf(['serving', 'dead', 'dead', 'dead', 'draining', 'gone'] as const, random)
       const targets = state === 'gone' ? [two.target] : [{ ...one.target, state }, two.target]
-      door.route(targets, route)
+      balancer.route(targets, route)
     }
     await Promise.all(clients)
-    await until('every connection is closed and counted', () => open(door) === 0, 30_000)
-    door.route([one.target, two.target], route)
+    await until('every connection is closed and counted', () => open(balancer) === 0, 30_000)
+    balancer.route([one.target, two.target], route)
   }
-  door.door.cutAll()
+  balancer.balancer.cutAll()
   for (const { server } of [one, two]) server.close()
   for (const close of closers.splice(0)) close()
   await until('no socket is left', () => handles() <= before - 2, 30_000)

@@ -26,14 +26,14 @@ export function serviceIn(status: Status, name: string): ServiceStatus {
 }
 
 /** An open endpoint, the asked agent's own first. Throws UND_REFUSED when there is none. */
-export function openDoor(status: Status, name: string, purpose: 'primary' | 'standby'): EndpointStatus {
+export function openEndpoint(status: Status, name: string, purpose: 'primary' | 'standby'): EndpointStatus {
   const service = serviceIn(status, name)
-  const doors = service.endpoints.filter((door) => door.purpose === purpose)
+  const endpoints = service.endpoints.filter((endpoint) => endpoint.purpose === purpose)
   const alive = new Set(status.nodes.filter((node) => node.alive).map((node) => node.name))
-  const open = doors.filter((door) => door.open && alive.has(door.node))
-  const door = open.find(({ node }) => node === status.answeredBy) ?? open[0]
-  if (door) return door
-  if (doors.length === 0 && purpose === 'standby') {
+  const open = endpoints.filter((endpoint) => endpoint.open && alive.has(endpoint.node))
+  const endpoint = open.find(({ node }) => node === status.answeredBy) ?? open[0]
+  if (endpoint) return endpoint
+  if (endpoints.length === 0 && purpose === 'standby') {
     throw new UnderstudyError(
       'UND_REFUSED',
       `${name} has no endpoint for its standbys: set listenStandby in the config`,

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
-import { closedDoors, isUp } from '../api/closed-endpoints.ts'
+import { closedEndpoints, isUp } from '../api/closed-endpoints.ts'
 import { connect, type ServiceStatus, type Status } from '../client/index.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -159,9 +159,9 @@ function stoppedText({ services }: Status): string {
   return names.length === 0 ? '' : `, but for what an operator stopped: ${names.join(', ')}`
 }
 
-function doorsOf(status: Status, service: ServiceStatus): string {
-  const doors = closedDoors(status, service).map(({ host, port }) => `${host}:${port}`)
-  return doors.length === 0 ? '' : `; not open yet: ${doors.join(', ')}`
+function closedIn(status: Status, service: ServiceStatus): string {
+  const closed = closedEndpoints(status, service).map(({ host, port }) => `${host}:${port}`)
+  return closed.length === 0 ? '' : `; not open yet: ${closed.join(', ')}`
 }
 
 function done(io: Io, screen: Screen, { spec, state, json }: DetachRequest, status: Status): number {
@@ -191,7 +191,7 @@ function progress(spec: ClusterSpec, status: Status | undefined): string {
 function tooLate(timeoutMs: number, status: Status | undefined): UnderstudyError {
   const what = status
     ? notUp(status)
-        .map((service) => `\n  ${service.name}: ${service.why}${doorsOf(status, service)}`)
+        .map((service) => `\n  ${service.name}: ${service.why}${closedIn(status, service)}`)
         .join('')
     : '\n  no agent answers; nodes/*/agent.log in the state folder says more'
   const message = `not healthy after ${formatDuration(timeoutMs)}:${what}\nThe cluster goes on trying; “understudy status” shows it, “understudy down” stops it.`

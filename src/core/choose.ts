@@ -58,10 +58,10 @@ function isBlocked(view: View, service: ServiceName | null, rule: string, step: 
   // Whatever is under way ends with the server, and may wait for a node that has ended already. In back-off after a
   // failure there is no step, unless it may be called off at any time.
   if (rule === CLUSTER_STOPPED)
-    return busy.step === null || ENDS.has(busy.step) || (busy.step === 'recruit' && !busy.resting)
+    return busy.step === null || ENDS.has(busy.step) || (busy.step === 'recruit' && !busy.backingOff)
   // A node that waits for a primary must be able to report that there is none any more; recruiting calls that wait off.
   if (step.kind === 'record') return busy.step !== 'follow'
   // A kill under way is over in a moment, and whatever calls it off would have to begin by killing: two urgent steps that
   // call each other off go round and round.
-  return !isUrgent(step) || (busy.step === 'kill' && !busy.resting) || busy.step === step.kind
+  return !isUrgent(step) || (busy.step === 'kill' && !busy.backingOff) || busy.step === step.kind
 }

@@ -174,8 +174,8 @@ describe('a node that was taken out', () => {
   })
 
   it('does not write it a second time while a first one is under way or rests after a failure', () => {
-    for (const resting of [false, true]) {
-      const busy = { '': { step: 'write-config' as const, resting } }
+    for (const backingOff of [false, true]) {
+      const busy = { '': { step: 'write-config' as const, backingOff } }
       expect(leaves({ store: record(['c']), local: { busy } })).toEqual([])
     }
   })

@@ -101,7 +101,7 @@ describe('an active-active service', () => {
   it('begins nothing new for a service while a step is under way, and is not held up by another service', () => {
     const spec = cluster([web(), web({ name: 'shop' })])
     expect(
-      decided({ cluster: spec, local: { busy: { web: { step: 'start' as const, resting: false } } } }).acts,
+      decided({ cluster: spec, local: { busy: { web: { step: 'start' as const, backingOff: false } } } }).acts,
     ).toMatchObject([{ service: 'shop' }])
   })
 })
@@ -169,13 +169,13 @@ describe('a single writer', () => {
   it('is killed when it leads without the lead, even while another step is under way', () => {
     const local = {
       instances: { worker: running('worker', { role: 'primary', term: 3 }) },
-      busy: { worker: { step: 'stop' as const, resting: false } },
+      busy: { worker: { step: 'stop' as const, backingOff: false } },
     }
     expect(decided({ cluster: WORKER, store: led('worker', 'b', 4), local }).acts).toEqual([
       { rule: 'two-writers', kind: 'kill', service: 'worker' },
     ])
     expect(decided({ cluster: WORKER, store: free('worker', 'a', 3, 0), local }).acts).toMatchObject([{ kind: 'kill' }])
-    const rests = { ...local, busy: { worker: { step: 'kill' as const, resting: true } } }
+    const rests = { ...local, busy: { worker: { step: 'kill' as const, backingOff: true } } }
     expect(decided({ cluster: WORKER, store: led('worker', 'b', 4), local: rests }).acts).toEqual([])
   })
 
@@ -186,7 +186,7 @@ describe('a single writer', () => {
         decided({
           cluster: WORKER,
           store: led('worker', 'b', 4),
-          local: { ...local, busy: { worker: { step, resting: true } } },
+          local: { ...local, busy: { worker: { step, backingOff: true } } },
         }).acts,
       ).toMatchObject([{ kind: 'kill' }])
   })
@@ -219,10 +219,10 @@ describe('a single writer', () => {
 })
 
 describe('a database whose cluster is stopped', () => {
-  const next = (step: Step['kind'] | null, resting = false, instance = running('db', { role: 'standby' })) =>
+  const next = (step: Step['kind'] | null, backingOff = false, instance = running('db', { role: 'standby' })) =>
     decided({
       cluster: cluster([database()]),
-      local: { instances: { db: instance }, stopping: true, busy: { db: { step, resting } } },
+      local: { instances: { db: instance }, stopping: true, busy: { db: { step, backingOff } } },
     }).acts
 
   it('ends at once, also while a step waits for a node that may have ended before', () => {

@@ -6,7 +6,7 @@
 import type { NodeName, ServiceSpec } from './model.ts'
 import { place } from './placement.ts'
 import type { Vacancy } from './records.ts'
-import { instanceOn, isDrained, isStopping, isWell, nodeState, recordOf, type View } from './view.ts'
+import { instanceOn, isDrained, isHealthy, isStopping, nodeState, recordOf, type View } from './view.ts'
 
 export interface Candidate {
   readonly node: NodeName
@@ -55,7 +55,7 @@ function judge(view: View, service: ServiceSpec, node: NodeName): Candidate {
   const retryInMs = instance?.retryInMs ?? 0
   if (retryInMs > 0)
     return { node, able: true, why: `backs off for ${Math.round(retryInMs)} ms: ${instance?.note}`, inMs: retryInMs }
-  if (service.standby === 'warm' && !isWell(instance))
+  if (service.standby === 'warm' && !isHealthy(instance))
     return { node, able: true, why: 'its standby is not ready', inMs: 0 }
   return { node, able: true, why: service.standby === 'warm' ? 'its standby is ready' : 'it can start one', inMs: 0 }
 }
@@ -64,7 +64,7 @@ function judge(view: View, service: ServiceSpec, node: NodeName): Candidate {
 function preference(view: View, service: ServiceSpec, of: { candidate: Candidate; node: NodeName }): number {
   const { vacancy, primary } = recordOf(view, service.name)
   const instance = instanceOn(view, of.node, service.name)
-  const ready = service.standby === 'cold' || isWell(instance)
+  const ready = service.standby === 'cold' || isHealthy(instance)
   const isNeutral = primary !== of.node || vacancy === undefined
   const lately = isNeutral ? 1 : endedInOrder(vacancy) ? 2 : 0
   return (

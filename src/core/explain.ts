@@ -8,7 +8,7 @@ import type { InstanceReport, NodeName, ServiceSpec } from './model.ts'
 import { silenceOf } from './node-silence.ts'
 import { candidatesIn } from './replicated/candidates.ts'
 import type { ReportedProblem } from './reported-problem.ts'
-import { hasLeader, instanceOn, isWellOn, leaderOf, nodeState, recordOf, type View } from './view.ts'
+import { hasLeader, instanceOn, isHealthyOn, leaderOf, nodeState, recordOf, type View } from './view.ts'
 
 /** Does the service do its work for clients now, as far as this node knows? */
 export function isServing(view: View, service: ServiceSpec): boolean {
@@ -19,7 +19,7 @@ export function isServing(view: View, service: ServiceSpec): boolean {
   return (
     lead !== undefined &&
     isOpen &&
-    isWellOn(view, lead.node, service.name) &&
+    isHealthyOn(view, lead.node, service.name) &&
     instance?.role === 'primary' &&
     instance.term === lead.term
   )
@@ -125,7 +125,7 @@ export function describe(instance: InstanceReport | undefined): string {
 }
 
 function serving(view: View, service: ServiceSpec): NodeName[] {
-  return view.cluster.nodes.map(({ name }) => name).filter((node) => isWellOn(view, node, service.name))
+  return view.cluster.nodes.map(({ name }) => name).filter((node) => isHealthyOn(view, node, service.name))
 }
 
 /** Who could take over, best first, and why not the others. */

@@ -4,7 +4,7 @@
  * needs are in: removing redundancy because another service is unhealthy would turn one fault into two.
  */
 import type { ServiceSpec } from './model.ts'
-import { instanceOn, isWellOn, type View } from './view.ts'
+import { instanceOn, isHealthyOn, type View } from './view.ts'
 
 export function needsMet(view: View, service: ServiceSpec): boolean {
   return isUp(view, service.name) || service.needs.every((need) => isUp(view, need))
@@ -17,6 +17,6 @@ export function unmetNeeds(view: View, service: ServiceSpec): string[] {
 function isUp(view: View, service: string): boolean {
   return view.cluster.nodes.some(({ name }) => {
     const instance = instanceOn(view, name, service)
-    return isWellOn(view, name, service) && instance?.role !== 'standby'
+    return isHealthyOn(view, name, service) && instance?.role !== 'standby'
   })
 }

@@ -7,7 +7,7 @@ import { silenceOf } from './node-silence.ts'
 import { mayUse, placedOn } from './placement.ts'
 import { standbyFault } from './replicated/candidates.ts'
 import { newestConfig, placedReplicas, replicatedRecord } from './replicated/replica-facts.ts'
-import { hasLeader, instanceOn, isDrained, isStopping, isWell, leaderOf, nodeState, type View } from './view.ts'
+import { hasLeader, instanceOn, isDrained, isHealthy, isStopping, leaderOf, nodeState, type View } from './view.ts'
 
 export interface Missing {
   /** `store`: no failover is possible without it. */
@@ -70,7 +70,7 @@ function allowedNodes(view: View, service: ServiceSpec): NodeName[] {
 /** What keeps a node from counting; undefined for one that counts. */
 function faultFinder(view: View, service: ServiceSpec): (node: NodeName) => string | undefined {
   const unlessWell = (node: NodeName) =>
-    isWell(instanceOn(view, node, service.name)) ? undefined : whatItSays(view, service, node)
+    isHealthy(instanceOn(view, node, service.name)) ? undefined : whatItSays(view, service, node)
   if (!hasLeader(service)) return (node) => silenceOf(view, node) ?? unlessWell(node)
   const lead = leaderOf(view, service)?.node
   const leads = (node: NodeName) =>

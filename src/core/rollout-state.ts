@@ -1,7 +1,7 @@
 /** How far the roll-out of a service is, for operators and for programs that wait for it. Output only: no decision depends on it. */
 import type { NodeName, ServiceSpec } from './model.ts'
 import { isOutdatedOn, outdatedNodes, placedNodes, rolloutOf, targetOf } from './rollout.ts'
-import { instanceOn, isWellOn, leaderOf, nodeState, type View } from './view.ts'
+import { instanceOn, isHealthyOn, leaderOf, nodeState, type View } from './view.ts'
 
 export interface RolloutState {
   /** `stopped`: the new instance of a node failed, and no further one is replaced. */
@@ -28,7 +28,7 @@ export function rolloutState(view: View, service: ServiceSpec): RolloutState | u
   const nodes = [...new Set([...runningNodes(view, service), ...pending, ...tried])]
   const counted = { updated: nodes.filter((node) => !pending.includes(node)).length, of: nodes.length }
   if (failed) {
-    const isOver = pending.length === 0 && isWellOn(view, failed.node, service.name)
+    const isOver = pending.length === 0 && isHealthyOn(view, failed.node, service.name)
     return isOver
       ? undefined
       : { state: 'stopped', ...counted, updated: updatedBeside(failed.node, nodes, pending), why: failed.why }

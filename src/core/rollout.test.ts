@@ -251,8 +251,8 @@ describe('a cold single writer', () => {
   })
 
   it('ends the turn of a successor that cannot lead, and waits for one that is about to', () => {
-    const resting = { ...on, [to]: stopped('worker', { retryInMs: 5_000 }) }
-    expect(turn({ service, on: resting, store, rollout: { turns: [to] }, self: to }).step).toMatchObject(taken())
+    const backingOff = { ...on, [to]: stopped('worker', { retryInMs: 5_000 }) }
+    expect(turn({ service, on: backingOff, store, rollout: { turns: [to] }, self: to }).step).toMatchObject(taken())
     const free = { services: store.services ?? {}, leads: {}, leadFreeForMs: { worker: 10 } }
     const gone = { a: stopped('worker', { term: 3 }), b: stopped('worker'), c: stopped('worker') }
     expect(turn({ service, on: gone, store: free, rollout: { turns: [other] }, self: other }).step).toBeUndefined()

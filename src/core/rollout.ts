@@ -15,7 +15,7 @@ import type { RolloutRecord } from './records.ts'
 import { soundNodes } from './redundancy-missing.ts'
 import { placedReplicas } from './replicated/replica-facts.ts'
 import type { Revised } from './store-facts.ts'
-import { instanceOn, isWell, leaderOf, nodeState, type View } from './view.ts'
+import { instanceOn, isHealthy, leaderOf, nodeState, type View } from './view.ts'
 
 /** `pauseMs`: as Nomad's `min_healthy_time`; Kubernetes has 0, which proves nothing. */
 export const UPDATE_DEFAULTS: UpdateOptions = { atOnce: 1, pauseMs: 10_000, onFailure: 'stop' }
@@ -74,7 +74,7 @@ export function outdatedNodes(view: View, service: ServiceSpec): NodeName[] {
   const rank = (node: NodeName) => {
     const instance = instanceOn(view, node, service.name)
     if (node === primary) return instance?.outdated?.needs === 'in-place' && othersWait(view, service, node) ? 1 : 4
-    if (!isWell(instance)) return 0
+    if (!isHealthy(instance)) return 0
     return isUnproven(view, service, node) ? 2 : 3
   }
   return nodes
@@ -119,6 +119,6 @@ export function mayGo(view: View, service: ServiceSpec, node: NodeName, { turns 
   const waiting = outdatedNodes(view, service).filter((one) => !turns.includes(one))
   const index = waiting.indexOf(node)
   if (index < 0 || index >= places) return false
-  if (!isWell(instanceOn(view, node, service.name))) return true // nothing is lost by it
+  if (!isHealthy(instanceOn(view, node, service.name))) return true // nothing is lost by it
   return missingNodes(view, service, turns).filter((one) => one !== node).length < places
 }

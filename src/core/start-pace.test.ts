@@ -10,7 +10,7 @@ const SPEC = cluster(NAMES.map((name) => web({ name, endpoints: [] })))
 function started(instances: readonly InstanceReport[], busy: Record<string, 'start'> = {}, startsAtOnce = 2): string[] {
   const local = {
     instances: Object.fromEntries(instances.map((one) => [one.service, one])),
-    busy: Object.fromEntries(Object.entries(busy).map(([name, step]) => [name, { step, resting: false }])),
+    busy: Object.fromEntries(Object.entries(busy).map(([name, step]) => [name, { step, backingOff: false }])),
     startsAtOnce,
   }
   return decide(view({ cluster: SPEC, local })).acts.flatMap(({ step }) =>

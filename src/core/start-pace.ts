@@ -32,7 +32,7 @@ function isFirstLead(step: Step, rule: Rule): boolean {
 /** How many more instances may begin to start here now. */
 export function placesToStart({ local }: View): number {
   if (local.startsAtOnce === undefined) return Number.POSITIVE_INFINITY
-  const isBegun = (service: ServiceName) => local.busy[service]?.step === 'start' && !local.busy[service]?.resting
+  const isBegun = (service: ServiceName) => local.busy[service]?.step === 'start' && !local.busy[service]?.backingOff
   const starting = Object.values(local.instances).filter((one) => isBegun(one.service) || isStarting(one))
   return Math.max(0, local.startsAtOnce - starting.length)
 }

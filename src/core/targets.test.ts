@@ -3,7 +3,7 @@ import { cluster, copy, database, peer, running, view, web } from '../../test/ma
 import type { Phase, ReplicaReport } from './replicated/quorum-config.ts'
 import { routesFor } from './routing.ts'
 import type { Route } from './routing-table.ts'
-import { type DoorSays, heardByDoors, heldAt, holdProgress, leftBy, wentAhead } from './targets.ts'
+import { type BalancerSays, heardByBalancers, heldAt, holdProgress, leftBy, wentAhead } from './targets.ts'
 import type { View } from './view.ts'
 
 const MAX = 1_000
@@ -71,12 +71,12 @@ test('once left out it comes back only when it is much closer: it does not flap 
 })
 
 const OPEN = ['127.0.0.1:5432']
-const HEARD: DoorSays = { openDoors: OPEN, leaving: ['db@a'] }
+const HEARD: BalancerSays = { openDoors: OPEN, leaving: ['db@a'] }
 
-function heard(own: DoorSays, other: DoorSays, state: 'alive' | 'suspect' | 'lost' = 'alive'): boolean {
+function heard(own: BalancerSays, other: BalancerSays, state: 'alive' | 'suspect' | 'lost' = 'alive'): boolean {
   const seen = peer('b', [], { state })
   const peers = { b: { ...seen, report: seen.report && { ...seen.report, ...other } } }
-  return heardByDoors(view({ cluster: cluster([db]), peers }), 'db', own)
+  return heardByBalancers(view({ cluster: cluster([db]), peers }), 'db', own)
 }
 
 test('a switchover has been heard of when every open balancer of a node that lives says so', () => {
@@ -104,7 +104,7 @@ const vacancy = { rule: 'switchover-requested' as const, why: 'asked', by: 'a', 
 /** a switches over to b. */
 function switchingOver(
   copy: Partial<ReplicaReport> = {},
-  says: DoorSays = {},
+  says: BalancerSays = {},
   phase: Phase = 'switching-over',
   service = movable,
 ) {
@@ -132,7 +132,7 @@ test('a table names who is to lead next, for as long as that is being brought ab
 })
 
 test('balancers have logged in ahead when every open one says so of the next primary, or when there is nothing to do', () => {
-  const went = (own: DoorSays, now: View, service = movable) => wentAhead(now, service, { openDoors: OPEN, ...own })
+  const went = (own: BalancerSays, now: View, service = movable) => wentAhead(now, service, { openDoors: OPEN, ...own })
   const there = { ahead: ['db@b'] }
   expect(went(there, switchingOver({}, there))).toBe(true)
   expect(went(there, switchingOver())).toBe(false)
@@ -174,7 +174,12 @@ describe('a primary that is about to end leading', () => {
 })
 
 describe('a hold', () => {
-  const progress = (mine: DoorSays, theirs: DoorSays, state: 'alive' | 'suspect' | 'lost' = 'alive', of = movable) => {
+  const progress = (
+    mine: BalancerSays,
+    theirs: BalancerSays,
+    state: 'alive' | 'suspect' | 'lost' = 'alive',
+    of = movable,
+  ) => {
     const seen = peer('b', [], { state })
     const peers = { b: { ...seen, report: seen.report && { ...seen.report, openDoors: OPEN, ...theirs } } }
     return holdProgress(view({ cluster: cluster([of]), peers }), of, 7, { openDoors: OPEN, ...mine })

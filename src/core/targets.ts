@@ -84,7 +84,7 @@ export function holdName(service: ServiceName, node: NodeName, hold: number): st
 }
 
 /** What the balancer of a node says of itself. */
-export type DoorSays = Pick<NodeReport, 'openDoors' | 'leaving' | 'holding' | 'still' | 'ready' | 'ahead'>
+export type BalancerSays = Pick<NodeReport, 'openDoors' | 'leaving' | 'holding' | 'still' | 'ready' | 'ahead'>
 
 /**
  * How far a hold is. `asked`: some balancer lets clients begin yet. `held`: none does. `still`: and no session of a balancer
@@ -94,12 +94,12 @@ export type DoorSays = Pick<NodeReport, 'openDoors' | 'leaving' | 'holding' | 's
 export type HoldProgress = 'asked' | 'held' | 'still' | 'ready'
 
 /** Of a hold of the primary on this node. `own`: this node's balancer. */
-export function holdProgress(view: View, service: ServiceSpec, hold: number, own: DoorSays): HoldProgress {
+export function holdProgress(view: View, service: ServiceSpec, hold: number, own: BalancerSays): HoldProgress {
   if (!movesSessions(service)) return 'ready'
   const name = holdName(service.name, view.self, hold)
-  if (everyDoor(view, own, ({ ready }) => ready?.includes(name) === true)) return 'ready'
-  if (everyDoor(view, own, ({ still }) => still?.includes(name) === true)) return 'still'
-  return everyDoor(view, own, ({ holding }) => holding?.includes(name) === true) ? 'held' : 'asked'
+  if (everyBalancer(view, own, ({ ready }) => ready?.includes(name) === true)) return 'ready'
+  if (everyBalancer(view, own, ({ still }) => still?.includes(name) === true)) return 'still'
+  return everyBalancer(view, own, ({ holding }) => holding?.includes(name) === true) ? 'held' : 'asked'
 }
 
 function movesSessions({ endpoints }: ServiceSpec): boolean {
@@ -107,27 +107,27 @@ function movesSessions({ endpoints }: ServiceSpec): boolean {
 }
 
 /** Has every reachable balancer taken note that the primary on this node is about to end? `own`: this node's. */
-export function heardByDoors(view: View, service: ServiceName, own: DoorSays): boolean {
+export function heardByBalancers(view: View, service: ServiceName, own: BalancerSays): boolean {
   const place = `${service}@${view.self}`
-  return everyDoor(view, own, ({ leaving }) => leaving?.includes(place) === true)
+  return everyBalancer(view, own, ({ leaving }) => leaving?.includes(place) === true)
 }
 
 /**
  * Has every reachable balancer logged in at the successor all sessions that it can? True when there is none, or nothing
  * to log in.
  */
-export function wentAhead(view: View, service: ServiceSpec, own: DoorSays): boolean {
+export function wentAhead(view: View, service: ServiceSpec, own: BalancerSays): boolean {
   const next = successorIn(view, service)
   if (!next || !movesSessions(service)) return true
-  return everyDoor(view, own, ({ ahead }) => ahead?.includes(`${service.name}@${next.node}`) === true)
+  return everyBalancer(view, own, ({ ahead }) => ahead?.includes(`${service.name}@${next.node}`) === true)
 }
 
 /**
  * Of those that are open. One on a node that is merely late goes on sending clients until it has heard, so it is waited
  * for.
  */
-function everyDoor(view: View, own: DoorSays, hasSaid: (says: DoorSays) => boolean): boolean {
-  const isReady = (says: DoorSays | null | undefined) =>
+function everyBalancer(view: View, own: BalancerSays, hasSaid: (says: BalancerSays) => boolean): boolean {
+  const isReady = (says: BalancerSays | null | undefined) =>
     !says?.openDoors || says.openDoors.length === 0 || hasSaid(says)
   return view.cluster.nodes.every(({ name }) => {
     if (name === view.self) return isReady(own)

@@ -40,7 +40,7 @@ export interface Busy {
   /** Null: nothing that a decision has to know by its name. */
   readonly step: Step['kind'] | null
   /** It failed, and is tried again a little later. */
-  readonly resting: boolean
+  readonly backingOff: boolean
 }
 
 export interface LocalFacts {
@@ -163,13 +163,13 @@ export function isStopping(view: View, node: NodeName): boolean {
   return node === view.self ? view.local.stopping : (view.peers[node]?.report?.stopping ?? false)
 }
 
-export function isWell(instance: InstanceReport | undefined): boolean {
+export function isHealthy(instance: InstanceReport | undefined): boolean {
   return instance !== undefined && instance.state === 'running' && instance.health === 'healthy'
 }
 
 /** Is it healthy there, as far as can be known? The last report of a lost node no longer counts. */
-export function isWellOn(view: View, node: NodeName, service: ServiceName): boolean {
-  return nodeState(view, node) !== 'lost' && isWell(instanceOn(view, node, service))
+export function isHealthyOn(view: View, node: NodeName, service: ServiceName): boolean {
+  return nodeState(view, node) !== 'lost' && isHealthy(instanceOn(view, node, service))
 }
 
 export function hasLeader(service: ServiceSpec): boolean {

@@ -1,7 +1,7 @@
 import type { SessionOptions } from '../core/replicated/session-counts.ts'
 
 /** Secrets of a balancer that speaks a service's own protocol. */
-export interface DoorNeeds {
+export interface BalancerNeeds {
   /** The login of the balancer itself. */
   readonly login: { readonly user: string; readonly password: string; readonly database: string }
   /** With which certificate it speaks TLS to clients: the node's own one, none, or two PEM files. */

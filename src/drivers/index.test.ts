@@ -15,8 +15,8 @@ it('a kind that no driver knows is an error that lists those that are known', ()
       clock: new VirtualClock(),
       random: () => 0,
       loopLagMs: () => 0,
-      doorsHeard: () => true,
-      doorsWentAhead: () => true,
+      balancersHeard: () => true,
+      balancersWentAhead: () => true,
       holdProgress: () => 'still' as const,
       secretFor: () => 'a secret',
     }

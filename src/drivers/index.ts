@@ -2,10 +2,10 @@
 
 import type { ServiceSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
-import type { DoorNeeds } from './balancer-login.ts'
+import type { BalancerNeeds } from './balancer-login.ts'
 import type { Driver } from './driver.ts'
 import { createPostgresDriver, type PostgresDriverParts } from './postgres/driver.ts'
-import { doorNeeds as postgresDoorNeeds } from './postgres/server/balancer-role.ts'
+import { balancerNeeds as postgresBalancerNeeds } from './postgres/server/balancer-role.ts'
 import { createProcessDriver, type ProcessDriverParts } from './process/driver.ts'
 
 /** What any of them may need. */
@@ -27,11 +27,11 @@ export function createDriver(parts: DriverParts): Driver {
   return create(parts)
 }
 
-const DOORS: Readonly<Record<string, (service: ServiceSpec, secretFor: DriverParts['secretFor']) => DoorNeeds>> = {
-  postgres: postgresDoorNeeds,
+const NEEDS: Readonly<Record<string, (service: ServiceSpec, secretFor: DriverParts['secretFor']) => BalancerNeeds>> = {
+  postgres: postgresBalancerNeeds,
 }
 
 /** The secrets of a service's balancers; undefined for kinds that need none. */
-export function doorNeedsOf(service: ServiceSpec, secretFor: DriverParts['secretFor']): DoorNeeds | undefined {
-  return Object.hasOwn(DOORS, service.kind) ? DOORS[service.kind]?.(service, secretFor) : undefined
+export function balancerNeedsOf(service: ServiceSpec, secretFor: DriverParts['secretFor']): BalancerNeeds | undefined {
+  return Object.hasOwn(NEEDS, service.kind) ? NEEDS[service.kind]?.(service, secretFor) : undefined
 }

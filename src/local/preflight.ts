@@ -17,9 +17,9 @@ export async function checkMachine(spec: ClusterSpec, state: StateFolder): Promi
   if (foreign.length > 0) throw notLocal(foreign)
 
   const complaints: { code: ErrorCode; text: string }[] = []
-  for (const door of spec.nodes.flatMap((node) => doorsOf(spec, node, state))) {
-    const failure = await tryListen(door.host, door.port)
-    const where = `${door.host}:${door.port} (${door.what})`
+  for (const listener of spec.nodes.flatMap((node) => listenersOf(spec, node, state))) {
+    const failure = await tryListen(listener.host, listener.port)
+    const where = `${listener.host}:${listener.port} (${listener.what})`
     if (failure === 'EADDRINUSE')
       complaints.push({ code: 'UND_PORT_TAKEN', text: `${where} is taken by another program` })
     else if (failure === 'EACCES')
@@ -35,24 +35,25 @@ export async function checkMachine(spec: ClusterSpec, state: StateFolder): Promi
   )
 }
 
-interface Door {
+interface Listener {
   readonly host: string
   readonly port: number
   readonly what: string
 }
 
-function doorsOf(spec: ClusterSpec, node: NodeSpec, state: StateFolder): Door[] {
+function listenersOf(spec: ClusterSpec, node: NodeSpec, state: StateFolder): Listener[] {
   const folder = state.node(node.name)
-  const doors: Door[] = []
+  const listeners: Listener[] = []
   if (!findBalancer(folder)) {
     for (const service of spec.services) {
       for (const { port } of service.endpoints) {
-        doors.push({ host: node.address, port, what: `the endpoint of ${service.name} on node ${node.name}` })
+        listeners.push({ host: node.address, port, what: `the endpoint of ${service.name} on node ${node.name}` })
       }
     }
   }
-  if (!findAgent(folder)) doors.push({ host: node.address, port: spec.apiPort, what: `the API of node ${node.name}` })
-  return doors
+  if (!findAgent(folder))
+    listeners.push({ host: node.address, port: spec.apiPort, what: `the API of node ${node.name}` })
+  return listeners
 }
 
 /** Undefined when it can be listened on, else the system's code. */

@@ -86,7 +86,7 @@ export function watchCapacity(profile: ApplyProfile, world: World, broken: (sent
   const lookAtMany = (service: ServiceSpec) => {
     const healthy = [...world.nodes.values()].filter(({ processes }) => {
       const process = processes.of(service.name)
-      return process !== undefined && processes.isWell(process)
+      return process !== undefined && processes.isHealthy(process)
     }).length
     if (healthy === service.instances) complete.add(service.name)
     const { atOnce } = updateOf(service)

@@ -23,10 +23,10 @@ export function serves(world: World, service: ServiceName, sinceMs = -1): NodeNa
   const spec = world.wanted.services.find(({ name }) => name === service)
   if (spec?.redundancy === 'active-passive') {
     const primary = world.primaryOf(service)
-    return primary && world.node(primary.node).processes.isWell(primary) ? primary.node : undefined
+    return primary && world.node(primary.node).processes.isHealthy(primary) ? primary.node : undefined
   }
   for (const node of world.nodes.values()) {
-    if (node.processes.all().some((process) => process.service === service && node.processes.isWell(process)))
+    if (node.processes.all().some((process) => process.service === service && node.processes.isHealthy(process)))
       return node.name
   }
   return undefined

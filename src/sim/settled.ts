@@ -78,7 +78,7 @@ function unsettledOf(world: World, service: ServiceSpec, drained: ReadonlySet<st
   const running = [...world.nodes.values()].flatMap((node) =>
     node.processes.all().filter((one) => one.service === name),
   )
-  const well = running.filter((process) => world.node(process.node).processes.isWell(process))
+  const well = running.filter((process) => world.node(process.node).processes.isHealthy(process))
   const found: string[] = []
   const ill = running.find((process) => !well.includes(process))
   if (ill) found.push(`${name} on ${ill.node} is not healthy`)

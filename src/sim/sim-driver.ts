@@ -227,7 +227,7 @@ export class SimDriver implements Driver {
     if (process.headless) return this.#killRemains(process)
     this.#hung = process.frozen
     if (process.frozen) this.#feel('unhealthy', 'stopped by a signal (SIGSTOP)')
-    else if (processes.isWell(process)) this.#feel('healthy', '')
+    else if (processes.isHealthy(process)) this.#feel('healthy', '')
     else if (this.#health !== 'unknown' || processes.isBooted(process)) this.#feel('unhealthy', 'HTTP 503')
     this.#tell()
   }

@@ -164,7 +164,7 @@ export class SimNode {
         mesh,
         drivers,
         fence: this.fence.portFor(gate),
-        door: { ...NO_BALANCER, publish: (table) => this.#parts.onTable(table) },
+        balancer: { ...NO_BALANCER, publish: (table) => this.#parts.onTable(table) },
         keepConfig: (record) => {
           this.#config = record
         },
@@ -179,7 +179,7 @@ export class SimNode {
       run,
       version: '0.0.0',
       secretsKeyFile: '/nowhere/secrets.key', // no scenario sets a secret
-      ...{ pids: () => pids, versions: () => ({ protocol: PROTOCOL }), door: { open: [], counters: [] } },
+      ...{ pids: () => pids, versions: () => ({ protocol: PROTOCOL }), balancer: { open: [], counters: [] } },
     })
     this.#running = { gate, agent, surface, store: handle, mesh, drivers: made }
     this.fence.agentStarted()

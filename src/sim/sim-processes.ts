@@ -203,7 +203,7 @@ export class Processes {
     for (const process of this.all()) this.crash(process, 'its node died')
   }
 
-  isWell(process: Process): boolean {
+  isHealthy(process: Process): boolean {
     const { bootMs, unhealthy } = this.habitsOf(process.service)
     return (
       process.phase === 'open' &&

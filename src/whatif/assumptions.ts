@@ -12,7 +12,7 @@ export interface Assumptions {
   /** From SIGTERM to the end of a program that does as it is told. */
   readonly stopMs: number
   /** From the end of a balancer until its agent has started another that listens. */
-  readonly doorBackMs: number
+  readonly balancerBackMs: number
 }
 
 export const ASSUMED: Assumptions = {
@@ -20,5 +20,5 @@ export const ASSUMED: Assumptions = {
   promoteMs: 100, // judgement: a signal or a local request, and a handler that does little
   noticeMs: 20, // measured: a child's exit is seen after about 15 ms
   stopMs: 200, // judgement: a program without work at hand
-  doorBackMs: 500, // derived: seen within 50 ms, started again after 100 ms, a Node process listens some 300 ms later
+  balancerBackMs: 500, // derived: seen within 50 ms, started again after 100 ms, a Node process listens some 300 ms later
 }

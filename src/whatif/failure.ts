@@ -26,10 +26,10 @@ export interface Effect {
   /** The store as a whole is away. */
   readonly store: boolean
   /** Nodes whose balancer ended once. */
-  readonly doors: readonly NodeName[]
+  readonly balancers: readonly NodeName[]
 }
 
-export const NOTHING: Effect = { nodes: [], instances: [], cuts: [], voters: [], store: false, doors: [] }
+export const NOTHING: Effect = { nodes: [], instances: [], cuts: [], voters: [], store: false, balancers: [] }
 
 export function together(failures: readonly Failure[]): Effect {
   const effects = failures.map(({ effect }) => effect)
@@ -40,13 +40,13 @@ export function together(failures: readonly Failure[]): Effect {
     cuts: all(({ cuts }) => cuts),
     voters: all(({ voters }) => voters),
     store: effects.some(({ store }) => store),
-    doors: all(({ doors }) => doors),
+    balancers: all(({ balancers }) => balancers),
   }
 }
 
 /** What of an effect some services can feel: what is not theirs, or is gone already with a node, is left out. */
 export function feltBy(services: readonly ServiceName[], effect: Effect): Effect {
-  const { nodes, instances, cuts, voters, store, doors } = effect
+  const { nodes, instances, cuts, voters, store, balancers } = effect
   if (nodes.length === 0) {
     const own = instances.filter((one) => services.includes(one.slice(one.indexOf(' ') + 1)))
     return own.length === instances.length ? effect : { ...effect, instances: own }
@@ -61,12 +61,12 @@ export function feltBy(services: readonly ServiceName[], effect: Effect): Effect
     cuts: cuts.filter((cut) => cut.split(' ').every(lives)),
     voters: voters.filter(lives),
     store,
-    doors: doors.filter(lives),
+    balancers: balancers.filter(lives),
   }
 }
 
-export function keyOf({ nodes, instances, cuts, voters, store, doors }: Effect): string {
-  return [nodes, instances, cuts, voters, store ? 'store' : '', doors].map(String).join('|')
+export function keyOf({ nodes, instances, cuts, voters, store, balancers }: Effect): string {
+  return [nodes, instances, cuts, voters, store ? 'store' : '', balancers].map(String).join('|')
 }
 
 /** A zone as it must be told from others of the same name elsewhere. */
@@ -109,7 +109,7 @@ export function everyFailure(
     ...(voters === null ? [storeFailure()] : voters.map(voterFailure)),
     ...instances,
     ...(cluster.services.some(({ endpoints }) => endpoints.length > 0)
-      ? cluster.nodes.map(({ name }) => doorFailure(name))
+      ? cluster.nodes.map(({ name }) => balancerFailure(name))
       : []),
   ]
 }
@@ -128,12 +128,12 @@ export function groupFailure(kind: 'zone' | 'region', name: string, nodes: reado
   return { kind, id: `${kind}:${name}`, label: `${kind} ${name}`, effect }
 }
 
-export function doorFailure(node: NodeName): Failure {
+export function balancerFailure(node: NodeName): Failure {
   return {
     kind: 'balancer',
     id: `${node}.balancer`,
     label: `balancer of ${node}`,
-    effect: { ...NOTHING, doors: [node] },
+    effect: { ...NOTHING, balancers: [node] },
   }
 }
 

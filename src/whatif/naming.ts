@@ -4,7 +4,7 @@
  */
 import type { ClusterSpec, NodeSpec } from '../core/model.ts'
 import {
-  doorFailure,
+  balancerFailure,
   type Failure,
   groupFailure,
   instanceFailure,
@@ -22,7 +22,7 @@ export function failureNamed(text: string, cluster: ClusterSpec): Failure | unde
   if (text === 'store') return storeFailure()
   const [node = '', part = ''] = text.split('.')
   if (isNode(node) && cluster.services.some(({ name }) => name === part)) return instanceFailure(node, part)
-  if (isNode(node) && part === 'balancer') return doorFailure(node)
+  if (isNode(node) && part === 'balancer') return balancerFailure(node)
   if (isNode(node) && part === 'store') return voterFailure(node)
   const [kind, one = '', other = ''] = text.includes(':') ? text.split(':') : ['', text]
   const zone = inZone(cluster, one)

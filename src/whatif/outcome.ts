@@ -35,7 +35,7 @@ export interface Outcome {
   /** It takes writes without a standby to confirm them (`degrade: 'run-alone'`): the last replica is the only one. */
   readonly alone: boolean
   /** Nodes whose balancer routes to it in the end; null when it has no endpoint. */
-  readonly doors: readonly NodeName[] | null
+  readonly balancers: readonly NodeName[] | null
   readonly objective: 'none' | 'met' | 'missed'
   /** What is wrong, as a sentence; empty when nothing is. */
   readonly why: string
@@ -48,9 +48,11 @@ export function outcomeOf(situation: Situation, settled: Settled, service: Servi
   const course = courseOf(settled, service, after)
   const primary = service.redundancy === 'active-passive' ? by[0] : undefined
   const loss = lossAfter(situation, service, after)
-  const doors = service.endpoints.length === 0 ? null : doorsTo(situation, service, by)
+  const balancers = service.endpoints.length === 0 ? null : balancersTo(situation, service, by)
   const served =
-    by.length > 0 && (service.traits.replicates ? after?.writes === true : true) && (doors === null || doors.length > 0)
+    by.length > 0 &&
+    (service.traits.replicates ? after?.writes === true : true) &&
+    (balancers === null || balancers.length > 0)
   const { pauseMs, pauseFrom } = pauseOf(situation, course, service, served, measured)
   const missed = objectiveMissed(service, pauseMs, loss)
   const stopsAfterMs = !served && course.awayAtMs !== null && course.awayAtMs > 0 ? course.awayAtMs : null
@@ -69,7 +71,7 @@ export function outcomeOf(situation: Situation, settled: Settled, service: Servi
     loss,
     reads: after?.reads ?? null,
     alone: after?.alone ?? false,
-    doors,
+    balancers,
     objective: hasObjective(service) ? (missed === '' ? 'met' : 'missed') : 'none',
     why: served ? missed : whyNot(situation, service, by, after?.why ?? ''),
     done: settled.done.filter(({ step }) => 'service' in step && step.service === service.name),
@@ -95,21 +97,21 @@ function pauseOf(
 ): Pick<Outcome, 'pauseMs' | 'pauseFrom'> {
   if (!served) return { pauseMs: null, pauseFrom: 'timing' }
   const byTiming = awayAtMs === null ? 0 : (backAtMs ?? 0) - awayAtMs
-  const doorMs = service.endpoints.length > 0 ? doorPauseMs(situation) : 0
+  const balancerMs = service.endpoints.length > 0 ? balancerPauseMs(situation) : 0
   const seen = byTiming > 0 ? measuredFor(measured, service.name, evidence) : undefined
-  if (seen === undefined) return { pauseMs: Math.max(byTiming, doorMs), pauseFrom: 'timing' }
+  if (seen === undefined) return { pauseMs: Math.max(byTiming, balancerMs), pauseFrom: 'timing' }
   const silenceMs = evidence === 'silence' ? situation.hearing.suspectAfterMs : 0
-  return { pauseMs: Math.max(seen + silenceMs, doorMs), pauseFrom: 'receipts' }
+  return { pauseMs: Math.max(seen + silenceMs, balancerMs), pauseFrom: 'receipts' }
 }
 
 /** A balancer that ended is back soon; that is felt only when no other is open meanwhile. */
-function doorPauseMs({ setting, hearing, effect }: Situation): number {
-  const open = setting.cluster.nodes.filter(({ name }) => hearing.lives(name) && !effect.doors.includes(name))
-  return effect.doors.length > 0 && open.length === 0 ? setting.assumed.doorBackMs : 0
+function balancerPauseMs({ setting, hearing, effect }: Situation): number {
+  const open = setting.cluster.nodes.filter(({ name }) => hearing.lives(name) && !effect.balancers.includes(name))
+  return effect.balancers.length > 0 && open.length === 0 ? setting.assumed.balancerBackMs : 0
 }
 
 /** By the routing tables that the living agents would hand to their balancers, as far as these reach. */
-function doorsTo(situation: Situation, { name, traits }: ServiceSpec, by: readonly NodeName[]): NodeName[] {
+function balancersTo(situation: Situation, { name, traits }: ServiceSpec, by: readonly NodeName[]): NodeName[] {
   const { hearing, setting } = situation
   if (traits.replicates) {
     const living = setting.cluster.nodes.map((node) => node.name).filter((node) => hearing.lives(node))

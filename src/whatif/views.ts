@@ -64,7 +64,7 @@ function localFacts(situation: Situation, self: NodeName, reports: readonly Inst
     const lease = heldLease(situation, self, name)
     if (lease) leases[name] = lease
     const step = situation.busy.get(at(self, name))
-    if (step !== undefined) busy[name] = { step, resting: false }
+    if (step !== undefined) busy[name] = { step, backingOff: false }
   }
   return { instances, leases, busy, failedIn: {}, startedAgoMs: situation.nowMs + 3_600_000, lagMs: 0, stopping: false }
 }

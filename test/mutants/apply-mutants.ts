@@ -13,7 +13,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
   {
     name: 'turn-over-when-it-runs',
     file: 'core/problems/instance-outdated.ts',
-    from: 'isWell(instance) && instance.healthForMs >= updateOf(service).pauseMs',
+    from: 'isHealthy(instance) && instance.healthForMs >= updateOf(service).pauseMs',
     to: "instance.state === 'running'",
     means: 'it was started, so it was replaced',
     breaks: 'roll-outs',

@@ -11,11 +11,11 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     breaks: 'nothing is lost',
   },
   {
-    name: 'log-compared-without-its-term',
+    name: 'wal-compared-without-its-term',
     file: 'core/replicated/quorum.ts',
     from: '  if (a.term !== b.term) return a.term - b.term\n',
     to: '',
-    means: 'the longest log has the most',
+    means: 'the longest WAL has the most',
     breaks: 'nothing is lost',
   },
   {
@@ -71,7 +71,7 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     file: 'core/replicated/elect.ts',
     from: "if (degrade === 'block') return",
     to: "if (degrade === 'never') return",
-    means: 'one copy is better than none',
+    means: 'one replica is better than none',
     breaks: 'service comes back',
   },
   {
@@ -115,7 +115,7 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     breaks: 'nothing is lost',
   },
   {
-    name: 'people-let-in-before-the-mark',
+    name: 'clients-admitted-before-the-quorum-row',
     file: 'sim/database/quorum-rows.ts',
     from: '    server.mark(quorum, (how, entry) =>',
     to: '    this.#open(quorum)\n    server.mark(quorum, (how, entry) =>',
@@ -123,7 +123,7 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     breaks: 'nothing is lost',
   },
   {
-    name: 'cancelled-mark-taken-for-durable',
+    name: 'cancelled-quorum-row-taken-for-durable',
     file: 'sim/database/quorum-rows.ts',
     from: "if (how === 'cancelled') return this.begin(quorum)",
     to: "if (how === 'never') return this.begin(quorum)",
@@ -171,7 +171,7 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     breaks: 'nothing is lost',
   },
   {
-    name: 'rewound-copy-counts-at-once',
+    name: 'rewound-replica-counts-at-once',
     file: 'sim/database/follow-primary.ts',
     from: '  verb.note({ quarantinedUntil: log.length })\n  const { disk } = verb',
     to: '  const { disk } = verb',
@@ -183,7 +183,7 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     file: 'sim/database/follow-primary.ts',
     from: '    if (checkpointed) break\n',
     to: '    if (checkpointed !== undefined) break\n',
-    means: 'it leads, so it can be rewound to',
+    means: 'it is primary, so it can be rewound to',
     breaks: 'service comes back',
   },
   {
@@ -191,7 +191,7 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     file: 'sim/database/recruit-replica.ts',
     from: '  verb.disk.key = null\n',
     to: '',
-    means: 'no receiver runs, and the settings name nobody',
+    means: 'no receiver runs, and the settings name no primary',
     breaks: 'nothing is lost',
   },
   {
@@ -199,7 +199,7 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     file: 'sim/database/startup-process.ts',
     from: 'server.disk.key === from',
     to: 'server.disk.key !== null',
-    means: 'it is given back to whoever follows the new one',
+    means: 'it is given back to each standby that follows the new primary',
     breaks: 'nothing is lost',
   },
   {
@@ -227,7 +227,7 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     breaks: 'nothing is lost',
   },
   {
-    name: 'nobody-waits-right-after-a-start',
+    name: 'no-commit-waits-right-after-a-start',
     file: 'sim/database/promote-replica.ts',
     from: '    if (starts) await untilTheyWait(verb)\n',
     to: '',
@@ -235,7 +235,7 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     breaks: 'nothing is lost',
   },
   {
-    name: 'log-that-is-gone-is-waited-for',
+    name: 'wal-that-is-gone-is-waited-for',
     file: 'sim/database/follow-primary.ts',
     from: 'primary) === null && !lacksLog(length, primary)\n',
     to: 'primary) === null\n',
@@ -251,15 +251,15 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
     breaks: 'service comes back',
   },
   {
-    name: 'readers-let-into-a-rewound-copy',
+    name: 'readers-admitted-to-a-rewound-replica',
     file: 'sim/database/disk.ts',
     from: '!suspect && quarantinedUntil === null',
     to: '!suspect',
-    means: 'reads harm nobody',
+    means: 'reads do no harm',
     breaks: 'nothing is lost',
   },
   {
-    name: 'old-primary-kept-by-the-door',
+    name: 'old-primary-kept-by-the-balancer',
     file: 'core/targets.ts',
     from: "targets.map((target): Target => (target.term >= newest ? target : { ...target, state: 'dead' }))",
     to: 'targets',

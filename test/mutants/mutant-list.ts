@@ -152,11 +152,11 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'one writer',
   },
   {
-    name: 'nobody-takes-over',
+    name: 'writer-without-a-lease-killed-at-once',
     file: 'core/problems/two-writers.ts',
     from: 'if (!lease && mayBeTakenOver(view, service, instance.term)) return undefined',
     to: '',
-    means: 'whoever leads without a lease is killed',
+    means: 'a primary without a lease is killed',
     breaks: 'terms',
   },
   {
@@ -218,9 +218,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'failed-step-never-tried-again',
     file: 'agent/steps-under-way.ts',
-    from: 'this.#options.clock.after(backoffMs(failures, isUrgent(step) ? URGENT_REST : REST), release)',
+    from: 'this.#options.clock.after(backoffMs(failures, isUrgent(step) ? URGENT_BACKOFF : BACKOFF), release)',
     to: '',
-    means: 'somebody will notice',
+    means: 'the next turn decides the same step again',
     breaks: 'service comes back',
   },
 ]

@@ -85,7 +85,7 @@ async function apply(name: Name, version: string): Promise<number> {
 }
 
 function visit(name: Name): void {
-  const urls = ['a', 'b', 'c'].map((node) => `${cluster.door(node, PORTS[name])}/`)
+  const urls = ['a', 'b', 'c'].map((node) => `${cluster.balancer(node, PORTS[name])}/`)
   loads = [startLoad({ urls, method: 'GET', perSecond: 60 }), startLoad({ urls, method: 'POST', perSecond: 20 })]
 }
 
@@ -173,7 +173,7 @@ describe('a single writer with cold standbys', () => {
     await cluster.until('the version before is back', isWhole, TOLD_WITHIN_MS)
     await expectAllServed()
     expect((await cluster.local.client.config()).message).toContain(`writer back to config ${before}`)
-    const answers = await Promise.all(['a', 'b', 'c'].map((node) => fetch(cluster.door(node, PORTS.writer))))
+    const answers = await Promise.all(['a', 'b', 'c'].map((node) => fetch(cluster.balancer(node, PORTS.writer))))
     for (const answer of answers) expect(await answer.text()).toMatch(/^good /)
   })
 

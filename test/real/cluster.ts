@@ -23,7 +23,7 @@ export interface TestCluster {
   readonly data: string
   readonly stateDir: string
   /** `http://address:port` of the door of a node. */
-  door(node: string, port?: number): string
+  balancer(node: string, port?: number): string
   status(): Promise<Status>
   service(name: string): Promise<ServiceStatus>
   /** Waits until the status is as wanted; rejects with the last status after `withinMs`. */
@@ -87,7 +87,7 @@ class Running implements TestCluster {
     this.stateDir = stateDir
   }
 
-  door(node: string, port = 8080): string {
+  balancer(node: string, port = 8080): string {
     return `http://${this.spec.nodes.find(({ name }) => name === node)?.address}:${port}`
   }
 

@@ -125,12 +125,12 @@ describe('starting', () => {
   })
 
   it('says which endpoints are taken, all at once, before it starts anything', async () => {
-    const door = spec.services[0]?.endpoints[0]?.port ?? 0
-    for (const { address } of spec.nodes) await listen(address, door)
+    const balancer = spec.services[0]?.endpoints[0]?.port ?? 0
+    for (const { address } of spec.nodes) await listen(address, balancer)
     const refused = start()
     await expect(refused).rejects.toMatchObject({ code: 'UND_PORT_TAKEN' })
     await expect(refused).rejects.toThrow(
-      new RegExp(`127.0.0.1:${door} .*web on node a.*127.0.0.2:${door} .*web on node b`, 's'),
+      new RegExp(`127.0.0.1:${balancer} .*web on node a.*127.0.0.2:${balancer} .*web on node b`, 's'),
     )
     expect([events, claimHolder(state.claimFile)]).toEqual([[], undefined])
   })
@@ -399,7 +399,7 @@ function stranger(script: string, variables: Record<string, string> = {}) {
   return child
 }
 
-function specOf(apiPort: number, door: number): ClusterSpec {
+function specOf(apiPort: number, balancer: number): ClusterSpec {
   const timing = { leaseMs: 1_000, graceMs: 500, settleMs: 0, startWithinMs: 1_000, unhealthyForMs: 1_000 }
   const web: ServiceSpec = {
     name: 'web',
@@ -410,7 +410,7 @@ function specOf(apiPort: number, door: number): ClusterSpec {
     standby: 'cold',
     needs: [],
     nodes: [],
-    endpoints: [{ purpose: 'serving', protocol: 'http', port: door }],
+    endpoints: [{ purpose: 'serving', protocol: 'http', port: balancer }],
     timing: { ...timing, probeEveryMs: 100, probeTimeoutMs: 100, holdMs: 100 },
     objectives: {},
     options: {},

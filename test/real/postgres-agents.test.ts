@@ -10,7 +10,7 @@ import { until } from '../../src/lib/until.ts'
 import { serviceOf } from './cluster.ts'
 import { watchSlowness } from './slowness.ts'
 import { Ledger } from './torture/ledger.ts'
-import { DOOR, Place } from './torture/place.ts'
+import { BALANCER, Place } from './torture/place.ts'
 
 const WHOLE_WITHIN_MS = 90_000
 let place: Place | undefined
@@ -30,8 +30,8 @@ async function begin(): Promise<{ place: Place; ledger: Ledger; primary: string 
   p.start()
   const primary = await p.untilWhole(WHOLE_WITHIN_MS)
   // Not through the door of the node whose agent dies: what that door does then is told elsewhere.
-  const doors = p.nodes.filter((node) => node !== primary)
-  const l = new Ledger(doors.map((node) => ({ node, host: p.address(node), port: DOOR })))
+  const balancers = p.nodes.filter((node) => node !== primary)
+  const l = new Ledger(balancers.map((node) => ({ node, host: p.address(node), port: BALANCER })))
   ledger = l
   await l.begin(2)
   await l.untilAcknowledged(50, 30_000)

@@ -14,13 +14,13 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { Status } from '../../src/api/api-types.ts'
 import { postgres } from '../../src/config/define.ts'
 import { type Prepared, serviceOf, startCluster, type TestCluster, untilPrimaryPid } from './cluster.ts'
-import { DoorWriter } from './postgres-writer.ts'
+import { BalancerWriter } from './postgres-writer.ts'
 
 const LISTEN = 5432
 const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const exec = promisify(execFile)
 const running: TestCluster[] = []
-const writers: DoorWriter[] = []
+const writers: BalancerWriter[] = []
 const folders: string[] = []
 
 afterEach(async () => {
@@ -126,8 +126,8 @@ function isWhole(status: Status): boolean {
   return healthy && instances.filter((instance) => instance.healthy).length === 3
 }
 
-async function write(cluster: TestCluster): Promise<DoorWriter> {
-  const writer = new DoorWriter(target(cluster))
+async function write(cluster: TestCluster): Promise<BalancerWriter> {
+  const writer = new BalancerWriter(target(cluster))
   writers.push(writer)
   await writer.begin()
   await writer.untilAcknowledged(50)

@@ -10,12 +10,12 @@ import { afterEach, expect, test } from 'vitest'
 import { postgres } from '../../src/config/define.ts'
 import { askSwitchover, serviceOf, startCluster, type TestCluster, untilPrimaryPid } from './cluster.ts'
 import { anyPostgres } from './engines.ts'
-import { DoorWriter } from './postgres-writer.ts'
+import { BalancerWriter } from './postgres-writer.ts'
 import { watchSlowness } from './slowness.ts'
 
 const LISTEN = 5432
 const running: TestCluster[] = []
-const writers: DoorWriter[] = []
+const writers: BalancerWriter[] = []
 
 afterEach(async () => {
   for (const writer of writers.splice(0)) await writer.stop()
@@ -51,9 +51,9 @@ async function untilWhole(cluster: TestCluster): Promise<void> {
   )
 }
 
-async function write(cluster: TestCluster, node = 'a'): Promise<DoorWriter> {
+async function write(cluster: TestCluster, node = 'a'): Promise<BalancerWriter> {
   const host = cluster.spec.nodes.find(({ name }) => name === node)?.address ?? ''
-  const writer = new DoorWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
+  const writer = new BalancerWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
   writers.push(writer)
   await writer.begin()
   await writer.untilAcknowledged(50)
@@ -86,9 +86,9 @@ test('every process of the primary is frozen: another leads, and what thaws come
 
 test("all of the primary's node is killed at once: writes go on through another node's balancer; it comes back", async () => {
   const cluster = await begin()
-  const door = (await primaryOf(cluster)) === 'a' ? 'b' : 'a'
-  const writer = await write(cluster, door)
-  const node = await primaryBeside(cluster, door)
+  const balancer = (await primaryOf(cluster)) === 'a' ? 'b' : 'a'
+  const writer = await write(cluster, balancer)
+  const node = await primaryBeside(cluster, balancer)
   const left = serversOf(cluster, node)
   await expectGap(writer, 'node lost', 2_000, async () => {
     await cluster.local.killNode(node)
@@ -119,7 +119,7 @@ test('a switchover: the writer pauses, and nothing is lost', async () => {
 }, 240_000)
 
 /** The fault is done here, so that all of it is watched. */
-async function expectGap(writer: DoorWriter, fault: string, quietMs: number, inject: () => unknown): Promise<void> {
+async function expectGap(writer: BalancerWriter, fault: string, quietMs: number, inject: () => unknown): Promise<void> {
   const slowness = watchSlowness()
   writer.forgetGap()
   await inject()

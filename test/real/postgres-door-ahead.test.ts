@@ -6,32 +6,32 @@
  */
 import type pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
-import type { TestDoor } from '../support/door.ts'
+import type { TestBalancer } from '../support/door.ts'
 import type { Trio } from './postgres-trio.ts'
-import { beginTrioDoor, clientOf, endTrioDoors, PRIMARY, targetOf } from './trio-door.ts'
+import { beginTrioBalancer, clientOf, endTrioBalancers, PRIMARY, targetOf } from './trio-door.ts'
 
 const CLIENTS = 12
 
-afterEach(endTrioDoors)
+afterEach(endTrioBalancers)
 
 interface Place {
   readonly t: Trio
-  readonly door: TestDoor
+  readonly balancer: TestBalancer
   readonly sessions: readonly pg.Client[]
 }
 
 /** Twelve sessions at a, each with a setting and a prepared statement of its own. */
 async function begin(): Promise<Place> {
-  const { trio: t, door } = await beginTrioDoor()
+  const { trio: t, balancer } = await beginTrioBalancer()
   const sessions = await Promise.all(
     Array.from({ length: CLIENTS }, async (_, id) => {
-      const client = await enter(door)
+      const client = await enter(balancer)
       await client.query(`set my.name = 'session ${id}'`)
       await client.query('prepare mine as select $1::int + 1 as it')
       return client
     }),
   )
-  return { t, door, sessions }
+  return { t, balancer, sessions }
 }
 
 const next = (t: Trio, node: string) => targetOf(t, node, 0, { state: 'draining', next: true })
@@ -45,8 +45,8 @@ async function pidsAt(t: Trio, node: string): Promise<string[]> {
 const allAreAt = (t: Trio, node: string, count = CLIENTS) =>
   t.until(`all sessions at ${node}`, async () => (await pidsAt(t, node)).length === count)
 
-async function enter(door: TestDoor): Promise<pg.Client> {
-  const client = clientOf(door)
+async function enter(balancer: TestBalancer): Promise<pg.Client> {
+  const client = clientOf(balancer)
   await client.connect()
   return client
 }
@@ -68,42 +68,42 @@ async function expectWhole(sessions: readonly pg.Client[]): Promise<void> {
 }
 
 test('sessions log in at the next primary while their own serves them, and go on there on those very connections', async () => {
-  const { t, door, sessions } = await begin()
+  const { t, balancer, sessions } = await begin()
   const [first] = sessions
   await first?.query('begin') // a transaction is no obstacle to a login elsewhere
-  const plain = await enter(door)
+  const plain = await enter(balancer)
   const told: string[] = []
   ;(plain as unknown as { connection: NodeJS.EventEmitter }).connection.on(
     'parameterStatus',
     ({ parameterName, parameterValue }) => told.push(`${parameterName} ${parameterValue}`),
   )
-  door.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
+  balancer.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
   await allAreAt(t, 'b', CLIENTS + 1)
-  await t.until('the door says so', () => door.ahead().includes('db@b'))
+  await t.until('the door says so', () => balancer.ahead().includes('db@b'))
   const before = await pidsAt(t, 'b')
   await first?.query('commit')
   await expectWhole(sessions) // at a, as if nothing were
-  door.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
+  balancer.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
   await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
   const held = sessions.map((session) => session.query('select pg_is_in_recovery() as it'))
   await switchOver(t, 'b')
-  door.route([targetOf(t, 'b', 2)], PRIMARY)
+  balancer.route([targetOf(t, 'b', 2)], PRIMARY)
   for (const { rows } of await Promise.all(held)) expect(rows).toEqual([{ it: false }])
   await expectWhole(sessions)
   await plain.query('select 1')
   expect(told).toEqual([]) // not that it was a standby, when it is none any more
   expect(await pidsAt(t, 'b')).toEqual(before)
-  await t.until('the door says nothing of it any more', () => door.ahead().length === 0)
+  await t.until('the door says nothing of it any more', () => balancer.ahead().length === 0)
 })
 
 test('a switchover that is called off leaves no session behind at the requested successor', async () => {
-  const { t, door, sessions } = await begin()
-  door.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
+  const { t, balancer, sessions } = await begin()
+  balancer.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
   await allAreAt(t, 'b')
-  door.route([targetOf(t, 'a', 1)], PRIMARY)
+  balancer.route([targetOf(t, 'a', 1)], PRIMARY)
   await t.until('nobody at b', async () => (await pidsAt(t, 'b')).length === 0)
   await expectWhole(sessions)
-  door.route([targetOf(t, 'a', 1), next(t, 'c')], PRIMARY)
+  balancer.route([targetOf(t, 'a', 1), next(t, 'c')], PRIMARY)
   await allAreAt(t, 'c')
   const [one, ...others] = sessions
   await one?.end()
@@ -118,14 +118,14 @@ async function expectWholeBut(others: readonly pg.Client[]): Promise<void> {
 test.each(['dies', 'lives'])(
   'who was to lead %s, and another one does: the sessions log in there instead',
   async (fate) => {
-    const { t, door, sessions } = await begin()
-    door.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
+    const { t, balancer, sessions } = await begin()
+    balancer.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
     await allAreAt(t, 'b')
-    door.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
+    balancer.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
     await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
     if (fate === 'dies') await t.driver('b').kill()
     await switchOver(t, 'c')
-    door.route([targetOf(t, 'c', 2)], PRIMARY)
+    balancer.route([targetOf(t, 'c', 2)], PRIMARY)
     await expectWhole(sessions)
     expect(await pidsAt(t, 'c')).toHaveLength(CLIENTS)
     await t.until('nobody at b', async () => fate === 'dies' || (await pidsAt(t, 'b')).length === 0)
@@ -133,14 +133,14 @@ test.each(['dies', 'lives'])(
 )
 
 test('a session that cannot be logged in ahead is logged in afterwards, and holds no other up', async () => {
-  const { t, door, sessions } = await begin()
+  const { t, balancer, sessions } = await begin()
   const crowd = await Promise.all(Array.from({ length: 26 }, () => t.connect('b')))
-  door.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
-  await t.until('the door says that it is ready', () => door.ahead().includes('db@b'))
+  balancer.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
+  await t.until('the door says that it is ready', () => balancer.ahead().includes('db@b'))
   expect((await pidsAt(t, 'b')).length).toBeLessThan(CLIENTS)
   await Promise.all(crowd.map((client) => client.end()))
-  door.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
+  balancer.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
   await switchOver(t, 'b')
-  door.route([targetOf(t, 'b', 2)], PRIMARY)
+  balancer.route([targetOf(t, 'b', 2)], PRIMARY)
   await expectWhole(sessions)
 })

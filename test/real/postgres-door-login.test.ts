@@ -17,7 +17,7 @@ afterEach(async () => {
 
 const PASSWORD = 'a-secret-of-the-tests,-for-door-of-db'
 
-async function asDoor<T>(
+async function asBalancer<T>(
   t: Trio,
   node: string,
   work: (client: pg.Client) => Promise<T>,
@@ -37,7 +37,7 @@ const verifier = (client: pg.Client, name: string): Promise<string | null> =>
   client.query('select understudy.verifier($1) as it', [name]).then(({ rows }) => rows[0].it)
 
 const isThere = async (t: Trio, node: string): Promise<boolean> =>
-  asDoor(t, node, (client) => verifier(client, 'nobody')).then(
+  asBalancer(t, node, (client) => verifier(client, 'nobody')).then(
     () => true,
     () => false,
   )
@@ -54,7 +54,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await t.rows('a', "create role big superuser login password 'b'; create role group_of_people")
     for (const node of t.nodes) {
       await t.until(`${node} has it`, () => isThere(t, node))
-      await asDoor(t, node, async (client) => {
+      await asBalancer(t, node, async (client) => {
         await t.until('the role that was made last', async () => (await verifier(client, 'big')) !== null)
         expect(await verifier(client, 'visitor')).toMatch(/^SCRAM-SHA-256\$4096:/)
         expect(await verifier(client, 'big')).toMatch(/^md5/)
@@ -71,7 +71,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
           await expect(client.query(forbidden), forbidden).rejects.toMatchObject({ code: /^(42501|25006)$/ })
       })
     }
-    await expect(asDoor(t, 'a', async () => {}, 'template1')).rejects.toMatchObject({ code: '28000' })
+    await expect(asBalancer(t, 'a', async () => {}, 'template1')).rejects.toMatchObject({ code: '28000' })
     await t.rows('a', 'create role curious; grant usage on schema understudy to curious')
     await expect(t.rows('a', "set role curious; select understudy.verifier('visitor')")).rejects.toMatchObject({
       code: '42501',

@@ -16,15 +16,23 @@ import type pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startupPacket } from '../../src/balancer/postgres/startup-packet.ts'
 import type { Route, Target } from '../../src/core/routing-table.ts'
-import { openDoor } from '../support/door.ts'
+import { openBalancer } from '../support/door.ts'
 import { everyPostgres } from './engines.ts'
-import { APP, beginTrioDoor, clientOf, endTrioDoors, PRIMARY, type TrioWithDoor, targetOf } from './trio-door.ts'
+import {
+  APP,
+  beginTrioBalancer,
+  clientOf,
+  endTrioBalancers,
+  PRIMARY,
+  type TrioWithBalancer,
+  targetOf,
+} from './trio-door.ts'
 
-afterEach(endTrioDoors)
+afterEach(endTrioBalancers)
 
-const begin = (bin: string | null, nodes: readonly string[] = ['a', 'b', 'c']) => beginTrioDoor({ bin, nodes })
+const begin = (bin: string | null, nodes: readonly string[] = ['a', 'b', 'c']) => beginTrioBalancer({ bin, nodes })
 
-async function connect(place: TrioWithDoor, change: pg.ClientConfig = {}): Promise<pg.Client> {
+async function connect(place: TrioWithBalancer, change: pg.ClientConfig = {}): Promise<pg.Client> {
   const { client, connected } = connecting(place, change)
   await connected
   return client
@@ -32,27 +40,27 @@ async function connect(place: TrioWithDoor, change: pg.ClientConfig = {}): Promi
 
 /** A client that may be held before it is let in. */
 function connecting(
-  { door }: TrioWithDoor,
+  { balancer }: TrioWithBalancer,
   change: pg.ClientConfig = {},
 ): { client: pg.Client; connected: Promise<unknown> } {
-  const client = clientOf(door, change)
+  const client = clientOf(balancer, change)
   return { client, connected: client.connect() }
 }
 
 /** Kills the postmaster of a, lets another one lead in term 2, and tells the door. */
-async function failOver({ trio: t, door }: TrioWithDoor): Promise<void> {
+async function failOver({ trio: t, balancer }: TrioWithBalancer): Promise<void> {
   process.kill(t.pidOf('a'), 'SIGKILL')
   await t.until('the end is seen', () => t.observe('a').state === 'stopped')
   const { leader } = await t.failOver(2)
-  door.route([targetOf(t, leader, 2)], PRIMARY)
+  balancer.route([targetOf(t, leader, 2)], PRIMARY)
 }
 
 /** Kills the postmaster of a lone server and starts it again, as an agent does when that is the quickest way back. */
-async function restart({ trio: t, door }: TrioWithDoor): Promise<void> {
+async function restart({ trio: t, balancer }: TrioWithBalancer): Promise<void> {
   process.kill(t.pidOf('a'), 'SIGKILL')
   await t.until('the end is seen', () => t.observe('a').state === 'stopped')
   await t.driver('a').promoteReplica(t.quorum(1, 'a'))
-  door.route([targetOf(t, 'a', 1)], PRIMARY)
+  balancer.route([targetOf(t, 'a', 1)], PRIMARY)
 }
 
 /** All that a session can have and take with it. Returns a look at it, to be taken after its server has gone. */
@@ -85,8 +93,8 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     const look = await furnish(await connect(place))
     await failOver(place)
     await look()
-    await place.trio.until('it is told', () => place.door.sessions.length === 1)
-    expect(place.door.sessions).toMatchObject([{ service: 'db', term: 2, held: 1, moved: 1, cut: {} }])
+    await place.trio.until('it is told', () => place.balancer.sessions.length === 1)
+    expect(place.balancer.sessions).toMatchObject([{ service: 'db', term: 2, held: 1, moved: 1, cut: {} }])
   })
 
   test('the server is killed and restarted: sessions that can go on do, the others are closed and told why', async () => {
@@ -115,10 +123,10 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
       expect.stringContaining('rolled back'),
       expect.stringContaining('not known'),
     ])
-    place.door.route([targetOf(place.trio, 'a', 2)], PRIMARY)
-    await place.trio.until('it is told', () => place.door.sessions.length === 1)
+    place.balancer.route([targetOf(place.trio, 'a', 2)], PRIMARY)
+    await place.trio.until('it is told', () => place.balancer.sessions.length === 1)
     const cut = Object.fromEntries(Object.keys(cuts).map((reason) => [reason, 1]))
-    expect(place.door.sessions).toMatchObject([{ term: 2, held: 2, moved: 2, cut }])
+    expect(place.balancer.sessions).toMatchObject([{ term: 2, held: 2, moved: 2, cut }])
   })
 
   test('a primary that switches over: idle sessions leave it at once, a transaction ends first, nothing fails', async () => {
@@ -134,7 +142,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     )
     await hidden.query('select quietly()')
     const bound = await doomed(place, ['create temp table t (id int)'])
-    place.door.route([targetOf(place.trio, 'a', 1, { state: 'draining', leaves: true })], PRIMARY)
+    place.balancer.route([targetOf(place.trio, 'a', 1, { state: 'draining', leaves: true })], PRIMARY)
     const sessions = () => place.trio.rows('a', "select 1 from pg_stat_activity where usename = 'app'")
     await place.trio.until('only the transaction is left', async () => (await sessions()).length === 1)
     expect((await bound.ended).detail).toContain('temporary tables')
@@ -156,14 +164,14 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
 
   test('trap 14: an old primary that heard of nothing goes on answering reads, and no balancer routes a client there', async () => {
     const place = await begin(bin)
-    const { trio: t, door } = place
+    const { trio: t, balancer } = place
     const reader = await connect(place)
     await reader.query('create table seen (n int)')
     await reader.query('insert into seen values (1)')
     const past = await t.connect('a')
     const old = targetOf(t, 'a', 1)
     const { leader: next } = await t.failOver(2) // a is not asked
-    door.route([old, targetOf(t, next, 2)], PRIMARY)
+    balancer.route([old, targetOf(t, next, 2)], PRIMARY)
     await (await connect(place)).query('insert into seen values (2)')
     const count = 'select count(*)::int as n from seen'
     expect((await reader.query(count)).rows).toEqual([{ n: 2 }])
@@ -174,14 +182,14 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
       () => 'its server was ended',
     )
     // A table that names the old one alone is an old table.
-    door.route([old], PRIMARY)
+    balancer.route([old], PRIMARY)
     const held = connecting(place)
     const answer = held.connected.then(() => held.client.query(count))
     await t.until('the write waits for its quorum', async () => {
       const waits = "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'insert into seen%'"
       return (await t.rows('a', waits)).length === 1
     })
-    door.route([targetOf(t, next, 2)], PRIMARY)
+    balancer.route([targetOf(t, next, 2)], PRIMARY)
     expect((await answer).rows).toEqual([{ n: 2 }])
     await t.driver('a').kill()
     expect(await write).toBe('its server was ended')
@@ -191,9 +199,9 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     const place = await begin(bin, ['a'])
     const ended = await doomed(place, [], 'select pg_sleep(60)')
     const idle = await connect(place)
-    place.door.route([targetOf(place.trio, 'a', 1, { state: 'dead' })], PRIMARY)
+    place.balancer.route([targetOf(place.trio, 'a', 1, { state: 'dead' })], PRIMARY)
     expect((await ended.ended).code).toBe('08007')
-    place.door.route([targetOf(place.trio, 'a', 2)], PRIMARY)
+    place.balancer.route([targetOf(place.trio, 'a', 2)], PRIMARY)
     expect((await idle.query('select 1 as n')).rows).toEqual([{ n: 1 }])
   })
 
@@ -206,7 +214,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     if (Number(version[0]?.server_version_num) < 140_000) return
     const idle = await doomed(place, ["set idle_session_timeout = '100ms'"])
     expect(await idle.ended).toMatchObject({ code: '57P05' })
-    expect(place.door.door.report()).toMatchObject([{ held: 0 }])
+    expect(place.balancer.balancer.report()).toMatchObject([{ held: 0 }])
   })
 
   test("a client that is refused hears it in the server's own words", async () => {
@@ -222,7 +230,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     const place = await begin(bin, ['a'])
     const peers = ['127.0.0.1', '127.0.0.2']
     const route = { ...PRIMARY, peers }
-    place.door.route([targetOf(place.trio, 'a', 1)], route)
+    place.balancer.route([targetOf(place.trio, 'a', 1)], route)
     const client = await connect(place)
     const sleeping = client.query('select pg_sleep(60)')
     const failed = sleeping.then(
@@ -233,7 +241,11 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
       const rows = await place.trio.rows('a', "select 1 from pg_stat_activity where wait_event = 'PgSleep'")
       return rows.length === 1
     })
-    const other = await openDoor([targetOf(place.trio, 'a', 1)], { ...route, host: '127.0.0.2', port: place.door.port })
+    const other = await openBalancer([targetOf(place.trio, 'a', 1)], {
+      ...route,
+      host: '127.0.0.2',
+      port: place.balancer.port,
+    })
     const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
     const ask = async (host: string, pid: number, key: number) => {
       const packet = Buffer.alloc(16)
@@ -241,7 +253,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
       packet.writeInt32BE(80_877_102, 4)
       packet.writeInt32BE(pid, 8)
       packet.writeInt32BE(key, 12)
-      const socket = connectSocket(place.door.port, host)
+      const socket = connectSocket(place.balancer.port, host)
       socket.write(packet)
       await once(socket.resume(), 'close')
     }
@@ -250,7 +262,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect(await Promise.race([failed, 'still sleeping']), 'a wrong key does nothing').toBe('still sleeping')
     await ask('127.0.0.2', processID, secretKey)
     expect(await failed).toBe('57014')
-    await place.trio.until('nothing is left open there', () => other.door.report()[0]?.open === 0)
+    await place.trio.until('nothing is left open there', () => other.balancer.report()[0]?.open === 0)
   })
 
   test('COPY both ways, a pipeline, big rows and big statements pass as they are', async () => {
@@ -269,19 +281,19 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     const place = await begin(bin, ['a'])
     const standby: Partial<Route> = { ...PRIMARY, purpose: 'standby' }
     const [one, two] = ['one', 'two'].map((id) => targetOf(place.trio, 'a', 1, { id })) as [Target, Target]
-    place.door.route([one, two], standby)
+    place.balancer.route([one, two], standby)
     const all = await Promise.all(Array.from({ length: 4 }, () => connect(place)))
     const bound = await connect(place)
     await bound.query('create temp table t (id int)')
     const pids = () =>
       Promise.all(all.map(async (client) => (await client.query('select pg_backend_pid() as pid')).rows[0].pid))
     const before = await pids()
-    place.door.route([{ ...one, state: 'draining' }, two], standby)
+    place.balancer.route([{ ...one, state: 'draining' }, two], standby)
     await place.trio.until('some have moved, and all answer', async () => {
       const now = await pids()
       return now.some((pid, at) => pid !== before[at]) && now.some((pid, at) => pid === before[at])
     })
-    place.door.route(
+    place.balancer.route(
       [
         { ...one, state: 'draining' },
         { ...two, state: 'draining' },
@@ -297,7 +309,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
   test('while nothing can be written, the error says why', async () => {
     const place = await begin(bin, ['a'])
     const because = 'Two of three nodes are lost: reads go on.'
-    place.door.route([targetOf(place.trio, 'a', 1)], { ...PRIMARY, readOnly: because })
+    place.balancer.route([targetOf(place.trio, 'a', 1)], { ...PRIMARY, readOnly: because })
     const client = await connect(place, { options: '-c default_transaction_read_only=on' })
     await expect(client.query('create table t (id int)')).rejects.toMatchObject({ code: '25006', hint: because })
     await expect(client.query('select nothing')).rejects.toMatchObject({ code: '42703' })
@@ -310,7 +322,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     const client = await connect(place)
     const told: string[] = []
     client.on('notice', ({ message }) => told.push(message ?? ''))
-    place.door.route([], route)
+    place.balancer.route([], route)
     await expect(client.query('select 1')).rejects.toMatchObject({
       code: '57P01',
       detail: expect.stringContaining('held'),
@@ -333,31 +345,31 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     )
     const samples = fc.sample(anyBytes, { numRuns: 60, seed: 7 })
     for (const bytes of samples) {
-      const socket = connectSocket(place.door.port, '127.0.0.1')
+      const socket = connectSocket(place.balancer.port, '127.0.0.1')
       socket.on('error', () => {}) // it may be cut at any byte
       socket.end(bytes)
       await once(socket.resume(), 'close')
     }
     expect((await good.query('select 1 as n')).rows).toEqual([{ n: 1 }])
-    await place.trio.until('nothing of them is left', () => place.door.door.report()[0]?.open === 1)
+    await place.trio.until('nothing of them is left', () => place.balancer.balancer.report()[0]?.open === 1)
   })
 
   test('TLS ends at the balancer, asked for or begun at once', async () => {
     const place = await begin(bin, ['a'])
     const tls = pairOfKeys(place.trio.root)
     if (!tls) return // openssl makes the certificate
-    const secret = { ...place.trio.doorLogin(), service: 'db', tls }
-    const door = await openDoor([targetOf(place.trio, 'a', 1)], PRIMARY, secret)
-    const secure = { ...place, door }
+    const secret = { ...place.trio.balancerLogin(), service: 'db', tls }
+    const balancer = await openBalancer([targetOf(place.trio, 'a', 1)], PRIMARY, secret)
+    const secure = { ...place, balancer }
     const client = await connect(secure, { ssl: { ca: tls.cert, servername: 'localhost' } })
     await client.query("set work_mem = '7MB'")
     const plain = await connect(secure)
-    place.door.route([], PRIMARY)
+    place.balancer.route([], PRIMARY)
     await restart(secure)
     expect((await client.query('show work_mem')).rows).toEqual([{ work_mem: '7MB' }])
     expect((await plain.query('select 1 as n')).rows).toEqual([{ n: 1 }])
     const direct = connectTls({
-      port: door.port,
+      port: balancer.port,
       host: '127.0.0.1',
       ca: tls.cert,
       servername: 'localhost',
@@ -397,7 +409,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
 
 /** A session that does these things and will be cut: `ended` resolves to what it was told. */
 async function doomed(
-  place: TrioWithDoor,
+  place: TrioWithBalancer,
   texts: readonly string[],
   unanswered?: string,
 ): Promise<{ ended: Promise<Told> }> {
@@ -424,12 +436,12 @@ interface Told {
 }
 
 async function run(
-  { door }: TrioWithDoor,
+  { balancer }: TrioWithBalancer,
   program: string,
   args: readonly string[],
   input = '',
 ): Promise<{ status: number | null; out: string; complaints: string }> {
-  const child = spawn(program, ['-h', '127.0.0.1', '-p', String(door.port), '-U', APP.user, ...args], {
+  const child = spawn(program, ['-h', '127.0.0.1', '-p', String(balancer.port), '-U', APP.user, ...args], {
     env: { ...process.env, PGPASSWORD: APP.password, PGDATABASE: APP.database },
   })
   let [out, complaints] = ['', '']

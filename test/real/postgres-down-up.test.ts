@@ -10,7 +10,7 @@ import { systemClock as clock } from '../../src/lib/clock.ts'
 import { startLocal } from '../../src/local/start-cluster.ts'
 import { serviceOf, startCluster } from './cluster.ts'
 import { anyPostgres } from './engines.ts'
-import { DoorWriter } from './postgres-writer.ts'
+import { BalancerWriter } from './postgres-writer.ts'
 
 test('down and up: every acknowledged row is there, in the same term or a later one', async () => {
   const cluster = await startCluster(() => ({
@@ -23,7 +23,7 @@ test('down and up: every acknowledged row is there, in the same term or a later 
       settings: { shared_buffers: '16MB', max_connections: 40 },
     }),
   }))
-  const writers: DoorWriter[] = []
+  const writers: BalancerWriter[] = []
   const failures = new Set<string>()
   const whole = (status: Awaited<ReturnType<typeof cluster.status>>) => {
     for (const one of serviceOf(status, 'db').instances) if (one.failures > 0) failures.add(`${one.node}: ${one.note}`)
@@ -39,7 +39,7 @@ test('down and up: every acknowledged row is there, in the same term or a later 
     expect(alarms.map(({ node, rule, why }) => `${node} ${rule} ${why}`)).toEqual([])
     const account = { user: 'shop', password: 'first', database: 'shop' }
     const host = cluster.spec.nodes[0]?.address ?? ''
-    const writer = new DoorWriter({ host, port: 5432, ...account })
+    const writer = new BalancerWriter({ host, port: 5432, ...account })
     writers.push(writer)
     await writer.begin()
     await writer.untilAcknowledged(100)

@@ -11,12 +11,12 @@ import type { EventRecord, Status } from '../../src/client/index.ts'
 import { postgres } from '../../src/config/define.ts'
 import { type Prepared, serviceOf, startCluster, type TestCluster } from './cluster.ts'
 import { anyPostgres } from './engines.ts'
-import { DoorWriter } from './postgres-writer.ts'
+import { BalancerWriter } from './postgres-writer.ts'
 
 const DISK = '400m'
 const LISTEN = 5432
 const running: TestCluster[] = []
-const writers: DoorWriter[] = []
+const writers: BalancerWriter[] = []
 const disks: string[] = []
 
 afterEach(async () => {
@@ -69,7 +69,7 @@ const FULL = /No space left on device|only \d+ MB are free on the disk/
 
 interface Place {
   readonly cluster: TestCluster
-  readonly writer: DoorWriter
+  readonly writer: BalancerWriter
   readonly primary: string
   readonly standby: string
   /** What was told since the disk was filled. */
@@ -93,7 +93,7 @@ async function begin(): Promise<Place> {
   const away = instances.find(({ node }) => node !== primary && node !== standby)?.node
   const host = cluster.spec.nodes.find(({ name }) => name === away)?.address
   if (!primary || !standby || !host) throw new Error('three replicas are not where they belong')
-  const writer = new DoorWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
+  const writer = new BalancerWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
   writers.push(writer)
   await writer.begin()
   await writer.untilAcknowledged(50)

@@ -15,14 +15,14 @@ import { everythingOf } from '../../src/drivers/postgres/server/postmaster.ts'
 import { signal } from '../../src/lib/proc.ts'
 import { everyPostgres, systemPostgres } from './engines.ts'
 import type { Trio } from './postgres-trio.ts'
-import { beginTrioDoor, clientOf, endTrioDoors, PRIMARY, type TrioWithDoor, targetOf } from './trio-door.ts'
+import { beginTrioBalancer, clientOf, endTrioBalancers, PRIMARY, type TrioWithBalancer, targetOf } from './trio-door.ts'
 
 const STREAMER = { user: 'streamer', password: 'a secret of the consumer', database: 'postgres' }
 const consumers: ChildProcess[] = []
 
 afterEach(async () => {
   for (const consumer of consumers.splice(0)) await end(consumer)
-  await endTrioDoors()
+  await endTrioBalancers()
 })
 
 async function end(consumer: ChildProcess): Promise<void> {
@@ -32,11 +32,11 @@ async function end(consumer: ChildProcess): Promise<void> {
   await gone
 }
 
-type Place = TrioWithDoor & { readonly version: number }
+type Place = TrioWithBalancer & { readonly version: number }
 
 async function begin(bin: string | null, change: Partial<PostgresOptions> = {}): Promise<Place> {
   const settings = { shared_buffers: '16MB', max_connections: 40, wal_level: 'logical' }
-  const place = await beginTrioDoor({ bin, options: { settings, ...change } })
+  const place = await beginTrioBalancer({ bin, options: { settings, ...change } })
   const { trio } = place
   await trio.rows('a', `create role streamer login replication password '${STREAMER.password}'`)
   await trio.rows('a', 'create table item (id int primary key)')
@@ -51,10 +51,10 @@ function slotText(name: string, version: number): string {
 }
 
 /** Connects again by itself, five seconds after its connection broke. */
-function consume({ door, trio }: TrioWithDoor, slot: string): () => number[] {
+function consume({ balancer, trio }: TrioWithBalancer, slot: string): () => number[] {
   const file = join(trio.root, `${slot}.txt`)
   const said = openSync(join(trio.root, `${slot}.log`), 'a')
-  const to = ['-h', '127.0.0.1', '-p', String(door.port), '-U', STREAMER.user, '-d', STREAMER.database]
+  const to = ['-h', '127.0.0.1', '-p', String(balancer.port), '-U', STREAMER.user, '-d', STREAMER.database]
   const how = ['-S', slot, '--start', '-f', file, '-s', '1', '-F', '1', '-o', 'skip-empty-xacts=1']
   const consumer = spawn(join(systemPostgres ?? '', 'pg_recvlogical'), [...to, ...how], {
     env: { PGPASSWORD: STREAMER.password, PATH: process.env.PATH },
@@ -133,7 +133,7 @@ async function whileItMoves(trio: Trio, slot: string, work: () => Promise<void>)
 describe.skipIf(systemPostgres === null).each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
   test('a consumer gets every change in order over a kill of the primary and a switchover back', async () => {
     const place = await begin(bin)
-    const { trio: t, door, version } = place
+    const { trio: t, balancer, version } = place
     await t.rows('a', slotText('feed', version))
     const ids = consume(place, 'feed')
     await insert(t, 'a', 1, 50)
@@ -146,7 +146,7 @@ describe.skipIf(systemPostgres === null).each(everyPostgres)('PostgreSQL $name',
     await t.until('the end is seen', () => t.observe('a').state === 'stopped')
     await cut
     const { leader, other } = await t.failOver(2)
-    door.route([targetOf(t, leader, 2)], PRIMARY)
+    balancer.route([targetOf(t, leader, 2)], PRIMARY)
     const [{ last } = {}] = await t.rows(leader, 'select max(id) as last from item')
     const first = Number(last) + 1
     await insert(t, leader, first, first + 39)
@@ -164,7 +164,7 @@ describe.skipIf(systemPostgres === null).each(everyPostgres)('PostgreSQL $name',
     await t.driver(leader).demote(3)
     await Promise.all(['a', other].map((node) => t.driver(node).recruit(3)))
     await t.enact(t.quorum(3, 'a'), other, leader)
-    door.route([targetOf(t, 'a', 3)], PRIMARY)
+    balancer.route([targetOf(t, 'a', 3)], PRIMARY)
     await insert(t, 'a', first + 70, first + 99)
     await untilConsumed(t, ids, first + 99)
     expect(gapsIn(ids())).toEqual([])
@@ -236,8 +236,8 @@ describe.skipIf(systemPostgres === null).each(everyPostgres)('PostgreSQL $name, 
 
 describe.skipIf(systemPostgres === null)('consumers at the balancer', () => {
   test('a replication connection is led to the primary, and closed when the primary changes', async () => {
-    const { trio: t, door } = await begin(null)
-    const client = clientOf(door, { ...STREAMER, replication: 'database' } as pg.ClientConfig)
+    const { trio: t, balancer } = await begin(null)
+    const client = clientOf(balancer, { ...STREAMER, replication: 'database' } as pg.ClientConfig)
     await client.connect()
     const { rows } = await client.query('IDENTIFY_SYSTEM')
     // An int4 before version 16, then an int8, which comes as text.
@@ -247,7 +247,7 @@ describe.skipIf(systemPostgres === null)('consumers at the balancer', () => {
     const closed = new Promise<void>((resolve) => client.once('end', () => resolve()))
     await t.driver('a').demote(2)
     const { leader } = await t.failOver(2)
-    door.route([targetOf(t, leader, 2)], PRIMARY)
+    balancer.route([targetOf(t, leader, 2)], PRIMARY)
     await closed
     expect(told).toContain('57P01')
   })

@@ -13,11 +13,11 @@ import { systemClock as clock } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
 import { serviceOf, startCluster, type TestCluster } from './cluster.ts'
 import { anyPostgres } from './engines.ts'
-import { DoorWriter } from './postgres-writer.ts'
+import { BalancerWriter } from './postgres-writer.ts'
 
 const LISTEN = 5432
 let cluster: TestCluster | undefined
-let writer: DoorWriter | undefined
+let writer: BalancerWriter | undefined
 const stopped: number[] = []
 
 afterEach(async () => {
@@ -48,7 +48,7 @@ test('a standby loses its slot while it runs: it is copied anew, and no write fa
   const { primary } = await c.service('db')
   const host = c.spec.nodes.find(({ name }) => name === primary)?.address ?? ''
   const target = { host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' }
-  writer = new DoorWriter(target)
+  writer = new BalancerWriter(target)
   await writer.begin()
   await writer.untilAcknowledged(50)
 

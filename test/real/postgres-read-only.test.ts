@@ -14,11 +14,11 @@ import { systemClock as clock } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
 import { serviceOf, startCluster, type TestCluster } from './cluster.ts'
 import { anyPostgres } from './engines.ts'
-import { DoorWriter } from './postgres-writer.ts'
+import { BalancerWriter } from './postgres-writer.ts'
 
 const LISTEN = 5432
 const running: TestCluster[] = []
-const writers: DoorWriter[] = []
+const writers: BalancerWriter[] = []
 
 afterEach(async () => {
   for (const cluster of running.splice(0)) await cluster.stop()
@@ -33,7 +33,7 @@ for (const lost of ['the primary and a standby', 'both standbys'] as const) {
     const stays = lost === 'both standbys' ? primary : (others[0] ?? '')
     const host = cluster.spec.nodes.find(({ name }) => name === stays)?.address ?? ''
     const target = { host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' }
-    const writer = new DoorWriter(target)
+    const writer = new BalancerWriter(target)
     writers.push(writer)
     await writer.begin()
     await writer.untilAcknowledged(50)

@@ -13,10 +13,10 @@ import type { Status } from '../../src/client/index.ts'
 import { postgres } from '../../src/config/define.ts'
 import { serviceOf, startCluster, type TestCluster } from './cluster.ts'
 import { anyPostgres } from './engines.ts'
-import { DoorWriter } from './postgres-writer.ts'
+import { BalancerWriter } from './postgres-writer.ts'
 
 const running: TestCluster[] = []
-const writers: DoorWriter[] = []
+const writers: BalancerWriter[] = []
 
 afterEach(async () => {
   for (const writer of writers.splice(0)) await writer.stop()
@@ -90,7 +90,7 @@ test('a primary whose data is removed under load is replaced without a false ala
   const cluster = await begin()
   const { primary } = await cluster.service('db')
   const host = cluster.spec.nodes.find(({ name }) => name !== primary)?.address ?? ''
-  const writer = new DoorWriter({ host, port: 5432, user: 'shop', password: 'first', database: 'shop' })
+  const writer = new BalancerWriter({ host, port: 5432, user: 'shop', password: 'first', database: 'shop' })
   writers.push(writer)
   await writer.begin()
   await writer.untilAcknowledged(50)

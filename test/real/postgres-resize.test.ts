@@ -11,14 +11,14 @@ import { afterEach, expect, test } from 'vitest'
 import { postgres } from '../../src/config/define.ts'
 import { serviceOf, startCluster, type TestCluster } from './cluster.ts'
 import { anyPostgres } from './engines.ts'
-import { DoorWriter } from './postgres-writer.ts'
+import { BalancerWriter } from './postgres-writer.ts'
 import { watchSlowness } from './slowness.ts'
 
 const LISTEN = 5432
 const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const exec = promisify(execFile)
 const running: TestCluster[] = []
-const writers: DoorWriter[] = []
+const writers: BalancerWriter[] = []
 
 afterEach(async () => {
   for (const cluster of running.splice(0)) await cluster.stop()
@@ -56,7 +56,7 @@ test('three copies become five, two and three again under a writer: no error, no
   const cluster = await begin()
   const primary = (await cluster.service('db')).primary
   const host = cluster.spec.nodes[0]?.address ?? ''
-  const writer = new DoorWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
+  const writer = new BalancerWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
   writers.push(writer)
   await writer.begin()
   await writer.untilAcknowledged(50)
@@ -93,7 +93,7 @@ test('trap 15: the primary dies while its rule changes: what both rules acknowle
   const { primary, instances } = await cluster.service('db')
   // At the door of a node that has no copy yet: it stays, whoever leads.
   const host = cluster.spec.nodes.find(({ name }) => !instances.some(({ node }) => node === name))?.address ?? ''
-  const writer = new DoorWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
+  const writer = new BalancerWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
   writers.push(writer)
   await writer.begin()
   await writer.untilAcknowledged(50)

@@ -22,13 +22,13 @@ import { openStore } from '../../src/stores/index.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { serviceOf, startCluster, type TestCluster } from './cluster.ts'
 import { anyPostgres } from './engines.ts'
-import { DoorWriter } from './postgres-writer.ts'
+import { BalancerWriter } from './postgres-writer.ts'
 
 const LISTEN = 5432
 const LOGIN = { user: 'shop', password: 'first', database: 'shop' }
 const ROLLED_WITHIN_MS = 120_000
 const running: TestCluster[] = []
-const writers: DoorWriter[] = []
+const writers: BalancerWriter[] = []
 
 afterEach(async () => {
   for (const cluster of running.splice(0)) await cluster.stop()
@@ -56,7 +56,7 @@ const RAISED: Settings = {
 
 interface Rolling {
   readonly cluster: TestCluster
-  readonly writer: DoorWriter
+  readonly writer: BalancerWriter
 }
 
 async function begin(): Promise<Rolling> {
@@ -71,7 +71,7 @@ async function begin(): Promise<Rolling> {
   const cluster = await startCluster(() => ({ db }))
   running.push(cluster)
   await cluster.until('three replicas', isWhole, 90_000)
-  const writer = new DoorWriter({ host: cluster.spec.nodes[0]?.address ?? '', port: LISTEN, ...LOGIN })
+  const writer = new BalancerWriter({ host: cluster.spec.nodes[0]?.address ?? '', port: LISTEN, ...LOGIN })
   writers.push(writer)
   await writer.begin()
   await writer.untilAcknowledged(20)

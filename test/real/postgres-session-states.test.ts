@@ -10,9 +10,9 @@ import { sleep, systemClock } from '../../src/lib/clock.ts'
 import { seededRandom } from '../../src/lib/random.ts'
 import { everyPostgres } from './engines.ts'
 import { ask, SCHEMA, SESSION_CASES, type SessionCase, take } from './session-cases.ts'
-import { beginTrioDoor, clientOf, endTrioDoors, PRIMARY, type TrioWithDoor, targetOf } from './trio-door.ts'
+import { beginTrioBalancer, clientOf, endTrioBalancers, PRIMARY, type TrioWithBalancer, targetOf } from './trio-door.ts'
 
-afterEach(endTrioDoors)
+afterEach(endTrioBalancers)
 
 interface Live {
   readonly case: SessionCase
@@ -21,15 +21,15 @@ interface Live {
   closedBy: string | undefined
 }
 
-async function begin(bin: string | null): Promise<TrioWithDoor> {
+async function begin(bin: string | null): Promise<TrioWithBalancer> {
   const options = { settings: { shared_buffers: '32MB', max_connections: 200 } }
-  const place = await beginTrioDoor({ bin, nodes: ['a'], options })
+  const place = await beginTrioBalancer({ bin, nodes: ['a'], options })
   await place.trio.rows('a', SCHEMA)
   return place
 }
 
-async function open(place: TrioWithDoor, one: SessionCase): Promise<Live> {
-  const client = clientOf(place.door, one.options)
+async function open(place: TrioWithBalancer, one: SessionCase): Promise<Live> {
+  const client = clientOf(place.balancer, one.options)
   await client.connect()
   await take(client, one.steps)
   const live: Live = { case: one, client, before: one.answer ?? (await ask(client, one.probe)), closedBy: undefined }
@@ -57,26 +57,26 @@ const AT_ONCE = 30
 const ONCE = ['named statement of a table that is dropped', 'statement_timeout of 1 ms', 'setseed']
 
 /** Ends the server, at once or in order, and starts it again. Whoever has not left in order within two seconds is ended with it. */
-async function end({ trio, door }: TrioWithDoor, how: string): Promise<void> {
+async function end({ trio, balancer }: TrioWithBalancer, how: string): Promise<void> {
   if (how === 'a crash') {
     process.kill(trio.pidOf('a'), 'SIGKILL')
     await trio.until('the end is seen', () => trio.observe('a').state === 'stopped')
   } else {
-    door.route([targetOf(trio, 'a', 1, { state: 'draining', leaves: true })], PRIMARY)
+    balancer.route([targetOf(trio, 'a', 1, { state: 'draining', leaves: true })], PRIMARY)
     const left = () => trio.rows('a', "select 1 from pg_stat_activity where usename in ('app', 'boss', 'rls')")
     await trio.until('all have left', async () => (await left()).length === 0, 2_000).catch(() => {})
     await trio.driver('a').stop({ settleMs: 0, graceMs: 10_000 })
   }
   await trio.driver('a').promoteReplica(trio.quorum(1, 'a'))
-  door.route([targetOf(trio, 'a', 1)], PRIMARY)
+  balancer.route([targetOf(trio, 'a', 1)], PRIMARY)
 }
 
 /** 28000: nobody was let in for more than three seconds, and a login is refused then. */
 const CLOSED = /^(57P01|57P03|08007|28000|Connection terminated.*)$/
 
 /** Takes the steps of a case whenever the fault comes. Undefined: it is the same, or was closed. */
-async function live(place: TrioWithDoor, one: SessionCase, expected: string, over: Promise<void>) {
-  const client = clientOf(place.door, one.options)
+async function live(place: TrioWithBalancer, one: SessionCase, expected: string, over: Promise<void>) {
+  const client = clientOf(place.balancer, one.options)
   let closedBy: string | undefined
   client.on('error', (error) => {
     closedBy ??= why(error)
@@ -99,13 +99,13 @@ async function live(place: TrioWithDoor, one: SessionCase, expected: string, ove
 }
 
 /** Writes one row after another. Returns those that were acknowledged, when `over` says so. */
-async function write(place: TrioWithDoor, isOver: () => boolean): Promise<number[]> {
+async function write(place: TrioWithBalancer, isOver: () => boolean): Promise<number[]> {
   const acknowledged: number[] = []
   let client: pg.Client | undefined
   for (let id = 1; !isOver(); id++) {
     try {
       if (!client) {
-        client = clientOf(place.door)
+        client = clientOf(place.balancer)
         await client.connect()
       }
       await client.query('insert into written values ($1)', [id])

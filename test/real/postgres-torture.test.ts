@@ -13,7 +13,7 @@ import { seededRandom } from '../../src/lib/random.ts'
 import { watchSlowness } from './slowness.ts'
 import { FAULTS, type Fault, pickFault, type Scene } from './torture/faults.ts'
 import { Ledger } from './torture/ledger.ts'
-import { DOOR, NODES, Place } from './torture/place.ts'
+import { BALANCER, NODES, Place } from './torture/place.ts'
 import { Tally } from './torture/tally.ts'
 
 const SEED = Number(process.env.UNDERSTUDY_SEED ?? Date.now() % 1_000_000)
@@ -28,7 +28,7 @@ const TWO_AT_ONCE = 0.15
 const WHOLE_WITHIN_MS = 90_000
 
 const place = new Place({ bin: BIN })
-const ledger = new Ledger(NODES.map((node) => ({ node, host: place.address(node), port: DOOR })))
+const ledger = new Ledger(NODES.map((node) => ({ node, host: place.address(node), port: BALANCER })))
 const random = seededRandom(SEED)
 let failed = true
 

@@ -10,12 +10,12 @@ import pg from 'pg'
 import type { InstanceReport, NodeName } from '../../src/core/model.ts'
 import { furthest } from '../../src/core/replicated/quorum.ts'
 import type { QuorumConfig } from '../../src/core/replicated/quorum-config.ts'
-import type { DoorNeeds } from '../../src/drivers/balancer-login.ts'
+import type { BalancerNeeds } from '../../src/drivers/balancer-login.ts'
 import { leadDurably } from '../../src/drivers/contract/replica-world.ts'
 import { createPostgresDriver } from '../../src/drivers/postgres/driver.ts'
 import { POSTGRES_DEFAULTS, type PostgresOptions, postgresTraits } from '../../src/drivers/postgres/options.ts'
-import { DATABASE, DOOR_ROLE } from '../../src/drivers/postgres/role-names.ts'
-import { doorPasswordOf } from '../../src/drivers/postgres/server/balancer-role.ts'
+import { BALANCER_ROLE, DATABASE } from '../../src/drivers/postgres/role-names.ts'
+import { balancerPasswordOf } from '../../src/drivers/postgres/server/balancer-role.ts'
 import type { PrimaryAddress, ReplicaDriver } from '../../src/drivers/replica-driver.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
@@ -170,8 +170,8 @@ export class Trio {
   }
 
   /** What an agent would confide to its door. */
-  doorLogin(): DoorNeeds['login'] {
-    return { user: DOOR_ROLE, password: doorPasswordOf('db', secretFor), database: DATABASE }
+  balancerLogin(): BalancerNeeds['login'] {
+    return { user: BALANCER_ROLE, password: balancerPasswordOf('db', secretFor), database: DATABASE }
   }
 
   until<T>(what: string, look: () => Promise<T> | T, withinMs = 30_000): Promise<NonNullable<T>> {
@@ -219,8 +219,8 @@ export class Trio {
       nodeDir: join(this.root, node),
       clock: systemClock,
       loopLagMs: () => 0,
-      doorsHeard: () => true,
-      doorsWentAhead: () => true,
+      balancersHeard: () => true,
+      balancersWentAhead: () => true,
       holdProgress: () => 'still',
       secretFor,
       node: { name: node, address: HOST, zone: node, region: 'default' },

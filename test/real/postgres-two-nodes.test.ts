@@ -8,7 +8,7 @@ import { systemClock as clock } from '../../src/lib/clock.ts'
 import { until } from '../../src/lib/until.ts'
 import { serviceOf } from './cluster.ts'
 import { Ledger } from './torture/ledger.ts'
-import { DOOR, Place } from './torture/place.ts'
+import { BALANCER, Place } from './torture/place.ts'
 
 const WHOLE_WITHIN_MS = 90_000
 let place: Place | undefined
@@ -29,7 +29,7 @@ async function begin(
   place = p
   p.start()
   const primary = await p.untilWhole(WHOLE_WITHIN_MS)
-  const l = new Ledger(p.nodes.map((node) => ({ node, host: p.address(node), port: DOOR })))
+  const l = new Ledger(p.nodes.map((node) => ({ node, host: p.address(node), port: BALANCER })))
   ledger = l
   await l.begin(2)
   await l.untilAcknowledged(50, 30_000)

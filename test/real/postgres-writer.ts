@@ -12,7 +12,7 @@ export interface Target {
 
 const EVERY_MS = 10
 
-export class DoorWriter {
+export class BalancerWriter {
   readonly acknowledged: number[] = []
   /** What the client was told, with how often. */
   readonly errors = new Map<string, number>()

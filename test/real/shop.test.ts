@@ -38,7 +38,7 @@ test('the shop: orders are taken once, and an order that is missing is found', a
   }))
   const { data, spec } = cluster
   await cluster.until('all is well', ({ services }) => services.every(({ healthy }) => healthy), 60_000)
-  const url = `${cluster.door('a')}/orders`
+  const url = `${cluster.balancer('a')}/orders`
   const order = (id: string) => fetch(url, { method: 'POST', headers: { 'Idempotency-Key': id } })
   const count = async () => ((await (await fetch(url)).json()) as { orders: number }).orders
 

@@ -1,7 +1,7 @@
 /** A front door before the servers of a trio, whose table is written by the test, and clients that come in by it. */
 import pg from 'pg'
 import type { Route, Target } from '../../src/core/routing-table.ts'
-import { closeAll, openDoor, type TestDoor } from '../support/door.ts'
+import { closeAll, openBalancer, type TestBalancer } from '../support/door.ts'
 import { Trio, type TrioOptions } from './postgres-trio.ts'
 
 /** Who may log in. */
@@ -15,17 +15,17 @@ export const PRIMARY: Partial<Route> = {
   probe: { path: null, everyMs: 100, timeoutMs: 500 },
 }
 
-export interface TrioWithDoor {
+export interface TrioWithBalancer {
   readonly trio: Trio
   /** Leads to `a` in term 1. */
-  readonly door: TestDoor
+  readonly balancer: TestBalancer
 }
 
 const trios: Trio[] = []
 const clients: pg.Client[] = []
 
 /** `endTrioDoors` ends it, after each test. */
-export async function beginTrioDoor(wanted: TrioOptions = {}): Promise<TrioWithDoor> {
+export async function beginTrioBalancer(wanted: TrioOptions = {}): Promise<TrioWithBalancer> {
   const trio = new Trio(wanted)
   trios.push(trio)
   await trio.begin()
@@ -33,11 +33,11 @@ export async function beginTrioDoor(wanted: TrioOptions = {}): Promise<TrioWithD
   await trio.until('the login of the doors is there', async () => {
     return (await trio.rows('a', "select 1 from pg_roles where rolname = 'understudy_door'")).length === 1
   })
-  const secret = { ...trio.doorLogin(), service: 'db', tls: null }
-  return { trio, door: await openDoor([targetOf(trio, 'a', 1)], PRIMARY, secret) }
+  const secret = { ...trio.balancerLogin(), service: 'db', tls: null }
+  return { trio, balancer: await openBalancer([targetOf(trio, 'a', 1)], PRIMARY, secret) }
 }
 
-export async function endTrioDoors(): Promise<void> {
+export async function endTrioBalancers(): Promise<void> {
   for (const client of clients.splice(0)) client.end().catch(() => {}) // its door may be closed
   closeAll()
   for (const trio of trios.splice(0)) await trio.end()
@@ -50,8 +50,8 @@ export function targetOf(t: Trio, node: string, term: number, change: Partial<Ta
 }
 
 /** Not yet connected. */
-export function clientOf(door: TestDoor, change: pg.ClientConfig = {}): pg.Client {
-  const client = new pg.Client({ host: '127.0.0.1', port: door.port, ...APP, ...change })
+export function clientOf(balancer: TestBalancer, change: pg.ClientConfig = {}): pg.Client {
+  const client = new pg.Client({ host: '127.0.0.1', port: balancer.port, ...APP, ...change })
   client.on('error', () => {}) // whoever waits for an answer hears of it there
   clients.push(client)
   return client

@@ -23,13 +23,13 @@ const WAIT = { timeout: 30_000, interval: 100 }
 let folder: string
 let state: StateFolder
 let started: ChildProcess[]
-let ports: { readonly api: number; readonly door: number }
+let ports: { readonly api: number; readonly balancer: number }
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'understudy-up-'))
   state = new StateFolder(join(folder, '.understudy'))
   started = []
-  ports = { api: await freePort(), door: await freePort() }
+  ports = { api: await freePort(), balancer: await freePort() }
   writeFileSync(
     join(folder, 'web.mjs'),
     "import { createServer } from 'node:http'\n" +
@@ -154,7 +154,7 @@ function writeConfig(instances: number): void {
     export default defineCluster({
       name: 'try', api: { port: ${ports.api} },
       nodes: { a: { address: '127.0.0.1' }, b: { address: '127.0.0.2' } },
-      services: { web: http({ run: 'node web.mjs', instances: ${instances}, listen: ${ports.door}, healthy: '/' }) },
+      services: { web: http({ run: 'node web.mjs', instances: ${instances}, listen: ${ports.balancer}, healthy: '/' }) },
     })`
   writeFileSync(join(folder, 'understudy.config.ts'), text)
 }

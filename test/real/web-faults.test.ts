@@ -58,7 +58,7 @@ class Customers {
 
   constructor(nodes: readonly string[]) {
     this.#slowness = watchSlowness()
-    const urls = nodes.map((node) => `${cluster.door(node)}/`)
+    const urls = nodes.map((node) => `${cluster.balancer(node)}/`)
     this.#gets = startLoad({ urls, method: 'GET', perSecond: 200 })
     this.#posts = startLoad({
       urls,

@@ -1,8 +1,8 @@
 /** A door and its instances inside the test's own process, on free loopback ports, for tests of single behaviours. */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net'
-import { Balancer, type DoorEvents } from '../../src/balancer/balancer.ts'
-import type { DoorSecret } from '../../src/balancer/control-protocol.ts'
+import { Balancer, type BalancerEvents } from '../../src/balancer/balancer.ts'
+import type { BalancerSecret } from '../../src/balancer/control-protocol.ts'
 import type { SessionTally } from '../../src/core/replicated/session-counts.ts'
 import type { Route, Target } from '../../src/core/routing-table.ts'
 import { systemClock } from '../../src/lib/clock.ts'
@@ -73,8 +73,8 @@ async function listening(id: string, server: Server | import('node:net').Server)
   return { id, node: 'a', host: '127.0.0.1', port, state: 'serving', term: 0 }
 }
 
-export interface TestDoor {
-  readonly door: Balancer
+export interface TestBalancer {
+  readonly balancer: Balancer
   readonly port: number
   readonly verdicts: string[]
   readonly sessions: SessionTally[]
@@ -88,11 +88,11 @@ export interface TestDoor {
   route(targets: readonly Target[], more?: Partial<Route>): void
 }
 
-export async function openDoor(
+export async function openBalancer(
   targets: readonly Target[],
   more: Partial<Route> = {},
-  secret: DoorSecret | null = null,
-): Promise<TestDoor> {
+  secret: BalancerSecret | null = null,
+): Promise<TestBalancer> {
   const port = await freePort()
   const verdicts: string[] = []
   const sessions: SessionTally[] = []
@@ -101,7 +101,7 @@ export async function openDoor(
   let ready: readonly string[] = []
   let listens = false
   let version = 0
-  const events: DoorEvents = {
+  const events: BalancerEvents = {
     onListening() {
       listens = true
     },
@@ -117,7 +117,7 @@ export async function openDoor(
       ready = ofThose
     },
   }
-  const door = new Balancer(systemClock, seededRandom(1), events, () => secret)
+  const balancer = new Balancer(systemClock, seededRandom(1), events, () => secret)
   const route = (given: readonly Target[], changes: Partial<Route> = more): void => {
     version += 1
     const probe = { path: '/healthz', everyMs: 100, timeoutMs: 250 }
@@ -133,14 +133,14 @@ export async function openDoor(
       peers: ['127.0.0.1'],
       readOnly: null,
     }
-    door.apply({ version, node: 'a', routes: [{ ...plain, ...changes }] })
+    balancer.apply({ version, node: 'a', routes: [{ ...plain, ...changes }] })
   }
   route(targets, more)
   closers.push(() => {
-    door.cutAll()
+    balancer.cutAll()
   })
   await until('the door listens', () => listens)
-  return { door, port, verdicts, sessions, ahead: () => ahead, still: () => still, ready: () => ready, route }
+  return { balancer, port, verdicts, sessions, ahead: () => ahead, still: () => still, ready: () => ready, route }
 }
 
 export interface RawClient {

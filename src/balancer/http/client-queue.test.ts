@@ -1,7 +1,15 @@
 /** What a client may do on one connection: many requests at once, bodies that are not wanted, bytes that are no request. */
 import type { ServerResponse } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, closers, httpInstance, openDoor, rawClient, rawInstance, until } from '../../../test/support/door.ts'
+import {
+  closeAll,
+  closers,
+  httpInstance,
+  openBalancer,
+  rawClient,
+  rawInstance,
+  until,
+} from '../../../test/support/door.ts'
 import { PIPELINED_MAX } from './client-queue.ts'
 
 afterEach(closeAll)
@@ -26,7 +34,7 @@ describe('pipelined requests', () => {
         incoming.url === '/1' ? 60 : 0,
       )
     })
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const client = await rawClient(port, ['/1', '/2', '/3'].map((path) => POST(path, 'hello')).join(''))
     await until('all are answered', () => statuses(client.seen()).length === 3)
     expect(log).toEqual(['begin /1', 'end /1', 'begin /2', 'end /2', 'begin /3', 'end /3'])
@@ -35,14 +43,14 @@ describe('pipelined requests', () => {
   test('of one connection take no more of an endpoint than one request', async () => {
     const waiting: ServerResponse[] = []
     const one = await httpInstance('one', (_incoming, response) => waiting.push(response))
-    const { port, door } = await openDoor([one.target])
+    const { port, balancer } = await openBalancer([one.target])
     await rawClient(port, GET('/slow').repeat(4_500))
     await until('the first is there', () => waiting.length === 1)
     const other = await rawClient(port, GET('/other'))
     await until('another client is served', () => waiting.length === 2)
     waiting[1]?.end('other')
     await until('another client is answered', () => other.seen().endsWith('other'))
-    expect(door.report()[0]?.open).toBe(1)
+    expect(balancer.report()[0]?.open).toBe(1)
   })
 
   test('beyond what is kept are not carried out, and the connection is closed after the last one that is', async () => {
@@ -51,7 +59,7 @@ describe('pipelined requests', () => {
       asked += 1
       response.end('ok')
     })
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const client = await rawClient(port, GET('/').repeat(PIPELINED_MAX * 10))
     await until('the connection is closed', () => client.closed())
     expect(client.reset()).toBe(false)
@@ -62,7 +70,7 @@ describe('pipelined requests', () => {
 
   test('many of them are all answered when they come in portions', async () => {
     const one = await httpInstance('one', (_incoming, response) => response.end('ok'))
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const client = await rawClient(port, '')
     for (let portion = 0; portion < 20; portion++) {
       client.socket.write(GET('/').repeat(50))
@@ -72,7 +80,7 @@ describe('pipelined requests', () => {
 
   test('behind an upgrade that cannot happen any more: the answers before it come, then the connection ends', async () => {
     const one = await httpInstance('one', (_incoming, response) => response.end('x'.repeat(300_000)))
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const upgrade = 'GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
     const client = await rawClient(port, `${GET('/')}${upgrade}`)
     await until('the connection is closed', () => client.closed())
@@ -91,7 +99,7 @@ describe('upgrades that are not offered', () => {
       incoming.resume()
       incoming.on('end', () => response.end(`<${incoming.headers.upgrade}>`))
     })
-    const { port, door } = await openDoor([one.target])
+    const { port, balancer } = await openBalancer([one.target])
     const wish = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n'
     const client = await rawClient(port, '')
     for (let turn = 1; turn <= 30; turn++) {
@@ -99,7 +107,7 @@ describe('upgrades that are not offered', () => {
       await until('it is answered', () => client.seen().split('<undefined>').length === turn + 1)
     }
     expect(warnings).toEqual([])
-    expect(door.report()[0]).toMatchObject({ requests: 30, connections: 1, open: 0 })
+    expect(balancer.report()[0]).toMatchObject({ requests: 30, connections: 1, open: 0 })
   })
 })
 
@@ -116,7 +124,7 @@ describe('an answer before the end of the request', () => {
   const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nafter'
 
   test('arrives, although the client first sends all of a long body', async () => {
-    const { port } = await openDoor([await early()])
+    const { port } = await openBalancer([await early()])
     const size = 30_000_000
     const client = await rawClient(port, `POST /413 HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n`)
     client.socket.pause() // as a client that reads only when it has sent everything
@@ -133,7 +141,7 @@ describe('an answer before the end of the request', () => {
   })
 
   test('that keeps the connection: the rest of the body is read, and the next request answered', async () => {
-    const { port } = await openDoor([await early()])
+    const { port } = await openBalancer([await early()])
     const client = await rawClient(port, 'POST /keep HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\nfirst')
     await until('it is answered', () => client.seen().endsWith('big'))
     expect(client.seen()).not.toMatch(/Connection: close/i)
@@ -143,7 +151,7 @@ describe('an answer before the end of the request', () => {
   })
 
   test('a refusal of a little body keeps the connection', async () => {
-    const { port } = await openDoor([await early()])
+    const { port } = await openBalancer([await early()])
     const client = await rawClient(port, 'POST /413 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nfirst')
     await until('it is answered', () => client.seen().endsWith('big'))
     client.socket.write(`${'u'.repeat(995)}${GET('/after')}`)
@@ -161,7 +169,7 @@ describe('an answer before the end of the request', () => {
     ],
     ['no instance', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n', '503'],
   ])('a refusal of our own arrives while a long body comes: %s', async (_name, head, status) => {
-    const { port } = await openDoor([], { holdMs: 200 })
+    const { port } = await openBalancer([], { holdMs: 200 })
     const client = await rawClient(port, head)
     client.socket.pause()
     let isSent = false
@@ -182,7 +190,7 @@ describe('bytes that are no request', () => {
       incoming.resume()
       setTimeout(() => response.end('done'), 150)
     })
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const client = await rawClient(port, POST('/', 'hi'))
     setTimeout(() => client.socket.write('xtra bytes\r\n\r\n'), 40)
     await until('the connection is closed', () => client.closed())
@@ -196,7 +204,7 @@ describe('bytes that are no request', () => {
     const target = await rawInstance('one', (_socket, bytes) => {
       got += bytes
     })
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     const client = await rawClient(
       port,
       'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n',
@@ -209,7 +217,7 @@ describe('bytes that are no request', () => {
   })
 
   test('within a body that waits for an instance: nothing was done', async () => {
-    const { port } = await openDoor([], { holdMs: 10_000 })
+    const { port } = await openBalancer([], { holdMs: 10_000 })
     const client = await rawClient(port, 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n')
     await until('the connection is closed', () => client.closed())
     expect(statuses(client.seen())).toEqual(['400'])

@@ -1,6 +1,14 @@
 /** Limits of one endpoint, each shown by a client or an instance that goes beyond it. */
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, closers, httpInstance, openDoor, rawClient, rawInstance, until } from '../../../test/support/door.ts'
+import {
+  closeAll,
+  closers,
+  httpInstance,
+  openBalancer,
+  rawClient,
+  rawInstance,
+  until,
+} from '../../../test/support/door.ts'
 
 afterEach(closeAll)
 
@@ -13,17 +21,17 @@ const body = (text: string): Record<string, unknown> => JSON.parse(text.slice(te
 describe('time', () => {
   test('an instance that has the request and begins no answer: 504, its fate unknown', async () => {
     const one = await httpInstance('one', () => {})
-    const { port, door } = await openDoor([one.target], { limits: { answerMs: 200 } })
+    const { port, balancer } = await openBalancer([one.target], { limits: { answerMs: 200 } })
     const client = await rawClient(port, GET)
     await until('it is answered', () => client.seen().endsWith('}\n'))
     expect(client.seen()).toMatch(/^HTTP\/1\.1 504 /)
     expect(body(client.seen())).toMatchObject({ error: 'answer-too-slow', fate: 'unknown' })
-    expect(door.report()[0]?.open).toBe(0)
+    expect(balancer.report()[0]?.open).toBe(0)
   })
 
   test('a body that stands still: 408, its fate unknown, and the connection ends', async () => {
     const one = await httpInstance('one', (incoming) => incoming.resume())
-    const { port } = await openDoor([one.target], { limits: { bodyMs: 200 } })
+    const { port } = await openBalancer([one.target], { limits: { bodyMs: 200 } })
     const client = await rawClient(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello')
     await until('the connection is closed', () => client.closed())
     expect(client.seen()).toMatch(/^HTTP\/1\.1 408 /)
@@ -39,7 +47,7 @@ describe('time', () => {
       })
     })
     const limits = { bodyMs: 400, answerMs: 400, idleMs: 400 }
-    const { port } = await openDoor([one.target], { limits })
+    const { port } = await openBalancer([one.target], { limits })
     const client = await rawClient(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n')
     for (let part = 0; part < 4; part++) {
       await new Promise((resolve) => setTimeout(resolve, 150))
@@ -52,26 +60,26 @@ describe('time', () => {
     const target = await rawInstance('one', (socket) =>
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf'),
     )
-    const { port, door } = await openDoor([target], { limits: { idleMs: 200 } })
+    const { port, balancer } = await openBalancer([target], { limits: { idleMs: 200 } })
     const client = await rawClient(port, GET)
     await until('it is cut', () => client.reset())
     expect(client.seen()).toMatch(/half$/)
-    expect(door.report()[0]?.open).toBe(0)
+    expect(balancer.report()[0]?.open).toBe(0)
   })
 
   test('an upgraded connection that is silent in both directions is cut; one that is not stays', async () => {
     const target = await rawInstance('one', (socket, bytes) => socket.write(bytes.startsWith('GET') ? SWITCHED : bytes))
-    const { port, door } = await openDoor([target], { limits: { idleMs: 600 } })
+    const { port, balancer } = await openBalancer([target], { limits: { idleMs: 600 } })
     const [quiet, loud] = [await rawClient(port, WS), await rawClient(port, WS)]
     const beat = setInterval(() => loud.socket.write('beat'), 50)
     closers.push(() => clearInterval(beat))
     await until('the quiet one is cut', () => quiet.closed())
     expect(loud.closed()).toBe(false)
-    expect(door.report()[0]).toMatchObject({ open: 1, streams: 1 })
+    expect(balancer.report()[0]).toMatchObject({ open: 1, streams: 1 })
   })
 
   test('a head that a client does not finish: 408', async () => {
-    const { port } = await openDoor([], { limits: { headMs: 300 } })
+    const { port } = await openBalancer([], { limits: { headMs: 300 } })
     const client = await rawClient(port, 'GET / HTTP/1.1\r\nHost: x\r\nX: ')
     await until('the connection is closed', () => client.closed())
     expect(client.seen()).toMatch(/^HTTP\/1\.1 408 /)
@@ -86,7 +94,7 @@ describe('an answer that cannot be read', () => {
     ['a protocol that was not asked for', SWITCHED, 'a protocol that was not asked for'],
   ])('%s: 502 that says what', async (_name, bytes, says) => {
     const target = await rawInstance('one', (socket) => socket.write(bytes))
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     const client = await rawClient(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n')
     await until('it is answered', () => client.seen().endsWith('}\n'))
     expect(client.seen()).toMatch(/^HTTP\/1\.1 502 [\s\S]*X-Understudy: bad-answer/)
@@ -98,7 +106,7 @@ describe('an answer that cannot be read', () => {
 describe('number', () => {
   test('more requests than one instance may have: held, then 503, told, and counted', async () => {
     const one = await httpInstance('one', () => {})
-    const { port, door, verdicts } = await openDoor([one.target], { limits: { requests: 2 }, holdMs: 200 })
+    const { port, balancer, verdicts } = await openBalancer([one.target], { limits: { requests: 2 }, holdMs: 200 })
     const first = await rawClient(port, GET)
     await rawClient(port, GET)
     await until('it is full', () => verdicts.includes('one full'))
@@ -106,7 +114,7 @@ describe('number', () => {
     await until('it is answered', () => third.seen().endsWith('}\n'))
     expect(third.seen()).toMatch(/^HTTP\/1\.1 503 [\s\S]*X-Understudy: instances-full/)
     expect(body(third.seen())).toMatchObject({ fate: 'not-done' })
-    expect(door.report()[0]).toMatchObject({ full: 1, open: 2 })
+    expect(balancer.report()[0]).toMatchObject({ full: 1, open: 2 })
     first.socket.destroy()
     await until('it has room', () => verdicts.includes('one has room'))
   })
@@ -117,12 +125,12 @@ describe('number', () => {
       else if (bytes.startsWith('GET /sse')) socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n')
       else socket.write(OK)
     })
-    const { port, door } = await openDoor([target], { limits: { requests: 1, streams: 6 }, holdMs: 100 })
+    const { port, balancer } = await openBalancer([target], { limits: { requests: 1, streams: 6 }, holdMs: 100 })
     for (const head of [WS, WS, WS, GET.replace('/', '/sse'), GET.replace('/', '/sse')]) {
       const client = await rawClient(port, head)
       await until('it is open', () => /^HTTP\/1\.1 (101|200) /.test(client.seen()))
     }
-    expect(door.report()[0]).toMatchObject({ open: 5, streams: 5 })
+    expect(balancer.report()[0]).toMatchObject({ open: 5, streams: 5 })
     const plain = await rawClient(port, GET)
     await until('a request is answered', () => plain.seen().endsWith('ok'))
     const last = await rawClient(port, WS)
@@ -141,7 +149,7 @@ describe('number', () => {
       else if (path.startsWith('/events')) socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n')
       else socket.write(OK)
     })
-    const { port } = await openDoor([target], { holdMs: 3_000 })
+    const { port } = await openBalancer([target], { holdMs: 3_000 })
     for (const path of ['/events1', '/events2', '/events3', '/events4']) {
       const stream = await rawClient(port, GET.replace('/', path))
       await until('the stream is open', () => stream.seen().includes('200'))
@@ -157,14 +165,14 @@ describe('number', () => {
       asked.set(path, (asked.get(path) ?? 0) + 1)
       if (asked.get(path) === 1) socket.destroy()
     })
-    const { port, door } = await openDoor([target], { holdMs: 300 })
+    const { port, balancer } = await openBalancer([target], { holdMs: 300 })
     for (const path of ['/a', '/b', '/c']) await rawClient(port, GET.replace('/', path))
     await until('all slots are taken', () => asked.size === 3 && [...asked.values()].every((count) => count === 2))
     const late = await rawClient(port, GET.replace('/', '/late'))
     await until('it is answered', () => late.seen().endsWith('}\n'))
     expect(late.seen()).toMatch(/^HTTP\/1\.1 503 /)
     expect(body(late.seen())).toMatchObject({ error: 'no-answer', fate: 'unknown' })
-    expect(door.report()[0]?.open).toBe(3)
+    expect(balancer.report()[0]?.open).toBe(3)
   })
 })
 
@@ -175,7 +183,7 @@ describe('heads on their way to an instance', () => {
       got += received
       if (got.includes('\r\n\r\n')) socket.write(OK)
     })
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     const client = await rawClient(port, bytes)
     await until('it is answered', () => client.seen().endsWith('ok'))
     return { got, seen: client.seen(), port }
@@ -203,7 +211,7 @@ describe('heads on their way to an instance', () => {
     const hints =
       'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\nConnection: x\r\nX: 1\r\n\r\n'
     const target = await rawInstance('one', (socket) => socket.write(`${hints}HTTP/1.1 102 Processing\r\n\r\n${OK}`))
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     const client = await rawClient(port, GET)
     await until('it is answered', () => client.seen().endsWith('ok'))
     expect(client.seen()).toMatch(
@@ -216,7 +224,7 @@ describe('heads on their way to an instance', () => {
 
   test('an instance that sends interim answers without end is not waited for', async () => {
     const target = await rawInstance('one', (socket) => socket.write('HTTP/1.1 102 Processing\r\n\r\n'.repeat(100)))
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     const client = await rawClient(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n')
     await until('it is answered', () => client.seen().endsWith('}\n'))
     expect(client.seen()).toMatch(/HTTP\/1\.1 502 /)

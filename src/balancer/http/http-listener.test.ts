@@ -8,7 +8,7 @@ import {
   closers,
   freePort,
   httpInstance,
-  openDoor,
+  openBalancer,
   rawClient,
   rawInstance,
   until,
@@ -76,7 +76,7 @@ describe('passing on', () => {
       ])
       response.end('made')
     })
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const client = await rawClient(
       port,
       'GET /p?q=1 HTTP/1.1\r\nhOsT: shop\r\nX-Twice: 1\r\nx-twice: 2\r\nConnection: close, X-Secret\r\nX-Secret: s\r\n' +
@@ -102,7 +102,7 @@ describe('passing on', () => {
         response.end(hash.digest('hex'))
       })
     })
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const body = Buffer.alloc(300_000, 'abc')
     const sum = createHash('sha256').update(body).digest('hex')
     const known = await ask(port, { method: 'POST', body, headers: { 'Content-Length': body.length } })
@@ -125,7 +125,7 @@ describe('passing on', () => {
       if (bytes.includes('/304')) return 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n'
       return 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12345'
     })
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     expect(await ask(port, { agent, method: 'HEAD', path: '/200' })).toMatchObject({ status: 200, text: '' })
     expect(await ask(port, { agent, path: '/204' })).toMatchObject({ status: 204, text: '' })
@@ -136,7 +136,7 @@ describe('passing on', () => {
 
   test('an answer that ends with its connection, to clients of either version', async () => {
     const target = await rawInstance('one', (socket) => socket.end('HTTP/1.0 200 OK\r\n\r\nuntil the end'))
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     expect((await ask(port)).text).toBe('until the end')
     const old = await rawClient(port, 'GET / HTTP/1.0\r\n\r\n')
     await until('it is answered', () => old.closed())
@@ -148,7 +148,7 @@ describe('passing on', () => {
       incoming.resume()
       incoming.on('end', () => response.end(String(incoming.headers.expect)))
     })
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const head = 'POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n'
     const client = await rawClient(port, head)
     await until('it is told to go on', () => client.seen() === 'HTTP/1.1 100 Continue\r\n\r\n')
@@ -171,7 +171,7 @@ describe('passing on', () => {
       response.on('drain', more)
       more()
     })
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const client = await rawClient(port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     client.socket.pause()
     await new Promise((resolve) => setTimeout(resolve, 500))
@@ -183,7 +183,7 @@ describe('passing on', () => {
   test('a slow instance slows the client down', async () => {
     let read = 0
     const one = await httpInstance('one', (incoming) => incoming.once('data', () => incoming.pause()))
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const client = await rawClient(port, 'PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 400000000\r\n\r\n')
     const block = Buffer.alloc(64 * 1024)
     const more = (): void => {
@@ -207,12 +207,12 @@ describe('passing on', () => {
         left = true
       })
     })
-    const { port, door } = await openDoor([one.target])
+    const { port, balancer } = await openBalancer([one.target])
     const client = await rawClient(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n')
     await until('it arrived', () => arrived)
     client.socket.destroy()
     await until('the instance sees it leave', () => left)
-    expect(door.report()[0]).toMatchObject({ open: 0, failed: 0 })
+    expect(balancer.report()[0]).toMatchObject({ open: 0, failed: 0 })
   })
 })
 
@@ -225,11 +225,11 @@ describe('trying again', () => {
       })
       incoming.on('end', () => response.end(`got ${text}`))
     })
-    const { port, door } = await openDoor([await nobody('x'), one.target, await nobody('y')])
+    const { port, balancer } = await openBalancer([await nobody('x'), one.target, await nobody('y')])
     const posts = Array.from({ length: 10 }, (_, index) => ask(port, { method: 'POST', body: `order ${index}` }))
     const texts = (await Promise.all(posts)).map(({ text }) => text)
     expect(texts).toEqual(posts.map((_, index) => `got order ${index}`))
-    expect(door.report()[0]).toMatchObject({ failed: 0, requests: 10 })
+    expect(balancer.report()[0]).toMatchObject({ failed: 0, requests: 10 })
   })
 
   /** Breaks each connection once a request has come, without a byte of an answer. */
@@ -250,7 +250,7 @@ describe('trying again', () => {
       })
       incoming.on('end', () => response.end(`${incoming.method} ${text}`))
     })
-    const { port } = await openDoor([await breaking('bad', got), one.target])
+    const { port } = await openBalancer([await breaking('bad', got), one.target])
     for (let turn = 0; turn < 10; turn++) {
       expect((await ask(port)).text).toBe('GET ')
       expect((await ask(port, { method: 'PUT', body: 'whole' })).text).toBe('PUT whole')
@@ -276,7 +276,7 @@ describe('trying again', () => {
       for (const socket of sockets) socket.destroy()
     })
     const { port: place } = dying.address() as AddressInfo
-    const { port, route } = await openDoor([
+    const { port, route } = await openBalancer([
       { id: 'old', node: 'a', host: '127.0.0.1', port: place, state: 'serving', term: 1 },
     ])
     expect((await ask(port)).text).toBe('old')
@@ -290,7 +290,7 @@ describe('trying again', () => {
 
   test('reset before an answer: a POST is never sent twice, unless it carries an Idempotency-Key', async () => {
     const got: string[] = []
-    const { port } = await openDoor([await breaking('one', got), await breaking('two', got)])
+    const { port } = await openBalancer([await breaking('one', got), await breaking('two', got)])
     const plain = await ask(port, { method: 'POST', body: 'x', headers: { 'X-N': 'plain' } })
     expect(plain).toMatchObject({ status: 502 })
     expect(JSON.parse(plain.text)).toMatchObject({ error: 'unknown-fate', fate: 'unknown' })
@@ -303,7 +303,7 @@ describe('trying again', () => {
 
   test('a body too long to keep is not sent twice', async () => {
     const got: string[] = []
-    const { port } = await openDoor([await breaking('one', got), await breaking('two', got)])
+    const { port } = await openBalancer([await breaking('one', got), await breaking('two', got)])
     const answer = await ask(port, { method: 'PUT', body: Buffer.alloc(200_000), headers: { 'X-N': 'long' } })
     expect(answer.status).toBe(502)
     expect(got.filter((bytes) => bytes.includes('X-N: long'))).toHaveLength(1)
@@ -312,7 +312,7 @@ describe('trying again', () => {
   test('after the first byte of an answer the client is cut, and never given half of one as a whole', async () => {
     const got: string[] = []
     const half = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'
-    const { port } = await openDoor([await breaking('one', got, half), await breaking('two', got, half)])
+    const { port } = await openBalancer([await breaking('one', got, half), await breaking('two', got, half)])
     await expect(ask(port)).rejects.toMatchObject({ code: 'ECONNRESET' })
     expect(got.filter((bytes) => bytes.startsWith('GET / '))).toHaveLength(1)
   })
@@ -324,7 +324,7 @@ describe('trying again', () => {
       if (count === 1) socket.resetAndDestroy()
       else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain')
     })
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     expect((await ask(port)).text).toBe('again')
   })
 
@@ -332,7 +332,7 @@ describe('trying again', () => {
     const waiting: string[] = []
     const hung = await rawInstance('hung', (_socket, bytes) => waiting.push(bytes))
     const one = await httpInstance('one', (_incoming, response) => response.end('moved'))
-    const { port, route } = await openDoor([hung], { probe: { path: '/healthz', everyMs: 100, timeoutMs: 250 } })
+    const { port, route } = await openBalancer([hung], { probe: { path: '/healthz', everyMs: 100, timeoutMs: 250 } })
     const get = ask(port)
     const post = ask(port, { method: 'POST', body: 'x' })
     await until('both wait', () => waiting.length >= 2)
@@ -348,7 +348,7 @@ describe('trying again', () => {
       setTimeout(() => response.end('slow'), 300)
     })
     const one = await httpInstance('one', (_incoming, response) => response.end('one'))
-    const { port, route } = await openDoor([slow.target])
+    const { port, route } = await openBalancer([slow.target])
     const open = ask(port)
     await until('it is there', () => arrived === 1)
     route([{ ...slow.target, state: 'draining' }, one.target])
@@ -370,7 +370,7 @@ describe('trying again', () => {
         return hung ? undefined : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'
       })
     }
-    const { port, verdicts } = await openDoor([await poisoned('a'), await poisoned('b'), await poisoned('c')], {
+    const { port, verdicts } = await openBalancer([await poisoned('a'), await poisoned('b'), await poisoned('c')], {
       holdMs: 1_000,
       probe: { path: '/probe', everyMs: 50, timeoutMs: 100 },
     })
@@ -398,7 +398,7 @@ describe('health', () => {
     )
     const well = await rawInstanceThat('well', () => 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell')
     const probe = { path: '/status', everyMs: 50, timeoutMs: 250 }
-    const { port, route, verdicts } = await openDoor([sick, well], { probe })
+    const { port, route, verdicts } = await openBalancer([sick, well], { probe })
     await until('it is noticed', () => verdicts.includes('sick suspect'))
     for (let turn = 0; turn < 10; turn++) expect((await ask(port)).text).toBe('well')
     route([sick], { probe })
@@ -415,7 +415,7 @@ describe('health', () => {
       answered += 1
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
     })
-    const { port, verdicts } = await openDoor([busy], { probe: { path: '/probe', everyMs: 50, timeoutMs: 200 } })
+    const { port, verdicts } = await openBalancer([busy], { probe: { path: '/probe', everyMs: 50, timeoutMs: 200 } })
     const endMs = performance.now() + 1_000
     const agent = new Agent({ keepAlive: true })
     while (performance.now() < endMs) await ask(port, { agent })
@@ -429,7 +429,7 @@ describe('health', () => {
     const well = await rawInstanceThat('well', () => 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell')
     // At its turn it would be probed in a minute; the phase of the first probe is drawn from that minute as well.
     const probe = { path: '/probe', everyMs: 60_000, timeoutMs: 100 }
-    const { port, verdicts } = await openDoor([frozen, well], { probe })
+    const { port, verdicts } = await openBalancer([frozen, well], { probe })
     const answers = await Promise.all(Array.from({ length: 4 }, () => ask(port)))
     expect(answers.map(({ text }) => text)).toEqual(['well', 'well', 'well', 'well'])
     expect(verdicts).toContain('frozen dead')
@@ -450,14 +450,14 @@ describe('connections', () => {
 
   test('are used again, one after the other', async () => {
     const { target, connections } = await countingInstance()
-    const { port } = await openDoor([target], unasked)
+    const { port } = await openBalancer([target], unasked)
     for (let turn = 0; turn < 5; turn++) await ask(port, { method: turn % 2 === 0 ? 'GET' : 'POST' })
     expect(connections()).toBe(1)
   })
 
   test('that were idle for a second are not good enough for a POST, but for a GET', async () => {
     const { target, connections } = await countingInstance()
-    const { port } = await openDoor([target], unasked)
+    const { port } = await openBalancer([target], unasked)
     await ask(port)
     await new Promise((resolve) => setTimeout(resolve, 1_100))
     await ask(port)
@@ -471,7 +471,7 @@ describe('connections', () => {
     const one = await httpInstance('one', (incoming, response) => {
       setTimeout(() => response.end(`<${incoming.url}>`), incoming.url === '/a' ? 100 : 0)
     })
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const client = await rawClient(
       port,
       ['/a', '/b', '/c'].map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(''),
@@ -483,30 +483,30 @@ describe('connections', () => {
   test('a client that leaves with requests waiting behind another leaves nothing open', async () => {
     const waiting: ServerResponse[] = []
     const one = await httpInstance('one', (_incoming, response) => waiting.push(response))
-    const { port, door } = await openDoor([one.target])
+    const { port, balancer } = await openBalancer([one.target])
     const client = await rawClient(port, 'GET /a HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3))
     await until('the first is open', () => waiting.length === 1)
-    expect(door.report()[0]?.open).toBe(1)
+    expect(balancer.report()[0]?.open).toBe(1)
     client.socket.destroy()
     await until('none is open', () => {
       for (const response of waiting) response.end('x'.repeat(100_000))
-      return door.report()[0]?.open === 0
+      return balancer.report()[0]?.open === 0
     })
   })
 
   test('a held request whose client leaves is forgotten', async () => {
-    const { port, door } = await openDoor([])
+    const { port, balancer } = await openBalancer([])
     const client = await rawClient(port, 'GET /a HTTP/1.1\r\nHost: x\r\n\r\n')
-    await until('it is held', () => door.report()[0]?.held === 1)
+    await until('it is held', () => balancer.report()[0]?.held === 1)
     client.socket.destroy()
-    await until('none is open', () => door.report()[0]?.open === 0)
+    await until('none is open', () => balancer.report()[0]?.open === 0)
   })
 
   test('an upgrade that the instance declines is an ordinary answer, and the connection ends with it', async () => {
     const one = await httpInstance('one', (_incoming, response) =>
       response.writeHead(426, { 'Content-Length': 2 }).end('no'),
     )
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const head = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
     const client = await rawClient(port, `${head}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n`)
     await until('it is answered and closed', () => client.closed())
@@ -515,7 +515,7 @@ describe('connections', () => {
 
   test('a wish for HTTP/2 is ignored', async () => {
     const one = await httpInstance('one', (incoming, response) => response.end(String(incoming.headers.upgrade)))
-    const { port } = await openDoor([one.target])
+    const { port } = await openBalancer([one.target])
     const client = await rawClient(port, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
     await until('it is answered', () => client.seen().includes('undefined'))
     expect(client.seen()).toMatch(/200 OK[\s\S]*undefined/)

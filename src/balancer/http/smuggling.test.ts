@@ -4,7 +4,7 @@
  * it gets, so that nothing can hide in another parser's opinion.
  */
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, openDoor, rawClient, rawInstance, until } from '../../../test/support/door.ts'
+import { closeAll, openBalancer, rawClient, rawInstance, until } from '../../../test/support/door.ts'
 
 afterEach(closeAll)
 
@@ -77,7 +77,7 @@ describe('what is ambiguous is refused', () => {
       got.push(received)
       if (received.includes('\r\n\r\n')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
     })
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     const client = await rawClient(port, bytes)
     await until('the connection is closed', () => client.closed())
     expect(client.seen()).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
@@ -90,7 +90,7 @@ describe('what is ambiguous is refused', () => {
   })
 
   test('too large a head gets 431', async () => {
-    const { port } = await openDoor([])
+    const { port } = await openBalancer([])
     const client = await rawClient(port, `GET / HTTP/1.1\r\nHost: x\r\nX-A: ${'a'.repeat(20_000)}\r\n\r\n`)
     await until('the connection is closed', () => client.closed())
     expect(client.seen()).toMatch(/^HTTP\/1\.1 431 /)
@@ -102,7 +102,7 @@ describe('what is ambiguous is refused', () => {
       got += received
       if (got.includes(SMUGGLED)) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
     })
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     const head =
       'POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n'
     const client = await rawClient(port, `${head}Content-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`)
@@ -119,7 +119,7 @@ describe('what is ambiguous is refused', () => {
       got.push(received)
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
     })
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     const client = await rawClient(port, 'GET /good HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('the good one is answered', () => client.seen().endsWith('ok'))
     client.socket.write(`GET /bad HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n${SMUGGLED}`)
@@ -139,7 +139,7 @@ describe('an instance cannot smuggle an answer either', () => {
   }
   test.each(Object.entries(answers))('%s', async (_name, bytes) => {
     const target = await rawInstance('one', (socket) => socket.write(bytes))
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     const client = await rawClient(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n')
     await until('it is answered', () => client.seen() !== '')
     expect(client.seen()).toMatch(/^HTTP\/1\.1 502 /)
@@ -150,7 +150,7 @@ describe('an instance cannot smuggle an answer either', () => {
     const target = await rawInstance('one', (socket) => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok${extra}`)
     })
-    const { port } = await openDoor([target])
+    const { port } = await openBalancer([target])
     for (let turn = 0; turn < 5; turn++) {
       const client = await rawClient(port, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
       await until('it is answered', () => client.closed())

@@ -51,11 +51,11 @@ test('two sessions may have the same number, on two servers', async () => {
 })
 
 test('the key says which node has the session, and a request that comes elsewhere is handed on there once', async () => {
-  const door = await listener()
+  const balancer = await listener()
   const key = new Cancels().enter({ backend: () => undefined }, 4711, at('127.0.0.1'))
   const elsewhere = new Cancels()
-  await cancel(elsewhere, key, at('127.0.0.2', door.port))
-  expect(door.heard).toEqual([`4711 ${key.key.toString('hex')}`])
-  await new Promise<void>((resolve) => elsewhere.cancel(key, true, at('127.0.0.2', door.port), resolve))
-  expect(door.heard).toHaveLength(1)
+  await cancel(elsewhere, key, at('127.0.0.2', balancer.port))
+  expect(balancer.heard).toEqual([`4711 ${key.key.toString('hex')}`])
+  await new Promise<void>((resolve) => elsewhere.cancel(key, true, at('127.0.0.2', balancer.port), resolve))
+  expect(balancer.heard).toHaveLength(1)
 })

@@ -1,6 +1,6 @@
 /** What becomes of sessions while nothing may begin at their server, and when that ends. The server is a fake. */
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, openDoor, rawClient, type TestDoor, until } from '../../../test/support/door.ts'
+import { closeAll, openBalancer, rawClient, type TestBalancer, until } from '../../../test/support/door.ts'
 import { type FakePostgres, fakePostgres } from '../../../test/support/fake-postgres.ts'
 import { message, query, SYNC } from './messages.ts'
 import { startupPacket } from './startup-packet.ts'
@@ -21,7 +21,7 @@ const STILL = ['db@a#7']
 interface Place {
   readonly a: FakePostgres
   readonly b: FakePostgres
-  readonly door: TestDoor
+  readonly balancer: TestBalancer
   /** Nothing may begin at a. */
   hold(number?: number): void
   /** It leads on. */
@@ -34,20 +34,20 @@ interface Place {
 async function begin(rows?: (question: string) => (string | null)[][] | undefined): Promise<Place> {
   const options = rows ? { rows } : {}
   const [a, b] = [await fakePostgres(options), await fakePostgres(options)]
-  const door = await openDoor([a.target('a', 1)], ROUTE)
+  const balancer = await openBalancer([a.target('a', 1)], ROUTE)
   const draining = { state: 'draining' } as const
   return {
     a,
     b,
-    door,
-    hold: (holds = 7) => door.route([a.target('a', 1, { ...draining, holds })], ROUTE),
-    release: () => door.route([a.target('a', 1)], ROUTE),
-    leave: () => door.route([a.target('a', 1, { ...draining, holds: 7, leaves: true })], ROUTE),
+    balancer,
+    hold: (holds = 7) => balancer.route([a.target('a', 1, { ...draining, holds })], ROUTE),
+    release: () => balancer.route([a.target('a', 1)], ROUTE),
+    leave: () => balancer.route([a.target('a', 1, { ...draining, holds: 7, leaves: true })], ROUTE),
   }
 }
 
-async function enter({ door }: Place) {
-  const client = await rawClient(door.port, startupPacket(new Map([['user', 'app']])))
+async function enter({ balancer }: Place) {
+  const client = await rawClient(balancer.port, startupPacket(new Map([['user', 'app']])))
   /** ReadyForQuery, with the state of the transaction. */
   const answers = () =>
     client
@@ -70,8 +70,8 @@ async function enter({ door }: Place) {
 /** After so long with an open road, what was sent would have arrived. Only for what must not happen. */
 const aMoment = () => new Promise((resolve) => setTimeout(resolve, 60))
 
-const isStill = ({ door }: Place) => door.still().join() === STILL.join()
-const isReady = ({ door }: Place) => door.ready().join() === STILL.join()
+const isStill = ({ balancer }: Place) => balancer.still().join() === STILL.join()
+const isReady = ({ balancer }: Place) => balancer.ready().join() === STILL.join()
 
 /** As a server says it to each session when it is shut down. */
 const FAREWELL = message('E', 'SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0')
@@ -90,7 +90,7 @@ test('a client between two transactions is held, and goes on in the same session
   await client.answered(3)
   expect(place.a.heard).toEqual(['select 1', 'select 2'])
   expect(place.a.logins()).toBe(1)
-  expect(place.door.still()).toEqual([])
+  expect(place.balancer.still()).toEqual([])
 })
 
 test('a session with a temporary table is held and released like any other, and closed only when sessions leave', async () => {
@@ -145,7 +145,7 @@ test('a session whose client is held moves when sessions leave, and its statemen
   await aMoment()
   place.leave()
   await until('it has left', () => place.a.open() === 0)
-  place.door.route([place.b.target('b', 2)], ROUTE)
+  place.balancer.route([place.b.target('b', 2)], ROUTE)
   await client.answered(3)
   expect([place.a.heard, place.b.heard]).toEqual([['select 1'], ['select 2']])
 })
@@ -159,7 +159,7 @@ test('the server dies during the hold: the client goes on at the next one, as it
   await until('nothing is open', () => isStill(place))
   client.say(query('select 2'))
   place.a.die()
-  place.door.route([place.b.target('b', 2)], ROUTE)
+  place.balancer.route([place.b.target('b', 2)], ROUTE)
   await client.answered(4)
   expect([place.a.heard, place.b.heard]).toEqual([['select 0', 'select 1'], ['select 2']])
 })
@@ -182,7 +182,7 @@ describe('when no session needs anything more from the server that holds', () =>
     await until('the others have been asked', () => asked.length >= 2)
     await aMoment()
     expect(asked).toEqual(['session', 'session'])
-    expect([place.door.still(), place.door.ready()]).toEqual([[], []])
+    expect([place.balancer.still(), place.balancer.ready()]).toEqual([[], []])
     await clients[0]?.ask('commit')
     await until('all are ready', () => isReady(place))
     expect(asked.toSorted()).toEqual(['database', 'session', 'session', 'session'])
@@ -197,7 +197,7 @@ describe('when no session needs anything more from the server that holds', () =>
     one.say(query('select 2'))
     place.a.say(FAREWELL)
     place.a.die()
-    place.door.route([place.b.target('b', 2)], ROUTE)
+    place.balancer.route([place.b.target('b', 2)], ROUTE)
     await one.answered(3)
     other.say(query('select 3'))
     await other.answered(2)
@@ -225,13 +225,13 @@ describe('when no session needs anything more from the server that holds', () =>
     place.hold()
     await until('all are ready', () => isReady(place))
     place.release()
-    await until('it has ended', () => place.door.ready().length === 0)
+    await until('it has ended', () => place.balancer.ready().length === 0)
     await client.ask('begin')
     place.hold(8)
     await aMoment()
-    expect(place.door.ready()).toEqual([])
+    expect(place.balancer.ready()).toEqual([])
     await client.ask('commit')
-    await until('all are ready', () => place.door.ready().join() === 'db@a#8')
+    await until('all are ready', () => place.balancer.ready().join() === 'db@a#8')
   })
 })
 
@@ -243,7 +243,7 @@ describe('a statement that is under way when the hold begins', () => {
     await until('it has come', () => place.a.heard.length === 1)
     place.hold()
     await aMoment()
-    expect(place.door.still()).toEqual([])
+    expect(place.balancer.still()).toEqual([])
     place.a.answer()
     await until('nothing is open', () => isStill(place))
   })
@@ -300,11 +300,11 @@ describe('a statement that is under way when the hold begins', () => {
     const client = await enter(place)
     const long = query(`select '${'x'.repeat(200_000)}'`)
     client.say(long.subarray(0, 100_000))
-    await until('a part of it is at the server', () => place.door.still().length === 0)
+    await until('a part of it is at the server', () => place.balancer.still().length === 0)
     await aMoment()
     place.hold()
     await aMoment()
-    expect(place.door.still()).toEqual([])
+    expect(place.balancer.still()).toEqual([])
     client.say(long.subarray(100_000))
     await client.answered(2)
     await until('nothing is open', () => isStill(place))
@@ -317,7 +317,7 @@ describe('a statement that is under way when the hold begins', () => {
     await until('it has come', () => place.a.heard.length === 1)
     place.hold()
     await aMoment()
-    expect(place.door.still()).toEqual([])
+    expect(place.balancer.still()).toEqual([])
     client.say(SYNC)
     await client.answered(2)
     await until('nothing is open', () => isStill(place))
@@ -334,9 +334,9 @@ test('each hold is answered anew: what was said of an earlier one does not hold 
   await client.ask('begin')
   place.hold(8)
   await aMoment()
-  expect(place.door.still()).toEqual([])
+  expect(place.balancer.still()).toEqual([])
   await client.ask('commit')
-  await until('nothing is open', () => place.door.still().join() === 'db@a#8')
+  await until('nothing is open', () => place.balancer.still().join() === 'db@a#8')
 })
 
 test('a client that leaves with a transaction open does not keep the hold from succeeding', async () => {
@@ -346,7 +346,7 @@ test('a client that leaves with a transaction open does not keep the hold from s
   await other.ask('select 1')
   place.hold()
   await aMoment()
-  expect(place.door.still()).toEqual([])
+  expect(place.balancer.still()).toEqual([])
   one.socket.destroy()
   await until('nothing is open', () => isStill(place))
 })
@@ -371,5 +371,5 @@ test('a hold whose primary is never heard of again ends by itself', async () => 
   await until('nothing is open', () => isStill(place))
   client.say(query('select 1'))
   await until('it is released', () => place.a.heard.length === 1, 20_000)
-  expect(place.door.still()).toEqual([])
+  expect(place.balancer.still()).toEqual([])
 }, 30_000)

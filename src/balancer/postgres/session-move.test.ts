@@ -1,6 +1,6 @@
 /** What becomes of a session when its server, or the next one, dies at each moment of a move. The servers are fakes. */
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, openDoor, rawClient, type TestDoor, until } from '../../../test/support/door.ts'
+import { closeAll, openBalancer, rawClient, type TestBalancer, until } from '../../../test/support/door.ts'
 import { fakePostgres, type Moment } from '../../../test/support/fake-postgres.ts'
 import { int32, message, query } from './messages.ts'
 import { startupPacket } from './startup-packet.ts'
@@ -16,8 +16,8 @@ const ROUTE = {
 } as const
 
 /** A client that remembers each message as its letter, with the SQLSTATE of an error. */
-async function clientOf(door: TestDoor) {
-  const client = await rawClient(door.port, startupPacket(new Map([['user', 'app']])))
+async function clientOf(balancer: TestBalancer) {
+  const client = await rawClient(balancer.port, startupPacket(new Map([['user', 'app']])))
   let read = 0
   /** What has come since the last call. */
   const news = (): string => {
@@ -73,16 +73,16 @@ describe('the next server dies in the middle of a move', () => {
     const a = await fakePostgres({ rows: stateOf })
     const b = await fakePostgres({ rows: stateOf, dies: (now, times) => now === moment && times === nth })
     const c = await fakePostgres({ rows: stateOf })
-    const door = await openDoor([a.target('a', 1)], ROUTE)
-    const client = await clientOf(door)
+    const balancer = await openBalancer([a.target('a', 1)], ROUTE)
+    const client = await clientOf(balancer)
     expect(await client.ask("set work_mem = '7MB'")).toBe('CZ')
     expect(await client.ask('listen news')).toBe('CZ')
     expect(await client.ask('set role owner')).toBe('CZ')
     expect(await client.ask('select 0')).toBe('CZ')
-    door.route([b.target('b', 2)], ROUTE)
+    balancer.route([b.target('b', 2)], ROUTE)
     a.die()
     await until('b has died, or has the session', () => b.dead() || b.heard.length >= 3)
-    door.route([c.target('c', 3)], ROUTE)
+    balancer.route([c.target('c', 3)], ROUTE)
     b.die()
     expect(await client.ask('select 1')).toBe('CZ')
     expect(await client.ask('select 2')).toBe('CZ')
@@ -95,14 +95,14 @@ describe('the old server dies while it is asked what a session has', () => {
     let leaving = false
     const a = await fakePostgres({ rows: stateOf, dies: (now) => leaving && now === moment })
     const b = await fakePostgres({ rows: stateOf })
-    const door = await openDoor([a.target('a', 1)], ROUTE)
-    const client = await clientOf(door)
+    const balancer = await openBalancer([a.target('a', 1)], ROUTE)
+    const client = await clientOf(balancer)
     expect(await client.ask('set role owner')).toBe('CZ')
     expect(await client.ask('select 0')).toBe('CZ')
     leaving = true
-    door.route([a.target('a', 1, { state: 'draining', leaves: true })], ROUTE)
+    balancer.route([a.target('a', 1, { state: 'draining', leaves: true })], ROUTE)
     await until('a has died', a.dead)
-    door.route([b.target('b', 2)], ROUTE)
+    balancer.route([b.target('b', 2)], ROUTE)
     expect(await client.ask('select 1')).toBe('CZ')
     expect(await client.ask('select 2')).toBe('CZ')
     expect(b.heard).toEqual([...HAS, 'select 1', 'select 2'])
@@ -112,8 +112,8 @@ describe('the old server dies while it is asked what a session has', () => {
     let armed = false
     const a = await fakePostgres({ rows: stateOf, dies: (now) => armed && now === moment })
     const b = await fakePostgres({ rows: stateOf })
-    const door = await openDoor([a.target('a', 1), b.target('b', 1, { state: 'draining' })], ROUTE)
-    const client = await clientOf(door)
+    const balancer = await openBalancer([a.target('a', 1), b.target('b', 1, { state: 'draining' })], ROUTE)
+    const client = await clientOf(balancer)
     expect(await client.ask('select 0')).toBe('CZ')
     expect(await client.ask('select 0'), 'after the door has asked').toBe('CZ')
     armed = true
@@ -128,12 +128,12 @@ describe('the server dies in the middle of an exchange with the client', () => {
   test.each(STATEMENT)('of a statement, at %s', async (moment) => {
     const a = await fakePostgres({ dies: (now, _nth, text) => now === moment && text === 'select 1' })
     const b = await fakePostgres()
-    const door = await openDoor([a.target('a', 1)], ROUTE)
-    const client = await clientOf(door)
+    const balancer = await openBalancer([a.target('a', 1)], ROUTE)
+    const client = await clientOf(balancer)
     expect(await client.ask('select 0')).toBe('CZ')
     const answer = client.ask('select 1')
     await until('a has died', a.dead)
-    door.route([b.target('b', 2)], ROUTE)
+    balancer.route([b.target('b', 2)], ROUTE)
     if (moment !== 'statement-done') return expect(await answer).toMatch(/^C?E08007$/)
     expect(await answer).toBe('CZ')
     expect(await client.ask('select 2')).toBe('CZ')
@@ -143,10 +143,10 @@ describe('the server dies in the middle of an exchange with the client', () => {
   test.each(LOGIN.slice(0, 3))('of the login, at %s: it is told once, or begun anew', async (moment) => {
     const a = await fakePostgres({ dies: (now) => now === moment })
     const b = await fakePostgres()
-    const door = await openDoor([a.target('a', 1)], ROUTE)
-    const client = await rawClient(door.port, startupPacket(new Map([['user', 'app']])))
+    const balancer = await openBalancer([a.target('a', 1)], ROUTE)
+    const client = await rawClient(balancer.port, startupPacket(new Map([['user', 'app']])))
     await until('a has died', a.dead)
-    door.route([b.target('b', 2)], ROUTE)
+    balancer.route([b.target('b', 2)], ROUTE)
     await until('it is in, or refused', () => client.closed() || client.seen().endsWith('Z\0\0\0\x05I'))
     expect(client.seen().split('R\0\0\0\x08'), 'it was let in once').toHaveLength(2)
     if (client.closed()) expect(client.seen()).toContain('57P03')
@@ -155,8 +155,8 @@ describe('the server dies in the middle of an exchange with the client', () => {
 
 test('a message that the server began and did not end is not followed by words of the balancer', async () => {
   const a = await fakePostgres()
-  const door = await openDoor([a.target('a', 1)], ROUTE)
-  const client = await clientOf(door)
+  const balancer = await openBalancer([a.target('a', 1)], ROUTE)
+  const client = await clientOf(balancer)
   expect(await client.ask('select 0')).toBe('CZ')
   expect(await client.ask('select 0'), 'after the door has asked').toBe('CZ')
   a.say(message('D', 'x'.repeat(100)).subarray(0, 50))
@@ -169,12 +169,12 @@ test('a message that the server began and did not end is not followed by words o
 test('a client keeps the process number of its first server, also in its own notifications after a move', async () => {
   const a = await fakePostgres({ pid: 111 })
   const b = await fakePostgres({ pid: 222 })
-  const door = await openDoor([a.target('a', 1)], ROUTE)
-  const client = await clientOf(door)
+  const balancer = await openBalancer([a.target('a', 1)], ROUTE)
+  const client = await clientOf(balancer)
   expect(client.seen()).toContain(message('K', int32(111)).subarray(5).toString('latin1'))
   expect(await client.ask('select 0')).toBe('CZ')
   expect(await client.ask('select 0'), 'after the door has asked').toBe('CZ')
-  door.route([b.target('b', 2)], ROUTE)
+  balancer.route([b.target('b', 2)], ROUTE)
   a.die()
   expect(await client.ask('select 1')).toBe('CZ')
   const notified = (pid: number) => message('A', int32(pid), 'news\0hello\0').toString('latin1')
@@ -186,11 +186,11 @@ test('a client keeps the process number of its first server, also in its own not
 test('a moved session that asks for the value of a sequence that it drew elsewhere is closed', async () => {
   const a = await fakePostgres()
   const b = await fakePostgres()
-  const door = await openDoor([a.target('a', 1)], ROUTE)
-  const client = await clientOf(door)
+  const balancer = await openBalancer([a.target('a', 1)], ROUTE)
+  const client = await clientOf(balancer)
   expect(await client.ask("select nextval('s')")).toBe('CZ')
   expect(await client.ask('select 0'), 'after the door has asked').toBe('CZ')
-  door.route([b.target('b', 2)], ROUTE)
+  balancer.route([b.target('b', 2)], ROUTE)
   a.die()
   expect(await client.ask('select 1')).toBe('CZ')
   b.say(message('E', 'SERROR\0VERROR\0C55000\0Mlastval is not yet defined\0Rlastval\0\0'))
@@ -208,8 +208,8 @@ test('a session that the server ends while it is asked hears it in the words of 
       return armed && moment === 'question-sent'
     },
   })
-  const door = await openDoor([a.target('a', 1)], ROUTE)
-  const client = await clientOf(door)
+  const balancer = await openBalancer([a.target('a', 1)], ROUTE)
+  const client = await clientOf(balancer)
   expect(await client.ask('select 0')).toBe('CZ')
   expect(await client.ask('select 0'), 'after the door has asked').toBe('CZ')
   armed = true
@@ -224,17 +224,17 @@ test('a client that leaves while its session asks about the database leaves the 
     delays: (question) => question.includes('what this database does') && asked.push(question) === 1,
   })
   const b = await fakePostgres()
-  const door = await openDoor([a.target('a', 1)], ROUTE)
-  const first = await clientOf(door)
+  const balancer = await openBalancer([a.target('a', 1)], ROUTE)
+  const first = await clientOf(balancer)
   expect(await first.ask('select 0')).toBe('CZ')
   await until('the first question', () => asked.length === 1)
   first.socket.destroy()
-  const second = await clientOf(door)
+  const second = await clientOf(balancer)
   expect(await second.ask('select 1')).toBe('CZ')
   await until('the question of another session', () => asked.length === 2)
-  door.route([a.target('a', 1, { state: 'draining', leaves: true })], ROUTE)
+  balancer.route([a.target('a', 1, { state: 'draining', leaves: true })], ROUTE)
   await until('the session to leave', () => a.open() === 0)
-  door.route([b.target('b', 2)], ROUTE)
+  balancer.route([b.target('b', 2)], ROUTE)
   expect(await second.ask('select 2')).toBe('CZ')
   expect(b.heard).toContain('select 2')
 })

@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../lib/clock.ts'
 import { readVerifier, type Verifier } from '../../lib/scram.ts'
-import type { DoorSecret } from '../control-protocol.ts'
+import type { BalancerSecret } from '../control-protocol.ts'
 import { forTraffic, openSocket } from '../http/instance-connection.ts'
 import { Login } from './login.ts'
 import { askedAside } from './messages.ts'
@@ -36,13 +36,13 @@ export class Verifiers {
   }
 
   /** Undefined when there is none, or no server to ask. Never rejects. */
-  ask(user: string, place: Place, secret: DoorSecret): Promise<Verifier | undefined> {
+  ask(user: string, place: Place, secret: BalancerSecret): Promise<Verifier | undefined> {
     const asking = this.#asking.get(user) ?? this.#ask(user, place, secret)
     this.#asking.set(user, asking)
     return asking
   }
 
-  async #ask(user: string, place: Place, secret: DoorSecret): Promise<Verifier | undefined> {
+  async #ask(user: string, place: Place, secret: BalancerSecret): Promise<Verifier | undefined> {
     const text = await lookUp(user, place, secret, this.#clock)
     const verifier = text === undefined ? undefined : readVerifier(text)
     this.#asking.delete(user)
@@ -55,7 +55,7 @@ export class Verifiers {
   }
 }
 
-function lookUp(user: string, place: Place, secret: DoorSecret, clock: Clock): Promise<string | undefined> {
+function lookUp(user: string, place: Place, secret: BalancerSecret, clock: Clock): Promise<string | undefined> {
   return new Promise((resolve) => {
     openSocket(place.host, place.port, CONNECT_MS, (socket) => {
       if (typeof socket === 'string') return resolve(undefined)

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, freePort, openDoor, rawClient, rawInstance, until } from '../../../test/support/door.ts'
+import { closeAll, freePort, openBalancer, rawClient, rawInstance, until } from '../../../test/support/door.ts'
 import type { Route, Target } from '../../core/routing-table.ts'
 
 afterEach(closeAll)
@@ -18,7 +18,7 @@ describe('tcp', () => {
       socket.allowHalfOpen = true
       socket.once('end', () => socket.end(`got ${all}`))
     })
-    const { port } = await openDoor([target], TCP)
+    const { port } = await openBalancer([target], TCP)
     const client = await rawClient(port, 'hello')
     client.socket.end(' world')
     await until('the answer to the whole came', () => client.closed())
@@ -31,7 +31,7 @@ describe('tcp', () => {
       socket.write(Buffer.alloc(size, 'x'))
       socket.end()
     })
-    const { port } = await openDoor([target], TCP)
+    const { port } = await openBalancer([target], TCP)
     const client = await rawClient(port, 'all of it')
     client.socket.end()
     let received = 0
@@ -47,7 +47,7 @@ describe('tcp', () => {
 
   test('no program listens at the first: the next one, without an error', async () => {
     const nobody = { id: 'x', node: 'a', host: '127.0.0.1', port: await freePort(), state: 'serving', term: 0 } as const
-    const { port } = await openDoor([nobody, await echo('one')], TCP)
+    const { port } = await openBalancer([nobody, await echo('one')], TCP)
     for (let turn = 0; turn < 5; turn++) {
       const client = await rawClient(port, 'hi')
       await until('it is answered', () => client.seen() === 'one:hi')
@@ -55,7 +55,7 @@ describe('tcp', () => {
   })
 
   test('held while there is no target; given up after holdMs', async () => {
-    const { port, route } = await openDoor([], { ...TCP, holdMs: 5_000 })
+    const { port, route } = await openBalancer([], { ...TCP, holdMs: 5_000 })
     const client = await rawClient(port, 'hi')
     const target = await echo('late')
     route([target], TCP)
@@ -68,7 +68,7 @@ describe('tcp', () => {
 
   test('a dead target takes its connections with it, on both sides; a draining one keeps them', async () => {
     const [one, two] = [await echo('one'), await echo('two')]
-    const { port, route } = await openDoor([one], TCP)
+    const { port, route } = await openBalancer([one], TCP)
     const client = await rawClient(port, 'a')
     await until('it is answered', () => client.seen() === 'one:a')
     route([{ ...one, state: 'draining' }, two], TCP)
@@ -81,7 +81,7 @@ describe('tcp', () => {
   test('to the primary: a lower term is cut, and never used again', async () => {
     const [one, two] = [await echo('one', 1), await echo('two', 2)]
     const primary: Partial<Route> = { ...TCP, purpose: 'primary', holdMs: 100 }
-    const { port, route } = await openDoor([one], primary)
+    const { port, route } = await openBalancer([one], primary)
     const client = await rawClient(port, 'a')
     await until('it is answered', () => client.seen() === 'one:a')
     route([one, two], primary)

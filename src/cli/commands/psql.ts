@@ -7,7 +7,7 @@ import type { Status } from '../../client/index.ts'
 import { isSecretRef, type SecretRef } from '../../core/secrets.ts'
 import { UnderstudyError } from '../../errors.ts'
 import { type CommonOptions, mustKnowNode, openSession, type Session } from '../cluster-session.ts'
-import { type Database, mustBeDatabase, openDoor, serviceIn } from '../databases.ts'
+import { type Database, mustBeDatabase, openEndpoint, serviceIn } from '../databases.ts'
 import type { Io } from '../io.ts'
 import { secretValueIn } from '../secrets-access.ts'
 import { type AddCommand, clusterCommand, printJson } from './command.ts'
@@ -54,11 +54,11 @@ export const addPsql: AddCommand = (program, io, exit) => {
         return
       }
       if (options.node !== undefined) throw new UnderstudyError('UND_BAD_REQUEST', '--node goes with --superuser')
-      const door = openDoor(await session.client.status(), service, options.standby ? 'standby' : 'primary')
+      const endpoint = openEndpoint(await session.client.status(), service, options.standby ? 'standby' : 'primary')
       const user = options.user ?? bootstrap.owner ?? 'postgres'
       const place = {
-        host: door.host,
-        port: door.port,
+        host: endpoint.host,
+        port: endpoint.port,
         user,
         database: options.database ?? bootstrap.database ?? 'postgres',
       }

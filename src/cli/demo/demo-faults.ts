@@ -3,7 +3,7 @@
  * real processes with real signals; the cluster is not told. Those of the database stand in database-faults.ts.
  */
 import type { Status } from '../../api/api-types.ts'
-import { closedDoors } from '../../api/closed-endpoints.ts'
+import { closedEndpoints } from '../../api/closed-endpoints.ts'
 import type { LocalCluster } from '../../local/start-cluster.ts'
 import { freezePrimary, killPrimary, moveDatabase } from './database-faults.ts'
 import { databaseIsWhole, databaseLeads, type Injected, serviceOf, webIsWhole, workerLeads } from './shop-state.ts'
@@ -62,7 +62,7 @@ async function loseNode(cluster: LocalCluster, before: Status): Promise<Injected
   return {
     node,
     what: `${node} is gone: ${killed.map(({ what }) => what).join(', ')} and all their children killed at once`,
-    doorDown: node,
+    balancerDown: node,
     isOver: (now) => databaseLeads(now, term) && workerLeads(now, workerTerm, node) && webIsWhole(now, 0, node),
   }
 }
@@ -73,7 +73,7 @@ async function bringBack(cluster: LocalCluster, before: Status): Promise<Injecte
   return {
     node,
     what: `${node} is started again`,
-    doorDown: node,
+    balancerDown: node,
     isOver: (now) => now.nodes.every(({ alive }) => alive) && webIsWhole(now, 0) && databaseIsWhole(now),
   }
 }
@@ -86,7 +86,7 @@ async function moveWorker(cluster: LocalCluster, before: Status): Promise<Inject
 
 export function isCalm(status: Status): boolean {
   const { nodes, services } = status
-  const isOpen = services.every((service) => closedDoors(status, service).length === 0)
-  const isWell = webIsWhole(status, 0) && workerLeads(status, 0) && databaseIsWhole(status)
-  return isOpen && isWell && nodes.every(({ alive }) => alive)
+  const isOpen = services.every((service) => closedEndpoints(status, service).length === 0)
+  const isHealthy = webIsWhole(status, 0) && workerLeads(status, 0) && databaseIsWhole(status)
+  return isOpen && isHealthy && nodes.every(({ alive }) => alive)
 }

@@ -11,7 +11,7 @@ import { OrderIds } from './orders.ts'
 export const PAGES_PER_SECOND = 20
 export const ORDERS_PER_SECOND = 10
 
-export interface Door {
+export interface BalancerUrl {
   readonly node: string
   readonly url: string
 }
@@ -38,11 +38,11 @@ interface Stream {
 
 export class Traffic {
   readonly #streams: Stream[] = []
-  readonly #doors: readonly Door[]
+  readonly #balancers: readonly BalancerUrl[]
 
-  constructor(doors: readonly Door[]) {
-    this.#doors = doors
-    for (const door of doors) this.#open(door)
+  constructor(balancers: readonly BalancerUrl[]) {
+    this.#balancers = balancers
+    for (const balancer of balancers) this.#open(balancer)
   }
 
   /** No new customers at this node: it is about to be gone. Those who are there are not waited for. */
@@ -52,8 +52,8 @@ export class Traffic {
 
   /** Customers come again. */
   enter(node: string): void {
-    const door = this.#doors.find((one) => one.node === node)
-    if (door) this.#open(door)
+    const balancer = this.#balancers.find((one) => one.node === node)
+    if (balancer) this.#open(balancer)
   }
 
   async end(): Promise<void> {
@@ -86,7 +86,7 @@ export class Traffic {
     )
   }
 
-  #open({ node, url }: Door): void {
+  #open({ node, url }: BalancerUrl): void {
     const ids = new OrderIds()
     const stream = (plan: Pick<LoadPlan, 'method' | 'perSecond' | 'headers'>, path: string) => {
       const load = startLoad({ urls: [`${url}${path}`], ...plan })

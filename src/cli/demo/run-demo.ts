@@ -81,9 +81,9 @@ async function perform(cluster: LocalCluster, shop: string, show: Show, signal: 
   inBackground(collect(cluster, events, show, AbortSignal.any([signal, watched.signal])), 'collecting events')
   if (!(await until(cluster, isCalm, READY_WITHIN_MS, signal)))
     throw new Error('the cluster did not become healthy in time')
-  const doors = cluster.spec.nodes.map(({ name, address }) => ({ node: name, url: `http://${address}:8080` }))
-  const traffic = new Traffic(doors)
-  show.line(`everything is healthy; clients connect to all ${doors.length} balancers`)
+  const balancers = cluster.spec.nodes.map(({ name, address }) => ({ node: name, url: `http://${address}:8080` }))
+  const traffic = new Traffic(balancers)
+  show.line(`everything is healthy; clients connect to all ${balancers.length} balancers`)
   await sleep(clock, CALM_MS)
   const outcomes: Outcome[] = []
   for (const fault of FAULTS) {
@@ -117,12 +117,12 @@ async function suffer(
     return { fault: fault.name, what, detectedMs: null, backMs: null, tally: traffic.tally(since, from) }
   }
   const injected = await fault.inject(cluster, before)
-  const { doorDown } = injected
-  if (doorDown) traffic.leave(doorDown)
+  const { balancerDown } = injected
+  if (balancerDown) traffic.leave(balancerDown)
   show.line(injected.what)
   const over = await until(cluster, (now) => injected.isOver(now, []), OVER_WITHIN_MS, signal)
   const backMs = over ? Date.now() - from : null
-  if (doorDown && cluster.nodes.get(doorDown)?.phase === 'running') traffic.enter(doorDown)
+  if (balancerDown && cluster.nodes.get(balancerDown)?.phase === 'running') traffic.enter(balancerDown)
   await sleep(clock, CALM_MS)
   const notice = events.find((event) => isNotice(event, fault, from))
   return {
@@ -130,7 +130,7 @@ async function suffer(
     what: injected.what,
     detectedMs: notice ? Date.parse(notice.at) - from : null,
     backMs,
-    tally: traffic.tally(since, Date.now() - CALM_MS / 2, doorDown),
+    tally: traffic.tally(since, Date.now() - CALM_MS / 2, balancerDown),
   }
 }
 

@@ -5,7 +5,7 @@ export interface Injected {
   readonly node: string
   readonly what: string
   /** Balancers of nodes that are down on purpose: what clients see there is not counted. */
-  readonly doorDown?: string
+  readonly balancerDown?: string
   /** Has the cluster got over it? Asked again and again. */
   isOver(now: Status, receipts: readonly Receipt[]): boolean
 }

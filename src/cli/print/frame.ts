@@ -52,7 +52,7 @@ function bootLines({ paint }: Io, { spec, phases }: Picture): string[] {
 
 /** Where to go and how to end it. */
 export function footerLines(io: Io, spec: ClusterSpec): string[] {
-  const doors = spec.services.flatMap(({ name, endpoints }) =>
+  const endpointLines = spec.services.flatMap(({ name, endpoints }) =>
     endpoints.map(({ protocol, port, purpose }) => {
       const label = endpoints.length > 1 ? `${name} (${purpose})` : name
       return `${label}  ${spec.nodes.map(({ address }) => `${protocol}://${address}:${port}`).join('  ')}`
@@ -62,5 +62,5 @@ export function footerLines(io: Io, spec: ClusterSpec): string[] {
   const hint = io.paint.dim(
     'status, events -f, why SERVICE, switchover SERVICE: in another terminal.  Ctrl-C stops everything.',
   )
-  return [...doors, api, hint].map((line) => clip(io, line))
+  return [...endpointLines, api, hint].map((line) => clip(io, line))
 }

@@ -11,7 +11,7 @@ export function statusLines(io: Io, status: Status): string[] {
     summaryLine(io, status),
     ...boardLines(io, status),
     ...section(versionLines(io, status)),
-    ...section(doorLines(io, status)),
+    ...section(endpointLines(io, status)),
     ...section(next.map((line) => clip(io, line))),
   ]
 }
@@ -300,21 +300,21 @@ function instanceNote({ note, failures, retryInMs, outdated, lagBytes = 0 }: Ins
 }
 
 /** Where clients connect: one line for each service that has endpoints. */
-export function doorLines(io: Io, { services, nodes }: Pick<Status, 'services' | 'nodes'>): string[] {
+export function endpointLines(io: Io, { services, nodes }: Pick<Status, 'services' | 'nodes'>): string[] {
   const heard = new Set(nodes.filter(({ alive }) => alive).map(({ name }) => name))
   const rows = services.flatMap(({ name, endpoints }) => {
     const purposes = [...new Set(endpoints.map(({ purpose }) => purpose))]
     return purposes.map((purpose) => {
-      const doors = endpoints.filter((endpoint) => endpoint.purpose === purpose)
+      const places = endpoints.filter((endpoint) => endpoint.purpose === purpose)
       const label = purposes.length > 1 ? `${name} (${purpose})` : name
-      return [label, doors.map((door) => doorText(io, door, heard.has(door.node))).join('  ')]
+      return [label, places.map((place) => endpointText(io, place, heard.has(place.node))).join('  ')]
     })
   })
   return rows.length === 0 ? [] : tableLines(io, [{ title: 'ENDPOINTS' }, { title: '' }], rows)
 }
 
 /** The balancer of a node that is not heard may listen or not: neither is claimed. */
-function doorText(io: Io, { protocol, host, port, open }: EndpointStatus, isHeard: boolean): string {
+function endpointText(io: Io, { protocol, host, port, open }: EndpointStatus, isHeard: boolean): string {
   const text = `${protocol}://${host}:${port}`
   if (!isHeard) return io.paint.yellow(`${text} (not known)`)
   return open ? text : io.paint.red(`${text} (closed)`)

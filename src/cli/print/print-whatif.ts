@@ -82,7 +82,7 @@ function rowTable(io: Io, whatif: WhatIf, rows: readonly Row[]): string[] {
   const shown = shownFor(whatif)
   const cells = grouped(io, whatif, rows, shown).flatMap(({ label, lines, kind, thin }) =>
     lines.length === 0
-      ? [[label, '-', kind === 'balancer' ? doorSentence(whatif) : `every service goes on${thin}`, '0']]
+      ? [[label, '-', kind === 'balancer' ? balancerSentence(whatif) : `every service goes on${thin}`, '0']]
       : lines.map((line, index) => [index === 0 ? label : ' ', ...line]),
   )
   const width = columnsFor(shown).length + 1
@@ -189,7 +189,7 @@ function cellsFor(io: Io, whatif: WhatIf, outcome: Outcome, { lost, objectives }
 }
 
 function thenSentence({ paint }: Io, { inquiry }: WhatIf, outcome: Outcome): string {
-  const { served, by, primary, order, stopsAfterMs, why, copies, wanted, service, doors } = outcome
+  const { served, by, primary, order, stopsAfterMs, why, copies, wanted, service, balancers } = outcome
   if (!served && outcome.loss !== 'n/a') return `${paint.red('no writes')}: ${noWrites(outcome)}`
   if (outcome.alone)
     return `${primary} ${primary === inquiry.primaryOf(service) ? 'goes on' : 'takes over'} alone: ${paint.yellow('the last replica is the only one')}`
@@ -199,7 +199,7 @@ function thenSentence({ paint }: Io, { inquiry }: WhatIf, outcome: Outcome): str
   }
   if (primary === null) {
     const missing = copies < wanted ? paint.yellow(` (${copies} of ${wanted})`) : ''
-    const closed = doors !== null && doors.length === 0 ? ', no endpoint' : ''
+    const closed = balancers !== null && balancers.length === 0 ? ', no endpoint' : ''
     return `${outcome.pauseMs === 0 ? 'goes on' : 'started again'} on ${by.join(', ')}${missing}${closed}`
   }
   const next = order.filter((node) => node !== primary)
@@ -222,8 +222,8 @@ function chain(names: readonly string[]): string {
   return names.length <= MOST_NAMED ? names.join(', ') : `${names.slice(0, MOST_NAMED - 1).join(', ')} …`
 }
 
-function doorSentence({ inquiry }: WhatIf): string {
-  return `others stay open, it is back after ${formatDuration(inquiry.setting.assumed.doorBackMs)}`
+function balancerSentence({ inquiry }: WhatIf): string {
+  return `others stay open, it is back after ${formatDuration(inquiry.setting.assumed.balancerBackMs)}`
 }
 
 /** Pairs that hurt are shown as far as a reader follows. */

@@ -32,11 +32,11 @@ function apiClaim(draft: Draft): Claim {
 }
 
 function serviceClaims(draft: Draft, { path, kind, options }: DraftService): Claim[] {
-  const doors = kind.endpoints(options).map(({ option, endpoint }) => {
+  const listeners = kind.endpoints(options).map(({ option, endpoint }) => {
     return { port: endpoint.port, path: `${path}.${option}`, nodes: draft.nodeNames }
   })
   const own = kind.ownPorts(options).map(({ option, port }) => {
     return { port, path: `${path}.${option}`, nodes: options.nodes ?? draft.nodeNames }
   })
-  return [...doors, ...own]
+  return [...listeners, ...own]
 }

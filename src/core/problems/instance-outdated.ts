@@ -10,7 +10,7 @@ import { isOnTrial, isOutdatedOn, mayGo, outdatedNodes, placedNodes, rolloutOf, 
 import { missingSecretsIn } from '../secrets.ts'
 import type { Revised } from '../store-facts.ts'
 import { defaultSuccessor, switchoverRefusal } from '../switchover-check.ts'
-import { hasLeader, isWell, leaderOf, localInstance, nodeState, recordOf, type View } from '../view.ts'
+import { hasLeader, isHealthy, leaderOf, localInstance, nodeState, recordOf, type View } from '../view.ts'
 import { forEachService, type Problem } from './problem.ts'
 import { found, without, write } from './rollout-steps.ts'
 import { isFirst } from './service-end.ts'
@@ -62,7 +62,7 @@ function provenHere(view: View, service: ServiceSpec, rollout: Revised<RolloutRe
 function provesItself(view: View, service: ServiceSpec): boolean {
   const instance = localInstance(view, service.name)
   const isNew = instance.state === 'running' && instance.outdated === undefined && instance.failures === 0
-  const isLong = isWell(instance) && instance.healthForMs >= updateOf(service).pauseMs
+  const isLong = isHealthy(instance) && instance.healthForMs >= updateOf(service).pauseMs
   return isNew && isLong && soundNodes(view, service).includes(view.self)
 }
 

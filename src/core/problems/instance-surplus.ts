@@ -3,7 +3,7 @@
  * where it should run has a healthy one, so that moving never costs capacity.
  */
 import { placedOn } from '../placement.ts'
-import { isDrained, isWellOn, localInstance } from '../view.ts'
+import { isDrained, isHealthyOn, localInstance } from '../view.ts'
 import { forEachUnreplicated } from './problem.ts'
 
 export const instanceSurplus = forEachUnreplicated((view, service) => {
@@ -11,7 +11,8 @@ export const instanceSurplus = forEachUnreplicated((view, service) => {
   if (view.local.stopping || instance.state !== 'running' || instance.role === 'primary') return undefined
   const placed = placedOn(view, service)
   if (placed.includes(view.self)) return undefined
-  const covered = placed.length > 0 && placed.every((node) => node === view.self || isWellOn(view, node, service.name))
+  const covered =
+    placed.length > 0 && placed.every((node) => node === view.self || isHealthyOn(view, node, service.name))
   const mayGo = covered || (instance.role === 'standby' && isDrained(view, view.self))
   const reason = isDrained(view, view.self) ? `${view.self} is drained` : `it belongs on ${placed.join(', ')}`
   return {

@@ -38,7 +38,7 @@ export const promote = forEachReplicated((view, service) => {
   if (leadsIn(instance, quorum.term))
     return instance.replica?.quorumDurable ? confirmed(view, service, record) : marked(view, service, quorum)
   const busy = view.local.busy[service.name]
-  if (busy?.step === 'promote-replica' && !busy.resting) return undefined // recruiting would call it off
+  if (busy?.step === 'promote-replica' && !busy.backingOff) return undefined // recruiting would call it off
   const chosen = `${view.self} was elected primary of ${service.name} for term ${quorum.term}`
   if (instance.state === 'stopping' || instance.state === 'starting') return undefined
   if (instance.hung) return undefined // `standby-unhealthy` ends it, and then it is started

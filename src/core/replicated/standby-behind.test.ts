@@ -47,7 +47,7 @@ it('is fenced for the present term when what is under way waits for the primary 
         store: { services: { db: record } },
         local: {
           instances: { db: running('db', { role: 'standby', replica: copyOf({ pledged }) }) },
-          busy: { db: { step: 'follow', resting: false } },
+          busy: { db: { step: 'follow', backingOff: false } },
         },
       }),
     ).acts.map(({ step }) => step)

@@ -7,7 +7,7 @@ import { standbyUnhealthy } from './standby-unhealthy.ts'
 const DB = cluster([database()])
 
 function steps(given: Partial<InstanceReport>, its: Partial<ReplicaReport> = {}, step?: 'follow' | 'create') {
-  const busy = step ? { db: { step, resting: false } } : {}
+  const busy = step ? { db: { step, backingOff: false } } : {}
   const db = running('db', { role: 'standby', replica: copy({ receivingFrom: 'b', ...its }), ...given })
   return standbyUnhealthy(view({ cluster: DB, local: { instances: { db }, busy } })).flatMap((problem) => problem.steps)
 }

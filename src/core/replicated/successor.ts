@@ -1,7 +1,7 @@
 /** May the primary of a replicated service be moved to that node on purpose, and to which one if the operator named none? */
 
 import type { NodeName, ServiceSpec } from '../model.ts'
-import { instanceOn, isDrained, isStopping, isWellOn, nodeState, type View } from '../view.ts'
+import { instanceOn, isDrained, isHealthyOn, isStopping, nodeState, type View } from '../view.ts'
 import { leadsIn, newestConfig, replicaOn, replicatedRecord } from './replica-facts.ts'
 
 /** How much a successor may still have to receive or replay when clients begin to be held. */
@@ -26,7 +26,7 @@ export function successorRefusal(view: View, service: ServiceSpec, to: NodeName)
   if (nodeState(view, to) !== 'alive') return no(`${to} is ${nodeState(view, to)}`)
   const unfit = replicaOn(view, to, service)?.unfit
   if (unfit) return no(`${to} cannot become primary: ${unfit.why}`, unfit.restartHelps)
-  if (!isWellOn(view, to, service.name)) return no(`the standby on ${to} is not healthy`)
+  if (!isHealthyOn(view, to, service.name)) return no(`the standby on ${to} is not healthy`)
   const replica = replicaOn(view, to, service)
   const stream = replicaOn(view, quorum.primary, service)?.streaming.find(({ node }) => node === to)
   if (replica?.quarantined || replica?.receivingFrom !== quorum.primary || !stream)

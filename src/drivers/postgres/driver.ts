@@ -21,7 +21,7 @@ import type { PostgresOptions } from './options.ts'
 import type { Replica } from './replica.ts'
 import { folderOf, type PostgresDriverParts, prepareReplica } from './replica-setup.ts'
 import { within } from './server/admin-session.ts'
-import { keepDoorLogin } from './server/balancer-role.ts'
+import { keepBalancerLogin } from './server/balancer-role.ts'
 import { mayBeDamage } from './server/failed-start.ts'
 import { hasCaughtUp, type ServerLook } from './server/observe-server.ts'
 import { keepOwnerPassword } from './server/owner-password.ts'
@@ -303,7 +303,7 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
         this.#watch?.lookNow().finally(() => this.#course.tell()),
         'a look at the server',
       )
-      inBackground(keepDoorLogin(replica), 'keeping the balancers’ login') // never rejects
+      inBackground(keepBalancerLogin(replica), 'keeping the balancers’ login') // never rejects
       inBackground(keepOwnerPassword(replica), 'keeping a password') // nor does this
     })
     this.#watch = new Watch({

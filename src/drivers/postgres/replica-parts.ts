@@ -29,7 +29,7 @@ export interface ReplicaParts {
   /** With which replicas log in to clone and stream: a secret of the cluster, the same on every node. */
   readonly replicationPassword: string
   /** With which the balancers log in themselves: balancer-role.ts. */
-  readonly doorPassword: string
+  readonly balancerPassword: string
   /** Of operators, by name; undefined: none is set. */
   readonly secrets?: SecretSource | undefined
   /** Reports what a long piece of work is doing. */

@@ -14,7 +14,7 @@ import { dataFolderOn, Folder } from './files/replica-folder.ts'
 import type { PostgresOptions } from './options.ts'
 import { Replica } from './replica.ts'
 import { type Account, accountFor } from './server/account.ts'
-import { doorPasswordOf } from './server/balancer-role.ts'
+import { balancerPasswordOf } from './server/balancer-role.ts'
 import { findBinaries } from './server/binaries.ts'
 import { portInUse, runningServer } from './server/postmaster.ts'
 import { lastStart, type StartedAs } from './server/started-as.ts'
@@ -32,9 +32,9 @@ export interface PostgresDriverParts {
   /** How late this agent's event loop was in about the last second: misses taken meanwhile prove nothing. */
   loopLagMs(): number
   /** Have all balancers heard that this node's server is about to end? */
-  doorsHeard(): boolean
+  balancersHeard(): boolean
   /** Have they logged in at who is to lead next all sessions that they can? */
-  doorsWentAhead(): boolean
+  balancersWentAhead(): boolean
   /** How far the hold of this number is, which this node's server asked for. */
   holdProgress(hold: number): HoldProgress
   /** Default: no secret is set. */
@@ -83,9 +83,19 @@ export async function prepareReplica(
   }
   const replicationPassword = secretFor(replicationPurpose(service.name))
   const of = { node: node.name, address: node.address, port, findPort, clock, options, refused, refresh }
-  const doorPassword = doorPasswordOf(service.name, secretFor)
+  const balancerPassword = balancerPasswordOf(service.name, secretFor)
   const { restarts = 0 } = service
-  return new Replica({ ...of, secrets, restarts, folder, record, binaries, replicationPassword, doorPassword, tell })
+  return new Replica({
+    ...of,
+    secrets,
+    restarts,
+    folder,
+    record,
+    binaries,
+    replicationPassword,
+    balancerPassword,
+    tell,
+  })
 }
 
 /** Where a replica's files are, whether or not there is a PostgreSQL to run on them. */

@@ -3,6 +3,6 @@
 /** Standbys stream and clone as this one. */
 export const REPLICATION_ROLE = 'understudy_replica'
 /** Of the balancers: balancer-role.ts. */
-export const DOOR_ROLE = 'understudy_door'
+export const BALANCER_ROLE = 'understudy_door'
 export const SUPERUSER = 'postgres'
 export const DATABASE = 'postgres'

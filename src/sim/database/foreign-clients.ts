@@ -26,7 +26,7 @@ import type { Entry } from './wal-model.ts'
 const IMPOSTOR_EVERY_MS = 50
 const ASKS_EVERY_MS = 20
 /** A table is made a moment after its agent has heard of a term. */
-const DOOR_KNOWS_AFTER_MS = 500
+const BALANCER_KNOWS_AFTER_MS = 500
 
 interface Place {
   readonly world: World
@@ -136,10 +136,10 @@ function readStandby({ world, node, service, server, ledger }: Place): void {
 
 function staleReader(place: Place): () => void {
   const { world } = place
-  const door = new DoorReader(place)
+  const balancer = new BalancerReader(place)
   return again(world, ASKS_EVERY_MS, () => {
     readPrimary(place, place.server)
-    door.read()
+    balancer.read()
   })
 }
 
@@ -150,7 +150,7 @@ function readPrimary({ ledger }: Place, server: DatabaseServer): void {
 }
 
 /** Through the balancer of a node: to where its newest table routes. */
-class DoorReader {
+class BalancerReader {
   readonly #place: Place
   #wrongSince: number | undefined
 
@@ -178,7 +178,7 @@ class DoorReader {
     const heard = agent && agentState === 'running' ? recordOf(agent.view, service).term : 0
     if (term >= heard) return this.#isRight()
     this.#wrongSince ??= world.nowMs
-    if (world.nowMs - this.#wrongSince < DOOR_KNOWS_AFTER_MS) return
+    if (world.nowMs - this.#wrongSince < BALANCER_KNOWS_AFTER_MS) return
     world.broken(
       `the balancer of ${node} leads to ${service} on ${to} in term ${term}, and ${node} has heard of term ${heard}`,
     )

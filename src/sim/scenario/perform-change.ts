@@ -111,7 +111,7 @@ function runs(world: World, { service, value }: Extract<Expected, { do: 'expect 
     areThere &&
     nodes.every(({ processes }) => {
       const process = processes.of(service)
-      return process && processes.isWell(process) && envOf(process.spec).VERSION === value
+      return process && processes.isHealthy(process) && envOf(process.spec).VERSION === value
     })
   )
 }

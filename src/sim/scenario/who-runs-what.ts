@@ -19,6 +19,6 @@ export function tableOf(world: World): string[] {
 function cell(node: SimNode, process: Process | undefined): string {
   if (!process) return '-'
   const term = process.role === 'primary' ? ` ${process.term}` : ''
-  const state = process.frozen ? ', frozen' : node.processes.isWell(process) ? '' : ', not well'
+  const state = process.frozen ? ', frozen' : node.processes.isHealthy(process) ? '' : ', not well'
   return `${process.role}${term}${state}`
 }

@@ -91,15 +91,15 @@ export const impatientTiming: Finder = ({ inquiry }) => {
 /** Every node has a balancer; a client that knows one address has one. */
 export const oneAddress: Finder = ({ inquiry }) => {
   const { cluster } = inquiry.setting
-  const doors = cluster.services.filter(({ endpoints }) => endpoints.length > 0).map(({ name }) => name)
-  if (doors.length === 0) return []
+  const named = cluster.services.filter(({ endpoints }) => endpoints.length > 0).map(({ name }) => name)
+  if (named.length === 0) return []
   if (cluster.nodes.length === 1) {
-    const what = `${inWords(doors)} can be reached at one address only, that of ${cluster.nodes[0]?.name}`
+    const what = `${inWords(named)} can be reached at one address only, that of ${cluster.nodes[0]?.name}`
     return [
       { name: 'one-address', service: null, severity: 'outage', what, change: 'more nodes: each has every endpoint' },
     ]
   }
-  const what = `no address moves: a client that knows one node's address only loses ${inWords(doors)} with that node`
+  const what = `no address moves: a client that knows one node's address only loses ${inWords(named)} with that node`
   const change = 'all addresses for clients: several DNS records, a list in the client, or a load balancer in front'
   return [{ name: 'one-address', service: null, severity: 'note', what, change }]
 }

@@ -18,7 +18,7 @@ export interface Acknowledged {
   readonly at: number
 }
 
-interface DoorOf {
+interface BalancerOf {
   readonly node: string
   readonly host: string
   readonly port: number
@@ -41,13 +41,13 @@ export class Ledger {
   staleReads = 0
   reads = 0
   cancelled = 0
-  readonly #doors: readonly DoorOf[]
+  readonly #balancers: readonly BalancerOf[]
   #nextId = 1
   #stopped = false
   #work: Promise<void>[] = []
 
-  constructor(doors: readonly DoorOf[]) {
-    this.#doors = doors
+  constructor(balancers: readonly BalancerOf[]) {
+    this.#balancers = balancers
   }
 
   async begin(writers: number): Promise<void> {
@@ -139,14 +139,14 @@ export class Ledger {
 
   async #write(writer: number): Promise<void> {
     let client: pg.Client | undefined
-    let door = writer
+    let balancer = writer
     let warned = false
     while (!this.#stopped) {
       const id = this.#nextId
       this.#nextId += 1
       try {
         if (!client) {
-          client = await this.#connect(door)
+          client = await this.#connect(balancer)
           client.on('notice', ({ severity }) => {
             warned ||= severity === 'WARNING'
           })
@@ -159,7 +159,7 @@ export class Ledger {
       } catch (error) {
         this.#note(error)
         // Each has a door of its own and goes to another one while that lets nobody in: else all gather before one door.
-        door = client ? writer : door + 1
+        balancer = client ? writer : balancer + 1
         if (client) destroy(client)
         client = undefined
       }
@@ -170,11 +170,11 @@ export class Ledger {
 
   async #read(): Promise<void> {
     let client: pg.Client | undefined
-    let door = 0
+    let balancer = 0
     while (!this.#stopped) {
       const wanted = this.acknowledged.slice(-20)
       try {
-        client ??= await this.#connect(door)
+        client ??= await this.#connect(balancer)
         const { rows } = await client.query(
           `select current_setting('understudy.term')::int as term, pg_is_in_recovery() as recovery,
              array(select id::int from ledger where id = any($1::bigint[])) as ids`,
@@ -185,7 +185,7 @@ export class Ledger {
         this.#note(error)
         if (client) destroy(client)
         client = undefined
-        door += 1
+        balancer += 1
       }
       await sleep(clock, EVERY_MS)
     }
@@ -210,11 +210,11 @@ export class Ledger {
   }
 
   async #connect(turn: number): Promise<pg.Client> {
-    const door = this.#doors[turn % this.#doors.length]
+    const balancer = this.#balancers[turn % this.#balancers.length]
     const client = new pg.Client({
       ...ACCOUNT,
-      host: door?.host ?? '',
-      port: door?.port ?? 0,
+      host: balancer?.host ?? '',
+      port: balancer?.port ?? 0,
       connectionTimeoutMillis: CONNECT_MS,
       query_timeout: ANSWER_MS,
     })

@@ -28,8 +28,8 @@ import { type Hosts, makeHosts } from './namespaces.ts'
 export const NODES: readonly string[] = ['a', 'b', 'c']
 /** Its disk is small, where the test may mount one. */
 export const SMALL = 'a'
-export const DOOR = 5432
-export const STANDBY_DOOR = 5433
+export const BALANCER = 5432
+export const STANDBY_BALANCER = 5433
 const MAIN = new URL('../../../dist/cli/main.js', import.meta.url).pathname
 const SMALL_DISK_MB = 420
 
@@ -263,8 +263,8 @@ function specOf({ bin, degrade }: PlaceOptions, nodes: readonly string[], hosts:
     services: {
       db: postgres({
         instances: nodes.length,
-        listen: DOOR,
-        listenStandby: STANDBY_DOOR,
+        listen: BALANCER,
+        listenStandby: STANDBY_BALANCER,
         database: { name: 'shop', owner: 'shop', password: 'secret' },
         ...(bin ? { bin } : {}),
         ...(degrade ? { degrade } : {}),

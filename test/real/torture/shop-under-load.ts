@@ -93,7 +93,7 @@ export class Customers {
     const nodes = cluster.spec.nodes.map(({ name }) => name)
     const hosts = cluster.spec.nodes.map(({ address }) => address)
     const commits = await startCommits({ hosts, port: DATABASE_PORT, account: ACCOUNT, perSecond: rates.commits })
-    const at = (path: string) => nodes.map((node) => `${cluster.door(node, WEB_PORT)}${path}`)
+    const at = (path: string) => nodes.map((node) => `${cluster.balancer(node, WEB_PORT)}${path}`)
     const gets = startLoad({ urls: [...at('/'), ...at('/'), ...at('/orders')], method: 'GET', perSecond: rates.gets })
     // One half may be repeated by a balancer, and the other half may not: for those a replaced instance must not be late.
     const half = { urls: at('/orders'), method: 'POST', perSecond: rates.posts / 2 }

@@ -4,7 +4,7 @@
  * lost before it answers, the next one is asked: it has the same data.
  */
 import type { CutReason } from '../../../core/replicated/session-counts.ts'
-import type { DoorSecret } from '../../control-protocol.ts'
+import type { BalancerSecret } from '../../control-protocol.ts'
 import type { Place, Verifiers } from '../verifiers.ts'
 import type { Credential, RelayedLogin } from './relayed-login.ts'
 
@@ -12,10 +12,10 @@ export class Credentials {
   readonly #verifiers: Verifiers
   readonly #overheard: RelayedLogin
   readonly #user: string
-  readonly #secret: () => DoorSecret | null
+  readonly #secret: () => BalancerSecret | null
   #credential: Credential | undefined
 
-  constructor(verifiers: Verifiers, overheard: RelayedLogin, user: string, secret: () => DoorSecret | null) {
+  constructor(verifiers: Verifiers, overheard: RelayedLogin, user: string, secret: () => BalancerSecret | null) {
     this.#verifiers = verifiers
     this.#overheard = overheard
     this.#user = user

@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
-import type { DoorSecret } from '../../control-protocol.ts'
+import type { BalancerSecret } from '../../control-protocol.ts'
 import { protocolViolation } from '../protocol-errors.ts'
 import { type FirstPacket, readFirstPacket, STARTUP_MAX_BYTES } from '../startup-packet.ts'
 
@@ -21,7 +21,7 @@ export interface Opened {
 const ALPN = 'postgresql'
 
 export class StartupPhase {
-  readonly #secret: () => DoorSecret | null
+  readonly #secret: () => BalancerSecret | null
   readonly #done: (opened: Opened | undefined) => void
   #client: Socket
   #seen: Buffer = Buffer.alloc(0)
@@ -29,7 +29,7 @@ export class StartupPhase {
   #gssRefused = false
 
   /** `done` gets undefined when the connection is of no use and has been ended. */
-  constructor(client: Socket, secret: () => DoorSecret | null, done: (opened: Opened | undefined) => void) {
+  constructor(client: Socket, secret: () => BalancerSecret | null, done: (opened: Opened | undefined) => void) {
     this.#client = client
     this.#secret = secret
     this.#done = done
@@ -114,7 +114,7 @@ export class StartupPhase {
 /** Made once for each certificate: it is expensive, and a new certificate is a new object. */
 const contexts = new WeakMap<object, SecureContext>()
 
-function contextOf(secret: DoorSecret | null): SecureContext | undefined {
+function contextOf(secret: BalancerSecret | null): SecureContext | undefined {
   if (!secret?.tls) return undefined
   const known = contexts.get(secret.tls)
   if (known) return known

@@ -10,7 +10,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PostgresOptions } from '../options.ts'
-import { DATABASE, DOOR_ROLE, REPLICATION_ROLE, SUPERUSER } from '../role-names.ts'
+import { BALANCER_ROLE, DATABASE, REPLICATION_ROLE, SUPERUSER } from '../role-names.ts'
 import type { Folder } from './replica-folder.ts'
 
 export type Entry = 'open' | 'closed'
@@ -26,8 +26,8 @@ export function hbaText(entry: Entry, leads: boolean, options: Pick<PostgresOpti
     `host ${DATABASE} ${REPLICATION_ROLE} all scram-sha-256`,
     `host all ${REPLICATION_ROLE} all reject`,
     // What a balancer may ask here is the same on every replica, so it may ask at any time.
-    `host ${DATABASE} ${DOOR_ROLE} all scram-sha-256`,
-    `host all,replication ${DOOR_ROLE} all reject`,
+    `host ${DATABASE} ${BALANCER_ROLE} all scram-sha-256`,
+    `host all,replication ${BALANCER_ROLE} all reject`,
     ...(entry === 'open' ? [...options.hba, 'host all all all scram-sha-256'] : []),
     '',
   ].join('\n')

@@ -1,5 +1,5 @@
 /** The sessions of clients on a server, as it shows them itself: whether each has a transaction open, and since when. */
-import { DOOR_ROLE } from '../role-names.ts'
+import { BALANCER_ROLE } from '../role-names.ts'
 import type { Row, Session } from './admin-session.ts'
 
 /** Those of balancers' own logins and of agents are no client's. `starting`, from 18 on: it waits for the client's password. */
@@ -9,7 +9,7 @@ select pid, usename as who, application_name as program, state like 'idle in%' a
   state = 'active' and query like '/* understudy: %' as asked,
   extract(epoch from clock_timestamp() - coalesce(xact_start, query_start, backend_start)) * 1000 as for_ms
 from pg_stat_activity
-where backend_type = 'client backend' and pid <> pg_backend_pid() and usename is distinct from '${DOOR_ROLE}'
+where backend_type = 'client backend' and pid <> pg_backend_pid() and usename is distinct from '${BALANCER_ROLE}'
   and application_name is distinct from 'understudy'`
 
 export interface ClientSessionRow {

@@ -96,8 +96,8 @@ function begin(situation: Situation, work: Work = (replica, steps, signal) => de
     end: async (how: string) => void said.push(`ended ${how}`),
   } as unknown as Replica
   const steps = {
-    doorsWentAhead: () => nowMs() >= aheadAt,
-    doorsHeard: () => true,
+    balancersWentAhead: () => nowMs() >= aheadAt,
+    balancersHeard: () => true,
     hold() {
       note('hold')
       heldSince = nowMs()

@@ -22,11 +22,11 @@ const AHEAD_WITHIN_MS = 1_500
 
 export interface Steps extends HoldSteps {
   /** Have the balancers logged in at the next primary all that they can? */
-  doorsWentAhead(): boolean
+  balancersWentAhead(): boolean
   /** From here on sessions leave, or the server is about to end. */
   stopping(): void
   /** Have all balancers heard of it? */
-  doorsHeard(): boolean
+  balancersHeard(): boolean
   /** From here on there is no way back. */
   ending(): void
 }
@@ -60,7 +60,7 @@ async function leave(replica: Replica, steps: Steps, signal: AbortSignal): Promi
   const isReady = await endTransactions(replica, steps, signal)
   if (!isReady()) {
     steps.stopping()
-    await drain(replica, { isReady, haveHeard: () => steps.doorsHeard() }, signal)
+    await drain(replica, { isReady, haveHeard: () => steps.balancersHeard() }, signal)
   }
   await endConsumers(replica).catch(() => {}) // the end of the server ends them, later
   signal.throwIfAborted()
@@ -85,7 +85,7 @@ async function writeDirtyPages({ parts, session }: Replica, ahead: Promise<void>
 async function untilAhead(replica: Replica, steps: Steps, signal: AbortSignal): Promise<void> {
   const { clock } = replica.parts
   const untilMs = clock.mono() + AHEAD_WITHIN_MS
-  while (replica.runs && !steps.doorsWentAhead() && clock.mono() < untilMs) {
+  while (replica.runs && !steps.balancersWentAhead() && clock.mono() < untilMs) {
     signal.throwIfAborted()
     await sleep(clock, 5)
   }
