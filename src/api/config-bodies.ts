@@ -10,7 +10,7 @@ export const MOST_CONFIG_BYTES = 4 * 1024 * 1024
 
 /** Throws UND_BAD_REQUEST. */
 export function readApply(text: string): ApplyRequest {
-  const body = readObject(text, ['spec', 'expect', 'version', 'schema', 'source', 'message', 'by'])
+  const body = readObject(text, 'ApplyRequest')
   const { spec, version } = body
   const expect = readNumber(body, 'expect')
   const schema = readNumber(body, 'schema')
@@ -34,7 +34,7 @@ export function readApply(text: string): ApplyRequest {
 
 /** `{ to, expect?, message?, by? }`. Throws UND_BAD_REQUEST. */
 export function readRollback(text: string): RollbackRequest {
-  const body = readObject(text, ['to', 'expect', 'message', 'by'])
+  const body = readObject(text, 'RollbackRequest')
   const to = readNumber(body, 'to')
   if (to === undefined) throw bad('write {"to": 3}; “expect”, “message” and “by” may be added')
   const expect = readNumber(body, 'expect')
@@ -43,14 +43,14 @@ export function readRollback(text: string): RollbackRequest {
 
 /** Nothing, or `{ expect?, by? }`. Throws UND_BAD_REQUEST. */
 export function readAbort(text: string): AbortRequest {
-  const body = text.trim() === '' ? {} : readObject(text, ['expect', 'by'])
+  const body = text.trim() === '' ? {} : readObject(text, 'AbortRequest')
   const expect = readNumber(body, 'expect')
   return { ...(expect !== undefined && { expect }), ...readWords(body) }
 }
 
 /** Nothing, or `{ by? }`: who asks. Throws UND_BAD_REQUEST. */
 export function readAsker(text: string): string {
-  return text.trim() === '' ? '' : (readWords(readObject(text, ['by'])).by ?? '')
+  return text.trim() === '' ? '' : (readWords(readObject(text, 'ServiceRequest')).by ?? '')
 }
 
 function readNumber(body: Record<string, unknown>, field: string): number | undefined {

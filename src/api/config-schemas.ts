@@ -1,5 +1,17 @@
-/** config-types.ts once more, as JSON Schema. A compiled config is described by its type alone (core/model.ts). */
-import { count, list, moment, name, nameOrNull, object, oneOf, type Schema, text } from './schema-words.ts'
+/** The types of config-types.ts as JSON Schema. A compiled config is described by its type alone (core/model.ts). */
+import type {
+  AbortRequest,
+  ApplyRequest,
+  ConfigAccepted,
+  ConfigContent,
+  ConfigEntry,
+  ConfigSourceText,
+  ConfigStatus,
+  RollbackRequest,
+  RolloutStatus,
+  ServiceRequest,
+} from './config-types.ts'
+import { count, list, moment, name, nameOrNull, object, oneOf, optional, type Schema, text } from './schema-words.ts'
 
 export type ConfigSchemaName =
   | 'ConfigEntry'
@@ -13,13 +25,13 @@ export type ConfigSchemaName =
   | 'ConfigAccepted'
 
 const entry = { number: count, hash: name, at: moment, by: text, message: text, version: text }
-const source = object({ name, text })
+const source = object<ConfigSourceText>({ name, text })
 const spec: Schema = { type: 'object' }
 
 export const configSchemas: Readonly<Record<ConfigSchemaName, Schema>> = {
-  ConfigEntry: object(entry),
-  ConfigContent: object({ ...entry, spec, source: { ...source, type: ['object', 'null'] } }),
-  ConfigStatus: object({
+  ConfigEntry: object<ConfigEntry>(entry),
+  ConfigContent: object<ConfigContent>({ ...entry, spec, source: { ...source, type: ['object', 'null'] } }),
+  ConfigStatus: object<ConfigStatus>({
     number: count,
     hash: text,
     at: moment,
@@ -29,15 +41,23 @@ export const configSchemas: Readonly<Record<ConfigSchemaName, Schema>> = {
     removed: list(name),
     refused: nameOrNull,
   }),
-  RolloutStatus: object({ state: oneOf('rolling', 'stopped'), updated: count, of: count, why: text }),
-  ApplyRequest: object({ spec, expect: count, version: name, schema: count, source, message: text, by: text }, [
-    'schema',
-    'source',
-    'message',
-    'by',
-  ]),
-  RollbackRequest: object({ to: count, expect: count, message: text, by: text }, ['expect', 'message', 'by']),
-  AbortRequest: object({ expect: count, by: text }, ['expect', 'by']),
-  ServiceRequest: object({ by: text }, ['by']),
-  ConfigAccepted: object({ number: count, what: text }),
+  RolloutStatus: object<RolloutStatus>({ state: oneOf('rolling', 'stopped'), updated: count, of: count, why: text }),
+  ApplyRequest: object<ApplyRequest>({
+    spec,
+    expect: count,
+    version: name,
+    schema: optional(count),
+    source: optional(source),
+    message: optional(text),
+    by: optional(text),
+  }),
+  RollbackRequest: object<RollbackRequest>({
+    to: count,
+    expect: optional(count),
+    message: optional(text),
+    by: optional(text),
+  }),
+  AbortRequest: object<AbortRequest>({ expect: optional(count), by: optional(text) }),
+  ServiceRequest: object<ServiceRequest>({ by: optional(text) }),
+  ConfigAccepted: object<ConfigAccepted>({ number: count, what: text }),
 }

@@ -5,6 +5,7 @@
  */
 import { UnderstudyError } from '../errors.ts'
 import type { ResizeRequest, SwitchoverRequest } from './api-types.ts'
+import { SCHEMAS, type SchemaName } from './schemas.ts'
 
 const MOST_BODY_BYTES = 64 * 1024
 
@@ -35,13 +36,12 @@ export class BodyTooLarge extends UnderstudyError {
 
 /** No body, or an empty object. Rejects with UND_BAD_REQUEST. */
 export function readNothing(text: string): void {
-  const known: readonly string[] = []
-  if (text.trim() !== '') readObject(text, known)
+  if (text.trim() !== '') readObject(text, null)
 }
 
 /** `{ service, to? }`. Throws UND_BAD_REQUEST. */
 export function readSwitchover(text: string): SwitchoverRequest {
-  const body = readObject(text, ['service', 'to'])
+  const body = readObject(text, 'SwitchoverRequest')
   const service = readName(body, 'service')
   if (service === undefined) throw bad('“service” is missing: {"service": "NAME", "to": "NODE"}; “to” may be left out')
   const to = readName(body, 'to')
@@ -50,7 +50,7 @@ export function readSwitchover(text: string): SwitchoverRequest {
 
 /** `{ service, instances, degrade? }`. Throws UND_BAD_REQUEST. */
 export function readResize(text: string): ResizeRequest {
-  const body = readObject(text, ['service', 'instances', 'degrade'])
+  const body = readObject(text, 'ResizeRequest')
   const service = readName(body, 'service')
   const { instances, degrade } = body
   if (service === undefined || !Number.isSafeInteger(instances))
@@ -60,7 +60,9 @@ export function readResize(text: string): ResizeRequest {
   return { service, instances: instances as number, degrade }
 }
 
-export function readObject(text: string, known: readonly string[]): Record<string, unknown> {
+/** A JSON object with no other fields than its schema names; null: it may have none. Throws UND_BAD_REQUEST. */
+export function readObject(text: string, what: SchemaName | null): Record<string, unknown> {
+  const known = Object.keys((what && SCHEMAS[what].properties) ?? {})
   const body = parse(text)
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw bad('the body must be a JSON object')
   for (const field of Object.keys(body)) {

@@ -34,14 +34,14 @@ export const SECRET_ROUTES: readonly Route[] = [
     answers: { status: 202, schema: 'Accepted' },
     handle: async ({ surface, path, body }) => {
       const text = await body()
-      const by = text.trim() === '' ? '' : readBy(readObject(text, ['by']))
+      const by = text.trim() === '' ? '' : readBy(readObject(text, 'RemoveSecretRequest'))
       return json(await surface.secrets.remove(path('secret'), { by }), 202)
     },
   },
 ]
 
 function readSet(text: string): SetSecretRequest {
-  const body = readObject(text, ['value', 'by'])
+  const body = readObject(text, 'SetSecretRequest')
   if (typeof body.value !== 'string') throw bad('write {"value": "…"} with text; “by” may be added')
   return { value: body.value, by: readBy(body) }
 }
