@@ -88,7 +88,9 @@ function run(args: readonly string[]): Promise<string> {
       if (line.startsWith('{')) resolve(line)
       else
         resolve(
-          JSON.stringify({ broken: [{ seed: 1, sentence: err.split('\n').find((one) => /Error/.test(one)) ?? err }] }),
+          JSON.stringify({
+            broken: [{ seed: 1, sentence: err.split('\n').find((one) => /^\w*Error\b/.test(one)) ?? err }],
+          }),
         )
     })
   })

@@ -64,14 +64,6 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'one writer',
   },
   {
-    name: 'stop-not-awaited',
-    file: 'agent/act.ts',
-    from: 'await driver.stop(',
-    to: 'void driver.stop(',
-    means: 'stopping goes on by itself',
-    breaks: 'service comes back',
-  },
-  {
     name: 'fence-armed-after-the-start',
     file: 'agent/act.ts',
     from: '...(covers && { beforeRun })',
