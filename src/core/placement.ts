@@ -53,8 +53,19 @@ function inZone(nodes: readonly NodeSpec[], like: NodeSpec): number {
   return count
 }
 
-/** FNV-1a over both names with murmur3's finisher: 32 well-mixed bits, the same on every machine. */
+/** Scores never change, and each is asked for several times in a turn. There are as many as pairs of names. */
+const scores = new Map<string, Map<string, number>>()
+
+/** The same for the same two names on every machine. */
 export function scoreOf(service: string, node: string): number {
+  const known = scores.get(service) ?? new Map<string, number>()
+  const score = known.get(node) ?? hashOf(service, node)
+  scores.set(service, known.set(node, score))
+  return score
+}
+
+/** FNV-1a over both names with murmur3's finisher: 32 well-mixed bits. */
+function hashOf(service: string, node: string): number {
   let hash = 0x811c9dc5
   for (const char of `${service}\n${node}`) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
