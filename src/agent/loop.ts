@@ -45,10 +45,7 @@ export interface AgentOptions {
   /** Identifies this start of the cluster: a wish to stop from an earlier one does not count. */
   readonly run: string
   readonly world: World
-  /**
-   * Whether views are frozen all the way down, so that a finder that changes one is found out. Default true, as in tests and scenarios. The
-   * live agent does without: V8 makes a table of each frozen object, which costs an idle agent more memory than all else of a turn.
-   */
+  /** Whether views are frozen all the way down, so that no finder can change one. Default true; it costs a tenth of a turn. */
   readonly freezes?: boolean
   /** How many instances may be starting on this node at a time (core/start-pace.ts). */
   startsAtOnce(cluster: ClusterSpec): number

@@ -111,7 +111,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   }
   const kept = { remember: past.remember, keepConfig, endFormer, ...processesOf(companions, balancer, fence) }
   const world = { clock, store, mesh, drivers, fence, balancer, ...kept }
-  const given = { config, source: options.source ?? null, self: node, run, world, startsAtOnce, freezes: false }
+  const given = { config, source: options.source ?? null, self: node, run, world, startsAtOnce }
   const agent: Agent = new Agent({ ...given, onExit: () => ended.end(0) })
   stops.push('told faults', onFault(faultsTo(agentSays('failed'))))
   companions.start() // before all that takes time: without a fence no lease is worth anything
