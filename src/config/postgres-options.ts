@@ -3,7 +3,7 @@ import type { SecretRef } from '../core/secrets.ts'
 import type { Size } from './cluster-options.ts'
 import type { ServiceOptions } from './service-options.ts'
 
-/** A PostgreSQL database: one copy leads, the others follow, and no acknowledged write is lost with any of them. */
+/** A PostgreSQL database: one instance is the primary, the others are its standbys, and no acknowledged write is lost with any of them. */
 export interface PostgresOptions<Needs extends string = string, Nodes extends string = string>
   extends Omit<ServiceOptions<Needs, Nodes>, 'instances' | 'redundancy'> {
   /** How many nodes hold a replica of the data; one of them is the primary. */
@@ -16,7 +16,7 @@ export interface PostgresOptions<Needs extends string = string, Nodes extends st
    */
   readonly listenStandby?: number
   /**
-   * How much of the primary's log a standby may lack and still be given reads at `listenStandby`.
+   * How much of the primary's WAL a standby may lack and still be given reads at `listenStandby`.
    * @default 16MiB
    */
   readonly maxLag?: Size

@@ -154,4 +154,12 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     means: 'stopping goes on by itself',
     breaks: 'service comes back',
   },
+  {
+    name: 'standby-under-an-own-lead',
+    file: 'core/problems/instance-missing.ts',
+    from: 'const isLeader = leadOf(view, service.name)?.node === view.self',
+    to: 'const isLeader = (view.local.leases[service.name]?.endsInMs ?? 0) > 0',
+    means: 'without a lease it does not lead',
+    breaks: 'terms',
+  },
 ]

@@ -168,14 +168,6 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'terms',
   },
   {
-    name: 'standby-under-an-own-lead',
-    file: 'core/problems/instance-missing.ts',
-    from: 'const isLeader = leadOf(view, service.name)?.node === view.self',
-    to: 'const isLeader = (view.local.leases[service.name]?.endsInMs ?? 0) > 0',
-    means: 'without a lease it does not lead',
-    breaks: 'terms',
-  },
-  {
     name: 'stuck-winner',
     file: 'core/problems/primary-not-started.ts',
     from: 'view.local.failedIn[service.name]?.term === lead.term ?',

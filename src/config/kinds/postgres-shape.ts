@@ -115,7 +115,7 @@ export const postgresShape = {
     breaks: 'What is read there may not be confirmed yet, and may vanish in a failover.',
   }),
   maxLag: v.option(v.size, {
-    means: "How much of the primary's log a standby may lack and still be given reads at `listenStandby`.",
+    means: "How much of the primary's WAL a standby may lack and still be given reads at `listenStandby`.",
     default: '16MiB',
     turn: 'Smaller for reads that must be fresh, larger when bulk loads leave all standbys behind for a while. One that was left out comes back at half of it.',
     breaks: 'Too small, and under heavy writing every standby is left out: readers are held (`hold`) and then refused.',
