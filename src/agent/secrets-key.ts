@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { readText, unreadable } from '../lib/files.ts'
+import { readText, syncFolder, unreadable } from '../lib/files.ts'
 import { KEY_BYTES } from '../lib/sealed-text.ts'
 
 /** 32 random bytes in base64url. */
@@ -51,14 +51,5 @@ function linkUnlessThere(from: string, to: string): void {
     linkSync(from, to)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r')
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
   }
 }

@@ -81,16 +81,18 @@ export function createApp(options: Omit<ApiOptions, 'host' | 'port'>, feeds: Fee
     return refuse(context, new UnderstudyError('UND_STARTING', 'this agent has just been started: ask another node'))
   })
   for (const route of ROUTES) {
-    app.on(route.method, honoPath(route.path), (context) =>
-      route.handle({
+    app.on(route.method, honoPath(route.path), async (context) => {
+      const said = await route.handle({
         surface,
         feeds,
         path: (name) => context.req.param(name) ?? '',
         query: (name) => context.req.query(name),
         header: (name) => context.req.header(name),
         body: () => readBody(context.req.raw, route.mostBodyBytes),
-      }),
-    )
+      })
+      if (said instanceof Response) return said
+      return json(said, typeof route.answers === 'object' ? route.answers.status : 200)
+    })
   }
   app.notFound((context) => refuseUnknown(context))
   app.onError((error, context) => {
@@ -126,6 +128,11 @@ function tokenCheck(token: string): (header: string | undefined) => boolean {
     const given = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1]
     return given !== undefined && timingSafeEqual(digest(given), expected)
   }
+}
+
+/** Never kept by anything between, for it is old at once. */
+function json(value: unknown, status: number): Response {
+  return Response.json(value, { status, headers: { 'cache-control': 'no-store' } })
 }
 
 function isOpen(path: string): boolean {

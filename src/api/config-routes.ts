@@ -1,8 +1,7 @@
 /** The routes of the config and of single services. */
 import { UnderstudyError } from '../errors.ts'
-import { json } from './answers.ts'
 import { MOST_CONFIG_BYTES, readAbort, readApply, readAsker, readRollback } from './config-bodies.ts'
-import type { Call, Route } from './route-shape.ts'
+import { ACCEPTED, type Call, type Route } from './route-shape.ts'
 
 export const CONFIG_ROUTES: readonly Route[] = [
   {
@@ -10,21 +9,21 @@ export const CONFIG_ROUTES: readonly Route[] = [
     path: '/v1/config',
     summary: 'The config that holds, with the text that it was compiled from.',
     answers: { status: 200, schema: 'ConfigContent' },
-    handle: async ({ surface }) => json(await surface.configs.read()),
+    handle: ({ surface }) => surface.configs.read(),
   },
   {
     method: 'GET',
     path: '/v1/config/history',
     summary: 'The last twenty configs, newest first, without their content.',
     answers: { status: 200, schema: 'ConfigEntry', many: true },
-    handle: async ({ surface }) => json(await surface.configs.history()),
+    handle: ({ surface }) => surface.configs.history(),
   },
   {
     method: 'GET',
     path: '/v1/config/{number}',
     summary: 'One of the last twenty configs.',
     answers: { status: 200, schema: 'ConfigContent' },
-    handle: async ({ surface, path }) => json(await surface.configs.read(numberIn(path('number')))),
+    handle: ({ surface, path }) => surface.configs.read(numberIn(path('number'))),
   },
   {
     method: 'POST',
@@ -35,7 +34,7 @@ export const CONFIG_ROUTES: readonly Route[] = [
     takes: 'ApplyRequest',
     mostBodyBytes: MOST_CONFIG_BYTES,
     answers: { status: 202, schema: 'ConfigAccepted' },
-    handle: async ({ surface, body }) => json(await surface.configs.apply(readApply(await body())), 202),
+    handle: async ({ surface, body }) => surface.configs.apply(readApply(await body())),
   },
   {
     method: 'POST',
@@ -43,7 +42,7 @@ export const CONFIG_ROUTES: readonly Route[] = [
     summary: 'Applies one of the last twenty configs again, as a new one.',
     takes: 'RollbackRequest',
     answers: { status: 202, schema: 'ConfigAccepted' },
-    handle: async ({ surface, body }) => json(await surface.configs.rollback(readRollback(await body())), 202),
+    handle: async ({ surface, body }) => surface.configs.rollback(readRollback(await body())),
   },
   {
     method: 'POST',
@@ -51,17 +50,17 @@ export const CONFIG_ROUTES: readonly Route[] = [
     summary: 'Goes back to the config before, while the last change is under way or stopped.',
     takes: 'AbortRequest',
     answers: { status: 202, schema: 'ConfigAccepted' },
-    handle: async ({ surface, body }) => json(await surface.configs.abort(readAbort(await body())), 202),
+    handle: async ({ surface, body }) => surface.configs.abort(readAbort(await body())),
   },
   {
     method: 'POST',
     path: '/v1/services/{service}/restart',
     summary: 'Replaces every instance of a service in turns.',
     takes: 'ServiceRequest',
-    answers: { status: 202, schema: 'Accepted' },
+    answers: ACCEPTED,
     handle: async ({ surface, path, body }) => {
       readAsker(await body())
-      return json(await surface.configs.restart(path('service')), 202)
+      return surface.configs.restart(path('service'))
     },
   },
   {
@@ -69,7 +68,7 @@ export const CONFIG_ROUTES: readonly Route[] = [
     path: '/v1/services/{service}/stop',
     summary: 'Ends every instance of a service; it stays stopped until it is started.',
     takes: 'ServiceRequest',
-    answers: { status: 202, schema: 'Accepted' },
+    answers: ACCEPTED,
     handle: (call) => answerStopped(call, true),
   },
   {
@@ -77,13 +76,13 @@ export const CONFIG_ROUTES: readonly Route[] = [
     path: '/v1/services/{service}/start',
     summary: 'Lets a service that was stopped run again.',
     takes: 'ServiceRequest',
-    answers: { status: 202, schema: 'Accepted' },
+    answers: ACCEPTED,
     handle: (call) => answerStopped(call, false),
   },
 ]
 
-async function answerStopped({ surface, path, body }: Call, stopped: boolean): Promise<Response> {
-  return json(await surface.configs.setStopped(path('service'), stopped, readAsker(await body())), 202)
+async function answerStopped({ surface, path, body }: Call, stopped: boolean): Promise<unknown> {
+  return surface.configs.setStopped(path('service'), stopped, readAsker(await body()))
 }
 
 function numberIn(text: string): number {

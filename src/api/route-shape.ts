@@ -28,5 +28,9 @@ export interface Route {
     | { readonly status: 200 | 202; readonly schema: SchemaName; readonly many?: true }
     | 'text'
     | 'openapi'
-  handle(call: Call): Promise<Response>
+  /** Returns what is answered as JSON with the status above; a Response where it is something else. */
+  handle(call: Call): unknown
 }
+
+/** What is asked for was written down; the status tells the rest. */
+export const ACCEPTED = { status: 202, schema: 'Accepted' } as const

@@ -3,12 +3,12 @@
  * that the other does not. A handler translates HTTP and nothing more; what is known and done is the agent's (surface.ts).
  */
 import { UnderstudyError } from '../errors.ts'
-import { json } from './answers.ts'
+import type { EventRecord } from './api-types.ts'
 import { CONFIG_ROUTES } from './config-routes.ts'
 import { renderMetrics } from './metrics.ts'
 import { describeApi } from './openapi.ts'
 import { readNothing, readResize, readSwitchover } from './request-bodies.ts'
-import type { Call, Route } from './route-shape.ts'
+import { ACCEPTED, type Call, type Route } from './route-shape.ts'
 import { SECRET_ROUTES } from './secret-routes.ts'
 
 export const ROUTES: readonly Route[] = [
@@ -18,21 +18,21 @@ export const ROUTES: readonly Route[] = [
     summary: 'Is this agent there? Says nothing else, and needs no token.',
     open: true,
     answers: { status: 200, schema: 'Health' },
-    handle: async ({ surface }) => json({ ok: true, node: surface.status().answeredBy }),
+    handle: ({ surface }) => ({ ok: true, node: surface.status().answeredBy }),
   },
   {
     method: 'GET',
     path: '/v1/status',
     summary: 'The whole cluster as the agent that answers knows it.',
     answers: { status: 200, schema: 'Status' },
-    handle: async ({ surface }) => json(surface.status()),
+    handle: ({ surface }) => surface.status(),
   },
   {
     method: 'GET',
     path: '/v1/why/{service}',
     summary: 'Why a service is as it is: open problems, which node could become primary, what was done last.',
     answers: { status: 200, schema: 'Explanation' },
-    handle: async ({ surface, path }) => json(await surface.why(path('service'))),
+    handle: ({ surface, path }) => surface.why(path('service')),
   },
   {
     method: 'GET',
@@ -45,30 +45,30 @@ export const ROUTES: readonly Route[] = [
       last: 'only so many of the newest (default: all that are kept; following: 0)',
     },
     answers: { status: 200, schema: 'EventRecord', many: true },
-    handle: async (call) => answerEvents(call),
+    handle: (call) => answerEvents(call),
   },
   {
     method: 'GET',
     path: '/v1/receipts',
     summary: 'What each failover, switchover and repair did, with times.',
     answers: { status: 200, schema: 'Receipt', many: true },
-    handle: async ({ surface }) => json(surface.receipts()),
+    handle: ({ surface }) => surface.receipts(),
   },
   {
     method: 'POST',
     path: '/v1/switchover',
     summary: 'Moves the primary of a service, planned. Accepted means written down; events and receipts tell the rest.',
     takes: 'SwitchoverRequest',
-    answers: { status: 202, schema: 'Accepted' },
-    handle: async ({ surface, body }) => json(await surface.switchover(readSwitchover(await body())), 202),
+    answers: ACCEPTED,
+    handle: async ({ surface, body }) => surface.switchover(readSwitchover(await body())),
   },
   {
     method: 'POST',
     path: '/v1/resize',
     summary: 'Asks for another number of instances of a service, while it runs.',
     takes: 'ResizeRequest',
-    answers: { status: 202, schema: 'Accepted' },
-    handle: async ({ surface, body }) => json(await surface.resize(readResize(await body())), 202),
+    answers: ACCEPTED,
+    handle: async ({ surface, body }) => surface.resize(readResize(await body())),
   },
   ...CONFIG_ROUTES,
   ...SECRET_ROUTES,
@@ -76,24 +76,24 @@ export const ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/nodes/{node}/drain',
     summary: 'Moves everything off a node that can run elsewhere, and puts nothing new on it.',
-    answers: { status: 202, schema: 'Accepted' },
+    answers: ACCEPTED,
     handle: (call) => answerDrain(call, true),
   },
   {
     method: 'POST',
     path: '/v1/nodes/{node}/undrain',
     summary: 'Lets a drained node work again.',
-    answers: { status: 202, schema: 'Accepted' },
+    answers: ACCEPTED,
     handle: (call) => answerDrain(call, false),
   },
   {
     method: 'POST',
     path: '/v1/stop',
     summary: 'Stops every service and every agent of the cluster.',
-    answers: { status: 202, schema: 'Accepted' },
+    answers: ACCEPTED,
     handle: async ({ surface, body }) => {
       readNothing(await body())
-      return json(await surface.stopCluster(), 202)
+      return surface.stopCluster()
     },
   },
   {
@@ -101,7 +101,7 @@ export const ROUTES: readonly Route[] = [
     path: '/v1/openapi.json',
     summary: 'This page.',
     answers: 'openapi',
-    handle: async () => json(describeApi(ROUTES)),
+    handle: () => describeApi(ROUTES),
   },
   {
     method: 'GET',
@@ -115,17 +115,17 @@ export const ROUTES: readonly Route[] = [
   },
 ]
 
-async function answerDrain({ surface, path, body }: Call, drained: boolean): Promise<Response> {
+async function answerDrain({ surface, path, body }: Call, drained: boolean): Promise<unknown> {
   readNothing(await body())
-  return json(await surface.drain(path('node'), drained), 202)
+  return surface.drain(path('node'), drained)
 }
 
-function answerEvents({ surface, feeds, query, header }: Call): Response {
+function answerEvents({ surface, feeds, query, header }: Call): Response | readonly EventRecord[] {
   const last = readCount('last', query('last'))
   const follow = query('follow') === '1' || (header('accept') ?? '').includes('text/event-stream')
   if (!follow) {
     const kept = surface.events()
-    return json(last === undefined ? kept : kept.slice(Math.max(0, kept.length - last)))
+    return last === undefined ? kept : kept.slice(Math.max(0, kept.length - last))
   }
   const body = feeds.stream({ resumeFrom: header('last-event-id'), last: last ?? 0 })
   return new Response(body, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } })

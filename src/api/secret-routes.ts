@@ -1,7 +1,6 @@
 /** The routes of secrets, and their bodies. No refusal repeats a body. */
-import { json } from './answers.ts'
 import { bad, readObject } from './request-bodies.ts'
-import type { Route } from './route-shape.ts'
+import { ACCEPTED, type Route } from './route-shape.ts'
 import type { SetSecretRequest } from './secret-types.ts'
 
 /** 64 KiB of text, each character of which JSON may write as six. */
@@ -14,7 +13,7 @@ export const SECRET_ROUTES: readonly Route[] = [
     path: '/v1/secrets',
     summary: 'The names of the secrets that are set, with version, time, author and the services that need them.',
     answers: { status: 200, schema: 'SecretEntry', many: true },
-    handle: async ({ surface }) => json(await surface.secrets.list()),
+    handle: ({ surface }) => surface.secrets.list(),
   },
   {
     method: 'POST',
@@ -23,19 +22,18 @@ export const SECRET_ROUTES: readonly Route[] = [
     takes: 'SetSecretRequest',
     mostBodyBytes: MOST_BODY_BYTES,
     answers: { status: 202, schema: 'SecretAccepted' },
-    handle: async ({ surface, path, body }) =>
-      json(await surface.secrets.set(path('secret'), readSet(await body())), 202),
+    handle: async ({ surface, path, body }) => surface.secrets.set(path('secret'), readSet(await body())),
   },
   {
     method: 'POST',
     path: '/v1/secrets/{secret}/remove',
     summary: 'Deletes the value of a secret; refused while the config uses it.',
     takes: 'RemoveSecretRequest',
-    answers: { status: 202, schema: 'Accepted' },
+    answers: ACCEPTED,
     handle: async ({ surface, path, body }) => {
       const text = await body()
       const by = text.trim() === '' ? '' : readBy(readObject(text, 'RemoveSecretRequest'))
-      return json(await surface.secrets.remove(path('secret'), { by }), 202)
+      return surface.secrets.remove(path('secret'), { by })
     },
   },
 ]

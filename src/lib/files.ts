@@ -58,7 +58,7 @@ function replaceFile(path: string, content: string, mode: number, sync: (file: n
 }
 
 /** The names in it are on the disk, too. */
-function syncFolder(path: string): void {
+export function syncFolder(path: string): void {
   const folder = openSync(path, 'r')
   try {
     fsyncSync(folder)
