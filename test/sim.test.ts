@@ -72,6 +72,10 @@ describe('the simulator', () => {
     expect(summaryOf(await runSeed({ seed, about: 'database' })).broken).toEqual([])
   })
 
+  it.each([6454])('keeps every promise in seed %i of the worlds with applies, which broke one once', async (seed) => {
+    expect(summaryOf(await runSeed({ seed, applies: true })).broken).toEqual([])
+  })
+
   it('keeps every promise in some hundred seeds', { timeout: 90_000 }, async () => {
     const began = performance.now()
     let sum: Summary = NOTHING

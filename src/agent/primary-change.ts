@@ -27,7 +27,10 @@ export class ChangesOfPrimary {
 
   /** Once a turn. `leadsTo`: has this node's balancer heard of the primary of that term? */
   see(view: View, leadsTo: (service: ServiceName, term: Term) => boolean): void {
-    for (const service of view.cluster.services) if (service.traits.replicates) this.#see(view, service, leadsTo)
+    const { services } = view.cluster
+    for (const service of services) if (service.traits.replicates) this.#see(view, service, leadsTo)
+    // Another service of that name begins with term 1 again.
+    for (const name of this.#changes.keys()) if (!services.some((one) => one.name === name)) this.#changes.delete(name)
   }
 
   #see(view: View, service: ServiceSpec, leadsTo: (service: ServiceName, term: Term) => boolean): void {

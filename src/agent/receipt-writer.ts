@@ -5,11 +5,10 @@
  */
 import type { Receipt } from '../api/api-types.ts'
 import { endedInOrder } from '../core/election.ts'
-import type { NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
+import type { NodeName, ServiceName, Term } from '../core/model.ts'
 import { isCrashing } from '../core/problems/instance-missing.ts'
 import type { Problem } from '../core/problems/problem.ts'
 import { isHealthy, localInstance, recordOf, type View } from '../core/view.ts'
-import { assert } from '../lib/assert.ts'
 import type { BalancerPort } from './agent-ports.ts'
 import { ChangesOfPrimary, sessionsIn } from './primary-change.ts'
 
@@ -102,6 +101,11 @@ export class Receipts {
     this.#changes.see(view, (service, term) => balancer.leadsTo(service, term))
     const done: Receipt[] = []
     for (const [service, open] of this.#open) {
+      const spec = view.cluster.services.find(({ name }) => name === service)
+      if (!spec) {
+        this.forget(service) // it was removed: nothing of it comes back
+        continue
+      }
       const instance = localInstance(view, service)
       const back =
         isHealthy(instance) &&
@@ -110,9 +114,7 @@ export class Receipts {
           : instance.role === 'primary' && instance.term >= open.term && instance.replica?.quorumDurable !== false)
       if (!back && open.backAt === undefined) continue
       open.backAt ??= this.#wall()
-      const sessions = open.isReplicated
-        ? sessionsIn(view, specOf(view, service), open.term, balancer.sessions)
-        : undefined
+      const sessions = open.isReplicated ? sessionsIn(view, spec, open.term, balancer.sessions) : undefined
       const settled = this.#changes.isEndpointOpen(service, open.term) && (sessions?.unheard ?? []).length === 0
       if (open.isReplicated && !settled && this.#wall() - open.backAt < SETTLES_WITHIN_MS) continue
       this.#open.delete(service)
@@ -147,10 +149,4 @@ export class Receipts {
       ...(candidates.length > 0 && { candidates }),
     }
   }
-}
-
-function specOf(view: View, name: ServiceName): ServiceSpec {
-  const service = view.cluster.services.find((one) => one.name === name)
-  assert(service, `a receipt of ${name}, which the config does not name`)
-  return service
 }

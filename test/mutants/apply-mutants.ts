@@ -131,22 +131,6 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     breaks: 'roll-outs',
   },
   {
-    name: 'failure-without-a-turn-does-not-count',
-    file: 'core/problems/rollout-failed.ts',
-    from: 'rollout.turns.includes(view.self) || isOnTrial(view, service)',
-    to: 'rollout.turns.includes(view.self)',
-    means: 'a new version is started in a turn',
-    breaks: 'roll-outs',
-  },
-  {
-    name: 'no-trial-before-the-first-turn',
-    file: 'core/rollout.ts',
-    from: 'return view.cluster.nodes.some(({ name }) => isOutdatedOn(view, service, name))',
-    to: 'return false',
-    means: 'without a record nothing is rolled out',
-    breaks: 'roll-outs',
-  },
-  {
     name: 'stop-not-awaited',
     file: 'agent/act.ts',
     from: 'await driver.stop(',
