@@ -7,7 +7,7 @@
  *
  *   npm run bench:failover [-- --runs 10] [--fault kill,node,freeze,switchover] [--freeze 15] [--vs patroni,patroni-20] [--json]
  *
- * With --events what the agents told of each run is printed, for whoever asks where the time went.
+ * With --events what the agents told of each run is printed, to show where the time went.
  * With --vs the same client and the same faults are turned on Patroni + etcd + PostgreSQL 15, in the same run.
  */
 import { loadavg } from 'node:os'

@@ -1,7 +1,7 @@
 /**
  * What many clients see of a switchover: pgbench with 50 clients through the front doors of all three nodes, as fast as they
  * can, while the primary hands over on purpose. Each run is a pgbench and one switchover. Measured from pgbench's own log:
- * how long nobody's transaction came back, the longest that one transaction took, and clients that gave up.
+ * how long no transaction came back, the longest that one transaction took, and clients that gave up.
  * Exit code 1 when a client saw an error.
  *
  *   npm run bench:switchover [-- --runs 5] [--clients 50] [--rate TRANSACTIONS_PER_SECOND] [--json]
@@ -130,7 +130,7 @@ function pgbench(args, env) {
 
 function told({ silenceMs, longestMs, errors, transactions }) {
   return (
-    `nobody's transaction came back for ${Math.round(silenceMs)} ms, one took ${Math.round(longestMs)} ms, ` +
+    `no transaction came back for ${Math.round(silenceMs)} ms, one took ${Math.round(longestMs)} ms, ` +
     `${errors} clients saw an error, ${transactions} transactions in ${SECONDS} s`
   )
 }

@@ -1,5 +1,5 @@
 /**
- * An agent for tests of whoever looks after agents: it has an identity file, a balancer and one instance that outlive it,
+ * An agent for tests of the supervisor of agents: it has an identity file, a balancer and one instance that outlive it,
  * and an API that knows one call. `stop` is a wish that all of them see, as in a real cluster.
  *
  *     node fake-agent.mjs NODE STATE_DIR HOW      how: well | dies | deaf (never ends)
@@ -32,7 +32,7 @@ const api = createServer((request, response) => {
     JSON.stringify(allowed ? { id: '1', what: 'stop' } : { error: { code: 'UND_BAD_REQUEST', message: 'no' } }),
   )
 })
-// It answers before anything else of it can be found: then whoever finds all of it may call.
+// It answers before anything else of it can be found: then a process that finds all of it may call.
 await new Promise((resolve) => api.listen(spec.apiPort, address, resolve))
 
 // A shell with a child of its own: killing the shell alone would leave the child.

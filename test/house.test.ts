@@ -17,7 +17,7 @@ import { checkPurity } from './house/purity.ts'
 import { canBeJudged, checkReach } from './house/reach.ts'
 import { type Ceilings, checkSizes, lowered, lowestCeilings } from './house/sizes.ts'
 import { readSources, type Source } from './house/source.ts'
-import { checkCatches, checkComments, checkNames, checkNotes, checkSentences } from './house/words.ts'
+import { ANYONE, checkCatches, checkComments, checkNames, checkNotes, checkSentences } from './house/words.ts'
 
 const root = join(import.meta.dirname, '..')
 const src = readSources(root, 'src')
@@ -230,6 +230,8 @@ describe('names and notes', () => {
   })
 
   test('comments name who acts', () => expect(checkComments(src)).toEqual([]))
+
+  test('comments of tests name who acts', () => expect(checkComments(written, ANYONE)).toEqual([]))
 
   test.each([
     '// nobody leads db',

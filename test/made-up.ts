@@ -59,7 +59,7 @@ export function database(given: Partial<ServiceSpec> = {}): ServiceSpec {
   })
 }
 
-/** A copy that nothing is wrong with: pledged to the first term, with all that was written, following nobody. */
+/** A replica that nothing is wrong with: pledged to the first term, with all that was written, following no primary. */
 export function copy(given: Partial<ReplicaReport> = {}): ReplicaReport {
   return {
     pledged: 1,
@@ -189,7 +189,7 @@ export function led(
   return { services, leads }
 }
 
-/** Store facts in which nobody leads `service`, and `node` did last in `term`. */
+/** Store facts in which `service` has no primary, and `node` was it last, in `term`. */
 export function free(
   service: string,
   node: string | null,

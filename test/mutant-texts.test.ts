@@ -13,7 +13,7 @@ test.each([...MUTANTS, ...DATABASE_MUTANTS, ...APPLY_MUTANTS])('$name', (mutant)
 test('a text that is not there is told', () => {
   const [first] = MUTANTS
   if (!first) throw new Error('no mutants')
-  expect(() => mutated({ ...first, from: 'nobody ever wrote this' })).toThrow(/is not there once/)
+  expect(() => mutated({ ...first, from: 'this was never written' })).toThrow(/is not there once/)
 })
 
 test('what runs the mutated simulator is there', () => {

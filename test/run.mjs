@@ -67,7 +67,7 @@ async function command(program, ...args) {
   return { passed: 1 - failed, failed, skipped: 0 }
 }
 
-/** `npm test -- real`, without `all`, is every real test too: whoever names the part means the whole of it. */
+/** `npm test -- real`, without `all`, is every real test too: to name the part is to ask for the whole of it. */
 async function real() {
   const { fast, changed, rest } = planOf({
     files: realFiles(),

@@ -41,7 +41,7 @@ const SEEDS = Number(process.env.SIM_SEEDS ?? 300)
 const AT_MOST_MS = Number(process.env.SIM_MOST_MS ?? 45_000)
 
 /**
- * An alarm that must never be raised. Told by balancers, of secrets and of later versions, which are not in these worlds; the name of a handover that nobody
+ * An alarm that must never be raised. Told by balancers, of secrets and of later versions, which are not in these worlds; the name of a switchover that nothing
  * gave a reason for, of which there is none; and what is only shown to those who ask (its finder is counted all the same).
  */
 const ELSEWHERE = new Set([

@@ -30,7 +30,7 @@ const versions = positionals.length > 0 ? positionals : VERSIONS
 const files = (values.files?.split(',') ?? FILES).map((name) => `test/real/postgres-${name}`)
 
 const folder = mkdtempSync(join(tmpdir(), 'understudy-versions-'))
-chmodSync(folder, 0o755) // the servers may run as somebody else
+chmodSync(folder, 0o755) // the servers may run as another account
 process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))

@@ -137,7 +137,7 @@ function expectSame(world: World, whatif: WhatIf, failures: readonly Failure[]):
   }
 }
 
-/** Who else may lead in the end, because what decides it is chance there or left out here; null: nobody else. */
+/** Which other node may be primary in the end, because what decides it is chance there or left out here; null: none. */
 function othersThatMayLead(
   world: World,
   outcome: Outcome,
@@ -168,7 +168,7 @@ function balancersTo(world: World, service: string, serving: readonly NodeName[]
   )
 }
 
-/** Whoever hears the node that serves reads leads its clients there; a node that is cut off from it may have another. */
+/** A node that hears the one that serves reads routes its clients there; a node that is cut off from it may have another. */
 function expectReads(world: World, service: string, reads: NodeName): void {
   for (const node of living(world).filter((one) => hears(world, one, reads))) {
     expect(routeOf(world, node, service)?.readOnly, `what ${node} says of ${service}`).toContain('read-only')

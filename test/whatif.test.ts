@@ -55,7 +55,7 @@ describe('the weakness that was planted is named', () => {
     const voters = file === 'four-voters' ? ['a', 'b', 'c', 'd'] : undefined
     const found = weaknesses(spec, voters)
     expect(found).toContain(weakness)
-    // Nobody else is accused of it.
+    // No other node is accused of it.
     const [name] = weakness.split(' ')
     expect(found.filter((one) => one.startsWith(`${name} `) || one === name)).toEqual([weakness])
   })
@@ -136,7 +136,7 @@ describe('a service that replicates', () => {
 
   it('with k 0 may lose writes, which is named and breaks the objective', () => {
     const whatif = ask({ replication: { k: 0, degrade: 'block' }, objectives: { rpo: 0 } })
-    // Nobody takes over by itself: it would be without what only the primary had.
+    // No standby takes over by itself: it would be without what only the primary had.
     expect(lost(whatif, 'a')).toMatchObject({ served: false, loss: 'possible', objective: 'missed' })
     const report = whatif.report()
     expect(report.missed.map(({ by }) => by)).toContain('node a')

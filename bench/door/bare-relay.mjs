@@ -1,5 +1,5 @@
 /**
- * The least that a door in Node can do: whatever one side sends is written to the other, and nobody looks at it. What this
+ * The least that a door in Node can do: whatever one side sends is written to the other, and nothing looks at it. What this
  * costs more than PgBouncer is the price of Node; what the door costs more than this is the price of what it does.
  *
  *   node bench/door/bare-relay.mjs PORT PORT_OF_THE_SERVER

@@ -128,7 +128,7 @@ export class Ways {
       if (code === 0) return
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
-    throw new Error(`nobody answers on ${port}`)
+    throw new Error(`nothing answers on ${port}`)
   }
 }
 

@@ -16,7 +16,7 @@ export async function until(what, holds, withinMs = 60_000) {
   throw new Error(`not within ${withinMs / 1_000} s: ${what}`)
 }
 
-/** Three loopback addresses that nobody else is likely to use. */
+/** Three loopback addresses that no other program is likely to use. */
 export function addresses() {
   const net = `127.${100 + Math.floor(Math.random() * 100)}.${1 + Math.floor(Math.random() * 250)}`
   return [11, 12, 13].map((last) => `${net}.${last}`)

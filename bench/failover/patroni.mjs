@@ -123,7 +123,7 @@ class Patroni {
 
   async primary() {
     const leader = (await this.#members()).find(({ role, state }) => role === 'leader' && state === 'running')
-    if (!leader) throw new Error('nobody leads')
+    if (!leader) throw new Error('there is no primary')
     return { node: leader.name, pid: this.#postmaster(leader.name), direct: { host: leader.host, port: leader.port } }
   }
 

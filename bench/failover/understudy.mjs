@@ -1,5 +1,5 @@
 /**
- * Understudy as the bench sees it: three nodes with a database, the embedded store. Nobody looks after the agents (`up`
+ * Understudy as the bench sees it: three nodes with a database, the embedded store. No supervisor runs (`up`
  * would kill a frozen one, which no other machine can do), so that a frozen node is as frozen as a paused virtual machine.
  */
 import { spawn } from 'node:child_process'
@@ -21,7 +21,7 @@ const LOGIN = { user: 'bench', password: 'bench', database: 'bench' }
 
 export async function startUnderstudy({ bin }) {
   const folder = mkdtempSync(join(tmpdir(), 'understudy-failover-'))
-  chmodSync(folder, 0o755) // PostgreSQL refuses to run as root: whoever it runs as has to get in
+  chmodSync(folder, 0o755) // PostgreSQL refuses to run as root: the account that it runs as has to get in
   const hosts = addresses()
   const port = await freePort(hosts[0])
   const { spec } = compileCluster(

@@ -30,7 +30,7 @@ let phantom
 async function connect(host) {
   const { user, password, database } = target
   const client = new pg.Client({ ...host, user, password, database, connectionTimeoutMillis: PATIENCE_MS })
-  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  client.on('error', () => {}) // the call that waits for an answer rejects with it
   try {
     await bounded(client.connect())
   } catch (error) {
@@ -73,7 +73,7 @@ async function bounded(promise, ms = PATIENCE_MS) {
     return await Promise.race([promise, late])
   } finally {
     clearTimeout(timer)
-    promise.catch(() => {}) // it may still fail when nobody waits any more
+    promise.catch(() => {}) // it may still fail when nothing waits any more
   }
 }
 

@@ -63,7 +63,7 @@ test('an agent that is there first connects later by itself, and after a loss pu
   link.publish(table(1))
   const secret = { service: 'db', user: 'u', password: 'p', database: 'postgres', tls: null }
   link.confide([secret])
-  await until('it is told that nobody is there', () => gone === 1)
+  await until('it is told that no agent is there', () => gone === 1)
   const first = await openServer()
   await until('the table arrives', () => first.tables.length === 1)
   link.publish(table(2))

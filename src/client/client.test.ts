@@ -34,7 +34,7 @@ async function stranger(answer: Parameters<typeof createServer>[1]) {
 }
 
 /** An address that no program listens on: it was free a moment ago. */
-async function nobody() {
+async function deadAddress() {
   const { api, address } = await agent('x')
   await api.close()
   return address
@@ -49,7 +49,7 @@ describe('asking', () => {
     const hung = await stranger(() => {})
     const foreign = await stranger((_, response) => response.end('<h1>It works!</h1>'))
     const { surface, address } = await agent('b')
-    const client = clientOf(await nobody(), hung, foreign, address)
+    const client = clientOf(await deadAddress(), hung, foreign, address)
     expect(await client.status()).toEqual(surface.current)
     expect(await client.why('web')).toMatchObject({ service: 'web' })
     expect(await client.receipts()).toEqual(surface.changes)
@@ -86,7 +86,7 @@ describe('asking', () => {
   })
 
   it('says which nodes were asked when none answers', async () => {
-    const address = await nobody()
+    const address = await deadAddress()
     await expect(clientOf(address).status()).rejects.toMatchObject({
       code: 'UND_NOT_RUNNING',
       message: expect.stringContaining(`no program listens at 127.0.0.1:${address.port}`),
@@ -111,7 +111,7 @@ describe('asking', () => {
 describe('changing', () => {
   it('asks the next node when the request cannot have been received', async () => {
     const { surface, address } = await agent('b')
-    const client = clientOf(await nobody(), address)
+    const client = clientOf(await deadAddress(), address)
     await client.switchover({ service: 'mailer' })
     await client.drain('b')
     await client.undrain('b')

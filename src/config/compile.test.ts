@@ -303,7 +303,7 @@ describe('complaints', () => {
     ['a list of nodes', { ...shop, nodes: ['a'] }, 'nodes'],
     ['a node with a bad name', { ...shop, nodes: { ...nodes, 'C 1': {} } }, 'nodes["C 1"]'],
     ['a node that is a number', { ...shop, nodes: { ...nodes, d: 3 } }, 'nodes.d'],
-    ['an address of everybody', { ...shop, nodes: { a: { address: '0.0.0.0' } } }, 'nodes.a.address'],
+    ['an address of every interface', { ...shop, nodes: { a: { address: '0.0.0.0' } } }, 'nodes.a.address'],
     [
       'two nodes on one address',
       { ...shop, nodes: { a: { address: '127.0.0.1' }, b: { address: '127.0.0.1' } } },

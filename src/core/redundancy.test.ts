@@ -92,7 +92,7 @@ describe('the redundancy of a database', () => {
       'c: its server is unhealthy: replay is paused',
     ],
     [
-      'a standby that streams from nobody',
+      'a standby that streams from no primary',
       { c: [standby({ note: 'timeline 3 is not in its history' }, { receivingFrom: null })] },
       'db is degraded: 2 of 3 replicas, one more loss stops writes; missing: c',
       'c: it does not follow a: timeline 3 is not in its history',

@@ -91,7 +91,7 @@ describe('a switchover of a database', () => {
 
   it('is refused while there is no primary', () => {
     const now = seen({ b: 0, c: 0 })
-    const nobody = { ...now, local: { ...now.local, instances: {} } }
-    expect(switchoverRefusal(nobody, DB, 'b')).toMatch(/has no primary now/)
+    const absent = { ...now, local: { ...now.local, instances: {} } }
+    expect(switchoverRefusal(absent, DB, 'b')).toMatch(/has no primary now/)
   })
 })

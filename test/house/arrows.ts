@@ -1,6 +1,6 @@
 /**
  * Imports run one way: a room sees only rooms on the levels to its left, and no other room of its own level. `errors` is
- * a leaf that anyone may see; `index` and `testing` are what others see of us, and nobody here sees them.
+ * a leaf that anyone may see; `index` and `testing` are what others see of us, and no file here imports them.
  */
 import { type Import, importsOf, isTest, roomOf, type Source } from './source.ts'
 

@@ -1,5 +1,5 @@
 /**
- * No promise floats. A promise that is not awaited, returned or given to somebody must say what becomes of its rejection:
+ * No promise floats. A promise that is not awaited, returned or passed on must say what becomes of its rejection:
  * `.catch(…)`, `.then(…, …)`, or `inBackground(promise, 'what')`. `void` alone hides it. Types are needed for that, so the
  * compiler is asked.
  */
@@ -46,7 +46,7 @@ function letGo(expression: ts.Expression): ts.Expression | undefined {
     const { kind } = expression.operatorToken
     if (kind === ts.SyntaxKind.AmpersandAmpersandToken || kind === ts.SyntaxKind.BarBarToken)
       return letGo(expression.right)
-    return undefined // an assignment: whoever reads the name has it
+    return undefined // an assignment: the code that reads the name has it
   }
   return expression
 }

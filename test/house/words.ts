@@ -58,7 +58,7 @@ function declaredName(node: ts.Node): string | undefined {
   return named ? node.name?.text : undefined
 }
 
-const ANYONE = /\b(people|somebody|whoever|nobody|anybody|everybody|unwell)\b/i
+export const ANYONE = /\b(people|somebody|whoever|nobody|anybody|everybody|unwell)\b/i
 
 /** What an operator reads names who acts: client, operator, application, agent. A word in backticks or alone is a name. */
 export function checkSentences(sources: readonly Source[]): string[] {
@@ -80,10 +80,10 @@ export function checkSentences(sources: readonly Source[]): string[] {
 const VAGUE = /\b(people|somebody|whoever|nobody|anybody|everybody|unwell|doors?|handovers?)\b/i
 
 /** Comments name who acts as well, and call a balancer and a switchover by one name. A word in backticks is a name. */
-export function checkComments(sources: readonly Source[]): string[] {
+export function checkComments(sources: readonly Source[], words = VAGUE): string[] {
   return sources.flatMap((source) =>
     commentsOf(source).flatMap(({ line, text }) => {
-      const word = VAGUE.exec(text.replaceAll(/`[^`]*`/g, ''))?.[0]
+      const word = words.exec(text.replaceAll(/`[^`]*`/g, ''))?.[0]
       return word === undefined ? [] : [`${source.path}:${line}: "${word}" in a comment; see the glossary`]
     }),
   )

@@ -1,5 +1,5 @@
 /**
- * What people and broken programs do wrong, through the built program: each must give an error that a tired operator can
+ * What operators and broken programs do wrong, through the built program: each must give an error that a tired operator can
  * act on, with its exit code, and nothing that runs may be harmed by it.
  *
  * Exercises: api, balancer, cli, client, drivers/process, local, stores. Engines: none.
@@ -72,7 +72,7 @@ describe('before anything is started', () => {
   })
 
   it.skipIf(process.getuid?.() !== 0)('a state folder that cannot be written is named, with what to do', async () => {
-    // Root may write everywhere, so a folder that nobody can make: below a file.
+    // Root may write everywhere, so a folder that cannot be made: below a file.
     operator.config(`web: http({ run: 'node web.mjs', listen: 8080 })`)
     operator.write('file', '')
     const { code, err } = await operator.run('up', '--state', join(operator.folder, 'file', 'state'))
@@ -174,7 +174,7 @@ describe('services that cannot work', () => {
   })
 
   it('a single writer that ends at once on every node: says that all back off, and when the next try is', async () => {
-    // Between two tries everybody backs off; the question itself takes a moment, so it is asked until it falls between them.
+    // Between two tries every instance backs off; the question itself takes a moment, so it is asked until it falls between them.
     let said = await operator.why('leads')
     const ask = async () => {
       said = await operator.why('leads')
@@ -231,7 +231,7 @@ describe('a cluster that runs', () => {
   })
   afterAll(() => operator.close())
 
-  /** Whatever was refused: nobody died of it and nothing moved. */
+  /** Whatever was refused: no process died of it and nothing moved. */
   afterEach(async () => {
     const after = await operator.until('all is well', allHealthy)
     expect(pids(after)).toEqual(pids(before))

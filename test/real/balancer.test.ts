@@ -141,7 +141,7 @@ async function threeInstances(): Promise<{
   return { instances, port, agent, balancer }
 }
 
-/** `control` asks an instance that nobody harms, past the door: what it suffers is the machine's doing. */
+/** `control` asks an instance that no fault hits, past the balancer: what it suffers is the machine's doing. */
 function steadyLoad(port: number, spared: Instance): { get: Load; post: Load; control: Load } {
   const straight = [`http://127.0.0.1:${spared.target.port}/x`]
   const control = startLoad({ urls: straight, method: 'GET', perSecond: 50 })
@@ -195,7 +195,7 @@ test('kill -9 of an instance: no GET fails, only POSTs that reached it, and no c
   const busyMs = slowestSince(straight, killedMs)
   expect(gets.filter(failed)).toEqual([])
   // Failed: only those that were on their way when it died, and its socket takes what comes until it is gone. (Not all of
-  // them are in its log: bytes that had reached its socket may have died there unread, and nobody outside can tell one from
+  // them are in its log: bytes that had reached its socket may have died there unread, and no client can tell one from
   // the other.)
   for (const shot of posts.filter(failed)) {
     expect(shot).toMatchObject({ status: 502 })

@@ -171,6 +171,6 @@ export async function askSwitchover(
     const off = events.find((one) => one.rule === 'switchover-called-off' && one.service === name && !seen.has(one.id))
     return off && { calledOff: off.why }
   })
-  outcome.catch(() => {}) // whoever asked looks at it later
+  outcome.catch(() => {}) // the caller looks at it later
   return { outcome }
 }

@@ -18,7 +18,7 @@ let temporary: string
 
 beforeEach(() => {
   temporary = mkdtempSync(join(tmpdir(), 'und-')) // short: sockets are made in it
-  chmodSync(temporary, 0o755) // PostgreSQL refuses to run as root: whoever it runs as has to get in
+  chmodSync(temporary, 0o755) // PostgreSQL refuses to run as root: the account that it runs as has to get in
 })
 
 afterEach(() => rmSync(temporary, { recursive: true, force: true, maxRetries: 20 }))

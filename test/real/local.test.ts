@@ -1,5 +1,5 @@
 /**
- * Whoever looks after agents, with fake agents that are real processes.
+ * The supervisor of agents, with fake agents that are real processes.
  *
  * Exercises: local. Engines: none.
  */
@@ -337,7 +337,7 @@ describe('stopping', () => {
     const cluster = await start()
     await allUp()
     cluster.letGo()
-    // Somebody who holds the claim and does not listen: it must not keep us from stopping.
+    // A process that holds the claim and does not listen: it must not keep us from stopping.
     const holder = stranger('trap "" USR2; echo deaf; while :; do sleep 0.1; done')
     await new Promise((resolve) => holder.stdout.once('data', resolve))
     const identity = identify(holder.pid as number)

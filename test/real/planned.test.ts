@@ -1,6 +1,6 @@
 /**
- * What people do on purpose while customers call: switchover of a service with one primary, drain of a node, warm
- * standbys. Nobody outside may notice more than a pause. And what they look at meanwhile: logs -f, events -f.
+ * What operators do on purpose while clients call: switchover of a service with one primary, drain of a node, warm
+ * standbys. No client may notice more than a pause. And what operators look at meanwhile: logs -f, events -f.
  *
  * Exercises: api, balancer, cli, client, drivers/process, local, stores. Engines: none. Fast.
  */

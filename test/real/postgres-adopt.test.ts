@@ -1,5 +1,5 @@
 /**
- * A PostgreSQL that somebody else made and runs, with data, settings and a client: it is taken over as the first copy, the others
+ * A PostgreSQL that another tool made and runs, with data, settings and a client: it is taken over as the first copy, the others
  * clone it, and a failover works afterwards.
  *
  * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql.

@@ -1,5 +1,5 @@
 /**
- * A dead agent harms nothing: the database beside it serves on, its standbys hear that, and nobody takes the lead away from
+ * A dead agent harms nothing: the database beside it serves on, its standbys hear that, and no node takes the lead away from
  * it for as long as another agent may come. What its absence costs in the end is one change of primary, with nothing lost.
  *
  * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql, network namespaces.

@@ -51,7 +51,7 @@ async function startByHand(t: Trio, node: string): Promise<number | undefined> {
   await t.driver(node).close()
   appendFileSync(join(data, 'postgresql.auto.conf'), "restore_command = 'cp /nowhere/%f %p'\n")
   const lock = join(data, 'postmaster.pid')
-  rmSync(lock, { force: true }) // whoever was killed left it, and it says that all is ready
+  rmSync(lock, { force: true }) // a process that was killed left it, and it says that all is ready
   const server = spawn(exe, ['-D', data], { cwd: data, env, detached: true, stdio: 'ignore', uid, gid })
   server.unref()
   await t.until('it to be ready', () => {

@@ -1,6 +1,6 @@
 /**
  * Two nodes: the one that leads waits for the other to confirm its first row, and the other has to rewind first, which waits for
- * a checkpoint of the new timeline. PostgreSQL's own is spread over minutes when much is dirty; nobody may wait for that.
+ * a checkpoint of the new timeline. PostgreSQL's own is spread over minutes when much is dirty; no failover may wait for that.
  *
  * Exercises: drivers/postgres. Engines: postgresql of the system.
  */

@@ -38,7 +38,7 @@ async function begin(): Promise<TestCluster> {
   return cluster
 }
 
-/** One leads, two follow and count, and everybody is well. */
+/** One is primary, two follow and count, and all are healthy. */
 async function untilWhole(cluster: TestCluster): Promise<void> {
   await cluster.until(
     'a primary and two standbys, all of them well',
@@ -111,7 +111,7 @@ test('a switchover: the writer pauses, and nothing is lost', async () => {
     const became = await asked?.outcome
     await untilWhole(cluster)
     if (became && 'to' in became) break
-    // It may rightly be called off. Then nothing has happened to anybody, and it is asked for again.
+    // It may rightly be called off. Then nothing has happened, and it is asked for again.
     expect((await cluster.service('db')).term).toBe(term)
     expect(writer.told()).toBe(told)
   }
@@ -134,7 +134,7 @@ async function expectGap(writer: BalancerWriter, fault: string, quietMs: number,
 }
 
 async function primaryOf(cluster: TestCluster): Promise<string> {
-  const status = await cluster.until('somebody leads', (now) => serviceOf(now, 'db').primary !== null)
+  const status = await cluster.until('db has a primary', (now) => serviceOf(now, 'db').primary !== null)
   return serviceOf(status, 'db').primary ?? ''
 }
 

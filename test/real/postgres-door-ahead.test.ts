@@ -84,7 +84,7 @@ test('sessions log in at the next primary while their own serves them, and go on
   await first?.query('commit')
   await expectWhole(sessions) // at a, as if nothing were
   balancer.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
-  await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
+  await t.until('no session at a', async () => (await pidsAt(t, 'a')).length === 0)
   const held = sessions.map((session) => session.query('select pg_is_in_recovery() as it'))
   await switchOver(t, 'b')
   balancer.route([targetOf(t, 'b', 2)], PRIMARY)
@@ -101,7 +101,7 @@ test('a switchover that is called off leaves no session behind at the requested 
   balancer.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
   await allAreAt(t, 'b')
   balancer.route([targetOf(t, 'a', 1)], PRIMARY)
-  await t.until('nobody at b', async () => (await pidsAt(t, 'b')).length === 0)
+  await t.until('no session at b', async () => (await pidsAt(t, 'b')).length === 0)
   await expectWhole(sessions)
   balancer.route([targetOf(t, 'a', 1), next(t, 'c')], PRIMARY)
   await allAreAt(t, 'c')
@@ -122,13 +122,13 @@ test.each(['dies', 'lives'])(
     balancer.route([targetOf(t, 'a', 1), next(t, 'b')], PRIMARY)
     await allAreAt(t, 'b')
     balancer.route([leaving(t, 'a'), next(t, 'b')], PRIMARY)
-    await t.until('nobody at a', async () => (await pidsAt(t, 'a')).length === 0)
+    await t.until('no session at a', async () => (await pidsAt(t, 'a')).length === 0)
     if (fate === 'dies') await t.driver('b').kill()
     await switchOver(t, 'c')
     balancer.route([targetOf(t, 'c', 2)], PRIMARY)
     await expectWhole(sessions)
     expect(await pidsAt(t, 'c')).toHaveLength(CLIENTS)
-    await t.until('nobody at b', async () => fate === 'dies' || (await pidsAt(t, 'b')).length === 0)
+    await t.until('no session at b', async () => fate === 'dies' || (await pidsAt(t, 'b')).length === 0)
   },
 )
 

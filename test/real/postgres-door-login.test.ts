@@ -24,7 +24,7 @@ async function asBalancer<T>(
   database = 'postgres',
 ): Promise<T> {
   const client = new pg.Client({ ...t.address(node), user: 'understudy_door', password: PASSWORD, database })
-  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  client.on('error', () => {}) // the call that waits for an answer rejects with it
   try {
     await client.connect()
     return await work(client)
@@ -49,7 +49,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await t.begin()
     await t.until('the login is there', () => isThere(t, 'a'))
     await t.rows('a', "set password_encryption = 'scram-sha-256'; create role visitor login password 'v'")
-    // Before 15 everybody may create in `public`: that is the administrator's to take away, and the door's role gets nothing more.
+    // Before 15 every role may create in `public`: that is the administrator's to take away, and the door's role gets nothing more.
     await t.rows('a', 'revoke create on schema public from public')
     await t.rows('a', "create role big superuser login password 'b'; create role group_of_people")
     for (const node of t.nodes) {

@@ -149,7 +149,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await busy.query('create table written (id int)')
     const waiting = hidden.query('show statement_timeout')
     await busy.query('commit')
-    await place.trio.until('nobody is left', async () => (await sessions()).length === 0)
+    await place.trio.until('no session is left', async () => (await sessions()).length === 0)
     await restart(place)
     expect((await waiting).rows).toEqual([{ statement_timeout: '77s' }])
     expect(
@@ -303,7 +303,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect((await bound.query('select count(*)::int as n from t')).rows, 'what cannot be moved stays').toEqual([
       { n: 0 },
     ])
-    expect(await pids(), 'and so does everybody while there is no other place').toHaveLength(4)
+    expect(await pids(), 'and so does every session while there is no other place').toHaveLength(4)
   })
 
   test('while nothing can be written, the error says why', async () => {
@@ -456,7 +456,7 @@ async function run(
   return { status, out, complaints }
 }
 
-/** A certificate for localhost that lasts a day; undefined when nobody here can make one. */
+/** A certificate for localhost that lasts a day; undefined when no program here can make one. */
 function pairOfKeys(folder: string): { cert: string; key: string } | undefined {
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
   const made = spawnSync('openssl', [

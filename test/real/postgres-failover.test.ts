@@ -53,7 +53,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     await ledger.stop()
     process.kill(t.pidOf('a'), 'SIGSTOP')
     await t.until('it is seen as frozen', () => t.observe('a').hung)
-    // Its other processes are alive: a commit there has nobody who could acknowledge it once both standbys are fenced.
+    // Its other processes are alive: a commit there has no standby that could acknowledge it once both are recruited.
     await Promise.all(['b', 'c'].map((node) => t.driver(node).recruit(2)))
     let acknowledged = false
     const phantom = writer.query('insert into ledger (id) values (-7)').then(() => {

@@ -1,5 +1,5 @@
 /**
- * A new primary whose quorum comes late: nobody is let in before, and whoever is let in then can write at once.
+ * A new primary whose quorum comes late: no client is admitted before, and one that is admitted then can write at once.
  *
  * Exercises: drivers/postgres. Engines: postgresql.
  */

@@ -76,7 +76,7 @@ async function insert(trio: Trio, node: string, from: number, to: number): Promi
   await client.end()
 }
 
-/** Whoever gets n next has had n - 1: from where it is repeated, all comes again. */
+/** A consumer that gets n next has had n - 1: from where it is repeated, all comes again. */
 function gapsIn(ids: readonly number[]): string[] {
   let most = 0
   return ids.flatMap((id, at) => {

@@ -1,6 +1,6 @@
 /**
  * A load that outruns a standby: so much log that its slot is given up, as trap 23 asks, or the disk would fill. It runs and
- * can never receive again; the cluster has to notice that and copy it anew by itself, and nobody else is disturbed.
+ * can never receive again; the cluster has to notice that and clone it anew by itself, and no other node is disturbed.
  *
  * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql.
  */
@@ -98,7 +98,7 @@ function receiverOf(postmaster: number): number {
       // It ended meanwhile.
     }
   }
-  throw new Error(`nobody receives for ${postmaster}`)
+  throw new Error(`no process receives for ${postmaster}`)
 }
 
 function resume(pid: number): void {

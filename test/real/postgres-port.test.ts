@@ -23,7 +23,7 @@ async function begin(t: Trio): Promise<Trio> {
   return t
 }
 
-/** Its server ends, and somebody else takes its port. */
+/** Its server ends, and another program takes its port. */
 async function loseThePort(t: Trio, node: string): Promise<number> {
   const { port } = t.observe(node)
   await t.driver(node).kill()

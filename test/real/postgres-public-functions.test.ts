@@ -1,5 +1,5 @@
 /**
- * What an ordinary user leaves in a database is never run as somebody more powerful. Before PostgreSQL 15 everybody may create
+ * What an ordinary user leaves in a database is never run with more rights. Before PostgreSQL 15 every role may create
  * functions in `public`, and one that fits a call better than the server's own is taken instead of it (CVE-2018-1058).
  *
  * Exercises: drivers/postgres. Engines: postgresql.
@@ -47,7 +47,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     process.kill(t.pidOf('a'), 'SIGSTOP')
     await t.until('it is seen as frozen', () => t.observe('a').hung)
     await Promise.all(['b', 'c'].map((node) => t.driver(node).recruit(2)))
-    asStranger(client, "insert into shirts values ('large')").catch(() => {}) // nobody is there to acknowledge it
+    asStranger(client, "insert into shirts values ('large')").catch(() => {}) // no standby is there to acknowledge it
     const { leader, quorum } = await t.failOver(2)
     expect(await t.rows(leader, 'select * from caught')).toEqual([])
     process.kill(t.pidOf('a'), 'SIGCONT')

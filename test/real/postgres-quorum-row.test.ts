@@ -1,6 +1,6 @@
 /**
- * What opens a primary to people is that the row of its rule is on its quorum. PostgreSQL says the same to whoever waited for
- * that, to whoever was cancelled while it waited, and, right after a start, to whoever did not wait at all (traps 8 and 11).
+ * A primary admits clients when its quorum row is on its quorum. PostgreSQL says the same to a session that waited for
+ * that, to one that was cancelled while it waited, and, right after a start, to one that did not wait at all (traps 8 and 11).
  *
  * Exercises: drivers/postgres. Engines: postgresql.
  */
@@ -29,7 +29,7 @@ test('trap 8: a mark that was cancelled while it waited opens nothing, and does 
   await t.rows(leader, `select pg_cancel_backend(pid) from (${marks}) as it`)
   await t.until('it waits no more', async () => (await t.rows(leader, marks)).length === 0)
   const cancelledAt = systemClock.mono()
-  await t.until('a second to pass, in which nobody is let in', async () => {
+  await t.until('a second to pass, in which no client is admitted', async () => {
     expect(t.observe(leader).replica.quorumDurable).toBe(false)
     return systemClock.mono() - cancelledAt > 1_000
   })

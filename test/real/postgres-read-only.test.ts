@@ -1,5 +1,5 @@
 /**
- * Two of three nodes are lost: no write can be acknowledged, and nobody is left in the dark. Reads go on through the door of
+ * Two of three nodes are lost: no write can be acknowledged, and every client is told why. Reads go on through the door of
  * the node that is left, writes are refused with 25006, `why` says what to do; one node back, and all goes on by itself.
  *
  * Exercises: api, balancer, client, drivers/postgres, local, stores. Engines: postgresql.
@@ -97,7 +97,7 @@ function untilRefused(target: object): Promise<{ code?: string }> {
 
 async function ask(target: object, text: string): Promise<pg.QueryResult> {
   const client = new pg.Client({ ...target, connectionTimeoutMillis: 10_000, query_timeout: 2_000 })
-  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  client.on('error', () => {}) // the call that waits for an answer rejects with it
   try {
     await client.connect()
     return await client.query(text)

@@ -1,5 +1,5 @@
 /**
- * The number of copies changes while somebody writes: three, five, two, three. Nobody is interrupted, nothing is lost, and the
+ * The number of replicas changes while a client writes: three, five, two, three. No client is interrupted, nothing is lost, and the
  * quorum is that of the number.
  *
  * Exercises: api, balancer, cli, client, drivers/postgres, drivers/process, local, stores. Engines: postgresql.
@@ -91,7 +91,7 @@ test('three copies become five, two and three again under a writer: no error, no
 test('trap 15: the primary dies while its rule changes: what both rules acknowledged is there, and the change is finished', async () => {
   const cluster = await begin()
   const { primary, instances } = await cluster.service('db')
-  // At the door of a node that has no copy yet: it stays, whoever leads.
+  // At the door of a node that has no copy yet: it stays, wherever the primary is.
   const host = cluster.spec.nodes.find(({ name }) => !instances.some(({ node }) => node === name))?.address ?? ''
   const writer = new BalancerWriter({ host, port: LISTEN, user: 'shop', password: 'first', database: 'shop' })
   writers.push(writer)

@@ -56,7 +56,7 @@ const AT_ONCE = 30
 /** Their steps cannot be taken twice in one database, or their answer depends on the speed of the machine. */
 const ONCE = ['named statement of a table that is dropped', 'statement_timeout of 1 ms', 'setseed']
 
-/** Ends the server, at once or in order, and starts it again. Whoever has not left in order within two seconds is ended with it. */
+/** Ends the server, at once or in order, and starts it again. A session that has not left in order within two seconds is ended with it. */
 async function end({ trio, balancer }: TrioWithBalancer, how: string): Promise<void> {
   if (how === 'a crash') {
     process.kill(trio.pidOf('a'), 'SIGKILL')
@@ -71,7 +71,7 @@ async function end({ trio, balancer }: TrioWithBalancer, how: string): Promise<v
   balancer.route([targetOf(trio, 'a', 1)], PRIMARY)
 }
 
-/** 28000: nobody was let in for more than three seconds, and a login is refused then. */
+/** 28000: no client was admitted for more than three seconds, and a login is refused then. */
 const CLOSED = /^(57P01|57P03|08007|28000|Connection terminated.*)$/
 
 /** Takes the steps of a case whenever the fault comes. Undefined: it is the same, or was closed. */

@@ -42,7 +42,7 @@ async function heldUp(t: Trio): Promise<{ started: Promise<void>; replaying: num
   process.kill(t.pidOf('b'), 'SIGKILL')
   await t.until('the end is seen', () => t.observe('b').state === 'stopped')
   const started = t.driver('b').start({ role: 'standby', term: 0 })
-  started.catch(() => {}) // awaited by whoever gets it
+  started.catch(() => {}) // awaited by the caller that gets it
   const replaying = await t.until('its replay', () => childrenOf(t.observe('b').pid ?? 0).find(isReplay))
   process.kill(replaying, 'SIGSTOP')
   if (await isStarting(t)) return { started, replaying }

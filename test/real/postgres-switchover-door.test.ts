@@ -24,7 +24,7 @@ interface Told {
   commits: number
   /** The longest that one client waited between two commits. */
   longestGapMs: number
-  /** The longest in which nobody's commit came back. */
+  /** The longest in which no commit came back. */
   longestSilenceMs: number
   lastCommitAt: number
 }
@@ -50,7 +50,7 @@ async function work(client: pg.Client, id: number, told: Told, isOver: () => boo
   }
 }
 
-/** Who leads then. One that is called off costs nobody anything, and is asked for again. */
+/** The primary after it. One that is called off interrupts no client, and is asked for again. */
 async function moved(cluster: TestCluster): Promise<string> {
   for (;;) {
     const outcome = await (await askSwitchover(cluster, 'db')).outcome
@@ -81,7 +81,7 @@ test('fifty clients write through a switchover: no error, nothing lost, and the 
   for (let index = 0; index < CLIENTS; index += 1) {
     const host = cluster.spec.nodes[index % 3]?.address ?? ''
     const client = new pg.Client({ host, port: 5432, user: 'shop', password: 'first', database: 'shop' })
-    client.on('error', () => {}) // whoever waits for an answer hears of it there
+    client.on('error', () => {}) // the call that waits for an answer rejects with it
     await client.connect()
     clients.push(client)
   }
@@ -102,7 +102,7 @@ test('fifty clients write through a switchover: no error, nothing lost, and the 
   await Promise.all(all)
   const slowMs = await slowness.ms()
   console.log(
-    `switchover: nobody committed for ${Math.round(told.longestSilenceMs)} ms, one client waited ${Math.round(told.longestGapMs)} ms (the machine was ${Math.round(slowMs)} ms slow), ` +
+    `switchover: no commit for ${Math.round(told.longestSilenceMs)} ms, one client waited ${Math.round(told.longestGapMs)} ms (the machine was ${Math.round(slowMs)} ms slow), ` +
       `${told.errors.length} errors: ${[...new Set(told.errors)].join('; ')}\n${JSON.stringify(receipt, null, 1)}`,
   )
   expect(told.errors).toEqual([])

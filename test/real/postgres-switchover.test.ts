@@ -36,7 +36,7 @@ async function begin(bin: string | null, drainMs = DRAIN_MS): Promise<Trio> {
 
 async function visit(t: Trio): Promise<pg.Client> {
   const client = new pg.Client({ ...t.address('a'), user: 'visitor', password: 'v', database: 'postgres' })
-  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  client.on('error', () => {}) // the call that waits for an answer rejects with it
   await client.connect()
   clients.push(client)
   return client
@@ -86,7 +86,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     const demoted = t.driver('a').demote(2)
     demoted.catch(() => {}) // read below
     const client = await openWhenItStops(t)
-    await t.until('nobody new is let in', () => isShut(t))
+    await t.until('no new client is admitted', () => isShut(t))
     expect(t.observe('a').state).toBe('stopping')
     await client.query('insert into visits values (2)')
     await client.query('commit')
@@ -167,10 +167,10 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
       .demote(2)
       .catch(() => {}) // its agent dies over it
     const client = await openWhenItStops(t)
-    await t.until('nobody new is let in', () => isShut(t))
+    await t.until('no new client is admitted', () => isShut(t))
     await t.restartAgent('a')
     await t.until('it is open again', () => t.observe('a').replica.quorumDurable)
-    await t.until('people come in', () =>
+    await t.until('clients are admitted', () =>
       visit(t).then(
         () => true,
         () => false,

@@ -184,7 +184,7 @@ describe.each(everyPostgres)('PostgreSQL $name', ({ bin }) => {
     expect(lstatSync(join(target, 'pg_tblspc', oid)).isSymbolicLink()).toBe(true)
     expect(existsSync(join(elsewhere, 'understudy-new', ...rest))).toBe(true)
 
-    // 127.1 is this machine for the resolver, and another one for whoever only looks at the text.
+    // 127.1 is this machine for the resolver, and another one for a program that only looks at the text.
     const far = { ...t.address('a'), host: '127.1' }
     rmSync(t.dataOf('c'), { recursive: true })
     mkdirSync(t.dataOf('c'))

@@ -19,7 +19,7 @@ import { Tally } from './torture/tally.ts'
 const SEED = Number(process.env.UNDERSTUDY_SEED ?? Date.now() % 1_000_000)
 const COUNT = Number(process.env.UNDERSTUDY_FAULTS ?? 12)
 const BIN = process.env.UNDERSTUDY_BIN ?? null
-/** Only those whose name has it: for whoever looks for the reason of a failure. */
+/** Only those whose name has it: for the search for the reason of a failure. */
 const ONLY = process.env.UNDERSTUDY_ONLY ?? ''
 const WRITERS = 8
 /** One fault of so many comes while another one is still there. */
@@ -129,7 +129,7 @@ async function expectNothingLost(name: string, from: number): Promise<number> {
   return until
 }
 
-/** In the end everybody has everything, and the rules in the database tell of one leader for each term. */
+/** In the end every replica has everything, and the quorum rows in the database tell of one primary for each term. */
 async function expectAllEverywhere(): Promise<void> {
   const primary = await place.untilWhole(WHOLE_WITHIN_MS)
   await ledger.stop()

@@ -60,7 +60,7 @@ interface Diverged extends Choice {
   readonly ledger: Ledger
 }
 
-/** `a` led and holds a row that nobody acknowledged; another one leads in term 2, and the third follows it. */
+/** `a` led and holds a row that no standby acknowledged; another one is primary in term 2, and the third follows it. */
 async function divergedA(t: Trio): Promise<Diverged> {
   const writer = await t.connect('a')
   const ledger = await Ledger.prepare(writer)
@@ -120,7 +120,7 @@ test.skipIf(!systemPostgres)(
 )
 
 test.skipIf(!systemPostgres)(
-  'trap 22: a pg_rewind that does not get on holds up nobody: a fence ends it, and a copy follows',
+  'trap 22: a pg_rewind that does not get on holds up no failover: recruiting ends it, and a copy follows',
   async () => {
     const t = await begin({ bin: withRewind('exec sleep 1000') }) // its source is frozen
     const { ledger, leader, other, quorum } = await divergedA(t)
@@ -163,7 +163,7 @@ test('trap 23: the slot of a dead standby is bounded, and that standby is copied
   const t = await begin({
     options: {
       limits: { ...POSTGRES_DEFAULTS.limits, slotKeepMb: 24, walKeepMb: 8, freeSpaceMb: 32 },
-      // Autovacuum would write as much again with nobody waiting for b, and b could be given up, too.
+      // Autovacuum would write as much again with nothing waiting for b, and b could be given up, too.
       settings: { ...SETTINGS, max_wal_size: '16MB', min_wal_size: '8MB', autovacuum: 'off' },
     },
   })
@@ -228,7 +228,7 @@ test('trap 10: with no standby left writes wait, and the rule stays as it is', a
   write.catch(() => {}) // its server may be killed in the end
   const waits = "select 1 from pg_stat_activity where wait_event = 'SyncRep' and query like 'create table waits%'"
   await t.until('it waits', async () => (await t.rows('a', waits)).length === 1)
-  await t.restartAgent('a') // a new agent that sees nobody stream does not know better
+  await t.restartAgent('a') // a new agent that sees no standby stream does not know better
   expect(await t.rows('a', 'show synchronous_standby_names')).toEqual([
     { synchronous_standby_names: 'ANY 1 ("b", "c")' },
   ])
@@ -277,7 +277,7 @@ test('trap 19: a longer log of an older term loses against a shorter one of a ne
   const writer = await t.connect('a')
   await Ledger.prepare(writer)
   await t.choose(2)
-  // Much that nobody will ever acknowledge: the old primary's log is by far the longest.
+  // Much that will never be acknowledged: the old primary's WAL is by far the longest.
   await writer.query('set synchronous_commit = local')
   await writer.query('insert into ledger (id) select generate_series(1000, 40000)')
   const { leader } = await t.failOver(2)
@@ -362,7 +362,7 @@ test('trap 25: an archive gets the history and every segment of the new timeline
   await t.until('a segment of timeline 2', () => archived().some((name) => /^00000002[0-9A-F]{16}$/.test(name)))
   const [row] = await t.rows(leader, 'select failed_count::int as failed, last_failed_wal as wal from pg_stat_archiver')
   expect(row).toEqual({ failed: 0, wal: null })
-  // The last segment of the old timeline is complete on nobody: the new primary archives its part under another name.
+  // The last segment of the old timeline is complete on no node: the new primary archives its part under another name.
   expect(archived().some((name) => /^00000001[0-9A-F]{16}\.partial$/.test(name))).toBe(true)
 }, 120_000)
 

@@ -166,7 +166,7 @@ test('a query that holds up replay on the copy that has to confirm does not hold
 
 test('recruiting does not wait for a primary that its replica waits for: it calls that wait off', async () => {
   const t = await begin()
-  const away = { ...t.address('a'), port: 1 } // nobody listens there
+  const away = { ...t.address('a'), port: 1 } // nothing listens there
   await t.driver('b').recruit(2)
   const waiting = t.driver('b').follow(t.quorum(2, 'a'), away)
   waiting.catch(() => {}) // called off
@@ -232,7 +232,7 @@ test('trap 9: a primary that crashed admits no client before its quorum has what
       return false // not yet
     }
   })
-  await expect(visit()).rejects.toMatchObject({ code: '28000' }) // visible inside, and nobody outside can see it
+  await expect(visit()).rejects.toMatchObject({ code: '28000' }) // visible inside, and no client can see it
   expect(t.observe('a').replica.quorumDurable).toBe(false)
   await t.driver('b').follow(t.quorum(1, 'a'), t.address('a'))
   await started

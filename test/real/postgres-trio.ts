@@ -83,7 +83,7 @@ export class Trio {
     return { term, primary, standbys, k: Math.floor(this.nodes.length / 2), id: `quorum-${term}-${primary}`, ...change }
   }
 
-  /** The first node leads in term 1, the others stream from it, people may come in. */
+  /** The first node leads in term 1, the others stream from it, clients are admitted. */
   async begin(): Promise<void> {
     for (const node of this.nodes) await this.driver(node).adopt()
     const [first = 'a', ...rest] = this.nodes
@@ -154,7 +154,7 @@ export class Trio {
       user: 'postgres',
       database: 'postgres',
     })
-    client.on('error', () => {}) // a server that was killed: whoever waits for an answer hears of it there
+    client.on('error', () => {}) // a server that was killed: the call that waits for an answer rejects with it
     await client.connect()
     this.#clients.push(client)
     return client

@@ -36,7 +36,7 @@ async function begin(
   return { p, l, primary, standby: primary === 'a' ? 'b' : 'a' }
 }
 
-/** Nobody is told for a while that a row is safe. */
+/** For a while no row is acknowledged. */
 async function untilWritesWait(l: Ledger): Promise<void> {
   let [count, since] = [l.acknowledged.length, clock.mono()]
   await until({ clock, everyMs: 50, withinMs: 30_000, what: 'writes that wait' }, () => {

@@ -106,7 +106,7 @@ export class BalancerWriter {
 
   async #connect(): Promise<pg.Client> {
     const client = new pg.Client({ ...this.#target, connectionTimeoutMillis: 20_000 })
-    client.on('error', () => {}) // whoever waits for an answer hears of it there
+    client.on('error', () => {}) // the call that waits for an answer rejects with it
     await client.connect()
     return client
   }

@@ -1,5 +1,5 @@
 /**
- * Nights when more than one thing is gone: whoever looks after the cluster, every process of it, or the store. Through the
+ * More than one thing is gone: the supervisor of the cluster, every process of it, or the store. Through the
  * built program: `up` again takes over what lives and brings back the rest, and `status` says what is wrong meanwhile.
  *
  * Exercises: api, balancer, cli, client, drivers/process, local, stores. Engines: none.
@@ -47,7 +47,7 @@ function whileNobodyWrites(store: string, act: (copy: (from: string, to: string)
 
 function killUp(): void {
   const holder = claimHolder(operator.state.claimFile)
-  if (!holder) throw new Error('nobody runs up')
+  if (!holder) throw new Error('no process runs up')
   process.kill(holder.pid, 'SIGKILL')
 }
 
@@ -71,7 +71,7 @@ describe('kill -9', () => {
     const shots = await customers.stop()
     expect(shots.length).toBeGreaterThan(20)
     expect(shots.filter(failed)).toEqual([])
-    // The worker's lease is short: if nobody was back in time its fence has ended it, and that is right too.
+    // The worker's lease is short: if no agent was back in time its fence has ended it, and that is right too.
     const web = ({ services }: Status) => pidsOf({ ...after, services: services.filter(({ name }) => name === 'web') })
     expect(web(after)).toEqual(web(before))
     expect(after.nodes.map(({ balancerPid }) => balancerPid)).toEqual(
@@ -138,7 +138,7 @@ describe('the store is damaged while everything runs', () => {
         err: expect.stringMatching(/Copy a backup over it.*UND_STORE_DAMAGED/),
       })
     }
-    killAll('agent') // whoever comes new must not make a new store of it either
+    killAll('agent') // an agent that starts must not make a new store of it either
     await operator.until(
       'new agents say it',
       ({ nodes, store }) => nodes.every(({ alive }) => alive) && !store.writable,

@@ -194,7 +194,7 @@ export const SESSION_CASES: readonly SessionCase[] = [
   ['custom: function by the extended protocol', [bound('select login_as($1)', ['alice'])], user],
   ['custom: function that is given the name', ["select set_any('myapp.user_id', 'alice')"], user],
   [
-    'custom: function that is given a name nobody else knows',
+    'custom: function that is given a name that nothing else knows',
     ["select set_any('rare' || '.name', 'alice')"],
     "select current_setting('rare.name', true)",
   ],

@@ -1,5 +1,5 @@
 /**
- * The simulator as people run it: on every core, in any time zone and language the same hash; and a run that is ended by
+ * The simulator as it is run by hand: on every core, in any time zone and language the same hash; and a run that is ended by
  * Ctrl-C says what was done.
  *
  * Exercises: sim, cli. Engines: none.

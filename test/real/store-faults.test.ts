@@ -110,7 +110,7 @@ describe('a process that is stopped in the middle of a change', () => {
       expect(tookMs, 'bounded: some times the limit on a busy machine').toBeLessThan(waitMs * 10)
       await until('the watcher is told', () => told.troubles.length === 1)
       const [worstMs, besideMs] = [worst(), await beside()]
-      // A machine that gives nobody a turn keeps the thread beside waiting as well.
+      // A machine that runs no process keeps the thread beside waiting as well.
       expect(worstMs, 'no call stands in the way of the event loop').toBeLessThan(waitMs + besideMs)
 
       child.kill(end)

@@ -1,6 +1,6 @@
 /**
  * Several processes share one store and are killed (-9) and stopped (SIGSTOP) at random moments. Afterwards their ledgers
- * have to agree with the store: nothing that was acknowledged is lost, nothing was done twice, and nobody led while
+ * have to agree with the store: nothing that was acknowledged is lost, nothing was done twice, and no process led while
  * another one did, by the clock that all of them share. The seed is printed; UNDERSTUDY_TORTURE_SECONDS makes it longer.
  *
  * Exercises: stores. Engines: none.
@@ -97,7 +97,7 @@ function readLedger(slot: number): Line[] {
   return lines.map((line) => JSON.parse(line))
 }
 
-/** Every step from 0 to the count was acknowledged to exactly one process, or to nobody but asked for by one. */
+/** Every step from 0 to the count was acknowledged to exactly one process, or to none but asked for by one. */
 function checkCount(ledgers: readonly Line[][], count: number): { done: number; unknown: number } {
   const done = new Map<number, number>()
   const open = new Set<number>()
@@ -125,7 +125,7 @@ function checkCount(ledgers: readonly Line[][], count: number): { done: number; 
   for (let n = 1; n <= count; n++) {
     if (done.has(n)) continue
     unknown++
-    expect(open.has(n), `${n} was counted though nobody is left who may have done it`).toBe(true)
+    expect(open.has(n), `${n} was counted though no process is left that may have done it`).toBe(true)
   }
   return { done: done.size, unknown }
 }

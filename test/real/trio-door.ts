@@ -52,7 +52,7 @@ export function targetOf(t: Trio, node: string, term: number, change: Partial<Ta
 /** Not yet connected. */
 export function clientOf(balancer: TestBalancer, change: pg.ClientConfig = {}): pg.Client {
   const client = new pg.Client({ host: '127.0.0.1', port: balancer.port, ...APP, ...change })
-  client.on('error', () => {}) // whoever waits for an answer hears of it there
+  client.on('error', () => {}) // the call that waits for an answer rejects with it
   clients.push(client)
   return client
 }

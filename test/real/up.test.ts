@@ -1,5 +1,5 @@
 /**
- * `up` and `down` as people use them: the built program, real agents, real services.
+ * `up` and `down` as operators use them: the built program, real agents, real services.
  *
  * Exercises: api, balancer, cli, client, drivers/process, local, stores. Engines: none. Fast.
  */

@@ -36,7 +36,7 @@ const WAITS = 4
 const RESTARTED_IN_TIME_MS = LEASE_MS / 2
 /** What a new fence needs on a quiet machine: to start, and the next renewal, with which its agent arms it for longer. */
 const REARMED_WITHIN_MS = 100 + LEASE_MS / 4
-/** After a fault that the worker must not notice: longer than its lease, so that a lease nobody renews would show. */
+/** After a fault that the worker must not notice: longer than its lease, so that a lease that is not renewed would show. */
 const UNNOTICED_MS = LEASE_MS + 300
 
 let cluster: TestCluster

@@ -41,7 +41,7 @@ export function changesBetween(before: Picture, after: Picture, isBusy: (path: s
   })
 }
 
-/** Only files are opened: whoever opens a named pipe waits for its other end. */
+/** Only files are opened: a process that opens a named pipe waits for its other end. */
 function kindOf(stat: Stats): 'folder' | 'link' | 'file' | 'other' {
   if (stat.isDirectory()) return 'folder'
   if (stat.isSymbolicLink()) return 'link'

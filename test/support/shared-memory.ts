@@ -32,7 +32,7 @@ export function leftBehind(): Left {
   return { segments: segments(), files: files() }
 }
 
-/** For vitest: what was there before is somebody else's. Returns what is called at the end of the run. */
+/** For vitest: what was there before is another's. Returns what is called at the end of the run. */
 export function setup(): () => void {
   const before = leftBehind()
   return () => {

@@ -52,7 +52,7 @@ http({ run, listen: 8080, instance: 3 })
 // @ts-expect-error no such redundancy
 command({ run, redundancy: 'active-standby' })
 
-// @ts-expect-error a signal that nobody would mean
+// @ts-expect-error a signal that makes no sense here
 command({ run, promote: { signal: 'SIGKILL' } })
 
 // @ts-expect-error no such preset

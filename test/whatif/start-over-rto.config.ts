@@ -1,4 +1,4 @@
-/** A cold standby cannot start within what was promised, even when nobody has to wait for a lease. */
+/** A cold standby cannot start within what was promised, even when no lease has to be waited for. */
 import { defineCluster, http } from 'understudy'
 
 export default defineCluster({

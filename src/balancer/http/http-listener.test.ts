@@ -53,7 +53,7 @@ function ask(port: number, { method = 'GET', path = '/', headers = {}, body, age
 }
 
 /** A target where no program listens. */
-async function nobody(id: string): Promise<Target> {
+async function absent(id: string): Promise<Target> {
   return { id, node: 'a', host: '127.0.0.1', port: await freePort(), state: 'serving', term: 0 }
 }
 
@@ -225,7 +225,7 @@ describe('trying again', () => {
       })
       incoming.on('end', () => response.end(`got ${text}`))
     })
-    const { port, balancer } = await openBalancer([await nobody('x'), one.target, await nobody('y')])
+    const { port, balancer } = await openBalancer([await absent('x'), one.target, await absent('y')])
     const posts = Array.from({ length: 10 }, (_, index) => ask(port, { method: 'POST', body: `order ${index}` }))
     const texts = (await Promise.all(posts)).map(({ text }) => text)
     expect(texts).toEqual(posts.map((_, index) => `got order ${index}`))

@@ -46,8 +46,8 @@ describe('tcp', () => {
   })
 
   test('no program listens at the first: the next one, without an error', async () => {
-    const nobody = { id: 'x', node: 'a', host: '127.0.0.1', port: await freePort(), state: 'serving', term: 0 } as const
-    const { port } = await openBalancer([nobody, await echo('one')], TCP)
+    const absent = { id: 'x', node: 'a', host: '127.0.0.1', port: await freePort(), state: 'serving', term: 0 } as const
+    const { port } = await openBalancer([absent, await echo('one')], TCP)
     for (let turn = 0; turn < 5; turn++) {
       const client = await rawClient(port, 'hi')
       await until('it is answered', () => client.seen() === 'one:hi')

@@ -27,7 +27,7 @@ if (habits.has('child')) {
   child.unref()
 }
 process.on('SIGUSR1', () => say(`told ${readFileSync(process.env.UNDERSTUDY_TERM_FILE, 'utf8').trim()}`))
-// Said last: whoever waits for this line may count on every habit.
+// Said last: a test that waits for this line may count on every habit.
 say(`ran ${process.pid} ${process.env.UNDERSTUDY_ROLE} ${process.env.UNDERSTUDY_TERM}`)
 if (habits.has('chatty')) setInterval(() => say('x'.repeat(1000)), 1)
 setInterval(() => {}, 1000)

@@ -8,7 +8,7 @@ const [path, how] = process.argv.slice(2)
 const file = new Connection(path)
 const patience = { clock, random: Math.random, limitMs: 8_000 }
 const givenUp = () => new Error(`${path} was busy for ${patience.limitMs} ms`)
-// The test looks at the file as well, and whoever finds its lock held comes again: as every process of the product does.
+// The test looks at the file as well, and a process that finds its lock held comes again: as every process of the product does.
 await whenFree(patience, () => file.configure(), givenUp)
 await whenFree(patience, () => file.writing(change), givenUp)
 process.exit(0)

@@ -1,10 +1,10 @@
-// One of several processes that count in one key and take turns on one lease, until somebody kills it. Everything that
+// One of several processes that count in one key and take turns on one lease, until it is killed. Everything that
 // it was told goes into a ledger of its own, synced to the disk before it goes on; the test reads the ledgers.
 //
 //   { what: 'intent' | 'done' | 'conflict' | 'not done' | 'unknown', n }    counting from n - 1 to n
 //   { what: 'lead', term, from, until } / { what: 'renewed', term, until } / { what: 'leave', term, at }
 //       between `from` and the last `until` (or `at`) of a term this process believed that it leads, by the clock
-//   { what: 'intruder', term }    while it believed so, the store named somebody else
+//   { what: 'intruder', term }    while it believed so, the store named another process
 import { fsyncSync, openSync, writeSync } from 'node:fs'
 import { systemClock as clock, sleep } from '../../../dist/lib/clock.js'
 import { seededRandom } from '../../../dist/lib/random.js'
@@ -40,7 +40,7 @@ async function count(store) {
     const answer = await store
       .swap([{ key: 'count', revision: entry?.revision ?? 0 }], [{ key: 'count', value: n }])
       .catch((error) => (error.code === 'UND_STORE_AWAY' ? 'not done' : 'unknown'))
-    if (random() < 0.01) process.kill(process.pid, 'SIGKILL') // it may have happened, and nobody was told
+    if (random() < 0.01) process.kill(process.pid, 'SIGKILL') // it may have happened, and was not acknowledged
     note({ what: answer, n })
     await sleep(clock, random() * 15)
   }

@@ -91,7 +91,7 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
-    // Its server serves on, its door leads there, and nobody can tell it that its term is over: the fence alone stands.
+    // Its server serves on, its door leads there, and no agent can tell it that its term is over: the fence alone stands.
     name: "the primary's agent stays away",
     weight: 1,
     inject: async ({ place, primary, random }) => {
@@ -105,7 +105,7 @@ export const FAULTS: readonly Fault[] = [
     weight: 1,
     inject: async ({ place, primary }) => {
       const agent = place.agent(primary)
-      if (agent) signal(agent, 'SIGSTOP') // whoever looks after it kills it and starts another
+      if (agent) signal(agent, 'SIGSTOP') // its supervisor kills it and starts another
     },
   },
   {
@@ -190,7 +190,7 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: 'primary cut off from everybody',
+    name: 'primary cut off from every node',
     weight: 3,
     needs: 'cut',
     inject: async (scene) => cutOff(scene, scene.primary, [...scene.standbys, TEST_HOST]),
@@ -208,7 +208,7 @@ export const FAULTS: readonly Fault[] = [
     inject: async (scene) => cutOff(scene, scene.primary, [someStandby(scene)]),
   },
   {
-    name: 'a standby cut off from everybody',
+    name: 'a standby cut off from every node',
     weight: 1,
     needs: 'cut',
     inject: async (scene) => {
@@ -293,7 +293,7 @@ async function queryConflict({ place, primary, standbys, random }: Scene): Promi
   return end
 }
 
-/** Nobody confirms for a moment, and what waits is cancelled: it stays on the primary alone, visible, with a warning. */
+/** No standby confirms for a moment, and what waits is cancelled: it stays on the primary alone, visible, with a warning. */
 async function cancelledCommits({ place, primary, standbys, random }: Scene): Promise<() => void> {
   const receivers = standbys.flatMap((node) => {
     const postmaster = place.postmaster(node)
@@ -314,7 +314,7 @@ async function cancelledCommits({ place, primary, standbys, random }: Scene): Pr
   return thaw
 }
 
-/** A refusal is right when nobody could lead at that moment, and then nothing has happened. */
+/** A refusal is right when no node could become primary at that moment, and then nothing has happened. */
 async function asked(place: Place, to?: string): Promise<'accepted' | 'refused'> {
   try {
     await place.client.switchover({ service: 'db', ...(to === undefined ? {} : { to }) })

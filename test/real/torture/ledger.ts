@@ -1,8 +1,8 @@
 /**
  * Writers that go through the doors of all nodes, a reader, and the ledger of what they were told. The ledger is the judge:
  *
- *   * a row that was acknowledged is on every copy in the end, and on the primary whenever somebody reads it there;
- *   * nobody who begins to write after a term has acknowledged something gets an acknowledgement of an older term.
+ *   * a row that was acknowledged is on every copy in the end, and on the primary whenever it is read there;
+ *   * no client that begins to write after a term has acknowledged something gets an acknowledgement of an older term.
  *
  * A commit whose wait for its quorum was cancelled is answered with success and a WARNING (PostgreSQL's own words: it may not
  * have been replicated). A client must count it as not acknowledged, and so do we.
@@ -66,7 +66,7 @@ export class Ledger {
     await Promise.all(this.#work)
   }
 
-  /** The longest time without an acknowledgement to anybody that touches the span. */
+  /** The longest time without any acknowledgement that touches the span. */
   gapBetween(from: number, to: number): number {
     const first = Math.max(0, this.#firstAfter(from) - 1)
     let longest = 0
@@ -94,7 +94,7 @@ export class Ledger {
       .join('; ')
   }
 
-  /** Acknowledged by an older term to somebody who began after a newer one had acknowledged: there were two writers. */
+  /** Acknowledged by an older term to a client that began after a newer one had acknowledged: there were two writers. */
   twoWriters(): string[] {
     let newest = 0
     const steps: { at: number; term: number }[] = []
@@ -158,7 +158,7 @@ export class Ledger {
         else this.acknowledged.push({ id, sentAt, at: clock.mono(), term: rows[0]?.term, node: rows[0]?.node })
       } catch (error) {
         this.#note(error)
-        // Each has a door of its own and goes to another one while that lets nobody in: else all gather before one door.
+        // Each has a door of its own and goes to another one while that admits no client: else all gather before one door.
         balancer = client ? writer : balancer + 1
         if (client) destroy(client)
         client = undefined
@@ -218,7 +218,7 @@ export class Ledger {
       connectionTimeoutMillis: CONNECT_MS,
       query_timeout: ANSWER_MS,
     })
-    client.on('error', () => {}) // whoever waits for an answer hears of it there
+    client.on('error', () => {}) // the call that waits for an answer rejects with it
     try {
       await client.connect()
       return client

@@ -2,7 +2,7 @@
  * Where the nodes of a test stand. As root on a machine that has them: each in a network namespace of its own, joined by a
  * bridge, so that a cable can be pulled in silence. Else: loopback addresses, and nothing can be cut.
  *
- * A cut is a wrong hardware address for the other host: frames go out and nobody takes them. Nothing is refused, nobody is
+ * A cut is a wrong hardware address for the other host: frames go out and no host takes them. Nothing is refused, no connection is
  * told, exactly as with a switch that died.
  */
 import { execFileSync } from 'node:child_process'

@@ -108,7 +108,7 @@ export class Place {
     this.#node(node).killAgent()
   }
 
-  /** An agent that nobody starts again before `startNode`; what it looked after goes on. */
+  /** An agent that is not started again before `startNode`; what it looked after goes on. */
   killAgentForGood(node: string): void {
     const agent = this.agent(node)
     this.#node(node).letGo()
@@ -143,7 +143,7 @@ export class Place {
       connectionTimeoutMillis: 2_000,
       query_timeout: answerWithinMs,
     })
-    client.on('error', () => {}) // a server that was killed: whoever waits for an answer hears of it there
+    client.on('error', () => {}) // a server that was killed: the call that waits for an answer rejects with it
     await client.connect()
     return client
   }
@@ -169,7 +169,7 @@ export class Place {
     }
   }
 
-  /** One leads, the others stream from it and are named in its rule, everybody is well. Returns who leads. */
+  /** One leads, the others stream from it and are named in its `QuorumConfig`, all are healthy. Returns the primary. */
   untilWhole(withinMs: number): Promise<string> {
     let last = 'nothing was seen'
     const patience = { clock, everyMs: 50, withinMs, what: 'a whole cluster' }
@@ -208,7 +208,7 @@ export class Place {
       .join('\n')
   }
 
-  /** Keeps what the nodes said in a folder of its own, for whoever looks for the reason of a failure. */
+  /** Keeps what the nodes said in a folder of its own, for the search for the reason of a failure. */
   keepLogs(): string {
     const kept = mkdtempSync(join(tmpdir(), 'understudy-torture-logs-'))
     for (const node of this.nodes) {

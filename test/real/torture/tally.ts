@@ -1,7 +1,7 @@
 /** What each kind of fault cost: for the table at the end of a run. */
 
 interface Cost {
-  /** The longest time in which nobody was told that a row is safe. */
+  /** The longest time in which no row was acknowledged. */
   readonly gapMs: number
   /** From healing until one leads and all follow. */
   readonly wholeMs: number

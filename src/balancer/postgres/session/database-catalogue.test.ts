@@ -58,7 +58,9 @@ describe('what a function does', () => {
     ['begin perform setseed(0.1); end', 'plpgsql'],
     ["GD['x'] = 1", 'plpython3u'],
     ['my_function', 'c'],
-  ])('nobody can say: %s', (body, language) => expect(effectOf(body, language)).toMatchObject({ isUnknowable: true }))
+  ])('what it does cannot be known: %s', (body, language) =>
+    expect(effectOf(body, language)).toMatchObject({ isUnknowable: true }),
+  )
 
   test('one that ends with its transaction leaves the setting behind, empty', () => {
     const touch = { kind: 'touch', customNames: ['app.user'] }

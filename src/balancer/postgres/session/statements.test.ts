@@ -128,7 +128,9 @@ describe('what a statement does to its session', () => {
     "load 'auto_explain'",
     "do language plpython3u $$ GD['x'] = 1 $$",
     "select dblink_connect('c', 'dbname=x')",
-  ])('nobody can say what it leaves: %s', (text) => expect(effectOf(text, PLAIN)).toMatchObject({ isUnknowable: true }))
+  ])('what it leaves cannot be known: %s', (text) =>
+    expect(effectOf(text, PLAIN)).toMatchObject({ isUnknowable: true }),
+  )
 
   test('EXECUTE does what was prepared, when that is known', () => {
     const sqlPrepared = new Map([
