@@ -117,8 +117,8 @@ export const DATABASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'clients-admitted-before-the-quorum-row',
     file: 'sim/database/quorum-rows.ts',
-    from: '    server.mark(quorum, (how, entry) =>',
-    to: '    this.#open(quorum)\n    server.mark(quorum, (how, entry) =>',
+    from: '    server.writeQuorumRow(quorum, (how, entry) =>',
+    to: '    this.#open(quorum)\n    server.writeQuorumRow(quorum, (how, entry) =>',
     means: 'writes wait for the quorum anyway',
     breaks: 'nothing is lost',
   },

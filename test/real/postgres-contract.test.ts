@@ -14,7 +14,7 @@ import { Trio } from './postgres-trio.ts'
 
 const WITHIN_MS = 30_000
 /** Short, because some cases wait until a row is late. */
-const options = { timing: { ...POSTGRES_DEFAULTS.timing, markMs: 2_500 } }
+const options = { timing: { ...POSTGRES_DEFAULTS.timing, quorumRowMs: 2_500 } }
 
 let trio: Trio | undefined
 

@@ -21,7 +21,7 @@ async function begin(options: ConstructorParameters<typeof Trio>[0] = {}): Promi
 }
 
 test('the rule shrinks and grows in safe steps, each of them a row; a standby that is away cannot come in', async () => {
-  const t = await begin({ options: { timing: { ...POSTGRES_DEFAULTS.timing, markMs: 1_500 } } })
+  const t = await begin({ options: { timing: { ...POSTGRES_DEFAULTS.timing, quorumRowMs: 1_500 } } })
   const setting = async () => (await t.rows('a', 'show synchronous_standby_names'))[0]?.synchronous_standby_names
   await t.driver('a').changeQuorum(t.quorum(1, 'a', { k: 2, id: 'two' }))
   expect(await setting()).toBe('ANY 2 ("b", "c")')

@@ -17,7 +17,7 @@ afterEach(async () => {
 })
 
 test('trap 8: a mark that was cancelled while it waited opens nothing, and does so when its quorum has it', async () => {
-  const t = new Trio({ options: { timing: { ...POSTGRES_DEFAULTS.timing, markMs: 700 } } })
+  const t = new Trio({ options: { timing: { ...POSTGRES_DEFAULTS.timing, quorumRowMs: 700 } } })
   trio = t
   await t.begin()
   await t.driver('a').kill()

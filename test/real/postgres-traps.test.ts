@@ -351,7 +351,7 @@ function shortMarks() {
     ...POSTGRES_DEFAULTS.timing,
     watchEveryMs: 100,
     fenceMs: 5_000,
-    markMs: 700,
+    quorumRowMs: 700,
     startMs: 60_000,
     demoteMs: 2_000,
   }

@@ -20,7 +20,7 @@ import { couldBeat, leadsIn, newestConfig, type ReplicatedRecord, replicatedReco
 /** A successor is given so long before the server that failed is started again where it was. */
 const SUCCESSOR_WITHIN_MS = 1_000
 /** A quorum that can confirm does so within milliseconds. */
-const MARKED_WITHIN_MS = 2_000
+const ROW_WITHIN_MS = 2_000
 
 export const promote = forEachReplicated((view, service) => {
   const record = replicatedRecord(view, service)
@@ -36,7 +36,7 @@ export const promote = forEachReplicated((view, service) => {
   const pledged = instance.replica?.pledged ?? 0
   if (pledged > quorum.term) return undefined // overtaken: the record will say so
   if (leadsIn(instance, quorum.term))
-    return instance.replica?.quorumDurable ? confirmed(view, service, record) : marked(view, service, quorum)
+    return instance.replica?.quorumDurable ? confirmed(view, service, record) : rowAwaited(view, service, quorum)
   const busy = view.local.busy[service.name]
   if (busy?.step === 'promote-replica' && !busy.backingOff) return undefined // recruiting would call it off
   const chosen = `${view.self} was elected primary of ${service.name} for term ${quorum.term}`
@@ -81,9 +81,9 @@ function confirmed(view: View, service: ServiceSpec, record: ReplicatedRecord): 
  * It is primary and its row waits for the quorum. The step is repeated, because the one that began to write the row may
  * have been called off.
  */
-function marked(view: View, service: ServiceSpec, quorum: QuorumConfig): Problem {
+function rowAwaited(view: View, service: ServiceSpec, quorum: QuorumConfig): Problem {
   const why = `${service.name} waits until its synchronous standbys confirm term ${quorum.term}: ${standbysText(quorum)}`
-  const mayAct = (view.store.recordForMs[service.name] ?? 0) > MARKED_WITHIN_MS
+  const mayAct = (view.store.recordForMs[service.name] ?? 0) > ROW_WITHIN_MS
   return {
     rule: 'quorum-row-missing',
     service: service.name,

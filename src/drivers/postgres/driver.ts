@@ -59,7 +59,7 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
   #ground: Promise<Ground> | undefined
   #replica: Replica | undefined
   #watch: Watch | undefined
-  #marker: QuorumRows | undefined
+  #quorumRows: QuorumRows | undefined
 
   constructor(parts: PostgresDriverParts) {
     this.#parts = parts
@@ -73,25 +73,30 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
   }
 
   create(quorum: QuorumConfig): Promise<void> {
-    return this.#verb(`create ${quorum.id}`, async ({ replica, marker }, signal) => {
+    return this.#verb(`create ${quorum.id}`, async ({ replica, quorumRows }, signal) => {
       if (replica.record.leading?.id === quorum.id && replica.runs && replica.quorumDurable) return
       this.#course.enter('starting')
       await create(replica, quorum, signal)
       this.#course.recruited = undefined
-      marker.begin(quorum) // not waited for: who is to acknowledge it may have to be copied from here first
-      if (quorum.k === 0) await marker.settled()
+      quorumRows.begin(quorum) // not waited for: who is to acknowledge it may have to be copied from here first
+      if (quorum.k === 0) await quorumRows.settled()
     })
   }
 
   /** As a standby it does not receive until `follow`; as a primary it goes on with the quorum that it had. */
   start({ role, term, beforeRun }: StartRequest): Promise<void> {
-    return this.#verb(`start ${role} ${term}`, async ({ replica, marker }, signal) => {
+    return this.#verb(`start ${role} ${term}`, async ({ replica, quorumRows }, signal) => {
       const { leading, pledged } = replica.record
       if (role === 'primary') {
         if (!leading || leading.term !== term || pledged > term)
           return refused(`it was not the primary of term ${term}`)
         if (!replica.runs) this.#course.enter('starting')
-        await promoteReplica(replica, leading, () => marker.mark(leading, this.#options.timing.markMs, signal), signal)
+        await promoteReplica(
+          replica,
+          leading,
+          () => quorumRows.write(leading, this.#options.timing.quorumRowMs, signal),
+          signal,
+        )
         this.#aftercare.keepSlots(replica)
       } else {
         if (leading !== null) return refused(`it led in term ${leading.term}: recruit it, or start it as that`)
@@ -116,37 +121,37 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
   }
 
   recruit(term: Term): Promise<void> {
-    return this.#urgent(`recruit ${term}`, async ({ replica, marker }) => {
+    return this.#urgent(`recruit ${term}`, async ({ replica, quorumRows }) => {
       const { recruited } = this.#course
       // One without data is recruited when nothing runs: a server may go on for a minute after its files were removed.
       const isAsItShouldBe = recruited === null ? !replica.runs : replica.runs
       if (recruited !== undefined && replica.record.pledged === term && isAsItShouldBe) return
       this.#course.recruited = undefined
-      marker.stop()
+      quorumRows.stop()
       this.#course.recruited = await recruit(replica, term)
     })
   }
 
   promoteReplica(quorum: QuorumConfig): Promise<void> {
-    return this.#verb(`promote ${quorum.id}`, async ({ replica, marker }, signal) => {
+    return this.#verb(`promote ${quorum.id}`, async ({ replica, quorumRows }, signal) => {
       if (replica.record.leading?.id === quorum.id && replica.runs && replica.quorumDurable) return
       const { leading } = replica.record
       const under = leading?.id === quorum.id ? leading : quorum // `changeQuorum` goes on with a change of it
-      const mark = () => {
+      const write = () => {
         this.#course.recruited = undefined
         inBackground(this.#watch?.lookNow(), 'a look at the server')
         this.#aftercare.checkpointSoon(replica)
-        return marker.mark(under, this.#options.timing.markMs, signal)
+        return quorumRows.write(under, this.#options.timing.quorumRowMs, signal)
       }
-      if (replica.runs) marker.prepare()
-      await promoteReplica(replica, under, mark, signal)
+      if (replica.runs) quorumRows.prepare()
+      await promoteReplica(replica, under, write, signal)
       this.#aftercare.keepSlots(replica)
     })
   }
 
   changeQuorum(quorum: QuorumConfig): Promise<void> {
-    return this.#verb(`change ${JSON.stringify(quorum)}`, ({ replica, marker }, signal) =>
-      changeQuorum(replica, quorum, (step) => marker.mark(step, this.#options.timing.markMs, signal)),
+    return this.#verb(`change ${JSON.stringify(quorum)}`, ({ replica, quorumRows }, signal) =>
+      changeQuorum(replica, quorum, (step) => quorumRows.write(step, this.#options.timing.quorumRowMs, signal)),
     )
   }
 
@@ -160,9 +165,9 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
         await endToReturn(replica, steps, signal)
         this.#stopped('', false)
       })
-    return this.#urgent('stop', async ({ replica, marker }) => {
+    return this.#urgent('stop', async ({ replica, quorumRows }) => {
       if (replica.runs) this.#course.enter('stopping')
-      marker.stop()
+      quorumRows.stop()
       await replica.end('fast', graceMs, '')
       this.#stopped('', false)
     })
@@ -181,7 +186,7 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
         hold: () => course.hold(),
         release: () => course.release(),
         stopping: () => course.enter('stopping'),
-        ending: () => ground.marker.stop(),
+        ending: () => ground.quorumRows.stop(),
       }
       return work(ground, steps, signal)
     })
@@ -193,8 +198,8 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
   }
 
   kill(): Promise<void> {
-    return this.#urgent('kill', async ({ replica, marker }) => {
-      marker.stop()
+    return this.#urgent('kill', async ({ replica, quorumRows }) => {
+      quorumRows.stop()
       await replica.end('kill', 0, '')
       this.#stopped('', false)
     })
@@ -221,12 +226,12 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
       this.#course.note = asOperating(error).message
       return
     }
-    await this.#verb('adopt', async ({ replica, marker, watch }) => {
-      this.#course.recruited = await adopt(replica, marker)
+    await this.#verb('adopt', async ({ replica, quorumRows, watch }) => {
+      this.#course.recruited = await adopt(replica, quorumRows)
       if (!replica.runs) return
       // Until then no balancer would send anything to what served a moment ago; a quorum that is away is not waited for.
       const { clock } = this.#parts
-      await within(clock, TAKEN_OVER_WITHIN_MS, 'the quorum row', marker.settled()).catch(() => {})
+      await within(clock, TAKEN_OVER_WITHIN_MS, 'the quorum row', quorumRows.settled()).catch(() => {})
       await within(clock, TAKEN_OVER_WITHIN_MS, 'a look at the server', watch.takeOver()).catch(() => {})
     })
   }
@@ -238,7 +243,7 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
   async close(): Promise<void> {
     this.#turns.abort()
     this.#aftercare.stop()
-    this.#marker?.stop()
+    this.#quorumRows?.stop()
     this.#watch?.stop()
     this.#replica?.postmaster?.letGo()
     this.#replica?.hangUp()
@@ -298,7 +303,7 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
       )
     }
     this.#replica = replica
-    this.#marker = new QuorumRows(replica, () => {
+    this.#quorumRows = new QuorumRows(replica, () => {
       inBackground(
         this.#watch?.lookNow().finally(() => this.#course.tell()),
         'a look at the server',
@@ -317,7 +322,7 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
       restart: (work) => this.#verb('take over logical slots', (_, signal) => work(signal)),
     })
     this.#watch.start()
-    return { replica, watch: this.#watch, marker: this.#marker }
+    return { replica, watch: this.#watch, quorumRows: this.#quorumRows }
   }
 
   #seen(replica: Replica, sight: ServerLook): void {
@@ -345,7 +350,7 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
     const said = endOfLog(replica.parts.folder, replica.postmaster?.logFrom)
     if (answered && !healthy && (damaged || (byItself && mayBeDamage({ how, said })))) replica.badRuns += 1
     replica.durable = null
-    this.#marker?.stop()
+    this.#quorumRows?.stop()
     this.#course.recruited = this.#course.recruited === null ? null : undefined
     this.#stopped(
       asked ? (replica.farewell ?? '') : `${how}: ${lastWords(replica.parts.folder, replica.postmaster?.logFrom)}`,
@@ -362,7 +367,7 @@ class PostgresDriver implements ReplicaDriver, KeepingDriver {
 interface Ground {
   readonly replica: Replica
   readonly watch: Watch
-  readonly marker: QuorumRows
+  readonly quorumRows: QuorumRows
 }
 
 type Work = (ground: Ground, signal: AbortSignal) => Promise<void>

@@ -61,7 +61,7 @@ export type PostgresTiming = {
   /** What a promotion may take, replay included. Default 60000. */
   readonly promoteMs: number
   /** How long `promoteReplica` and `changeQuorum` wait for the quorum row. Default 10000; the row goes on being tried. */
-  readonly markMs: number
+  readonly quorumRowMs: number
   /** What a start may take until it answers: crash recovery and replay included. Default 300000. */
   readonly startMs: number
   /** How long a demotion waits for open transactions to end before it is called off. Default 2000. */
@@ -116,7 +116,7 @@ export const POSTGRES_DEFAULTS = {
     statementMs: 2_000,
     fenceMs: 3_000,
     promoteMs: 60_000,
-    markMs: 10_000,
+    quorumRowMs: 10_000,
     startMs: 300_000,
     drainMs: 2_000,
     demoteMs: 3_000,

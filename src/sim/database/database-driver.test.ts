@@ -87,7 +87,7 @@ class ModelWorld implements ReplicaWorld {
     const write = { id: this.#entries.size + 1, acknowledged: false }
     const server = this.#server(node)
     const row = server.disk.record.leading as QuorumConfig
-    server.mark(row, (how) => {
+    server.writeQuorumRow(row, (how) => {
       write.acknowledged = how === 'acknowledged'
     })
     const entry = server.disk.log.at(-1)

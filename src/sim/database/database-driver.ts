@@ -56,7 +56,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
   #sight: ServerLook | null = null
   /** Undefined: not recruited. Null: recruited, without data. */
   #recruited: Position | null | undefined
-  readonly #marks: QuorumRows
+  readonly #quorumRows: QuorumRows
   #asked = false
   /** What runs here, or ran last, was started from. */
   #startedFrom: ServiceSpec | null = null
@@ -69,7 +69,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
     this.#stateSince = parts.clock.mono()
     parts.server.version = parts.service
     this.#healthSince = this.#stateSince
-    this.#marks = new QuorumRows(parts.server, parts.gate, () => this.#look())
+    this.#quorumRows = new QuorumRows(parts.server, parts.gate, () => this.#look())
   }
 
   observe(): InstanceReport {
@@ -111,9 +111,9 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
       position: this.#recruited !== undefined ? this.#recruited : (sight?.position ?? null),
       replayLagBytes: (sight?.replayLag ?? 0) * ENTRY_BYTES,
       // In force and durable: in the middle of a change one of the two may be ahead, and then neither is told.
-      quorum: leads && sameConfig(leading, this.#marks.durable) ? leading : null,
+      quorum: leads && sameConfig(leading, this.#quorumRows.durable) ? leading : null,
       // What this driver was told itself, as PostgreSQL's: a server that has just ended is not yet seen to have.
-      quorumDurable: leads && leading !== null && this.#marks.durable?.term === leading.term,
+      quorumDurable: leads && leading !== null && this.#quorumRows.durable?.term === leading.term,
       streaming: leads ? (sight?.streaming ?? []) : [],
       receivingFrom: sight?.receives && mayReceive(server.disk.record) ? (following?.node ?? null) : null,
       ...(sight?.receives && server.receiver ? { heardAgoMs: server.receiver.heardAgoMs } : {}),
@@ -125,7 +125,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
   create(quorum: QuorumConfig): Promise<void> {
     return this.#do('starting', async (verb) => {
       await create(verb, quorum)
-      this.#marks.begin(quorum)
+      this.#quorumRows.begin(quorum)
     })
   }
 
@@ -138,7 +138,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
       }
       if (leading?.term !== term || pledged > term) throw refusal(`it was not the primary of term ${term}`)
       await promoteReplica(verb, leading)
-      await this.#marks.untilDurable(verb, leading)
+      await this.#quorumRows.untilDurable(verb, leading)
     })
   }
 
@@ -152,7 +152,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
     return this.#do('starting', async (verb) => {
       if (node === this.#parts.server.parts.node) throw refusal('a replica cannot follow itself')
       this.#recruited = undefined
-      this.#marks.stop()
+      this.#quorumRows.stop()
       await follow(verb, quorum)
     })
   }
@@ -160,7 +160,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
   recruit(term: Term): Promise<void> {
     return this.#do('starting', async (verb) => {
       this.#recruited = undefined
-      this.#marks.stop()
+      this.#quorumRows.stop()
       this.#recruited = await recruit(verb, term)
       const { ledger, node } = verb.server.parts
       ledger.recruited(node, term, leadsStill(verb))
@@ -171,14 +171,14 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
     return this.#do('starting', async (verb) => {
       await promoteReplica(verb, quorum)
       this.#recruited = undefined
-      await this.#marks.untilDurable(verb, quorum)
+      await this.#quorumRows.untilDurable(verb, quorum)
     })
   }
 
   changeQuorum(quorum: QuorumConfig): Promise<void> {
     return this.#do('starting', async (verb) => {
       await changeQuorum(verb, quorum)
-      await this.#marks.untilDurable(verb, quorum)
+      await this.#quorumRows.untilDurable(verb, quorum)
     })
   }
 
@@ -189,7 +189,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
         this.#enter('stopping')
         this.#look() // sessions leave from here on
       }
-      this.#marks.stop()
+      this.#quorumRows.stop()
       this.#asked = true
       this.#recruited = undefined
       const led = pledge(verb, term)
@@ -207,7 +207,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
 
   #end(how: 'fast' | 'immediate', withinMs: number): Promise<void> {
     return this.#do('stopping', async (verb) => {
-      this.#marks.stop()
+      this.#quorumRows.stop()
       this.#asked = true
       await verb.end(how, withinMs)
     })
@@ -224,7 +224,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
     // It may have died between its pledge and the end of the receiver: the pledge is what holds.
     if (leading === null && pledged > 0 && !mayReceive(server.disk.record))
       await this.recruit(pledged).catch(() => undefined) // said again when the record still asks for it
-    else if (leading !== null && !server.inRecovery) this.#marks.begin(leading)
+    else if (leading !== null && !server.inRecovery) this.#quorumRows.begin(leading)
   }
 
   async retire(): Promise<string | undefined> {
@@ -243,7 +243,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
   /** Another driver takes over what runs. */
   readonly close = async (): Promise<void> => {
     this.#isClosed = true
-    this.#marks.stop()
+    this.#quorumRows.stop()
     this.letGo()
   }
 
@@ -309,7 +309,7 @@ export class DatabaseDriver implements ReplicaDriver, KeepingDriver {
   #seeEnd(): void {
     if (this.#state === 'stopped' || (this.#state === 'starting' && this.#verb !== null)) return
     const { clock, random, service } = this.#parts
-    this.#marks.forget()
+    this.#quorumRows.forget()
     this.#sight = null
     this.#recruited = this.#recruited === null ? null : undefined
     // What another version did does not count against the next one.

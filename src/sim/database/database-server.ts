@@ -202,10 +202,10 @@ export class DatabaseServer {
   }
 
   /** The quorum row, written before clients are admitted. */
-  mark(quorum: QuorumConfig, done: (how: Waited, entry: Entry) => void): void {
+  writeQuorumRow(quorum: QuorumConfig, done: (how: Waited, entry: Entry) => void): void {
     this.gate.deliver(() => {
       if (this.inRecovery || !this.runs) return
-      const entry = this.#next('mark', quorum)
+      const entry = this.#next('quorum-row', quorum)
       if (entry) this.senders.await(entry, (how) => done(how, entry))
     })
   }
@@ -251,7 +251,7 @@ export class DatabaseServer {
     return entry
   }
 
-  #next(kind: 'write' | 'mark', quorum?: QuorumConfig): Entry | null {
+  #next(kind: 'write' | 'quorum-row', quorum?: QuorumConfig): Entry | null {
     const last = this.disk.log.at(-1)
     const { process } = this
     if (!last || !process) return null

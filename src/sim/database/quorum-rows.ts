@@ -11,16 +11,16 @@ import type { Verb } from './driver-verbs.ts'
 import type { Waited } from './senders.ts'
 import type { Entry } from './wal-model.ts'
 
-const MARK_WITHIN_MS = 1_000
+const ROW_WITHIN_MS = 1_000
 const SEEN_EVERY_MS = 10
 
 export class QuorumRows {
   readonly #server: DatabaseServer
   readonly #gate: Gate
   readonly #changed: () => void
-  #marking: QuorumConfig | null = null
+  #writing: QuorumConfig | null = null
   /** A row that waited on a server that has ended since waits for ever. */
-  #markedOn: Process | null = null
+  #writtenOn: Process | null = null
   /** The newest config whose row is on its quorum. */
   durable: QuorumConfig | null = null
 
@@ -33,20 +33,20 @@ export class QuorumRows {
   begin(quorum: QuorumConfig): void {
     const server = this.#server
     const { process } = server
-    if (sameConfig(this.#marking, quorum) && this.#markedOn === process) return
-    this.#marking = quorum
-    this.#markedOn = process
-    server.mark(quorum, (how, entry) => this.#gate.deliver(() => this.#returned(quorum, process, how, entry)))
+    if (sameConfig(this.#writing, quorum) && this.#writtenOn === process) return
+    this.#writing = quorum
+    this.#writtenOn = process
+    server.writeQuorumRow(quorum, (how, entry) => this.#gate.deliver(() => this.#returned(quorum, process, how, entry)))
     if (!server.checkpointed) server.checkpoint()
   }
 
   #returned(quorum: QuorumConfig, process: Process | null, how: Waited, entry: Entry): void {
     const server = this.#server
-    if (this.#marking !== quorum || server.process !== process || !process) return
+    if (this.#writing !== quorum || server.process !== process || !process) return
     // A commit that did not wait returns like one that did (trap 11): it counts when the standbys are seen to have it.
     if (how === 'acknowledged' && server.senders.confirmations(quorum.standbys, entry.index) < quorum.k)
       return void this.#gate.after(SEEN_EVERY_MS, () => this.#returned(quorum, process, how, entry))
-    this.#marking = null
+    this.#writing = null
     if (how === 'cancelled') return this.begin(quorum) // the row is here, and perhaps nowhere else
     this.durable = quorum
     this.#open(quorum)
@@ -58,17 +58,17 @@ export class QuorumRows {
     const isDone = () => sameConfig(this.durable, quorum) && this.#server.open
     if (isDone()) return
     this.begin(quorum)
-    await verb.until(`the quorum row of term ${quorum.term}`, MARK_WITHIN_MS, isDone)
+    await verb.until(`the quorum row of term ${quorum.term}`, ROW_WITHIN_MS, isDone)
   }
 
   stop(): void {
-    this.#marking = null
+    this.#writing = null
   }
 
   /** The server has ended: its row is for the next one to write. */
   forget(): void {
     this.durable = null
-    this.#marking = null
+    this.#writing = null
   }
 
   #open(quorum: QuorumConfig): void {

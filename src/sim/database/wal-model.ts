@@ -12,7 +12,7 @@ export interface Entry {
   /** The promotion that wrote it: QuorumConfig.id. */
   readonly promotion: string
   readonly timeline: number
-  readonly kind: 'begin' | 'write' | 'mark'
+  readonly kind: 'begin' | 'write' | 'quorum-row'
   /** Of a quorum row: its config. */
   readonly quorum?: QuorumConfig
 }

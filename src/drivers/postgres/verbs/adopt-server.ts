@@ -9,7 +9,7 @@ import type { QuorumRows } from './quorum-row.ts'
 import { settledPosition, stopReceiving } from './recruit-server.ts'
 
 /** The position when it was recruited and still is; undefined when it is not. */
-export async function adopt(replica: Replica, marker: QuorumRows): Promise<Position | undefined> {
+export async function adopt(replica: Replica, quorumRows: QuorumRows): Promise<Position | undefined> {
   const { folder, clock, record, node } = replica.parts
   if (otherOwner(folder, node) !== null) return undefined // each verb refuses, and says why
   await removeLeftovers(folder)
@@ -25,7 +25,7 @@ export async function adopt(replica: Replica, marker: QuorumRows): Promise<Posit
   await replica.untilItAnswers()
   if (leading !== null) {
     // A durable quorum row is written again: nothing else says that its quorum still works.
-    if (!(await replica.inRecovery())) marker.begin(leading)
+    if (!(await replica.inRecovery())) quorumRows.begin(leading)
     return undefined
   }
   if (!(await replica.inRecovery())) {

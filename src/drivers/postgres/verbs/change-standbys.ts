@@ -9,11 +9,11 @@ import { parseLsn } from '../server/wal-position.ts'
 import { ensureSlots } from './promote-server.ts'
 import { stepsBetween, synchronousStandbyNames } from './synchronous-standbys.ts'
 
-/** `mark` writes the quorum row of the config that it is given, and resolves when its quorum has it. */
+/** `writeRow` writes the quorum row of the config that it is given, and resolves when its quorum has it. */
 export async function changeQuorum(
   replica: Replica,
   to: QuorumConfig,
-  mark: (quorum: QuorumConfig) => Promise<void>,
+  writeRow: (quorum: QuorumConfig) => Promise<void>,
 ): Promise<void> {
   const { record } = replica.parts
   const from = record.now.leading
@@ -29,14 +29,14 @@ export async function changeQuorum(
     to.standbys.filter((name) => !from.standbys.includes(name)),
   )
   for (const { quorum, first } of steps) {
-    const isLate = first === 'row' && !(await inTime(mark(quorum)))
+    const isLate = first === 'row' && !(await inTime(writeRow(quorum)))
     record.change({ leading: quorum })
     await replica.reloadAndSee('synchronous_standby_names', synchronousStandbyNames(quorum))
-    if (first === 'setting' || isLate) await mark(quorum)
+    if (first === 'setting' || isLate) await writeRow(quorum)
   }
   // The setting is in force already and its row was not durable when it was last seen, or nothing but the id is new.
   if (steps.length === 0 && !sameConfig(replica.durable, to)) {
-    await mark(to)
+    await writeRow(to)
     record.change({ leading: to })
   }
 }
@@ -46,9 +46,9 @@ export async function changeQuorum(
  * setting comes first here too: every config on the way is on the cluster's record before the server learns of it, and
  * a recruitment beats all of them.
  */
-async function inTime(marked: Promise<void>): Promise<boolean> {
+async function inTime(written: Promise<void>): Promise<boolean> {
   try {
-    await marked
+    await written
     return true
   } catch (error) {
     if (error instanceof UnderstudyError && error.code === 'UND_TIMED_OUT') return false
@@ -64,7 +64,7 @@ async function untilTheyCaughtUp(replica: Replica, names: readonly string[]): Pr
   const patience = {
     clock,
     everyMs: 10,
-    withinMs: options.timing.markMs,
+    withinMs: options.timing.quorumRowMs,
     what: `${names.join(', ')} with all that is here`,
   }
   await until(patience, async () => {

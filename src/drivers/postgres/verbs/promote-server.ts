@@ -26,11 +26,11 @@ import { synchronousStandbyNames } from './synchronous-standbys.ts'
 /** Mostly it is there at the first look; each look is a part of a failover. */
 const ON_QUORUM_EVERY_MS = 3
 
-/** Resolves when the quorum row is durable; `mark` goes on when that takes longer than it may. */
+/** Resolves when the quorum row is durable; `writeRow` goes on when that takes longer than it may. */
 export async function promoteReplica(
   replica: Replica,
   quorum: QuorumConfig,
-  mark: () => Promise<void>,
+  writeRow: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
   refuseUnlessRecruited(replica, quorum)
@@ -49,7 +49,7 @@ export async function promoteReplica(
   const promotion = replica.record.lineage.at(-1)?.id ?? quorum.id
   if (quorum.term === 1)
     await prepareCatalog(replica.session, promotion, replicationPassword, openedBootstrap(replica.parts))
-  await mark()
+  await writeRow()
 }
 
 function refuseUnlessRecruited(replica: Replica, quorum: QuorumConfig): void {
@@ -126,7 +126,7 @@ const ON_QUORUM_AT_MOST_EVERY_MS = 100
  * is given up would leave the row visible and not acknowledged. Rejects when the server ends, and with the signal's
  * reason when another row took the place of this one: then it asks nothing more.
  */
-export async function writeMark(
+export async function writeQuorumRow(
   replica: Replica,
   quorum: QuorumConfig,
   opening: Promise<pg.Client>,
@@ -156,7 +156,7 @@ export async function writeMark(
 }
 
 /** A connection for a quorum row. It may be opened while the promotion is under way: a new process takes its time. */
-export function openForMark(replica: Replica): Promise<pg.Client> {
+export function openForQuorumRow(replica: Replica): Promise<pg.Client> {
   return replica.spare.connect(replica.parts.options.timing.statementMs)
 }
 

@@ -11,19 +11,19 @@ import { backoffMs } from '../../../lib/backoff.ts'
 import { sleep } from '../../../lib/clock.ts'
 import type { Replica } from '../replica.ts'
 import { destroy, within } from '../server/admin-session.ts'
-import { openForMark, writeMark } from './promote-server.ts'
+import { openForQuorumRow, writeQuorumRow } from './promote-server.ts'
 
 export class QuorumRows {
   readonly #replica: Replica
-  readonly #marked: () => void
+  readonly #written: () => void
   #ready: Promise<pg.Client> | undefined
   readonly #open: (replica: Replica) => Promise<pg.Client>
   #work: Work | undefined
 
   /** `open`: a connection to the own server. */
-  constructor(replica: Replica, marked: () => void, open = openForMark) {
+  constructor(replica: Replica, written: () => void, open = openForQuorumRow) {
     this.#replica = replica
-    this.#marked = marked
+    this.#written = written
     this.#open = open
   }
 
@@ -44,7 +44,7 @@ export class QuorumRows {
   }
 
   /** Begins, and resolves when the quorum has it; UND_TIMED_OUT after `withinMs`, and then it goes on being tried. */
-  async mark(quorum: QuorumConfig, withinMs: number, signal: AbortSignal): Promise<void> {
+  async write(quorum: QuorumConfig, withinMs: number, signal: AbortSignal): Promise<void> {
     this.begin(quorum)
     const { clock } = this.#replica.parts
     const settled = within(clock, withinMs, `the quorum row of term ${quorum.term}`, this.settled())
@@ -68,7 +68,7 @@ export class QuorumRows {
       try {
         const opening = this.#ready ?? this.#open(this.#replica)
         this.#ready = undefined
-        await writeMark(this.#replica, quorum, opening, signal)
+        await writeQuorumRow(this.#replica, quorum, opening, signal)
         break
       } catch (error) {
         if (signal.aborted || !this.#replica.runs) throw error
@@ -81,7 +81,7 @@ export class QuorumRows {
     this.#replica.durable = quorum
     this.#replica.writesWait = false // its quorum has just confirmed one
     this.#replica.reload() // clients may log in
-    this.#marked()
+    this.#written()
   }
 }
 
