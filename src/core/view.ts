@@ -93,6 +93,15 @@ export function neverStarted(service: ServiceName): InstanceReport {
   return { service, ...NEVER_STARTED }
 }
 
+/** One that was started a moment ago. */
+export function justStarted({
+  service,
+  role,
+  term,
+}: Pick<InstanceReport, 'service' | 'role' | 'term'>): InstanceReport {
+  return { ...NEVER_STARTED, service, role, term, state: 'running' }
+}
+
 export function localInstance(view: View, service: ServiceName): InstanceReport {
   return view.local.instances[service] ?? neverStarted(service)
 }

@@ -6,6 +6,7 @@ import { oneRunForTerm, oneWriter, type Seen, termsAreGranted, termsGrow } from 
 import type { ClusterSpec, InstanceReport, NodeName, ServiceName, ServiceSpec, Term } from '../core/model.ts'
 import type { ConfigRecord, LeadRecord, ServiceRecord } from '../core/records.ts'
 import type { Route, RoutingTable } from '../core/routing-table.ts'
+import { justStarted } from '../core/view.ts'
 import type { Write } from '../stores/store.ts'
 import type { Process } from './sim-processes.ts'
 
@@ -139,19 +140,6 @@ export class Truth {
   }
 }
 
-function reportOf({ service, role, term, identity }: Process): InstanceReport {
-  return {
-    service,
-    role,
-    term,
-    state: 'running',
-    health: 'unknown',
-    note: '',
-    healthForMs: 0,
-    stateForMs: 0,
-    hung: false,
-    failures: 0,
-    retryInMs: 0,
-    ...identity,
-  }
+function reportOf(process: Process): InstanceReport {
+  return { ...justStarted(process), ...process.identity }
 }

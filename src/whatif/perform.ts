@@ -5,6 +5,7 @@
  */
 import type { InstanceReport, NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
 import type { Step } from '../core/step.ts'
+import { justStarted } from '../core/view.ts'
 import { after, at, endInstance, leadFreed, type Situation } from './situation.ts'
 
 /** Returns whether anything changed. */
@@ -33,22 +34,8 @@ export const KNOWN_STEPS: readonly string[] = ['start', 'promote', 'stop', 'kill
 
 function start(situation: Situation, node: NodeName, { service, role, term }: Step & { kind: 'start' }): boolean {
   const key = at(node, service)
-  const fresh: InstanceReport = {
-    service,
-    role,
-    state: 'running',
-    health: 'unknown',
-    note: '',
-    healthForMs: 0,
-    stateForMs: 0,
-    hung: false,
-    term,
-    failures: 0,
-    retryInMs: 0,
-    pid: 1,
-    startTime: situation.nowMs,
-    port: 1,
-  }
+  const started = justStarted({ service, role, term })
+  const fresh: InstanceReport = { ...started, pid: 1, startTime: situation.nowMs, port: 1 }
   situation.instances.set(key, { report: fresh, sinceMs: situation.nowMs })
   after(situation, situation.setting.assumed.startMs, () => {
     // It may have been promoted meanwhile; another run would have begun at another time.
