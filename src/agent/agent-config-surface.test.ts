@@ -2,9 +2,10 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { cluster, database, peer, running, view, web, worker } from '../../test/made-up.ts'
 import { effectiveCluster } from '../core/config-record.ts'
-import type { ClusterSpec } from '../core/model.ts'
+import type { ClusterSpec, NodeReport } from '../core/model.ts'
+import { PROTOCOL } from '../core/protocol.ts'
 import type { ServiceWish } from '../core/records.ts'
-import type { View } from '../core/view.ts'
+import type { PeerFacts, View } from '../core/view.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { MemoryCluster } from '../stores/memory.ts'
 import type { Store } from '../stores/store.ts'
@@ -20,6 +21,8 @@ let store: Store
 let agreed: AgreedRecords
 let present: View
 let surface: AgentConfigSurface
+/** Of peers; what is not named here says the protocol of this version. */
+let spoken: Record<string, Partial<NodeReport> & { readonly state?: PeerFacts['state']; readonly isHeard?: false }>
 
 const quorum = { term: 1, primary: 'a', standbys: ['b', 'c'], k: 1, id: 'x' }
 const dbRecord = { term: 1, primary: 'a', replica: { phase: 'serving', quorumConfigs: [quorum] } }
@@ -31,7 +34,12 @@ beforeEach(async () => {
   const record = nextRecord(undefined, first, { run: 'r', at: 0, by: 'me@here', message: 'up', version: '1.2.3' })
   await writeConfig(store, undefined, record, { name: 'u.config.ts', text: 'first' })
   await look()
-  const peers = { b: peer('b', [running('web')]), c: peer('c', [running('web')]) }
+  spoken = {}
+  const heard = (node: string): PeerFacts => {
+    const { state = 'alive', isHeard = true, ...said } = spoken[node] ?? { protocol: PROTOCOL, version: '1.2.3' }
+    const facts = peer(node, [running('web')], { state })
+    return { ...facts, report: isHeard && facts.report ? { ...facts.report, ...said } : null }
+  }
   const agent = {
     look,
     announce: look,
@@ -45,7 +53,7 @@ beforeEach(async () => {
       const { wishes, config } = agreed
       const effective = config ? effectiveCluster(config, { sizes: wishes.sizes, wishes: wishes.wishes ?? {} }) : first
       const facts = { services: { db: { ...dbRecord, revision: 1 } }, config }
-      present = view({ cluster: effective, store: facts as never, peers })
+      present = view({ cluster: effective, store: facts as never, peers: { b: heard('b'), c: heard('c') } })
       return present
     },
   } as unknown as Agent
@@ -167,5 +175,46 @@ describe('a service', () => {
       code: 'UND_UNKNOWN_SERVICE',
       message: 'there is no service wbe; did you mean web?; there are web, worker, db',
     })
+  })
+})
+
+describe('while a node runs a version that would not act on it', () => {
+  const everything: [string, () => Promise<unknown>][] = [
+    ['apply', () => apply(withEnv('y'), 2)],
+    ['rollback', () => surface.rollback({ to: 1 })],
+    ['abort', () => surface.abort({})],
+    ['restart', () => surface.restart('web')],
+    ['stop', () => surface.setStopped('web', true, 'op@host')],
+    ['start', () => surface.setStopped('worker', false, 'op@host')],
+  ]
+
+  beforeEach(async () => {
+    await apply(withEnv('x'))
+    await surface.setStopped('worker', true, 'op@host')
+  })
+
+  it.each(everything)('%s is refused with the name of the node, and nothing changes', async (_, ask) => {
+    const before = (await store.read('')).revision
+    spoken = { c: {} }
+    await expect(ask()).rejects.toMatchObject({
+      code: 'UND_TOO_OLD',
+      message: expect.stringMatching(/^c runs an earlier version of Understudy, .*“understudy upgrade --self”/),
+    })
+    spoken = { b: { version: '1.2.2', protocol: 0 } }
+    await expect(ask()).rejects.toMatchObject({ message: expect.stringMatching(/^b runs Understudy 1.2.2, /) })
+    spoken = { b: { isHeard: false, state: 'unknown' } }
+    await expect(ask()).rejects.toMatchObject({ message: expect.stringContaining('b has not said yet') })
+    expect((await store.read('')).revision).toBe(before)
+  })
+
+  it('a lost node does not hold up the config that takes it out, nor one that was never heard any change', async () => {
+    const without = cluster([web(), worker(), database({ nodes: ['a', 'b'] })], ['a', 'b'])
+    spoken = { c: { state: 'lost' } }
+    await expect(apply(withEnv('y'), 2)).rejects.toMatchObject({
+      message: expect.stringMatching(/^c is lost and last ran/),
+    })
+    await expect(apply(without, 2)).resolves.toMatchObject({ number: 3 })
+    spoken = { c: { state: 'lost', isHeard: false } }
+    await expect(surface.restart('web')).resolves.toBeDefined()
   })
 })

@@ -14,7 +14,7 @@ import type {
   RollbackRequest,
 } from '../api/api-types.ts'
 import type { ConfigSurface } from '../api/surface.ts'
-import { conflict, contentRefusal, isUnderWay, type Refused, versionRefusal } from '../core/apply-check.ts'
+import { conflict, contentRefusal, earlierRefusal, isUnderWay, versionRefusal } from '../core/apply-check.ts'
 import { CONFIG_SCHEMA, type ConfigSource } from '../core/config-record.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import type { ConfigRecord, ServiceWish } from '../core/records.ts'
@@ -25,7 +25,7 @@ import { changeOfOptions } from '../drivers/options-changes.ts'
 import { UnderstudyError } from '../errors.ts'
 import { KEY } from './agreed-records.ts'
 import { hashOf, nextRecord, type PastConfig, readHistory, readPastConfig, writeConfig } from './config-store.ts'
-import { revisionOf, type SurfaceWrites, serviceNamed, writeAgreed } from './surface-writes.ts'
+import { refuseIf, revisionOf, type SurfaceWrites, serviceNamed, writeAgreed } from './surface-writes.ts'
 
 export interface ConfigSurfaceParts extends SurfaceWrites {
   readonly run: string
@@ -63,6 +63,7 @@ export class AgentConfigSurface implements ConfigSurface {
     refuseIf(expect === present.number ? undefined : conflict(present, expect))
     if (hashOf(spec) === present.hash)
       return { number: present.number, what: `config ${present.number} says the same: nothing changes` }
+    refuseIf(earlierRefusal(agent.view, spec))
     refuseIf(contentRefusal(agent.view, present, spec, changeOfOptions))
     return this.#write(present, spec, source, { message, by, version })
   }
@@ -97,6 +98,7 @@ export class AgentConfigSurface implements ConfigSurface {
     const { service, found } = await this.#wishOf(name)
     if (service.stopped)
       throw new UnderstudyError('UND_REFUSED', `${name} is stopped: “understudy start ${name}” starts it`)
+    refuseIf(earlierRefusal(this.#parts.agent.view))
     const { restarts = 0 } = found ?? {}
     await writeAgreed(this.#parts, KEY.wish(name), revisionOf(found), { restarts: restarts + 1 } satisfies ServiceWish)
     return { id: randomUUID(), what: `every instance of ${name} is replaced in its turn` }
@@ -107,6 +109,7 @@ export class AgentConfigSurface implements ConfigSurface {
     const what = stopped ? `${name} ends on every node and stays stopped` : `${name} runs again`
     if ((found?.stopped !== undefined) === stopped)
       return { id: randomUUID(), what: stopped ? `${name} is stopped already` : `${name} is not stopped` }
+    refuseIf(earlierRefusal(this.#parts.agent.view))
     const { restarts = 0 } = found ?? {}
     const at = this.#parts.agent.view.wall
     const wish: ServiceWish = { restarts, ...(stopped && { stopped: { at, by } }) }
@@ -126,6 +129,7 @@ export class AgentConfigSurface implements ConfigSurface {
   async #goBack(present: Revised<ConfigRecord>, to: number, message: string, by: string): Promise<ConfigAccepted> {
     const { agent } = this.#parts
     const { spec, source, version } = await this.read(to)
+    refuseIf(earlierRefusal(agent.view, spec))
     refuseIf(contentRefusal(agent.view, present, spec, changeOfOptions))
     const why = [`back to config ${to}`, message].filter(Boolean).join(': ')
     return this.#write(present, spec, source, { message: why, by, version }, to)
@@ -165,10 +169,6 @@ export class AgentConfigSurface implements ConfigSurface {
     const service = serviceNamed(agent.view, name)
     return { service, found: agent.agreed.wishes.wishes?.[name] }
   }
-}
-
-function refuseIf(refused: Refused | undefined): void {
-  if (refused) throw new UnderstudyError(refused.code, refused.why)
 }
 
 function entryOf({ number, hash, at, by, message, version }: PastConfig): ConfigEntry {

@@ -2,9 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Accepted, RemoveSecretRequest, SecretAccepted, SecretEntry, SetSecretRequest } from '../api/api-types.ts'
 import type { SecretSurface } from '../api/surface.ts'
+import { earlierRefusal } from '../core/apply-check.ts'
 import { usersOf } from '../core/secrets.ts'
 import type { Agent } from './loop.ts'
 import { removeSecret, type SecretPlace, secretsIn, setSecret } from './secret-store.ts'
+import { refuseIf } from './surface-writes.ts'
 
 export interface SecretSurfaceParts extends SecretPlace {
   readonly agent: Pick<Agent, 'view' | 'config' | 'announce'>
@@ -26,6 +28,8 @@ export class AgentSecretSurface implements SecretSurface {
 
   async set(name: string, { value, by = '' }: SetSecretRequest): Promise<SecretAccepted> {
     const { agent } = this.#parts
+    // A value that no service uses yet changes nothing that runs.
+    if (usersOf(agent.view.cluster, name).length > 0) refuseIf(earlierRefusal(agent.view))
     const { version, changed } = await setSecret(this.#parts, name, value, { at: agent.view.wall, by })
     if (!changed) return { version, changed, what: `${name} has this value already (version ${version})` }
     await agent.announce()

@@ -3,13 +3,14 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { cluster, web } from '../../test/made-up.ts'
+import { cluster, peer, view, web } from '../../test/made-up.ts'
 import { unwritten } from '../core/config-record.ts'
 import type { SecretRecord } from '../core/records.ts'
 import type { SealedSecret } from '../core/secrets.ts'
 import { VirtualClock } from '../lib/virtual-clock.ts'
 import { MemoryCluster } from '../stores/memory.ts'
 import type { Store } from '../stores/store.ts'
+import { AgentSecretSurface } from './agent-secret-surface.ts'
 import { KEY } from './agreed-records.ts'
 import { MOST_SECRET_BYTES, openSecret, removeSecret, secretsIn, setSecret } from './secret-store.ts'
 import { keepSecretsKey, readSecretsKey } from './secrets-key.ts'
@@ -37,6 +38,18 @@ const overwrite = (name: string, value: unknown, revision: number) =>
   store.swap([{ key: KEY.secret(name), revision }], [{ key: KEY.secret(name), value }])
 
 describe('setting', () => {
+  test('is refused while a node would not act on it, when a service uses the secret', async () => {
+    const present = view({ cluster: uses('used'), peers: { b: peer('b') } }) // which says no protocol
+    const agent = { view: present, config: unwritten(uses('used'), { run: 'r' }), announce: async () => undefined }
+    const surface = new AgentSecretSurface({ agent, store, keyFile })
+    await expect(surface.set('used', { value: 'x' })).rejects.toMatchObject({
+      code: 'UND_TOO_OLD',
+      message: expect.stringContaining('b runs an earlier version of Understudy'),
+    })
+    expect(secretsIn(await store.read(''))).toEqual([])
+    expect(await surface.set('unused', { value: 'x' })).toMatchObject({ version: 1 })
+  })
+
   test('seals the value, counts versions, and says who and when', async () => {
     expect(await set('db-password', 'hunter2')).toEqual({ version: 1, changed: true })
     expect(await set('db-password', 'hunter3')).toEqual({ version: 2, changed: true })

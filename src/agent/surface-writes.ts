@@ -1,4 +1,5 @@
 /** What the surfaces of the agent have in common: names that must be known, and one record written with compare-and-swap. */
+import type { Refused } from '../core/apply-check.ts'
 import type { NodeName, ServiceName, ServiceSpec } from '../core/model.ts'
 import type { View } from '../core/view.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -17,6 +18,10 @@ export async function writeAgreed({ agent, store }: SurfaceWrites, key: string, 
   if (outcome === 'conflict')
     throw new UnderstudyError('UND_REFUSED', 'conflict with a concurrent change: check the status and retry')
   await agent.announce()
+}
+
+export function refuseIf(refused: Refused | undefined): void {
+  if (refused) throw new UnderstudyError(refused.code, refused.why)
 }
 
 /** 0: not written yet. */

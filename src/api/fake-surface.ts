@@ -2,6 +2,7 @@
  * An agent made of plain fields, for tests of everything that stands on the road in: the server, the SDK, the commands.
  * It remembers what it was asked to do, and does nothing.
  */
+import { PROTOCOL } from '../core/protocol.ts'
 import { UnderstudyError } from '../errors.ts'
 import type { Stop } from '../lib/stop.ts'
 import type {
@@ -184,6 +185,7 @@ export function fakeStatus(answeredBy = 'a'): Status {
       agentPid: 100 + index,
       balancerPid: 200 + index,
       fencePid: 300 + index,
+      protocol: PROTOCOL,
     })),
     services: [fakeWeb(names), fakeMailer(names)],
   }

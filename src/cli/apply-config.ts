@@ -5,6 +5,7 @@
 import type { Client, ConfigAccepted, ConfigContent, Status } from '../client/index.ts'
 import type { ClusterSpec } from '../core/model.ts'
 import { UnderstudyError } from '../errors.ts'
+import { sleep, systemClock } from '../lib/clock.ts'
 import { printJson } from './commands/command.ts'
 import { eventsSoFar, followChange, type Progress, whatLacks } from './follow-change.ts'
 import type { Io } from './io.ts'
@@ -39,7 +40,7 @@ export async function applyConfig(
   { client, spec, write }: ApplyRun,
   options: ApplyOptions,
 ): Promise<ApplyOutcome> {
-  const [present, status] = await Promise.all([client.config(), client.status()])
+  const [present, status] = await Promise.all([client.config(), statusOfAll(client)])
   const change = await plannedChange(present, spec, status)
   const say = (lines: readonly string[]) => {
     if (!options.json) for (const line of lines) io.out(line)
@@ -69,6 +70,20 @@ export async function applyConfig(
     return { code: 0, result: 'accepted', number: accepted.number }
   }
   return waitForConfig(io, client, { change, spec, accepted, seen }, options)
+}
+
+/** A node that an agent has not heard since it started is heard, or given up as lost, within seconds; an apply needs its version. */
+const HEARD_WITHIN_MS = 10_000
+
+/** Once no node is unknown; as it is when that takes too long. */
+async function statusOfAll(client: Client): Promise<Status> {
+  const deadline = systemClock.mono() + HEARD_WITHIN_MS
+  for (;;) {
+    const status = await client.status()
+    const isKnown = status.nodes.every(({ state }) => state !== 'unknown')
+    if (isKnown || systemClock.mono() >= deadline) return status
+    await sleep(systemClock, 100)
+  }
 }
 
 /** Throws UND_BAD_REQUEST where there is no terminal to ask on. */

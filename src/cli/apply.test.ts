@@ -113,6 +113,29 @@ describe('apply --plan', () => {
     })
   })
 
+  it('says that it is refused, and why, while a node runs a version that would not act on it', async () => {
+    const nodes = surface.current.nodes.map((node) => (node.name === 'c' ? { ...node, protocol: 0 } : node))
+    status({ nodes })
+    write(config({ env: { A: 'x' } }))
+    const { code, text } = await typed(`${apply} --plan`)
+    expect(code).toBe(1)
+    expect(text.replace(/\s+/g, ' ')).toContain(
+      'c runs an earlier version of Understudy, which would not act on this: finish the upgrade',
+    )
+    expect(surface.asked).toEqual([])
+    write(config())
+    expect(await typed(`${apply} --plan`), 'there is nothing to refuse').toMatchObject({ code: 0 })
+  })
+
+  it('waits for the version of a node that an agent which just started has not heard yet', async () => {
+    const { nodes } = surface.current
+    write(config({ env: { A: 'x' } }))
+    status({ nodes: nodes.map((node) => (node.name === 'c' ? { ...node, state: 'unknown', protocol: null } : node)) })
+    const planned = typed(`${apply} --plan`)
+    setTimeout(() => status({ nodes }), 300)
+    expect(await planned).toMatchObject({ code: 2, text: expect.not.stringContaining('try again') })
+  })
+
   it('says what would be a new single point of failure', async () => {
     write(config({ instances: 1 }))
     expect((await typed(`${apply} --plan`)).text).toMatch(/What a failure would do\n +new outage: /)

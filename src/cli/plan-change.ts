@@ -1,8 +1,10 @@
 /** What a change of the config would do, asked of a cluster that runs: the plan, what is refused, and `whatif` before and after. */
 import type { ConfigContent, Status } from '../client/index.ts'
+import { earlierNodes } from '../core/common-protocol.ts'
 import { isEmptyPlan, planChange } from '../core/config-plan.ts'
 import { configRefusals } from '../core/config-refusals.ts'
 import type { ClusterSpec } from '../core/model.ts'
+import { PROTOCOL_OF_CHANGES } from '../core/protocol.ts'
 import { changeOfOptions } from '../drivers/options-changes.ts'
 import type { Weakness } from '../whatif/weaknesses/index.ts'
 import { whatifRoom } from './lazy-rooms.ts'
@@ -17,11 +19,20 @@ export async function plannedChange(
   const after: ClusterSpec = JSON.parse(JSON.stringify(wanted)) // as it arrives: without what is undefined
   const running = runningFacts(status)
   const plan = planChange(present.spec, after, running, changeOfOptions)
-  const refused = configRefusals(present.spec, after, running, changeOfOptions)
-  const isEmpty = isEmptyPlan(plan) && refused.length === 0
+  const reasons = configRefusals(present.spec, after, running, changeOfOptions)
+  const isEmpty = isEmptyPlan(plan) && reasons.length === 0
+  const refused = isEmpty ? [] : [...earlierIn(status, after), ...reasons]
   const isAsked = !isEmpty && refused.length === 0
   const whatif = isAsked ? await whatifChange(present.spec, after, status) : null
   return { cluster: present.spec.name, from: present.number, plan, isEmpty, refused, whatif }
+}
+
+/** Of nodes that would not act on it. */
+function earlierIn({ nodes, answeredBy }: Status, after: ClusterSpec): string[] {
+  const others = nodes.filter(({ name }) => name !== answeredBy)
+  const said = others.map(({ name, state, protocol, version }) => ({ node: name, state, protocol, version }))
+  const keeps = (node: string) => after.nodes.some(({ name }) => name === node)
+  return earlierNodes(said, PROTOCOL_OF_CHANGES, keeps)
 }
 
 /** Null for a cluster that is too large for a quick answer: `understudy whatif` gives it. */

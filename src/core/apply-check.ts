@@ -3,11 +3,13 @@
  * change at once are told apart by the number that each read: the second one is refused, whatever it wants.
  */
 
+import { earlierNodes, everyNodeSpeaks, saidIn } from './common-protocol.ts'
 import type { RunningFacts, RunningService } from './config-plan.ts'
 import { CONFIG_SCHEMA } from './config-record.ts'
 import { configRefusals } from './config-refusals.ts'
 import type { ClusterSpec, ServiceSpec } from './model.ts'
 import type { ChangeOfOptions } from './options-change.ts'
+import { PROTOCOL_OF_CHANGES } from './protocol.ts'
 import type { ConfigRecord } from './records.ts'
 import { placedNodes } from './rollout.ts'
 import { missingSecrets, missingSecretsText, secretsSet } from './secrets.ts'
@@ -34,6 +36,14 @@ export function versionRefusal(
   if (!isOlder(version, newest)) return undefined
   const why = `Understudy ${version} is older than the nodes, which run ${newest}: apply it with Understudy ${newest} or newer`
   return { code: 'UND_TOO_OLD', why }
+}
+
+/** Undefined: every node would act on it. `spec`: the config that would hold, when that is what changes. */
+export function earlierRefusal(view: View, spec?: ClusterSpec): Refused | undefined {
+  if (everyNodeSpeaks(view, PROTOCOL_OF_CHANGES)) return undefined
+  const keeps = (node: string) => spec?.nodes.some(({ name }) => name === node) ?? true
+  const earlier = earlierNodes(saidIn(view), PROTOCOL_OF_CHANGES, keeps)
+  return earlier.length === 0 ? undefined : { code: 'UND_TOO_OLD', why: earlier.join('\n') }
 }
 
 /** Undefined: the cluster can become that. */

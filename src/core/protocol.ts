@@ -11,6 +11,9 @@
 /** 1: nodes say their versions, and balancers hand over. */
 export const PROTOCOL = 1
 
+/** As of it agents act on configs, restarts, stops and secrets that are written while they run; earlier ones ignore them. */
+export const PROTOCOL_OF_CHANGES = 1
+
 /** Of what says nothing about a protocol: it is of a version before there was one. */
 export const UNSAID_PROTOCOL = 0
 
