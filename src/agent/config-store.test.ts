@@ -89,11 +89,13 @@ describe('writing', () => {
     expect(await change(store, two)).toMatchObject({ leaving: [], removed: [] })
   })
 
-  test('in another run nothing of an earlier config is left', async () => {
+  test('in another run no node leaves, and what was removed is kept in mind: its data is not set aside yet', async () => {
     const store = newStore()
     await change(store, two)
-    expect(await change(store, one, { ...WHO, run: 's' })).toMatchObject({ number: 2, removed: [] })
-    expect(await change(store, one, { ...WHO, run: 't' })).toMatchObject({ number: 2, run: 't' })
+    const [removed, nodes] = [[two.services[1]], two.nodes.slice(0, 2)]
+    expect(await change(store, { ...one, nodes }, { ...WHO, run: 's' })).toMatchObject({ number: 2, leaving: [], removed })
+    expect(await change(store, { ...one, nodes }, { ...WHO, run: 't' })).toMatchObject({ number: 2, run: 't', removed })
+    expect(await change(store, two, { ...WHO, run: 'u' })).toMatchObject({ number: 3, leaving: [], removed: [] })
   })
 })
 

@@ -39,12 +39,16 @@ export function hashOf(spec: ClusterSpec): string {
   return createHash('sha256').update(JSON.stringify(spec)).digest('hex').slice(0, 16)
 }
 
-/** The record that follows `before`. The number stays when nothing but the run is different. */
+/**
+ * The record that follows `before`. The number stays when nothing but the run is different. In another run no node leaves, because
+ * none runs that was taken out. A removed service stays on its list, because its data still lies on the nodes and has to be set aside.
+ */
 export function nextRecord(before: ConfigRecord | undefined, spec: ClusterSpec, who: Authorship): ConfigRecord {
   const { run, at, by, message, version } = who
   const hash = hashOf(spec)
-  if (before?.hash === hash && before.run !== run) return { ...before, run, leaving: [], removed: [] }
-  const gone = before?.run === run ? whatLeaves(before, spec) : { leaving: [], removed: [] }
+  const { leaving, removed } = before ? whatLeaves(before, spec) : { leaving: [], removed: [] }
+  if (before?.hash === hash && before.run !== run) return { ...before, run, leaving: [], removed }
+  const gone = { leaving: before?.run === run ? leaving : [], removed }
   const number = (before?.number ?? 0) + 1
   return { schema: CONFIG_SCHEMA, number, hash, spec, ...gone, run, at, by, message, version }
 }
