@@ -93,7 +93,11 @@ describe('writing', () => {
     const store = newStore()
     await change(store, two)
     const [removed, nodes] = [[two.services[1]], two.nodes.slice(0, 2)]
-    expect(await change(store, { ...one, nodes }, { ...WHO, run: 's' })).toMatchObject({ number: 2, leaving: [], removed })
+    expect(await change(store, { ...one, nodes }, { ...WHO, run: 's' })).toMatchObject({
+      number: 2,
+      leaving: [],
+      removed,
+    })
     expect(await change(store, { ...one, nodes }, { ...WHO, run: 't' })).toMatchObject({ number: 2, run: 't', removed })
     expect(await change(store, two, { ...WHO, run: 'u' })).toMatchObject({ number: 3, leaving: [], removed: [] })
   })

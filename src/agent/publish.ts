@@ -2,7 +2,7 @@
  * What this node tells after each turn: the routes to its balancer and its report to the other agents, each when it has
  * changed. A report is also said again once a second, so that what was lost on the way is not lost for good.
  */
-import type { NodeName, NodeReport } from '../core/model.ts'
+import type { ClusterSpec, NodeName, NodeReport } from '../core/model.ts'
 import type { ReportedProblem } from '../core/reported-problem.ts'
 import { routesFor } from '../core/routing.ts'
 import type { Route } from '../core/routing-table.ts'
@@ -17,6 +17,8 @@ export class Publisher {
   readonly #self: NodeName
   readonly #incarnation: number
   #routes: readonly Route[] | undefined
+  /** That the routes were made for. */
+  #cluster: ClusterSpec | undefined
   #version: number
   #reported: { readonly report: NodeReport; readonly at: number } | undefined
 
@@ -35,8 +37,10 @@ export class Publisher {
    */
   routes(view: View): void {
     if (!isInformed(view)) return
-    const routes = routesFor(view, this.#routes)
-    if (routes === this.#routes) return
+    const before = view.cluster === this.#cluster ? this.#routes : undefined
+    const routes = routesFor(view, before)
+    if (routes === before) return
+    this.#cluster = view.cluster
     this.#routes = routes
     this.#version += 1
     this.#world.balancer.publish({ version: this.#version, node: this.#self, routes })

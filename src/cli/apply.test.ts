@@ -228,8 +228,13 @@ describe('apply', () => {
   it('goes on after Ctrl-C, and says how to look and how to go back', async () => {
     const outcome = typed(`${apply} --yes`)
     await expect.poll(() => surface.asked, PATIENCE).toHaveLength(1)
-    outcome.io.interrupt()
-    const { code, text } = await outcome
+    let isOver = false
+    const ended = outcome.finally(() => {
+      isOver = true
+    })
+    // The agent was asked a moment before the command listens for Ctrl-C: an operator presses it again.
+    await expect.poll(() => [outcome.io.interrupt(), isOver].at(1), PATIENCE).toBe(true)
+    const { code, text } = await ended
     expect([code, surface.asked.length]).toEqual([130, 1])
     expect(text).toMatch(/The change goes on[\s\S]*understudy status[\s\S]*apply --abort/)
   })

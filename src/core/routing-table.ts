@@ -14,7 +14,7 @@ export interface Route {
   /** Where this balancer listens: the node's own address. */
   readonly host: string
   readonly port: number
-  /** How long a request is held when no target can take it, before 503. */
+  /** How long a request is held when no target can take it, before 503. 0: it is refused at once. */
   readonly holdMs: number
   /** Those that differ from the defaults. */
   readonly limits?: Partial<EndpointLimits>

@@ -31,3 +31,10 @@ test('a target that is gone makes another answer', () => {
   const next = routesFor(view({ cluster: SPEC, local: { instances: { web: running('web') } } }), first)
   expect(next.map(({ targets }) => targets.length)).toEqual([1, 0])
 })
+
+test('what comes for a service that an operator stopped is not held: no instance comes until it is started', () => {
+  const services = SPEC.services.map((one) => (one.name === 'web' ? { ...one, stopped: true as const } : one))
+  const before = routesFor(seen()).map(({ holdMs }) => holdMs)
+  expect(before[0]).toBeGreaterThan(0)
+  expect(routesFor({ ...seen(), cluster: { ...SPEC, services } }).map(({ holdMs }) => holdMs)).toEqual([0, before[1]])
+})

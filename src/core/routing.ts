@@ -45,7 +45,7 @@ function routeTo(view: View, service: ServiceSpec, endpoint: EndpointSpec, led: 
     purpose: endpoint.purpose,
     host: own?.address ?? '127.0.0.1',
     port: endpoint.port,
-    holdMs: service.timing.holdMs,
+    holdMs: service.stopped ? 0 : service.timing.holdMs, // nothing that could be waited for comes until an operator starts it
     ...(endpoint.limits === undefined ? {} : { limits: endpoint.limits }),
     probe: {
       ...questionOf(service),
